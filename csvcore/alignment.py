@@ -1,0 +1,251 @@
+"""Tokens to byte spans, and nll from one tokenization to another (Algorithm 1).
+
+The unit is the UTF-8 byte, since byte-level tokenizers cut inside characters. Nothing here loads
+a tokenizer: token pieces and offsets come in as plain strings and integers.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csvcore.errors import OffsetsError
+from csvcore.records import Floats, Ints, ModelLosses
+
+_SPACE_MARK = "\u2581"
+_BYTE_PIECE = re.compile("<0x[0-9A-Fa-f]{2}>")
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Byte boundaries of the tokens of one text.
+
+    edges: (n_tokens + 1,) rising from 0 to the text's UTF-8 length; token i covers the bytes
+    edges[i] <= b < edges[i + 1] and may be empty. exact is False where the pieces did not spell
+    the text (normalised or unknown characters) and the tokenizer's offsets were used instead.
+    """
+
+    edges: Ints
+    exact: bool
+
+
+@lru_cache(maxsize=1)
+def _byte_of_letter() -> dict[str, int]:
+    """GPT-2's table from the letters of byte-level pieces back to bytes."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {chr(byte): byte for byte in printable}
+    hidden = [byte for byte in range(256) if byte not in set(printable)]
+    return table | {chr(256 + i): byte for i, byte in enumerate(hidden)}
+
+
+def _byte_level(pieces: Sequence[str]) -> list[bytes] | None:
+    table = _byte_of_letter()
+    try:
+        return [bytes(table[letter] for letter in piece) for piece in pieces]
+    except KeyError:
+        return None
+
+
+def _sentencepiece(pieces: Sequence[str]) -> list[bytes]:
+    return [
+        bytes([int(piece[3:5], 16)])
+        if _BYTE_PIECE.fullmatch(piece)
+        else piece.replace(_SPACE_MARK, " ").encode()
+        for piece in pieces
+    ]
+
+
+def tile(text: str, pieces: Sequence[str], offsets: Sequence[tuple[int, int]]) -> Tiling:
+    """Boundaries of a text's tokens, from what the tokenizer says of them.
+
+    The pieces are read as byte-level BPE, then as SentencePiece with byte fallback; where either
+    spells the text (or the text behind one dummy space, which belongs to no byte) the result is
+    exact. Otherwise the character offsets decide: a gap belongs to the token after it, and of
+    tokens that share a character the last one gets its bytes.
+
+    Args:
+        text: the text that was tokenized, without special tokens.
+        pieces: (n_tokens,) the vocabulary's strings, e.g. "Ġthe" or "▁the".
+        offsets: (n_tokens,) character spans as the tokenizer gives them.
+
+    Raises:
+        OffsetsError: a text with bytes has no tokens.
+    """
+    data = text.encode()
+    if data and not pieces:
+        raise OffsetsError(
+            f"no tokens for the text {text[:40]!r}; its tokenizer drops every character of it"
+        )
+    for spelled in (_byte_level(pieces), _sentencepiece(pieces)):
+        if spelled is None:
+            continue
+        joined = b"".join(spelled)
+        dummy = int(joined != data and joined == b" " + data)
+        if joined[dummy:] == data:
+            ends = np.cumsum([0, *map(len, spelled)], dtype=np.int64)
+            return Tiling(np.maximum(ends - dummy, 0), exact=True)
+    return Tiling(_edges_from_offsets(text, offsets), exact=False)
+
+
+def _edges_from_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> Ints:
+    if not offsets:
+        return np.zeros(1, dtype=np.int64)
+    spans = np.asarray(offsets, dtype=np.int64)
+    ends = np.maximum.accumulate(spans[:, 1])
+    cuts = np.maximum.accumulate(np.minimum(ends[:-1], spans[1:, 0]))
+    byte_at = np.cumsum([0, *(len(char.encode()) for char in text)], dtype=np.int64)
+    chars = np.clip([0, *cuts, len(text)], 0, len(text))
+    return np.asarray(byte_at[chars], dtype=np.int64)
+
+
+def character_clock(text: str) -> Floats:
+    """How many characters lie before each byte boundary, (n_bytes + 1,).
+
+    Inside a character of k bytes it advances by 1 / k a byte. Spreading a loss evenly along it is
+    the paper's even share per character, and defined for tokens that cut characters.
+    """
+    per_byte = [1.0 / len(code) for code in (char.encode() for char in text) for _ in code]
+    clock = np.concatenate([[0.0], np.cumsum(per_byte)])
+    starts = np.cumsum([0, *(len(char.encode()) for char in text)])
+    clock[starts] = np.arange(len(text) + 1)  # whole characters are whole numbers, not 2.9999
+    return clock
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Which part of each source token's nll goes to which target token.
+
+    Three arrays of one length; the shares of one source token add up to 1.
+    """
+
+    source: NDArray[np.intp]
+    target: NDArray[np.intp]
+    share: Floats
+    n_source: int
+    n_target: int
+
+    def apply(self, nll: Floats) -> Floats:
+        """Target nll (n_target,) of source nll (n_source,), nats; the total is conserved."""
+        if nll.shape != (self.n_source,):
+            raise OffsetsError(f"{nll.size} losses for {self.n_source} source tokens")
+        moved = nll[self.source] * self.share
+        return np.bincount(self.target, weights=moved, minlength=self.n_target).astype(np.float64)
+
+
+def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
+    """How source tokens share their nll among target tokens (Algorithm 1, accumulating).
+
+    Each source token spreads its nll evenly over its characters and every target token adds up
+    what falls on it. The printed algorithm assigns where it should add, and so loses mass where
+    two tokens touch one character. An empty token passes its nll to the next token that has bytes,
+    at the end of the text to the last one.
+
+    Args:
+        source_edges: (n_source + 1,) byte boundaries, rising from 0 to the text's length.
+        target_edges: (n_target + 1,) byte boundaries of the same text.
+        clock: (n_bytes + 1,) from `character_clock`.
+
+    Raises:
+        OffsetsError: edges do not rise from 0 to the end of the text, or there is nowhere to put
+            the nll because the text is empty but tokens are not.
+    """
+    for name, edges in (("source", source_edges), ("target", target_edges)):
+        check_edges(edges, clock.size - 1, name)
+    n_source, n_target = source_edges.size - 1, target_edges.size - 1
+    cuts = np.union1d(source_edges, target_edges)
+    if cuts.size < 2:
+        return _without_bytes(n_source, n_target)
+    # The token that has bytes and covers the segment [cuts[i], cuts[i + 1]): the last to start.
+    source = np.searchsorted(source_edges, cuts[:-1], side="right") - 1
+    target = np.searchsorted(target_edges, cuts[:-1], side="right") - 1
+    share = np.diff(clock[cuts]) / (clock[source_edges[source + 1]] - clock[source_edges[source]])
+    # Empty source tokens copy the shares of the token that carries for them.
+    empty = np.flatnonzero(np.diff(source_edges) == 0)
+    carrier = np.searchsorted(source_edges, source_edges[empty], side="right") - 1
+    carrier = np.where(carrier >= n_source, source[-1], carrier)
+    first = np.searchsorted(source, carrier, side="left")
+    count = np.searchsorted(source, carrier, side="right") - first
+    copied = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+    return Sharing(
+        source=np.concatenate([source, np.repeat(empty, count)]),
+        target=np.concatenate([target, target[copied]]),
+        share=np.concatenate([share, share[copied]]),
+        n_source=n_source,
+        n_target=n_target,
+    )
+
+
+def _without_bytes(n_source: int, n_target: int) -> Sharing:
+    """An empty text: all nll (of a dummy prefix, say) goes to its first token."""
+    if n_source and not n_target:
+        raise OffsetsError(f"{n_source} source tokens but no target token for an empty text")
+    every = np.arange(n_source)
+    return Sharing(every, np.zeros(n_source, np.intp), np.ones(n_source), n_source, n_target)
+
+
+def map_nll(nll: Floats, source_edges: Ints, target_edges: Ints, clock: Floats) -> Floats:
+    """Share each source token's nll among its characters, then sum them per target token.
+
+    Returns:
+        (n_target,) nats. Their sum is nll.sum() to rounding: nothing is lost or counted twice.
+    """
+    return sharing(source_edges, target_edges, clock).apply(nll)
+
+
+class Aligner:
+    """Maps models' losses on a corpus, or a part of it, to one tokenization.
+
+    Models that share a tokenizer share its byte spans, so the shares are worked out once for each
+    tokenization and kept.
+    """
+
+    def __init__(self, texts: Sequence[str], target_edges: Sequence[Ints]) -> None:
+        """Texts and, for each, its (n_target + 1,) byte boundaries."""
+        self._clocks = [character_clock(text) for text in texts]
+        self._target_edges = target_edges
+        self._known: dict[bytes, Sharing] = {}
+
+    def map(self, losses: ModelLosses) -> Floats:
+        """The model's nll on the target tokens of all texts, (sum of n_target,) nats.
+
+        Raises:
+            OffsetsError: the losses do not cover exactly these texts.
+        """
+        key = hashlib.sha256(losses.n_tokens.tobytes() + losses.byte_end.tobytes()).digest()
+        if key not in self._known:
+            self._known[key] = self._sharing(losses)
+        return self._known[key].apply(losses.nll)
+
+    def _sharing(self, losses: ModelLosses) -> Sharing:
+        if losses.n_tokens.size != len(self._clocks):
+            raise OffsetsError(
+                f"{losses.model} has losses on {losses.n_tokens.size} of {len(self._clocks)} texts"
+            )
+        parts = []
+        ends = np.split(losses.byte_end, np.cumsum(losses.n_tokens)[:-1])
+        for end, target, clock in zip(ends, self._target_edges, self._clocks, strict=True):
+            parts.append(sharing(np.concatenate([[0], end]), target, clock))
+        source_at = np.cumsum([0, *(part.n_source for part in parts)])
+        target_at = np.cumsum([0, *(part.n_target for part in parts)])
+        return Sharing(
+            source=np.concatenate([p.source + at for p, at in zip(parts, source_at, strict=False)]),
+            target=np.concatenate([p.target + at for p, at in zip(parts, target_at, strict=False)]),
+            share=np.concatenate([part.share for part in parts]),
+            n_source=int(source_at[-1]),
+            n_target=int(target_at[-1]),
+        )
+
+
+def check_edges(edges: Ints, n_bytes: int, name: str) -> None:
+    """Raise OffsetsError unless edges rise, in steps of 0 or more, from 0 to n_bytes."""
+    if edges.size == 0 or edges[0] != 0 or np.any(np.diff(edges) < 0):
+        raise OffsetsError(f"{name} edges must rise from 0, got {edges[:8].tolist()}")
+    if edges[-1] != n_bytes:
+        raise OffsetsError(
+            f"{name} tokens end at byte {edges[-1]} of a text of {n_bytes} bytes; "
+            "were both given the same text?"
+        )

@@ -1,0 +1,331 @@
+"""The `csvcore` command: a skin over `pipeline`; no number is computed here."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from csvcore import __version__, store
+from csvcore.errors import CsvcoreError
+from csvcore.records import Fit, Method
+
+FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+METHODS = ("csv", "all-token", "label-token", "source-token")
+
+
+class Refusals(click.Group):
+    """Turns errors meant for the user into one line and exit status 1; 130 when interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CsvcoreError as error:
+            click.echo(f"csvcore: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("csvcore: interrupted; nothing stored was lost", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Refusals)
+@click.option("--db", type=FILE, default=Path("csvcore.duckdb"), help="The results database.")
+@click.version_option(__version__)
+@click.pass_context
+def main(ctx: click.Context, db: Path) -> None:
+    """Predict what a language model can do from the loss it gives to text."""
+    ctx.obj = db
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def database(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command the database's path as its first argument."""
+    return click.pass_obj(command)
+
+
+@main.command()
+@click.option("--zoo", is_flag=True, help="Load the bundled measurements.")
+@database
+def init(db: Path, zoo: bool) -> None:
+    """Make the database."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.init(db, zoo))
+
+
+@main.group("import")
+def import_() -> None:
+    """Bring in files; each import is all or nothing."""
+
+
+@import_.command("corpus")
+@click.argument("file", type=FILE)
+@click.option("--name", required=True)
+@database
+def import_corpus(db: Path, file: Path, name: str) -> None:
+    """Documents of a JSONL file."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_corpus(db, file, name))
+
+
+@import_.command("losses")
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--corpus", help="Needed for packs without a manifest.")
+@database
+def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None:
+    """Loss packs."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_losses(db, files, corpus))
+
+
+@import_.command("models")
+@click.argument("file", type=FILE)
+@database
+def import_models(db: Path, file: Path) -> None:
+    """Model cards of a CSV file."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_models(db, file))
+
+
+@import_.command("tasks")
+@click.argument("file", type=FILE)
+@database
+def import_tasks(db: Path, file: Path) -> None:
+    """Tasks and chance levels of a CSV file."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_tasks(db, file))
+
+
+@import_.command("accuracies")
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@database
+def import_accuracies(db: Path, files: tuple[Path, ...]) -> None:
+    """Accuracies of CSV files."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_accuracies(db, files))
+
+
+@import_.command("split")
+@click.argument("file", type=FILE)
+@click.option("--name", required=True)
+@database
+def import_split(db: Path, file: Path, name: str) -> None:
+    """A split of the models."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_split(db, file, name))
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--corpus", required=True)
+@click.option("--device", default="auto", show_default=True, help="cuda, mps, cpu or auto.")
+@click.option("--dtype", default="float32", show_default=True)
+@click.option("--batch-tokens", default=4096, show_default=True, type=click.IntRange(1))
+@click.option("--out", type=FILE, help="Also write the losses as a pack.")
+@database
+def collect(
+    db: Path,
+    models: tuple[str, ...],
+    corpus: str,
+    device: str,
+    dtype: str,
+    batch_tokens: int,
+    out: Path | None,
+) -> None:
+    """Per-token losses of MODELS, hub names or local folders; stored ones are skipped."""
+    from csvcore import pipeline
+
+    config = pipeline.CollectConfig(device, dtype, batch_tokens)
+    names = []
+    with tqdm(total=len(models), unit="model") as bar:
+
+        def report(model: str, done: int, total: int) -> None:
+            bar.set_postfix_str(f"{model} {done}/{total}")
+
+        for name in pipeline.collect(db, models, corpus, config, report):
+            names.append(name)
+            bar.update()
+    if out is not None:
+        click.echo(pipeline.export_losses(db, corpus, names, out))
+    click.echo(f"{len(models)} models on {corpus} in {db}")
+
+
+def fit_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that fit and compare share."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option("--scorer", help="Folder or hub name of the scoring model."),
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True)),
+        click.option("--steps", type=click.IntRange(0), default=300, show_default=True),
+        click.option("--task", "tasks", multiple=True, help="Once for each task."),
+        click.option("--split", required=True),
+        click.option("--corpus", required=True),
+    ):
+        command = option(command)
+    return command
+
+
+def settings(steps: int, learning_rate: float | None, seed: int, scorer: str | None) -> Any:
+    """A FitConfig of the options given."""
+    from csvcore import pipeline
+
+    config = pipeline.FitConfig(steps=steps, seed=seed)
+    if learning_rate is not None:
+        config = replace(config, learning_rate=learning_rate)
+    return config if scorer is None else replace(config, scorer=scorer)
+
+
+@main.command()
+@fit_options
+@click.option("--method", type=click.Choice(METHODS), default="csv", show_default=True)
+@database
+def fit(
+    db: Path,
+    corpus: str,
+    split: str,
+    tasks: tuple[str, ...],
+    method: Method,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """One fit per task (all tasks if none is named), all optimised together."""
+    from csvcore import pipeline
+
+    if not tasks:
+        with store.connect(db, read_only=True) as connection:
+            tasks = tuple(task.task for task in store.tasks(connection))
+    wanted = [(task, method) for task in tasks]
+    with progress() as report:
+        fits = pipeline.fit(db, corpus, split, wanted, settings(**options), report)
+    if as_json:
+        click.echo(json.dumps({"fits": [fit_json(found) for found in fits]}))
+        return
+    rows = [
+        [
+            *(found.task, found.fit, f"{found.alpha:.3g}", f"{found.beta:.3g}", str(found.steps)),
+            *mse_cells(found),
+        ]
+        for found in fits
+    ]
+    header = ["task", "fit", "alpha", "beta", "step", "train", "validation", "test", "noise floor"]
+    click.echo(text_table(header, rows))
+
+
+@main.command()
+@fit_options
+@database
+def compare(
+    db: Path, corpus: str, split: str, tasks: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Every method on the same split: test MSE with its 90 % interval, and the noise floor."""
+    from csvcore import pipeline
+
+    with progress() as report:
+        rows = pipeline.compare(db, corpus, split, tasks, settings(**options), report)
+    if as_json:
+        click.echo(json.dumps({"rows": [asdict(row) for row in rows]}))
+        return
+    cells = [
+        [
+            *(row.task, row.method, f"{row.test_mse:.2e}", span(row.low, row.high)),
+            f"{100 * row.test_mae:.1f}",
+            *map(short, (row.r2, row.spearman, row.pairwise)),
+            figure(row.noise_floor),
+        ]
+        for row in rows
+    ]
+    header = ["task", "method", "test MSE", "90 %", "points off", "R2", "rank", "pairs", "floor"]
+    click.echo(text_table(header, cells))
+
+
+@main.command()
+@click.option("--fit", "fit_id", required=True)
+@click.option("--out", type=FILE, required=True)
+@database
+def weights(db: Path, fit_id: str, out: Path) -> None:
+    """The salience of every token, as Parquet."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.export_weights(db, fit_id, out))
+
+
+@main.command()
+@database
+def fits(db: Path) -> None:
+    """The stored fits, newest first."""
+    with store.connect(db, read_only=True) as connection:
+        table = store.fits(connection)
+    if table.empty:
+        click.echo("no fits yet; make some with csvcore fit")
+        return
+    names = ["fit", "corpus", "split", "mse_train", "mse_test", "created"]
+    click.echo(text_table(names, table[names].astype(str).to_numpy().tolist()))
+
+
+class progress:
+    """A bar on standard error; the block gets the report function that moves it."""
+
+    def __enter__(self) -> Callable[[int, int, str], None]:
+        """Start the bar."""
+        self.bar = tqdm(total=1, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}")
+        return self.report
+
+    def report(self, step: int, total: int, message: str) -> None:
+        """Move the bar to step of total."""
+        self.bar.total = total
+        self.bar.n = step
+        self.bar.set_description_str(message)
+
+    def __exit__(self, *error: object) -> None:
+        """Clear the bar."""
+        self.bar.close()
+
+
+def fit_json(fit: Fit) -> dict[str, Any]:
+    """A fit as the contract's JSON; the trace stays in the database."""
+    record = asdict(fit)
+    del record["trace"], record["config"]
+    return record
+
+
+def mse_cells(fit: Fit) -> list[str]:
+    """MSE by side and the test models' noise floor, for the text table."""
+    sides = [fit.mse.get(side) for side in ("train", "validation", "test")]
+    return [figure(value) for value in (*sides, fit.noise_floor.get("test"))]
+
+
+def figure(value: float | None) -> str:
+    """A squared error, or a dash where it is not known."""
+    return "-" if value is None else f"{value:.2e}"
+
+
+def short(value: float | None) -> str:
+    """A correlation, or a dash where it is not defined."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """An interval, or a dash."""
+    return "-" if low is None or high is None else f"{low:.1e} to {high:.1e}"
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by spaces, the header first."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    )

@@ -1,0 +1,239 @@
+"""Long work outside the page: a queue in SQLite beside the database, one worker process at a time.
+
+Pages only insert rows and read them. A job belongs to the process that claimed it, known by its id
+and start time, so a killed worker is noticed and never mistaken for a later process.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from csvcore.errors import Cancelled
+
+Status = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
+REPORT_SECONDS = 0.25
+TERMINATE_SECONDS = 6.0
+KILL_SECONDS = 12.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    job INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,                -- fit or compare
+    params TEXT NOT NULL,              -- JSON
+    status TEXT NOT NULL DEFAULT 'queued',
+    step INTEGER NOT NULL DEFAULT 0,
+    total INTEGER NOT NULL DEFAULT 0,
+    message TEXT NOT NULL DEFAULT '',
+    created REAL NOT NULL,             -- seconds since 1970, as all times here
+    started REAL,
+    ended REAL,
+    cancel_asked REAL,
+    pid INTEGER,
+    pid_started REAL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_live_job
+    ON jobs (kind, params) WHERE status IN ('queued', 'running');
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the queue; times in seconds since 1970, message: what it does or why it ended."""
+
+    job: int
+    kind: str
+    params: dict[str, Any]
+    status: Status
+    step: int
+    total: int
+    message: str
+    created: float
+    started: float | None
+    ended: float | None
+    cancel_asked: float | None
+    pid: int | None
+    pid_started: float | None
+
+    @property
+    def live(self) -> bool:
+        """Whether it still waits or runs."""
+        return self.status in ("queued", "running")
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time left at the pace so far; None before the first step."""
+        if self.started is None or self.step == 0 or self.status != "running":
+            return None
+        return (now - self.started) * (self.total - self.step) / self.step
+
+
+def queue_path(database: Path) -> Path:
+    """Where the queue of a database lies."""
+    return database.with_name(f"{database.name}.jobs.sqlite")
+
+
+def worker_lock_path(database: Path) -> Path:
+    """The lock that the one worker of a database holds while it lives."""
+    return database.with_name(f"{database.name}.worker.lock")
+
+
+@contextmanager
+def _queue(database: Path) -> Iterator[sqlite3.Connection]:
+    queue = sqlite3.connect(queue_path(database), timeout=10, isolation_level=None)
+    try:
+        queue.row_factory = sqlite3.Row
+        queue.execute("PRAGMA journal_mode = WAL")
+        queue.executescript(_SCHEMA)
+        yield queue
+    finally:
+        queue.close()
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(**{**dict(row), "params": json.loads(row["params"])})
+
+
+def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
+    """Queue a job and see that a worker lives; the same work while it is live is the same job."""
+    text = json.dumps(params, sort_keys=True)
+    with _queue(database) as queue:
+        queue.execute(
+            "INSERT OR IGNORE INTO jobs (kind, params, created) VALUES (?, ?, ?)",
+            [kind, text, time.time()],
+        )
+        row = queue.execute(
+            "SELECT max(job) FROM jobs WHERE kind = ? AND params = ?", [kind, text]
+        ).fetchone()
+    ensure_worker(database)
+    return int(row[0])
+
+
+def ensure_worker(database: Path) -> None:
+    """Start a worker if jobs wait; a second one finds the lock taken and leaves."""
+    with _queue(database) as queue:
+        if queue.execute("SELECT 1 FROM jobs WHERE status = 'queued'").fetchone() is None:
+            return
+    log = database.with_name(f"{database.name}.worker.log")
+    with log.open("ab") as stream:
+        subprocess.Popen(
+            [sys.executable, "-m", "csvcore.worker", str(database.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+
+
+def recent(database: Path, limit: int = 20) -> list[Job]:
+    """The newest jobs first, after dead workers' jobs were marked lost."""
+    reap(database)
+    with _queue(database) as queue:
+        rows = queue.execute("SELECT * FROM jobs ORDER BY job DESC LIMIT ?", [limit]).fetchall()
+    return [_job(row) for row in rows]
+
+
+def cancel(database: Path, job: int) -> None:
+    """Ask a job to stop: at once if it waits, at its next step if it runs (see `reap`)."""
+    now = time.time()
+    with _queue(database) as queue:
+        queue.execute(
+            "UPDATE jobs SET status = 'cancelled', ended = ?, message = 'cancelled before it began'"
+            " WHERE job = ? AND status = 'queued'",
+            [now, job],
+        )
+        queue.execute(
+            "UPDATE jobs SET cancel_asked = ?"
+            " WHERE job = ? AND status = 'running' AND cancel_asked IS NULL",
+            [now, job],
+        )
+
+
+def reap(database: Path) -> None:
+    """Mark jobs of dead workers lost; end a worker that ignores a cancel for too long."""
+    now = time.time()
+    lost = False
+    with _queue(database) as queue:
+        for row in queue.execute("SELECT * FROM jobs WHERE status = 'running'").fetchall():
+            worker = _process(row["pid"], row["pid_started"])
+            if worker is None:
+                lost = True
+                queue.execute(
+                    "UPDATE jobs SET status = 'lost', ended = ?, message = ?"
+                    " WHERE job = ? AND status = 'running'",
+                    [now, "the worker process died; nothing stored was lost, start it again",
+                     row["job"]],
+                )  # fmt: skip
+            elif row["cancel_asked"] and now - row["cancel_asked"] > KILL_SECONDS:
+                worker.kill()
+            elif row["cancel_asked"] and now - row["cancel_asked"] > TERMINATE_SECONDS:
+                worker.terminate()
+    if lost:
+        ensure_worker(database)  # for the jobs that wait behind the lost one
+
+
+def _process(pid: int, started: float) -> psutil.Process | None:
+    """The living process of this id and start time."""
+    try:
+        process = psutil.Process(pid)
+        if abs(process.create_time() - started) > 1.0:
+            return None
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+# The worker's side -----------------------------------------------------------------------------
+
+
+def claim(database: Path) -> Job | None:
+    """Take the oldest waiting job for this process, or None."""
+    me = psutil.Process(os.getpid())
+    with _queue(database) as queue:
+        row = queue.execute(
+            "UPDATE jobs SET status = 'running', started = ?, pid = ?, pid_started = ?,"
+            " message = 'starting'"
+            " WHERE job = (SELECT min(job) FROM jobs WHERE status = 'queued') RETURNING *",
+            [time.time(), me.pid, me.create_time()],
+        ).fetchone()
+    return None if row is None else _job(row)
+
+
+def finish(database: Path, job: int, status: Status, message: str) -> None:
+    """Write how a job ended."""
+    with _queue(database) as queue:
+        queue.execute(
+            "UPDATE jobs SET status = ?, message = ?, ended = ? WHERE job = ?",
+            [status, message, time.time(), job],
+        )
+
+
+class Reporter:
+    """Given to long work: notes its progress, and raises Cancelled when it is asked to stop."""
+
+    def __init__(self, database: Path, job: int) -> None:
+        """For a job that this process has claimed."""
+        self._database, self._job, self._last = database, job, 0.0
+
+    def __call__(self, step: int, total: int, message: str = "") -> None:
+        """Note step of total; written at most every REPORT_SECONDS."""
+        now = time.time()
+        if now - self._last < REPORT_SECONDS and step < total:
+            return
+        self._last = now
+        with _queue(self._database) as queue:
+            row = queue.execute(
+                "UPDATE jobs SET step = ?, total = ?, message = ? WHERE job = ?"
+                " RETURNING cancel_asked",
+                [step, total, message, self._job],
+            ).fetchone()
+        if row["cancel_asked"] is not None:
+            raise Cancelled(f"cancelled at step {step} of {total}")

@@ -1,0 +1,175 @@
+"""Loss packs: one Parquet file of per-token losses, with a manifest of how they were made."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from csvcore.errors import InputError, OffsetsError
+
+FORMAT = "csvcore-losspack/1"
+MANIFEST_KEY = b"csvcore.manifest"
+SCHEMA = pa.schema(
+    [
+        ("model", pa.string()),
+        ("doc_id", pa.string()),
+        ("byte_start", pa.list_(pa.int32())),
+        ("byte_end", pa.list_(pa.int32())),
+        ("nll", pa.list_(pa.float32())),
+        ("token_id", pa.list_(pa.int32())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A loss pack read and checked in itself: a table of SCHEMA, and its manifest if it has one."""
+
+    table: pa.Table
+    manifest: dict[str, Any] | None
+
+
+def read(path: Path) -> Pack:
+    """Read a loss pack.
+
+    Raises:
+        InputError: not a Parquet file of this format, a nll that is negative or not finite, a
+            (model, doc_id) twice; what only a corpus can tell is checked by `check_documents`.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path.name} is not a Parquet file that can be read: {error}") from error
+    manifest = _manifest(path, table.schema.metadata or {})
+    missing = [name for name in SCHEMA.names[:5] if name not in table.column_names]
+    if missing:
+        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+    if "token_id" not in table.column_names:
+        table = table.append_column("token_id", pa.nulls(len(table), SCHEMA.field("token_id").type))
+    try:
+        table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{path.name}: a column has the wrong type: {error}") from error
+    _check_rows(path.name, table)
+    return Pack(table, manifest)
+
+
+def _manifest(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | None:
+    if MANIFEST_KEY not in metadata:
+        return None
+    try:
+        manifest = json.loads(metadata[MANIFEST_KEY])
+    except ValueError as error:
+        raise InputError(f"{path.name}: csvcore.manifest is not JSON") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise InputError(f"{path.name}: csvcore.manifest must be an object of format {FORMAT}")
+    return manifest
+
+
+def _check_rows(name: str, table: pa.Table) -> None:
+    for column in SCHEMA.names[:5]:
+        if table[column].null_count:
+            raise InputError(f"{name}: the column {column} has an empty cell")
+    keys = table.group_by(["model", "doc_id"]).aggregate([([], "count_all")])
+    if len(keys) != len(table):
+        row = keys.filter(pc.greater(keys["count_all"], 1)).to_pylist()[0]
+        raise InputError(f"{name}: {row['model']} on {row['doc_id']} stands there twice")
+    nll = flat(table, "nll")
+    wrong = np.flatnonzero(~np.isfinite(nll) | (nll < 0))
+    if wrong.size:
+        row_index, token = _place(table, int(wrong[0]))
+        row = table.slice(row_index, 1).select(["model", "doc_id"]).to_pylist()[0]
+        raise InputError(
+            f"{name}: nll of token {token} of {row['doc_id']} by {row['model']} is "
+            f"{nll[wrong[0]]:g}; a negative log-likelihood is finite and not negative"
+        )
+
+
+def _place(table: pa.Table, position: int) -> tuple[int, int]:
+    ends = np.cumsum(lengths(table))
+    row = int(np.searchsorted(ends, position, side="right"))
+    return row, position - int(ends[row - 1] if row else 0)
+
+
+def flat(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """All entries of a list column, one after another."""
+    return np.asarray(table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False))
+
+
+def lengths(table: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Tokens of each row."""
+    return np.asarray(pc.list_value_length(table["nll"]).to_numpy(), dtype=np.int64)
+
+
+def check_documents(name: str, table: pa.Table, n_bytes: Mapping[str, int]) -> None:
+    """Raise unless every row's spans tile its document.
+
+    Args:
+        name: what to call the pack in messages.
+        table: a table of SCHEMA.
+        n_bytes: UTF-8 length of each document of the corpus.
+
+    Raises:
+        InputError: a document is not in the corpus.
+        OffsetsError: spans of a row do not run from 0 to the end without gap or overlap.
+    """
+    ids = table["doc_id"].to_pylist()
+    unknown = [doc_id for doc_id in ids if doc_id not in n_bytes]
+    if unknown:
+        raise InputError(f"{name}: the document {unknown[0]!r} is not in the corpus")
+    count = lengths(table)
+    for column in ("byte_start", "byte_end"):
+        differs = np.asarray(pc.list_value_length(table[column]).to_numpy()) != count
+        if differs.any():
+            raise OffsetsError(
+                f"{name}: {column} of {ids[int(differs.argmax())]} and its nll differ in length"
+            )
+    start, end = flat(table, "byte_start"), flat(table, "byte_end")
+    last = np.cumsum(count) - 1
+    has_tokens = count > 0
+    size = np.array([n_bytes[doc_id] for doc_id in ids])
+    expected = np.concatenate([[0], end[:-1]])  # a token starts where the one before it ends
+    expected[(last - count + 1)[has_tokens]] = 0
+    broken = (start != expected) | (end < start)
+    broken[last[has_tokens]] |= end[last[has_tokens]] != size[has_tokens]
+    rows = np.repeat(np.arange(len(ids)), count)[broken]
+    if not has_tokens.all():
+        rows = np.append(rows, np.flatnonzero(~has_tokens))
+    if rows.size:
+        row = int(rows.min())
+        model = table["model"][row].as_py()
+        raise OffsetsError(
+            f"{name}: the spans of {ids[row]} by {model} do not tile its {size[row]} bytes; they "
+            "must run from 0 to the end without gap or overlap, in UTF-8 bytes, not characters"
+        )
+
+
+def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, Any]) -> None:
+    """Write a loss pack; models maps each model to its part of the manifest. Atomic."""
+    manifest = {"format": FORMAT, "corpus_sha256": corpus_sha256, "models": dict(models)}
+    table = table.select(SCHEMA.names).cast(SCHEMA)
+    table = table.replace_schema_metadata({MANIFEST_KEY: json.dumps(manifest).encode()})
+    building = path.with_name(f".{path.name}.part")
+    pq.write_table(
+        table,
+        building,
+        compression="zstd",
+        compression_level=15,
+        use_dictionary=["model", "doc_id"],
+        column_encoding={
+            "byte_start.list.element": "DELTA_BINARY_PACKED",
+            "byte_end.list.element": "DELTA_BINARY_PACKED",
+            "token_id.list.element": "DELTA_BINARY_PACKED",
+            "nll.list.element": "BYTE_STREAM_SPLIT",
+        },
+        row_group_size=5000,
+    )
+    building.replace(path)

@@ -1,0 +1,37 @@
+"""The only place where computing meets storing: imports, collection of losses, fits, jobs."""
+
+from csvcore.pipeline.collecting import CollectConfig, collect
+from csvcore.pipeline.comparing import Comparison, compare
+from csvcore.pipeline.exporting import export_losses, export_weights
+from csvcore.pipeline.fitting import FitConfig, fit
+from csvcore.pipeline.importing import (
+    ZOO,
+    import_accuracies,
+    import_corpus,
+    import_losses,
+    import_models,
+    import_split,
+    import_tasks,
+    init,
+)
+from csvcore.pipeline.running import run_job
+
+__all__ = [
+    "ZOO",
+    "CollectConfig",
+    "Comparison",
+    "FitConfig",
+    "collect",
+    "compare",
+    "export_losses",
+    "export_weights",
+    "fit",
+    "import_accuracies",
+    "import_corpus",
+    "import_losses",
+    "import_models",
+    "import_split",
+    "import_tasks",
+    "init",
+    "run_job",
+]

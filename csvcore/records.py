@@ -1,0 +1,154 @@
+"""Frozen records that cross module borders; arrays and plain values only."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+Split = Literal["train", "validation", "test"]
+Method = Literal["csv", "all-token", "label-token", "source-token", "train-mean"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of a corpus; answers are half-open character spans of its label tokens."""
+
+    doc_id: str
+    source: str
+    text: str
+    answers: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLosses:
+    """One model's losses on one document: source tokens that tile its UTF-8 bytes.
+
+    byte_start, byte_end: (n_tokens,) half-open spans in reading order; a token may be empty.
+    nll: (n_tokens,) nats, never negative. token_id: (n_tokens,) or None where unknown.
+    """
+
+    model: str
+    doc_id: str
+    byte_start: Ints
+    byte_end: Ints
+    nll: Floats
+    token_id: Ints | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLosses:
+    """One model's losses on several documents, one after another.
+
+    n_tokens: (n_docs,) source tokens of each document. byte_end: (sum of n_tokens,) their ends in
+    the document's bytes; each begins where the one before it ends. nll: (sum of n_tokens,) nats.
+    """
+
+    model: str
+    n_tokens: Ints
+    byte_end: Ints
+    nll: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a model; only name and family are required."""
+
+    model: str
+    family: str
+    n_params: int | None = None
+    train_tokens: int | None = None
+    stage: str | None = None
+    step: int | None = None
+    license: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A benchmark: its chance level gamma, and the corpus sources that show its ability."""
+
+    task: str
+    chance: float
+    title: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A model's score on a task, fraction correct; n_items gives its binomial noise."""
+
+    model: str
+    task: str
+    accuracy: float
+    n_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingFit:
+    """A fitted sigmoid law; units as in `scaling.sigmoid_law`.
+
+    gamma is given by the benchmark, never fitted. mse is over the n_models
+    the law was fitted to, so it says nothing yet about held-out models.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+    mse: float
+    n_models: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One model's place in a fit; low and high bound the predicted accuracy (see `intervals`)."""
+
+    model: str
+    split: Split
+    score: float
+    accuracy: float
+    predicted: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """The optimisation at one step: MSE on train and validation models, never on test."""
+
+    step: int
+    alpha: float
+    beta: float
+    train_mse: float
+    validation_mse: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A finished fit of one task with one method, as stored.
+
+    mse and noise_floor are keyed by split; a split without models is missing from them, and so is
+    the floor of a split where a model's n_items is unknown. `steps` is the selected step.
+    """
+
+    fit: str
+    corpus: str
+    split: str
+    task: str
+    method: Method
+    alpha: float
+    beta: float
+    gamma: float
+    steps: int
+    seconds: float
+    n_models: dict[str, int]
+    mse: dict[str, float]
+    noise_floor: dict[str, float]
+    predictions: tuple[Prediction, ...]
+    left_out: tuple[str, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    trace: tuple[TraceStep, ...] = ()

@@ -1,0 +1,93 @@
+"""Weights of tokens and the capability score they make of a model's losses (equation 1)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from csvcore.errors import InputError
+from csvcore.records import Document, Floats, Ints
+
+
+def capability_score(weight: Floats, nll: Floats, n_chars: int) -> Floats:
+    """Weighted nll per character of the validation text, C_m of equation 1; lower is better.
+
+    Args:
+        weight: (n_tokens,) salience of each target token, one vector for all models.
+        nll: (n_models, n_tokens) nats, mapped to the target tokens.
+        n_chars: characters of the validation text, N_c.
+
+    Returns:
+        (n_models,) nats per character.
+    """
+    if nll.ndim != 2 or weight.shape != nll.shape[1:]:
+        raise InputError(f"{weight.shape} weights for losses of shape {nll.shape}")
+    if n_chars < 1:
+        raise InputError(f"a score per character needs characters, got {n_chars}")
+    return np.asarray(nll @ weight / n_chars, dtype=np.float64)
+
+
+def uniform_weight(n_tokens: int) -> Floats:
+    """Weights of the all-token baseline: every token counts once."""
+    return np.ones(n_tokens)
+
+
+def label_weight(docs: Sequence[Document], edges: Sequence[Ints], sources: Sequence[str]) -> Floats:
+    """Weights of the label-token baseline: 1 on tokens that touch an answer of these sources.
+
+    Args:
+        docs: the corpus, in order.
+        edges: for each document its (n_tokens + 1,) byte boundaries of target tokens.
+        sources: the task's sources; none means every source.
+
+    Returns:
+        (sum of n_tokens,) zeros and ones.
+
+    Raises:
+        InputError: no document of these sources has an answer span.
+    """
+    weights = []
+    for doc, cuts in zip(docs, edges, strict=True):
+        weight = np.zeros(cuts.size - 1)
+        if not sources or doc.source in sources:
+            for start, end in answer_bytes(doc):
+                weight[(cuts[:-1] < end) & (cuts[1:] > start)] = 1.0
+        weights.append(weight)
+    whole = np.concatenate(weights)
+    if not whole.any():
+        raise InputError(
+            f"no answer spans in the documents of {', '.join(sources) or 'any source'}; "
+            "label-token needs `answers` in documents.jsonl"
+        )
+    return whole
+
+
+def source_weight(
+    docs: Sequence[Document], edges: Sequence[Ints], sources: Sequence[str]
+) -> Floats:
+    """Weights of the source-token baseline: 1 on every token of the task's own sources.
+
+    Raises:
+        InputError: the task names no source, or the corpus has no document of them.
+    """
+    if not sources:
+        raise InputError("source-token needs the task's sources; name them in tasks.csv")
+    own = [float(doc.source in sources) for doc in docs]
+    whole = np.repeat(own, [cuts.size - 1 for cuts in edges])
+    if not whole.any():
+        raise InputError(f"the corpus has no document of {', '.join(sources)}")
+    return whole
+
+
+def answer_bytes(doc: Document) -> list[tuple[int, int]]:
+    """The document's answer spans in UTF-8 bytes."""
+    return [
+        (len(doc.text[:start].encode()), len(doc.text[:end].encode())) for start, end in doc.answers
+    ]
+
+
+def mean_absolute(weight: Floats) -> float:
+    """Scale of a weight vector; w, alpha, beta and w / c, alpha * c, beta / c are the same fit."""
+    scale = float(np.mean(np.abs(weight)))
+    if scale == 0.0:
+        raise InputError("all weights are zero; a score needs at least one token that counts")
+    return scale

@@ -1,0 +1,115 @@
+"""Opening the results database: an inter-process lock, the schema version, one transaction.
+
+Nobody holds the file open, since one writer locks every other process out: `connect` takes an
+inter-process lock, opens, and closes again. Bad input raises before anything is written, and what
+belongs together is written in one transaction.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from csvcore.errors import StoreError
+
+SCHEMA_VERSION = 1
+LOCK_SECONDS = 30.0
+Connection = duckdb.DuckDBPyConnection
+
+
+@contextmanager
+def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
+    """The database for a few reads or one transaction; rolled back if the block raises.
+
+    Raises:
+        StoreError: no such file, not a database of this program, another schema version, or
+            another process holds it for more than LOCK_SECONDS.
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no database {path}; make one with `csvcore --db {path} init`")
+    with _locked(path):
+        db = _open(path, read_only)
+        try:
+            _check_version(db, path)
+            if read_only:
+                yield db
+                return
+            db.begin()
+            try:
+                yield db
+            except BaseException:
+                db.rollback()
+                raise
+            db.commit()
+        finally:
+            db.close()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout as error:
+        raise StoreError(
+            f"{path} has been in use by another process for {LOCK_SECONDS:.0f} s; try again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _open(path: Path, read_only: bool) -> Connection:
+    try:
+        return duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as error:
+        reason = str(error).split("\n")[0]
+        raise StoreError(f"{path} cannot be opened as a results database: {reason}") from error
+
+
+def _check_version(db: Connection, path: Path) -> None:
+    try:
+        found = db.execute("SELECT schema_version FROM meta").fetchone()
+    except duckdb.CatalogException as error:
+        raise StoreError(f"{path} is a DuckDB file but not a results database") from error
+    if found is None or found[0] != SCHEMA_VERSION:
+        version = found[0] if found else "none"
+        raise StoreError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}; "
+            "make a new database and import the files again"
+        )
+
+
+def create(path: Path) -> bool:
+    """Make an empty database; False if a valid one is there already."""
+    with _locked(path):
+        if path.exists():
+            with closing(_open(path, True)) as db:
+                _check_version(db, path)
+            return False
+        building = path.with_name(f".{path.name}.part")
+        building.unlink(missing_ok=True)
+        with closing(_open(building, False)) as db:
+            db.execute(Path(__file__).with_name("schema.sql").read_text())
+            db.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
+        building.replace(path)
+        return True
+
+
+def flat(table: pa.Table, column: str) -> Any:
+    """All entries of a list column, one after another, as a numpy array."""
+    return table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+
+
+def insert(db: Connection, table: str, rows: pa.Table) -> None:
+    """Add Arrow rows to a table, columns matched by name."""
+    db.register("incoming", rows)
+    try:
+        db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+    finally:
+        db.unregister("incoming")

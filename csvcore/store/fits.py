@@ -1,0 +1,165 @@
+"""What was fitted: fits with their predictions, traces and weights, in and out of DuckDB."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from csvcore.errors import InputError
+from csvcore.records import Fit, Floats, Ints, Prediction, TraceStep
+from csvcore.store.connection import Connection, insert
+
+
+def add_fit(
+    db: Connection, fit: Fit, doc_ids: Sequence[str], edges: Sequence[Ints], weight: Floats
+) -> None:
+    """Store a fit with its predictions, trace and weights, in place of one with the same id.
+
+    Args:
+        db: an open database.
+        fit: the record.
+        doc_ids: (n_docs,) documents in corpus order.
+        edges: for each document its (n_tokens + 1,) byte boundaries.
+        weight: (sum of n_tokens,) salience.
+    """
+    for table in ("fits", "predictions", "traces", "weights"):
+        db.execute(f"DELETE FROM {table} WHERE fit = ?", [fit.fit])
+    row = {
+        "fit": fit.fit,
+        "created": datetime.now(UTC).replace(tzinfo=None),
+        **{key: getattr(fit, key) for key in ("corpus", "split", "task", "method")},
+        **{key: getattr(fit, key) for key in ("alpha", "beta", "gamma", "steps", "seconds")},
+        **{key: json.dumps(getattr(fit, key)) for key in ("n_models", "mse", "noise_floor")},
+        "left_out": list(fit.left_out),
+        "config": json.dumps(fit.config),
+    }
+    marks = ", ".join("?" for _ in row)
+    db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+    insert(
+        db,
+        "predictions",
+        pa.Table.from_pylist(
+            [
+                {"fit": fit.fit, "model": p.model, "side": p.split, "score": p.score,
+                 "accuracy": p.accuracy, "predicted": p.predicted, "low": p.low, "high": p.high}
+                for p in fit.predictions
+            ]
+        ),
+    )  # fmt: skip
+    if fit.trace:
+        insert(
+            db,
+            "traces",
+            pa.Table.from_pylist(
+                [
+                    {"fit": fit.fit, "step": t.step, "alpha": t.alpha, "beta": t.beta,
+                     "train_mse": t.train_mse, "validation_mse": t.validation_mse}
+                    for t in fit.trace
+                ]
+            ),
+        )  # fmt: skip
+    cuts = np.cumsum([0, *(e.size - 1 for e in edges)])
+    insert(
+        db,
+        "weights",
+        pa.table(
+            {
+                "fit": [fit.fit] * len(doc_ids),
+                "doc_id": list(doc_ids),
+                "byte_end": pa.array([e[1:].astype(np.int32) for e in edges]),
+                "weight": pa.array([weight[a:b].astype(np.float32) for a, b in pairwise(cuts)]),
+            }
+        ),
+    )
+
+
+def fits(db: Connection) -> pd.DataFrame:
+    """All fits, newest first.
+
+    Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds, left_out
+    and, unpacked by side where known, mse_train, mse_validation, mse_test, floor_test, n_train,
+    n_validation, n_test.
+    """
+    table = db.execute("SELECT * FROM fits ORDER BY created DESC, fit").df()
+    for column, prefix in (("mse", "mse"), ("noise_floor", "floor"), ("n_models", "n")):
+        parts = [json.loads(value) for value in table[column]]
+        for side in ("train", "validation", "test"):
+            table[f"{prefix}_{side}"] = pd.array([p.get(side) for p in parts], dtype="Float64")
+        table = table.drop(columns=column)
+    return table.drop(columns="config")
+
+
+def fit(db: Connection, name: str) -> Fit:
+    """A stored fit with predictions and trace; refuses an unknown id."""
+    cursor = db.execute("SELECT * EXCLUDE created FROM fits WHERE fit = ?", [name])
+    row = cursor.fetchone()
+    if row is None:
+        raise InputError(f"there is no fit {name!r}; `csvcore fits` lists them")
+    fields = dict(zip([column[0] for column in cursor.description or ()], row, strict=True))
+    for key in ("n_models", "mse", "noise_floor", "config"):
+        fields[key] = json.loads(fields[key])
+    placed = db.execute(
+        """
+        SELECT model, side, score, accuracy, predicted, low, high
+        FROM predictions WHERE fit = ? ORDER BY score, model
+        """,
+        [name],
+    ).fetchall()
+    steps = db.execute(
+        """
+        SELECT step, alpha, beta, train_mse, validation_mse FROM traces WHERE fit = ? ORDER BY step
+        """,
+        [name],
+    ).fetchall()
+    return Fit(
+        **fields | {"left_out": tuple(fields["left_out"])},
+        predictions=tuple(Prediction(*row) for row in placed),
+        trace=tuple(TraceStep(*row) for row in steps),
+    )
+
+
+def has_fit(db: Connection, fit: str) -> bool:
+    """Whether a fit of this id is stored."""
+    return db.execute("SELECT 1 FROM fits WHERE fit = ?", [fit]).fetchone() is not None
+
+
+def predictions(db: Connection, fit: str) -> pd.DataFrame:
+    """Observed and predicted accuracy of each model in a fit, best score first.
+
+    Columns: model, family, n_params, train_tokens, stage, step, split, score (nats per character),
+    accuracy, predicted, low, high.
+    """
+    return db.execute(
+        """
+        SELECT model, family, n_params, train_tokens, stage, step, side AS split,
+               score, accuracy, predicted, low, high
+        FROM predictions JOIN models USING (model)
+        WHERE fit = $fit
+        ORDER BY score, model
+        """,
+        {"fit": fit},
+    ).df()
+
+
+def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
+    """Salience of a fit, all documents in corpus order or one.
+
+    Columns: doc_id, byte_end, weight, the last two as lists with one entry a token.
+    """
+    if not has_fit(db, fit):
+        raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
+    return db.execute(
+        """
+        SELECT w.doc_id, w.byte_end, w.weight
+        FROM weights w
+        JOIN fits USING (fit)
+        JOIN documents d ON d.corpus = fits.corpus AND d.doc_id = w.doc_id
+        WHERE w.fit = $fit AND ($doc_id IS NULL OR w.doc_id = $doc_id)
+        ORDER BY d.doc_index
+        """,
+        {"fit": fit, "doc_id": doc_id},
+    ).to_arrow_table()

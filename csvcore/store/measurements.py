@@ -1,0 +1,292 @@
+"""What was measured: corpora, models, tasks, accuracies, splits, losses, in and out of DuckDB."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from csvcore.errors import InputError
+from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Split, Task
+from csvcore.store.connection import Connection, flat, insert
+
+
+def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document]) -> None:
+    """Store a corpus; storing the same one again changes nothing.
+
+    Raises:
+        InputError: the name is taken by a corpus with other documents.
+    """
+    found = db.execute("SELECT sha256 FROM corpora WHERE corpus = ?", [name]).fetchone()
+    if found is not None:
+        if found[0] != sha256:
+            raise InputError(f"a corpus {name!r} with other documents is stored; choose a new name")
+        return
+    db.execute(
+        "INSERT INTO corpora VALUES (?, ?, ?)", [name, sha256, sum(len(doc.text) for doc in docs)]
+    )
+    rows = pa.table(
+        {
+            "corpus": [name] * len(docs),
+            "doc_index": pa.array(range(len(docs)), pa.int32()),
+            "doc_id": [doc.doc_id for doc in docs],
+            "source": [doc.source for doc in docs],
+            "text": [doc.text for doc in docs],
+            "answers": pa.array(
+                [[list(span) for span in doc.answers] for doc in docs],
+                pa.list_(pa.list_(pa.int32(), 2)),
+            ),
+        }
+    )
+    insert(db, "documents", rows)
+
+
+def corpora(db: Connection) -> pd.DataFrame:
+    """Stored corpora by name. Columns: corpus, sha256, n_chars, n_docs, n_sources, n_models."""
+    return db.execute(
+        """
+        SELECT corpus, sha256, n_chars, n_docs, n_sources, coalesce(n_models, 0) AS n_models
+        FROM corpora
+        JOIN (SELECT corpus, count(*) AS n_docs, count(DISTINCT source) AS n_sources
+              FROM documents GROUP BY corpus) USING (corpus)
+        LEFT JOIN (SELECT corpus, count(*) AS n_models FROM manifests GROUP BY corpus)
+              USING (corpus)
+        ORDER BY corpus
+        """
+    ).df()
+
+
+def corpus_sha256(db: Connection, name: str) -> str:
+    """Hash of a stored corpus; refuses an unknown name."""
+    row = db.execute("SELECT sha256 FROM corpora WHERE corpus = ?", [name]).fetchone()
+    if row is None:
+        known = [r[0] for r in db.execute("SELECT corpus FROM corpora ORDER BY 1").fetchall()]
+        raise InputError(f"there is no corpus {name!r}; stored: {', '.join(known) or 'none'}")
+    return str(row[0])
+
+
+def corpus_of_sha256(db: Connection, sha256: str) -> str | None:
+    """Name of the stored corpus with this hash, or None."""
+    row = db.execute("SELECT corpus FROM corpora WHERE sha256 = ?", [sha256]).fetchone()
+    return None if row is None else str(row[0])
+
+
+def documents(db: Connection, corpus: str) -> list[Document]:
+    """Documents of a corpus in its order; refuses an unknown name."""
+    corpus_sha256(db, corpus)
+    rows = db.execute(
+        "SELECT doc_id, source, text, answers FROM documents WHERE corpus = ? ORDER BY doc_index",
+        [corpus],
+    ).fetchall()
+    return [
+        Document(doc_id, source, text, tuple((span[0], span[1]) for span in answers))
+        for doc_id, source, text, answers in rows
+    ]
+
+
+# Models, tasks, accuracies, splits -------------------------------------------------------------
+
+
+def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
+    """Store model cards; a card of a known name replaces it."""
+    db.executemany(
+        "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            [c.model, c.family, c.n_params, c.train_tokens, c.stage, c.step, c.license, c.origin]
+            for c in cards
+        ],
+    )
+
+
+def models(db: Connection) -> list[ModelCard]:
+    """All model cards, by family, size and step."""
+    rows = db.execute(
+        """
+        SELECT model, family, n_params, train_tokens, stage, step, license, origin
+        FROM models ORDER BY family, n_params NULLS LAST, step NULLS LAST, model
+        """
+    ).fetchall()
+    return [ModelCard(*row) for row in rows]
+
+
+def add_tasks(db: Connection, tasks: Sequence[Task]) -> None:
+    """Store tasks; one of a known name replaces it."""
+    db.executemany(
+        "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?)",
+        [[t.task, t.chance, t.title, list(t.sources)] for t in tasks],
+    )
+
+
+def tasks(db: Connection) -> list[Task]:
+    """All tasks by name."""
+    rows = db.execute("SELECT task, chance, title, sources FROM tasks ORDER BY task").fetchall()
+    return [Task(task, chance, title, tuple(sources)) for task, chance, title, sources in rows]
+
+
+def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
+    """Store accuracies.
+
+    Raises:
+        InputError: an unknown model or task, or a stored accuracy with another value.
+    """
+    known_models = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
+    known_tasks = {row[0] for row in db.execute("SELECT task FROM tasks").fetchall()}
+    stored = {(e.model, e.task): e for e in accuracies(db)}
+    for entry in entries:
+        for what, name, known in (
+            ("model", entry.model, known_models),
+            ("task", entry.task, known_tasks),
+        ):
+            if name not in known:
+                raise InputError(
+                    f"accuracies name the {what} {name!r}, which is not stored; "
+                    f"`csvcore import {what}s` first"
+                )
+        old = stored.get((entry.model, entry.task), entry)
+        if old != entry:
+            raise InputError(
+                f"{entry.model} on {entry.task} is stored as {old.accuracy:g}"
+                f" ({old.n_items} items), the file says {entry.accuracy:g} ({entry.n_items} items)"
+            )
+    db.executemany(
+        "INSERT OR IGNORE INTO accuracies VALUES (?, ?, ?, ?)",
+        [[e.model, e.task, e.accuracy, e.n_items] for e in entries],
+    )
+
+
+def accuracies(db: Connection) -> list[Accuracy]:
+    """All accuracies."""
+    rows = db.execute("SELECT model, task, accuracy, n_items FROM accuracies").fetchall()
+    return [Accuracy(*row) for row in rows]
+
+
+def add_split(db: Connection, name: str, split: dict[str, Split]) -> None:
+    """Store a split, in place of one of the same name; check it with `splits.check_split` first."""
+    db.execute("DELETE FROM splits WHERE split = ?", [name])
+    db.executemany(
+        "INSERT INTO splits VALUES (?, ?, ?)",
+        [[name, model, side] for model, side in split.items()],
+    )
+
+
+def splits(db: Connection) -> list[str]:
+    """Names of stored splits."""
+    return [row[0] for row in db.execute("SELECT DISTINCT split FROM splits ORDER BY 1").fetchall()]
+
+
+def split(db: Connection, name: str) -> dict[str, Split]:
+    """Side of each model of a split; refuses an unknown name."""
+    rows = db.execute(
+        "SELECT model, side FROM splits WHERE split = ? ORDER BY model", [name]
+    ).fetchall()
+    if not rows:
+        known = ", ".join(splits(db)) or "none"
+        raise InputError(f"there is no split {name!r}; stored: {known}")
+    return dict(rows)
+
+
+def add_losses(
+    db: Connection, corpus: str, table: pa.Table, manifests: dict[str, Any] | None
+) -> None:
+    """Store checked rows of a loss pack (columns of `packs.SCHEMA`).
+
+    Raises:
+        InputError: a model has no card, or losses of it on one of these documents are stored.
+    """
+    names = sorted(set(table["model"].to_pylist()))
+    known = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"losses name the model {unknown[0]!r}, which is not stored; "
+            "`csvcore import models` first"
+        )
+    rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
+    db.register("incoming", rows)
+    try:
+        twice = db.execute(
+            """
+            SELECT model, doc_id FROM losses JOIN incoming USING (model, doc_id)
+            WHERE losses.corpus = ? LIMIT 1
+            """,
+            [corpus],
+        ).fetchone()
+        if twice:
+            raise InputError(f"losses of {twice[0]} on {twice[1]} of {corpus} are stored already")
+        db.execute("INSERT INTO losses BY NAME SELECT * FROM incoming")
+    finally:
+        db.unregister("incoming")
+    known_manifests = manifests or {}
+    db.executemany(
+        "INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)",
+        [
+            [corpus, name, json.dumps(known_manifests[name]) if name in known_manifests else None]
+            for name in names
+        ],
+    )
+
+
+def coverage(db: Connection, corpus: str) -> dict[str, int]:
+    """Documents of the corpus with losses, for each model that has any."""
+    return dict(
+        db.execute(
+            "SELECT model, count(*) FROM losses WHERE corpus = ? GROUP BY model ORDER BY model",
+            [corpus],
+        ).fetchall()
+    )
+
+
+def manifests(db: Connection, corpus: str) -> dict[str, dict[str, Any] | None]:
+    """How each model's losses on a corpus were made; None where their pack did not say."""
+    rows = db.execute(
+        "SELECT model, manifest FROM manifests WHERE corpus = ? ORDER BY model", [corpus]
+    ).fetchall()
+    return {model: None if text is None else json.loads(text) for model, text in rows}
+
+
+def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
+    """Stored losses as rows of a loss pack, by model and document."""
+    return db.execute(
+        """
+        SELECT model, doc_id, byte_start, byte_end, nll, token_id
+        FROM losses JOIN documents USING (corpus, doc_id)
+        WHERE corpus = $corpus AND model IN $names
+        ORDER BY model, doc_index
+        """,
+        {"corpus": corpus, "names": list(names)},
+    ).to_arrow_table()
+
+
+def losses(
+    db: Connection, corpus: str, names: Sequence[str], doc_id: str | None = None
+) -> list[ModelLosses]:
+    """Losses of models on all documents of a corpus in its order, or on one document.
+
+    A model without rows is missing from the result.
+    """
+    table: Any = db.execute(
+        """
+        SELECT model, len(nll) AS n_tokens, byte_end, nll
+        FROM losses JOIN documents USING (corpus, doc_id)
+        WHERE corpus = $corpus AND model IN $names AND ($doc_id IS NULL OR doc_id = $doc_id)
+        ORDER BY model, doc_index
+        """,
+        {"corpus": corpus, "names": list(names), "doc_id": doc_id},
+    ).to_arrow_table()
+    found = table["model"].to_numpy().astype(str)
+    n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
+    byte_end, nll = flat(table, "byte_end"), flat(table, "nll")
+    first = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]])[: found.size])
+    at = np.concatenate([[0], np.cumsum(n_tokens)])
+    return [
+        ModelLosses(
+            model=str(found[start]),
+            n_tokens=n_tokens[start:stop],
+            byte_end=byte_end[at[start] : at[stop]].astype(np.int64),
+            nll=nll[at[start] : at[stop]].astype(np.float64),
+        )
+        for start, stop in pairwise([*first, found.size])
+    ]

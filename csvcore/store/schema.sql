@@ -1,0 +1,120 @@
+-- The results database. Losses are nats; byte spans are half-open UTF-8 bytes of the document's
+-- text; accuracies are fractions in [0, 1]; scores are nats per character.
+
+CREATE TABLE meta (schema_version INTEGER NOT NULL);
+
+CREATE TABLE corpora (
+    corpus VARCHAR PRIMARY KEY,
+    sha256 VARCHAR NOT NULL,          -- over [doc_id, source, text] of every document, in order
+    n_chars BIGINT NOT NULL           -- N_c of equation 1
+);
+
+CREATE TABLE documents (
+    corpus VARCHAR NOT NULL,
+    doc_index INTEGER NOT NULL,       -- place in the corpus, from 0
+    doc_id VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    text VARCHAR NOT NULL,
+    answers INTEGER[2][] NOT NULL,    -- character spans of label tokens
+    PRIMARY KEY (corpus, doc_id)
+);
+
+CREATE TABLE models (
+    model VARCHAR PRIMARY KEY,
+    family VARCHAR NOT NULL,
+    n_params BIGINT,
+    train_tokens BIGINT,
+    stage VARCHAR,
+    step BIGINT,                      -- optimiser steps of a checkpoint
+    license VARCHAR,
+    origin VARCHAR
+);
+
+CREATE TABLE tasks (
+    task VARCHAR PRIMARY KEY,
+    chance DOUBLE NOT NULL,           -- gamma of equation 2
+    title VARCHAR,
+    sources VARCHAR[] NOT NULL        -- corpus sources that show this ability
+);
+
+CREATE TABLE accuracies (
+    model VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    accuracy DOUBLE NOT NULL,
+    n_items BIGINT,                   -- items behind the accuracy; gives its binomial noise
+    PRIMARY KEY (model, task)
+);
+
+CREATE TABLE splits (
+    split VARCHAR NOT NULL,           -- name of the split
+    model VARCHAR NOT NULL,
+    side VARCHAR NOT NULL,            -- train, validation or test
+    PRIMARY KEY (split, model)
+);
+
+CREATE TABLE losses (
+    corpus VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    doc_id VARCHAR NOT NULL,
+    byte_start INTEGER[] NOT NULL,    -- one entry a source token, in reading order
+    byte_end INTEGER[] NOT NULL,
+    nll FLOAT[] NOT NULL,             -- nats, one a source token
+    token_id INTEGER[],
+    PRIMARY KEY (corpus, model, doc_id)
+);
+
+CREATE TABLE manifests (
+    corpus VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    manifest VARCHAR,                 -- JSON: weights, tokenizer, prefix, dtype, engine; or unknown
+    PRIMARY KEY (corpus, model)
+);
+
+CREATE TABLE fits (
+    fit VARCHAR PRIMARY KEY,
+    created TIMESTAMP NOT NULL,
+    corpus VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    alpha DOUBLE NOT NULL,            -- characters per nat
+    beta DOUBLE NOT NULL,             -- nats per character
+    gamma DOUBLE NOT NULL,
+    steps INTEGER NOT NULL,           -- step whose head was kept; 0 for fixed weights
+    seconds DOUBLE NOT NULL,
+    n_models VARCHAR NOT NULL,        -- JSON, by side
+    mse VARCHAR NOT NULL,             -- JSON, by side
+    noise_floor VARCHAR NOT NULL,     -- JSON, by side, where n_items is known
+    left_out VARCHAR[] NOT NULL,      -- models of the split without losses or accuracy
+    config VARCHAR NOT NULL           -- JSON: settings, scorer, seed
+);
+
+CREATE TABLE predictions (
+    fit VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    side VARCHAR NOT NULL,
+    score DOUBLE NOT NULL,            -- nats per character
+    accuracy DOUBLE NOT NULL,
+    predicted DOUBLE NOT NULL,
+    low DOUBLE NOT NULL,              -- 90 % band, see intervals.residual_band
+    high DOUBLE NOT NULL,
+    PRIMARY KEY (fit, model)
+);
+
+CREATE TABLE traces (
+    fit VARCHAR NOT NULL,
+    step INTEGER NOT NULL,
+    alpha DOUBLE NOT NULL,
+    beta DOUBLE NOT NULL,
+    train_mse DOUBLE NOT NULL,
+    validation_mse DOUBLE,            -- no models of the test side are looked at
+    PRIMARY KEY (fit, step)
+);
+
+CREATE TABLE weights (
+    fit VARCHAR NOT NULL,
+    doc_id VARCHAR NOT NULL,
+    byte_end INTEGER[] NOT NULL,      -- ends of the scoring tokenizer's tokens, which tile the text
+    weight FLOAT[] NOT NULL,          -- salience, mean absolute value 1 over the corpus
+    PRIMARY KEY (fit, doc_id)
+);

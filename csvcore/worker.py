@@ -1,0 +1,66 @@
+"""`python -m csvcore.worker DATABASE`: works off the queue, then leaves. One at a time.
+
+Heavy imports happen here, never in the dashboard's process.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
+
+from csvcore import jobs
+from csvcore.errors import Cancelled, CsvcoreError
+
+log = logging.getLogger(__name__)
+LOCK_SECONDS = 2.0  # a worker about to leave may still hold it
+NICENESS = 10
+
+
+def main() -> int:
+    """Claim and run jobs until none waits."""
+    database = Path(sys.argv[1])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)  # pages stay quick while a fit runs
+    try:
+        with FileLock(jobs.worker_lock_path(database), timeout=LOCK_SECONDS):
+            while (job := jobs.claim(database)) is not None:
+                _run(database, job)
+    except Timeout:
+        log.info("another worker is at it")
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Cancelled("cancelled")
+
+
+def _run(database: Path, job: jobs.Job) -> None:
+    started = time.time()
+    report = jobs.Reporter(database, job.job)
+    try:
+        report(0, 1, "loading PyTorch")
+        from csvcore import pipeline
+
+        message = pipeline.run_job(database, job.kind, job.params, report)
+    except Cancelled as error:
+        jobs.finish(database, job.job, "cancelled", str(error))
+    except CsvcoreError as error:
+        jobs.finish(database, job.job, "failed", str(error))
+    except BaseException as error:
+        log.exception("job %d", job.job)
+        jobs.finish(database, job.job, "failed", f"a fault in the program: {error!r}; see the log")
+        raise
+    else:
+        jobs.finish(database, job.job, "done", message)
+    log.info("job %d ended after %.1f s", job.job, time.time() - started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

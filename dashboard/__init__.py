@@ -1,0 +1,1 @@
+"""The Streamlit dashboard: pages read the results database and draw; they compute nothing heavy."""

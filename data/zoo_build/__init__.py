@@ -1,0 +1,1 @@
+"""Programs that make the bundled zoo: documents, tasks, training, evaluation, losses."""

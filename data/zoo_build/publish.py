@@ -1,0 +1,136 @@
+"""Writes what the dashboard ships: corpus, cards, accuracies, losses, split and scorer."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from csvcore import packs, pipeline, splits, store
+from csvcore.records import Document, ModelCard
+from zoo_build import corpus, evaluate
+from zoo_build.families import CONTEXT, FAMILIES
+from zoo_build.train import BATCH
+
+SCORER = "abacus-m"
+MANTISSA_BITS = 12
+TASK_SOURCES = {"tracking": "tracking tracking-worked"}
+
+
+def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
+    """Score the corpus with every checkpoint (resumable) and write all files of the zoo."""
+    zoo.mkdir(exist_ok=True)
+    write_documents(zoo / "documents.jsonl", corpus.validation_corpus())
+    cards = [card(folder) for folder in checkpoints]
+    write_csv(
+        zoo / "models.csv",
+        ("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin"),
+        ([c.model, c.family, c.n_params, c.train_tokens, c.stage, c.step, c.license, c.origin]
+         for c in cards),
+    )  # fmt: skip
+    write_csv(
+        zoo / "tasks.csv",
+        ("task", "chance", "title", "sources"),
+        ([name, task.chance, task.title, TASK_SOURCES.get(name, name)]
+         for name, task in evaluate.TASKS.items()),
+    )  # fmt: skip
+    write_csv(
+        zoo / "accuracies.csv",
+        ("model", "task", "accuracy", "n_items"),
+        ([folder.name, task, round(value, 6), n_items]
+         for folder in checkpoints
+         for task, (value, n_items) in json.loads((folder / "accuracy.json").read_text()).items()),
+    )  # fmt: skip
+    (zoo / "splits").mkdir(exist_ok=True)
+    write_csv(zoo / "splits" / "by-size.csv", ("model", "split"), splits.by_size(cards).items())
+    write_scorer(
+        max((c for c in checkpoints if c.parent.name == SCORER), key=step_of), zoo / "scorer"
+    )
+    write_losses(checkpoints, work / "losses.duckdb", zoo)
+
+
+def step_of(folder: Path) -> int:
+    """Optimiser steps of a checkpoint."""
+    return int(folder.name.rpartition("step")[2])
+
+
+def card(folder: Path) -> ModelCard:
+    """What the zoo knows of a checkpoint; n_params counts embeddings, tied ones once."""
+    with folder.joinpath("config.json").open() as file:
+        kind = json.load(file)["model_type"]
+    family = next(f for f in FAMILIES if folder.parent.name.startswith(f"{f.name}-"))
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    return ModelCard(
+        model=folder.name,
+        family=family.name,
+        n_params=sum(p.numel() for p in model.parameters()),
+        train_tokens=step_of(folder) * BATCH * CONTEXT,
+        stage="base",
+        step=step_of(folder),
+        license="Apache-2.0",
+        origin=f"zoo_build, {kind}",
+    )
+
+
+def write_documents(path: Path, docs: Iterable[Document]) -> None:
+    """A corpus as JSONL."""
+    lines = [
+        json.dumps(
+            {"doc_id": d.doc_id, "source": d.source, "text": d.text, "answers": d.answers},
+            ensure_ascii=False,
+        )
+        for d in docs
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A CSV file; None becomes an empty field."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_scorer(checkpoint: Path, folder: Path) -> None:
+    """The scoring model: one of the zoo's own, weights as safetensors."""
+    shutil.rmtree(folder, ignore_errors=True)
+    AutoModelForCausalLM.from_pretrained(checkpoint).save_pretrained(folder)
+    PreTrainedTokenizerFast.from_pretrained(checkpoint).save_pretrained(folder)
+
+
+def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None:
+    """Collect every checkpoint's losses as a user would, and write them as one pack."""
+    store.create(database)
+    pipeline.import_corpus(database, zoo / "documents.jsonl", "zoo")
+    pipeline.import_models(database, zoo / "models.csv")
+    names = [str(folder) for folder in checkpoints]
+    found = pipeline.collect(database, names, "zoo", pipeline.CollectConfig(device="cpu"))
+    for _ in tqdm(found, total=len(names), unit="model"):
+        pass
+    with store.connect(database, read_only=True) as db:
+        table = store.loss_rows(db, "zoo", [folder.name for folder in checkpoints])
+        sha256 = store.corpus_sha256(db, "zoo")
+        manifests = store.manifests(db, "zoo")
+    rounded = round_mantissa(packs.flat(table, "nll"))
+    offsets = np.concatenate([[0], np.cumsum(packs.lengths(table))])
+    column = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(rounded))
+    table = table.set_column(table.column_names.index("nll"), "nll", column)
+    table = table.drop_columns("token_id").append_column(
+        "token_id", pa.nulls(len(table), pa.list_(pa.int32()))
+    )
+    packs.write(zoo / "losses.parquet", table, sha256, manifests)
+
+
+def round_mantissa(nll: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, Any]:
+    """Losses rounded to MANTISSA_BITS bits (1 part in 8,192), to half the size of the pack."""
+    drop = np.uint32(23 - MANTISSA_BITS)
+    bits = np.ascontiguousarray(nll, dtype=np.float32).view(np.uint32)
+    half = np.uint32(1 << (int(drop) - 1))
+    return (((bits + half) >> drop) << drop).view(np.float32)

@@ -1,0 +1,111 @@
+"""Hypothesis settings, and the fixtures that several test files share."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+settings.register_profile("csvcore", deadline=None, derandomize=True)
+settings.load_profile("csvcore")
+
+SENTENCES = (
+    "The cat sat on the mat and the cat ate the rat.",
+    "A naïve café owner sold the hat, then that bat.",
+    "猫は席に座った。 The other cat saw it, naturally.",
+)
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def _byte_level_bpe() -> Tokenizer:
+    """GPT-2's kind: cuts inside characters, knows every byte."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=290, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return tokenizer
+
+
+def _sentencepiece_bpe() -> Tokenizer:
+    """Llama-2's kind: a dummy space before the text, bytes for characters it does not know."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, special_tokens=["<unk>", *BYTES], limit_alphabet=30, show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return tokenizer
+
+
+def _prepending_bpe() -> Tokenizer:
+    """Llama-2's as first converted: the dummy space stands even before a space."""
+    tokenizer = _sentencepiece_bpe()
+    tokenizer.pre_tokenizer = None
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    return tokenizer
+
+
+def _unigram() -> Tokenizer:
+    """T5's kind: NFKC, and one unknown token for whatever it has not seen."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=60, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return tokenizer
+
+
+def _unigram_bytes() -> Tokenizer:
+    """Unigram that falls back to bytes and changes no character."""
+    tokenizer = _unigram()
+    vocab = [tuple(entry) for entry in json.loads(tokenizer.to_str())["model"]["vocab"]]
+    vocab += [(byte, -20.0) for byte in BYTES]
+    tokenizer.model = models.Unigram(vocab, unk_id=0, byte_fallback=True)
+    tokenizer.normalizer = None
+    return tokenizer
+
+
+def _wordpiece() -> Tokenizer:
+    """BERT's kind: lower case, NFKC, no accents, and no token for a space."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.BertNormalizer(lowercase=True)]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=80, special_tokens=["[UNK]"], show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> dict[str, Tokenizer]:
+    """A real tokenizer of every kind, trained on three sentences."""
+    return {
+        "byte-level": _byte_level_bpe(),
+        "sentencepiece": _sentencepiece_bpe(),
+        "prepending": _prepending_bpe(),
+        "unigram": _unigram(),
+        "unigram-bytes": _unigram_bytes(),
+        "wordpiece": _wordpiece(),
+    }
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    """Writes a file of this name and text, and says where it is."""
+
+    def writer(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return writer
