@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -54,11 +55,15 @@ def _document(line: str, where: str) -> Document:
     for key in ("doc_id", "source", "text"):
         if not isinstance(raw.get(key), str) or not raw[key]:
             raise InputError(f"{where}: {key} must be a string that is not empty")
-    try:
-        raw["text"].encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{where}: the text has a lone surrogate and no UTF-8 form") from error
+        try:
+            raw[key].encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: the {key} has a lone surrogate and no UTF-8 form"
+            ) from error
     answers = raw.get("answers") or []
+    if not isinstance(answers, list):
+        raise InputError(f"{where}: answers must be a list of [start, end], got {answers!r}")
     for span in answers:
         if (
             not isinstance(span, list)
@@ -124,9 +129,14 @@ def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
             if seen.setdefault(key, entry) != entry:
                 raise InputError(
                     f"{where}: {entry.model} on {entry.task} stands there twice with different "
-                    f"values, {seen[key].accuracy:g} and {value:g}"
+                    f"values, {_value(seen[key])} and {_value(entry)}"
                 )
     return list(seen.values())
+
+
+def _value(entry: Accuracy) -> str:
+    items = "" if entry.n_items is None else f" ({entry.n_items} items)"
+    return f"{entry.accuracy}{items}"
 
 
 def read_split(path: Path) -> dict[str, str]:
@@ -147,14 +157,14 @@ def _text(path: Path) -> str:
 
 def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file with a header, each with its place for error messages."""
-    lines = _text(path).splitlines()
-    if not lines:
+    text = _text(path)
+    if not text:
         raise InputError(f"{path.name} is empty; it needs the columns {', '.join(required)}")
-    reader = csv.DictReader(lines, strict=True)
-    missing = [name for name in required if name not in (reader.fieldnames or ())]
-    if missing:
-        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+    reader = csv.DictReader(io.StringIO(text), strict=True)
     try:
+        missing = [name for name in required if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
         for row in reader:
             where = f"{path.name} line {reader.line_num}"
             if None in row or None in row.values():
@@ -165,7 +175,7 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
                     raise InputError(f"{where}: {name} is empty")
             yield where, clean
     except csv.Error as error:
-        raise InputError(f"{path.name} line {reader.line_num} is not CSV: {error}") from error
+        raise InputError(f"{path.name} line {reader.line_num + 1} is not CSV: {error}") from error
 
 
 def _number(value: str, name: str, where: str) -> float:

@@ -46,8 +46,10 @@ def read(path: Path) -> Pack:
         raise InputError(f"there is no file {path}")
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path.name} is not a Parquet file that can be read: {error}") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{path.name} is not a Parquet file that can be read: {_first_line(error)}"
+        ) from error
     manifest = _manifest(path, table.schema.metadata or {})
     missing = [name for name in SCHEMA.names[:5] if name not in table.column_names]
     if missing:
@@ -57,9 +59,15 @@ def read(path: Path) -> Pack:
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{path.name}: a column has the wrong type: {error}") from error
+        raise InputError(
+            f"{path.name}: a column has the wrong type: {_first_line(error)}"
+        ) from error
     _check_rows(path.name, table)
     return Pack(table, manifest)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0]
 
 
 def _manifest(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | None:

@@ -1,11 +1,16 @@
 """Weights of tokens and the capability score they make of a model's losses (equation 1)."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from csvcore.alignment import Aligner
 from csvcore.errors import InputError
-from csvcore.records import Document, Floats, Ints
+from csvcore.records import Document, Floats, Ints, ModelLosses
+
+_RESULT = re.compile(r"= ?(\d+)|has the (\w+)")
 
 
 def capability_score(weight: Floats, nll: Floats, n_chars: int) -> Floats:
@@ -49,8 +54,7 @@ def label_weight(docs: Sequence[Document], edges: Sequence[Ints], sources: Seque
     for doc, cuts in zip(docs, edges, strict=True):
         weight = np.zeros(cuts.size - 1)
         if not sources or doc.source in sources:
-            for start, end in answer_bytes(doc):
-                weight[(cuts[:-1] < end) & (cuts[1:] > start)] = 1.0
+            weight[touches(cuts[:-1], cuts[1:], answer_bytes(doc))] = 1.0
         weights.append(weight)
     whole = np.concatenate(weights)
     if not whole.any():
@@ -85,9 +89,38 @@ def answer_bytes(doc: Document) -> list[tuple[int, int]]:
     ]
 
 
+def result_bytes(text: str) -> list[tuple[int, int]]:
+    """Where a worked step states its result: the number behind "= ", the word behind "has the "."""
+    return [
+        (len(text[: found.start(1)].encode()), len(text[: found.end(1)].encode()))
+        for found in _RESULT.finditer(text)
+    ]
+
+
+def touches(starts: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Which tokens share a byte with any of the spans, (n_tokens,)."""
+    hit = np.zeros(starts.size, dtype=bool)
+    for start, end in spans:
+        hit |= (starts < end) & (ends > start)
+    return hit
+
+
 def mean_absolute(weight: Floats) -> float:
     """Scale of a weight vector; w, alpha, beta and w / c, alpha * c, beta / c are the same fit."""
     scale = float(np.mean(np.abs(weight)))
     if scale == 0.0:
         raise InputError("all weights are zero; a score needs at least one token that counts")
     return scale
+
+
+def document_losses(text: str, edges: Ints, losses: Sequence[ModelLosses]) -> Floats:
+    """Models' losses on one document, on the same tokens: (n_models, n_tokens) nats.
+
+    Args:
+        text: the document.
+        edges: (n_tokens + 1,) byte boundaries of the tokens to map to.
+        losses: each model's losses on this document alone.
+    """
+    aligner = Aligner([text], [edges])
+    mapped = [aligner.map(entry) for entry in losses]
+    return np.array(mapped, dtype=np.float64).reshape(len(losses), edges.size - 1)

@@ -1,0 +1,39 @@
+# `make app` and `make test` do all their own set-up in .venv and are safe to repeat.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DB ?= csvcore.duckdb
+PORT ?= 8501
+
+.PHONY: app test zoo clean
+
+app: $(VENV)/.runtime
+	$(BIN)/csvcore --db $(DB) init --zoo
+	@echo "The dashboard is at http://127.0.0.1:$(PORT)"
+	CSVCORE_DB=$(DB) $(BIN)/streamlit run dashboard/server.py --server.port $(PORT)
+
+test: $(VENV)/.development
+	@tests/install_chromium.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest
+
+zoo: $(VENV)/.runtime
+	cd data && ../$(BIN)/python -m zoo_build
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,178 @@
+"""Table in, Plotly figure out. Model names are escaped: Plotly reads some HTML in text."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvcore.records import Fit
+from csvcore.scaling import sigmoid_law
+
+PALETTE = (
+    "#4477AA", "#CC6677", "#228833", "#AA7722", "#8866BB", "#2299AA", "#BB4499", "#777777",
+    "#999933",
+)  # fmt: skip
+MARKERS = {"train": "circle", "validation": "diamond", "test": "star"}
+CURVE_COLOUR = "#888888"
+SCORE_AXIS = "capability score, nats per character"
+
+
+def family_colours(families: Sequence[str]) -> dict[str, str]:
+    """A colour for each family, the same on every chart that knows the same families."""
+    names = sorted(set(families))
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def sigmoid_figure(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> Any:
+    """Accuracy against score with the fitted law: colour by family, marker by split.
+
+    Args:
+        table: one row a model, columns of `store.predictions`.
+        fit: the law, for its curve.
+        colours: from `family_colours`.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    low, high = table["score"].min(), table["score"].max()
+    margin = 0.06 * (high - low)
+    grid = np.linspace(low - margin, high + margin, 200)
+    figure.add_scatter(
+        x=grid,
+        y=sigmoid_law(grid, fit.alpha, fit.beta, fit.gamma),
+        mode="lines",
+        line={"color": CURVE_COLOUR, "width": 2},
+        name="fitted law",
+        hoverinfo="skip",
+    )
+    for (family, split), rows in table.groupby(["family", "split"], sort=True):
+        figure.add_scatter(
+            x=rows["score"],
+            y=rows["accuracy"],
+            mode="markers",
+            marker={
+                "color": colours[str(family)],
+                "symbol": MARKERS[str(split)],
+                "size": 11 if split == "test" else 8,
+                "opacity": 0.85,
+                "line": {"width": 0.5, "color": CURVE_COLOUR},
+            },
+            name=escape(f"{family}, {split}"),
+            legendgroup=escape(str(family)),
+            customdata=np.stack(
+                [rows["model"].map(escape), rows["predicted"], rows["low"], rows["high"]], axis=-1
+            ),
+            hovertemplate=(
+                "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
+                "<br>band %{customdata[2]:.3f} to %{customdata[3]:.3f}<br>score %{x:.4f}"
+                "<extra></extra>"
+            ),
+        )
+    figure.add_hline(y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
+    figure.update_layout(
+        xaxis_title=SCORE_AXIS,
+        yaxis_title="accuracy",
+        yaxis_range=[-0.03, 1.03],
+        showlegend=False,
+        height=360,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        uirevision=fit.fit,
+    )
+    return figure
+
+
+def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> Any:
+    """Accuracy on a task over training tokens, one line a training run (family and size)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    known = table.dropna(subset=[task, "train_tokens"]).sort_values("train_tokens")
+    for key, rows in known.groupby(["family", "n_params"], sort=True):
+        family, n_params = str(key[0]), float(rows["n_params"].iloc[0])
+        size = known.loc[known["family"] == family, "n_params"].drop_duplicates().sort_values()
+        rank = size.tolist().index(n_params)
+        figure.add_scatter(
+            x=rows["train_tokens"],
+            y=rows[task],
+            mode="lines+markers",
+            line={"color": colours[family], "width": 1 + rank},
+            marker={"size": 5},
+            name=escape(f"{family} {millions(n_params)}"),
+            text=rows["model"].map(escape),
+            hovertemplate="%{text}<br>accuracy %{y:.3f}<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis_title="training tokens",
+        yaxis_title=f"accuracy, {escape(task)}",
+        height=380,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        uirevision=task,
+    )
+    return figure
+
+
+def trace_figure(fits: Sequence[Fit]) -> Any:
+    """MSE on train (line) and validation models (dots) over the steps of Algorithm 2, by task."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for i, fit in enumerate(fits):
+        steps = [entry.step for entry in fit.trace]
+        colour = PALETTE[i % len(PALETTE)]
+        for name, values, dash in (
+            ("train", [entry.train_mse for entry in fit.trace], "solid"),
+            ("validation", [entry.validation_mse for entry in fit.trace], "dot"),
+        ):
+            figure.add_scatter(
+                x=steps,
+                y=values,
+                mode="lines",
+                line={"color": colour, "dash": dash},
+                name=escape(f"{fit.task}, {name}"),
+                hovertemplate="step %{x}: %{y:.2e}",
+            )
+    figure.update_layout(
+        xaxis_title="step",
+        yaxis_title="mean squared error",
+        yaxis_type="log",
+        height=340,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    return figure
+
+
+def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
+    """Each model's loss on chosen tokens. Columns of table: model, family, nll (nats)."""
+    import plotly.graph_objects as go
+
+    ordered = table.sort_values("nll")
+    figure = go.Figure(
+        go.Bar(
+            x=ordered["model"].map(escape),
+            y=ordered["nll"],
+            marker_color=ordered["family"].map(colours),
+            customdata=ordered["family"].map(escape),
+            hovertemplate="%{x} (%{customdata})<br>%{y:.3f} nats<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        yaxis_title="loss on the selection, nats",
+        xaxis={"showticklabels": False, "title": "models, lowest loss first"},
+        height=260,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    return figure
+
+
+def millions(count: float) -> str:
+    """A number of parameters for people: 0.38 M, 7.0 B."""
+    return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.2f} M"
+
+
+def legend_text(colours: dict[str, str]) -> str:
+    """One line of Markdown that explains colours and markers of several figures at once."""
+    names = {"#4477AA": "blue", "#CC6677": "red", "#228833": "green", "#AA7722": "orange"}
+    parts = [f":{names.get(colour, 'gray')}[●] {family}" for family, colour in colours.items()]
+    return "  \n".join(["  ".join(parts) + "   ● train   ◆ validation   ★ test"])

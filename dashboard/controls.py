@@ -1,0 +1,47 @@
+"""Widgets that several pages share, and the state they keep in the address line."""
+
+import streamlit as st
+
+from dashboard import data
+
+METHOD_NAMES = {
+    "csv": "CSV",
+    "all-token": "All tokens",
+    "label-token": "Label tokens",
+    "source-token": "Tokens of the task's source",
+}
+
+
+def sidebar() -> None:
+    """Corpus, split and task, chosen once for all pages; the address line restores them."""
+    source = data.database()
+    choices = {
+        "corpus": data.corpora(source)["corpus"].tolist(),
+        "split": data.splits(source),
+        "task": [task.task for task in data.tasks(source)],
+    }
+    with st.sidebar:
+        for key, names in choices.items():
+            if names:
+                st.selectbox(key.capitalize(), names, key=key, bind="query-params")
+
+
+def chosen(key: str) -> str | None:
+    """What the sidebar says of corpus, split or task; None where nothing of it is stored."""
+    value = st.session_state.get(key)
+    return None if value is None else str(value)
+
+
+def next_step(title: str, text: str) -> None:
+    """An empty state: what is missing and how to get it."""
+    st.info(text, title=title, icon=":material/arrow_forward:")
+
+
+def plain(text: str) -> str:
+    """Data as literal text in places where Streamlit would read Markdown."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|~$:<>&" else char for char in text)
+
+
+def scientific(value: float | None) -> str:
+    """A squared error for a metric, or a dash where it is not known."""
+    return "–" if value is None else f"{value:.1e}"

@@ -1,0 +1,274 @@
+"""Cached, read-only reads through `csvcore.store`; tables are cached, connections never.
+
+Every read is keyed by the database file and its time of change, so a new fit shows at once.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from csvcore import salience, store
+from csvcore.errors import StoreError
+from csvcore.records import Document, Fit, Floats, Ints, ModelCard, Split, Task
+
+DATABASE_VARIABLE = "CSVCORE_DB"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The results database as it is now; changed is its modification time in nanoseconds."""
+
+    path: Path
+    changed: int
+
+
+def database() -> Database:
+    """The database the dashboard shows: $CSVCORE_DB, else csvcore.duckdb in the working folder.
+
+    Raises:
+        StoreError: it does not exist.
+    """
+    path = Path(os.environ.get(DATABASE_VARIABLE, "csvcore.duckdb")).resolve()
+    try:
+        return Database(path, path.stat().st_mtime_ns)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"there is no database {path}; `make app` or `csvcore init --zoo` makes one"
+        ) from error
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def corpora(source: Database) -> pd.DataFrame:
+    """See `store.corpora`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.corpora(db)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def splits(source: Database) -> list[str]:
+    """See `store.splits`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.splits(db)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def split(source: Database, name: str) -> dict[str, Split]:
+    """See `store.split`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.split(db, name)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def tasks(source: Database) -> list[Task]:
+    """See `store.tasks`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.tasks(db)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def cards(source: Database) -> list[ModelCard]:
+    """See `store.models`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.models(db)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def models(source: Database) -> pd.DataFrame:
+    """One row a model: the fields of its card, and a column of accuracy for each task."""
+    with store.connect(source.path, read_only=True) as db:
+        found, scores = store.models(db), store.accuracies(db)
+    table = pd.DataFrame(
+        {key: [getattr(card, key) for card in found] for key in ModelCard.__dataclass_fields__}
+    )
+    for task in sorted({entry.task for entry in scores}):
+        by_model = {entry.model: entry.accuracy for entry in scores if entry.task == task}
+        table[task] = table["model"].map(by_model)
+    return table
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def coverage(source: Database, corpus: str) -> dict[str, int]:
+    """See `store.coverage`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.coverage(db, corpus)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def documents(source: Database, corpus: str) -> list[Document]:
+    """See `store.documents`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.documents(db, corpus)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def fits(source: Database) -> pd.DataFrame:
+    """See `store.fits`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.fits(db)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def fit(source: Database, name: str) -> Fit:
+    """See `store.fit`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.fit(db, name)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def predictions(source: Database, name: str) -> pd.DataFrame:
+    """See `store.predictions`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.predictions(db, name)
+
+
+def newest_fits(source: Database, corpus: str, split: str) -> pd.DataFrame:
+    """The newest fit of each task and method on a corpus and split; columns of `store.fits`."""
+    table = fits(source)
+    chosen = table[(table["corpus"] == corpus) & (table["split"] == split)]
+    return chosen.drop_duplicates(["task", "method"])
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def weights(source: Database, name: str) -> pd.DataFrame:
+    """Salience by document. Columns: doc_id, byte_end, weight (lists, one entry a token)."""
+    with store.connect(source.path, read_only=True) as db:
+        table = store.weights(db, name)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def token_losses(
+    source: Database, corpus: str, doc: Document, byte_end: tuple[int, ...]
+) -> tuple[list[str], Floats]:
+    """Every model's nll on the tokens of one document: names, and (n_models, n_tokens) nats."""
+    with store.connect(source.path, read_only=True) as db:
+        names = list(store.coverage(db, corpus))
+        found = store.losses(db, corpus, names, doc.doc_id)
+    edges: Ints = np.array([0, *byte_end], dtype=np.int64)
+    return [entry.model for entry in found], salience.document_losses(doc.text, edges, found)
+
+
+def verdicts(fits: pd.DataFrame) -> pd.DataFrame:
+    """Test MSE of each task by method, with the ratio of all-token to CSV and the noise floor.
+
+    Args:
+        fits: from `newest_fits`.
+    """
+    table = fits.pivot(index="task", columns="method", values="mse_test")
+    order = [m for m in ("csv", "source-token", "label-token", "all-token") if m in table.columns]
+    table = table[order].astype(float)
+    if {"csv", "all-token"} <= set(order):
+        table["ratio"] = table["all-token"] / table["csv"]
+    table["floor"] = fits.groupby("task")["floor_test"].first().astype(float)
+    return table.reset_index()
+
+
+def sources(source: Database, corpus: str) -> pd.DataFrame:
+    """Documents and characters of each source of a corpus."""
+    docs = documents(source, corpus)
+    table = pd.DataFrame(
+        {
+            "source": [doc.source for doc in docs],
+            "characters": [len(doc.text) for doc in docs],
+            "answers": [len(doc.answers) > 0 for doc in docs],
+        }
+    )
+    return (
+        table.groupby("source", sort=False)
+        .agg(
+            documents=("characters", "size"),
+            characters=("characters", "sum"),
+            with_answers=("answers", "sum"),
+        )
+        .reset_index()
+    )
+
+
+def families(source: Database, corpus: str) -> pd.DataFrame:
+    """Models, sizes and complete losses of each family."""
+    n_docs = len(documents(source, corpus))
+    covered = coverage(source, corpus)
+    table = models(source).assign(
+        complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
+    )
+    return (
+        table.groupby("family")
+        .agg(
+            models=("model", "size"),
+            sizes=("n_params", "nunique"),
+            smallest=("n_params", "min"),
+            largest=("n_params", "max"),
+            with_all_losses=("complete", "sum"),
+        )
+        .reset_index()
+    )
+
+
+def family_of(source: Database) -> dict[str, str]:
+    """Family of each model."""
+    return {card.model: card.family for card in cards(source)}
+
+
+def hover_models(source: Database, names: list[str], limit: int) -> list[int]:
+    """Indices of a few models to compare at a glance: of each family the largest, trained longest.
+
+    Then the smallest of each, as far as the limit goes.
+    """
+    known = {card.model: card for card in cards(source)}
+
+    def size(i: int) -> tuple[int, int]:
+        card = known[names[i]]
+        return card.n_params or 0, card.train_tokens or 0
+
+    chosen: list[int] = []
+    for pick in (max, min):
+        for family in sorted({known[name].family for name in names}):
+            chosen.append(
+                pick((i for i, n in enumerate(names) if known[n].family == family), key=size)
+            )
+    return list(dict.fromkeys(chosen))[:limit]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def weight_by_kind(source: Database, corpus: str, name: str) -> pd.DataFrame:
+    """Mean weight of each kind of token in each source.
+
+    Columns: source, tokens, all, answers, results, others. results are tokens of a number behind
+    "= " or a word behind "has the "; others are neither results nor answers. A kind that a source
+    does not have is missing.
+    """
+    by_doc = weights(source, name).set_index("doc_id")
+    rows = []
+    for doc in documents(source, corpus):
+        row = by_doc.loc[doc.doc_id]
+        ends = np.asarray(row["byte_end"], dtype=np.int64)
+        starts = np.concatenate([[0], ends[:-1]])
+        answer = salience.touches(starts, ends, salience.answer_bytes(doc))
+        result = salience.touches(starts, ends, salience.result_bytes(doc.text))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "source": doc.source,
+                    "weight": np.asarray(row["weight"], dtype=np.float64),
+                    "answer": answer,
+                    "result": result,
+                }
+            )
+        )
+    table = pd.concat(rows)
+    grouped = table.groupby("source", sort=False)["weight"]
+    neither = ~(table["answer"] | table["result"])
+    return pd.DataFrame(
+        {
+            "tokens": grouped.size(),
+            "all": grouped.mean(),
+            "answers": table[table["answer"]].groupby("source")["weight"].mean(),
+            "results": table[table["result"]].groupby("source")["weight"].mean(),
+            "others": table[neither].groupby("source")["weight"].mean(),
+        }
+    ).reset_index(names="source")

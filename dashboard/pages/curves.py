@@ -1,0 +1,67 @@
+import streamlit as st
+
+from dashboard import charts, controls, data
+
+SHOWN = ("csv", "all-token", "label-token")
+
+st.header("Curves")
+source = data.database()
+corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+if corpus is None or split is None or task is None:
+    controls.next_step("Nothing to show yet", "Curves need a corpus, a split and a task.")
+    st.stop()
+fits = data.newest_fits(source, corpus, split)
+fits = fits[fits["task"] == task].set_index("method")
+if fits.empty:
+    controls.next_step("No fit of this task yet", "Start one on the Fit page.")
+    st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
+    st.stop()
+
+colours = charts.family_colours(data.models(source)["family"].tolist())
+st.markdown(charts.legend_text(colours))
+for column, method in zip(st.columns(len(SHOWN)), SHOWN, strict=True):
+    with column:
+        st.subheader(controls.METHOD_NAMES[method])
+        if method not in fits.index:
+            controls.next_step("Not fitted", "Choose this method on the Fit page.")
+            continue
+        fit = data.fit(source, str(fits.loc[method, "fit"]))
+        table = data.predictions(source, fit.fit)
+        with st.container(horizontal=True):
+            st.metric("Test MSE", controls.scientific(fit.mse.get("test")))
+            st.metric("Noise floor", controls.scientific(fit.noise_floor.get("test")))
+            st.metric("Train MSE", controls.scientific(fit.mse.get("train")))
+        st.plotly_chart(
+            charts.sigmoid_figure(table, fit, colours),
+            key=f"curve-{method}",
+            alt=f"Accuracy on {task} against the capability score by {method}, with the fitted law",
+        )
+        st.caption(
+            f"alpha {fit.alpha:.3g} characters per nat, beta {fit.beta:.4g} nats per character, "
+            f"chance {fit.gamma:g}; head of step {fit.steps}."
+        )
+        if fit.left_out:
+            st.caption(f"{len(fit.left_out)} models of the split lack losses or this accuracy.")
+
+st.header("Every model", divider="gray")
+listed = st.segmented_control(
+    "Method",
+    [name for name in controls.METHOD_NAMES if name in fits.index],
+    default=str(fits.index[0]) if "csv" not in fits.index else "csv",
+    format_func=controls.METHOD_NAMES.__getitem__,
+    key="table-method",
+)
+if listed:
+    table = data.predictions(source, str(fits.loc[listed, "fit"]))
+    table["error"] = table["predicted"] - table["accuracy"]
+    columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]
+    st.dataframe(
+        table[columns],
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("accuracy", "predicted", "low", "high", "error")
+        }
+        | {"score": st.column_config.NumberColumn("score, nats per character", format="%.4f")},
+    )
+    st.caption("low and high: the band that covers 90 % of the validation models' errors.")

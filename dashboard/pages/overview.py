@@ -1,0 +1,65 @@
+import streamlit as st
+
+from dashboard import controls, data, jobs_view
+
+st.header("Overview")
+source = data.database()
+corpora = data.corpora(source)
+models = data.models(source)
+tasks = data.tasks(source)
+corpus, split = controls.chosen("corpus"), controls.chosen("split")
+if corpora.empty or models.empty or corpus is None:
+    controls.next_step(
+        "The database is empty",
+        "Load the bundled measurements with `csvcore init --zoo`, or bring your own: "
+        "`csvcore import corpus FILE --name NAME`, then models, tasks, accuracies and losses.",
+    )
+    st.stop()
+
+row = corpora[corpora["corpus"] == corpus].iloc[0]
+covered = data.coverage(source, corpus)
+complete = sum(count == row.n_docs for count in covered.values())
+with st.container(horizontal=True):
+    st.metric("Documents", f"{row.n_docs:,}", border=True, help="Texts of the chosen corpus")
+    st.metric("Characters", f"{row.n_chars:,}", border=True, help="N_c of equation 1")
+    st.metric("Models", len(models), f"{models['family'].nunique()} families", border=True)
+    st.metric("With all losses", f"{complete} of {len(models)}", border=True)
+    st.metric("Tasks", len(tasks), border=True)
+
+fits = data.newest_fits(source, corpus, split) if split else data.fits(source).head(0)
+st.header("Does CSV predict better?", divider="gray")
+jobs_view.live(source)
+if fits.empty:
+    controls.next_step(
+        "No fits on this corpus and split yet",
+        "Fit every task with CSV and all baselines; it takes under a minute on two cores.",
+    )
+    if st.button("Fit everything", type="primary", icon=":material/play_circle:") and split:
+        jobs_view.submit_compare(source, corpus, split, [task.task for task in tasks])
+        st.rerun()
+else:
+    st.dataframe(
+        data.verdicts(fits),
+        hide_index=True,
+        column_config={
+            "ratio": st.column_config.NumberColumn(
+                "All tokens / CSV", format="%.1f x", help="Test MSE of all-token over that of CSV"
+            ),
+            "floor": st.column_config.NumberColumn(
+                "Noise floor", format="%.1e", help="MSE that binomial noise alone would leave"
+            ),
+        }
+        | {
+            method: st.column_config.NumberColumn(f"{name}, test MSE", format="%.1e")
+            for method, name in controls.METHOD_NAMES.items()
+        },
+    )
+    st.caption("Mean squared error of predicted accuracy on the test models of this split.")
+
+left, right = st.columns(2)
+with left:
+    st.header("Sources", divider="gray")
+    st.dataframe(data.sources(source, corpus), hide_index=True)
+with right:
+    st.header("Families", divider="gray")
+    st.dataframe(data.families(source, corpus), hide_index=True)

@@ -1,0 +1,146 @@
+"""Tokens and weights in, shaded text out: the Figure 9 view as a Streamlit component.
+
+Token text is hostile. It travels as Arrow data and reaches the page through text nodes only, in
+`token_heatmap.js`; no HTML is built from it anywhere.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from csvcore.records import Floats
+
+_HERE = Path(__file__).parent
+_MARKUP = """
+<div class="heatmap">
+  <div class="bar">
+    <label><input type="checkbox" class="marks"> show spaces and newlines</label>
+    <label><input type="checkbox" class="lines"> underline by weight</label>
+    <span class="legend" role="img" aria-label="colour scale from low to high weight"></span>
+  </div>
+  <div class="text" role="group" tabindex="0" aria-describedby="heatmap-keys"></div>
+  <div class="spoken" aria-live="polite"></div>
+  <div id="heatmap-keys" hidden>Arrow keys move between tokens, Enter selects, Shift and Enter
+    extends, N and P jump to the next and previous strong token, Escape clears.</div>
+  <div class="tip" role="tooltip" hidden></div>
+</div>
+"""
+_component = st.components.v2.component(
+    "token_heatmap",
+    html=_MARKUP,
+    css=(_HERE / "token_heatmap.css").read_text(encoding="utf-8"),
+    js=(_HERE / "token_heatmap.js").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Tokens grouped into cells of whole characters, which can be shown.
+
+    text: (n_cells,) what each shows. token_start, token_end: (n_cells,) half-open token ranges.
+    """
+
+    text: list[str]
+    token_start: list[int]
+    token_end: list[int]
+
+    def sum(self, values: Floats) -> Floats:
+        """Sum over the tokens of each cell; values (..., n_tokens) become (..., n_cells)."""
+        return np.add.reduceat(values, self.token_start, axis=-1)
+
+    def mean(self, values: Floats) -> Floats:
+        """Mean over the tokens of each cell."""
+        width = np.subtract(self.token_end, self.token_start)
+        return np.asarray(self.sum(values) / width, dtype=np.float64)
+
+
+def cells(text: str, byte_end: Sequence[int]) -> Cells:
+    """Group tokens so that no cell cuts a character or is empty.
+
+    Args:
+        text: the document, not empty.
+        byte_end: (n_tokens,) where each token ends in its UTF-8 bytes; the last at its end.
+    """
+    whole = {0}
+    at = 0
+    for char in text:
+        at += len(char.encode())
+        whole.add(at)
+    data = text.encode()
+    shown: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    first, begin = 0, 0
+    for i, end in enumerate(byte_end):
+        last = i == len(byte_end) - 1
+        if end > begin and end in whole:
+            shown.append(data[begin:end].decode())
+            starts.append(first)
+            ends.append(i + 1)
+            first, begin = i + 1, end
+        elif last and ends:  # empty tokens at the end belong to the last cell
+            ends[-1] = i + 1
+    return Cells(shown, starts, ends)
+
+
+def pack(text: Sequence[str], weight: Floats, losses: Floats) -> tuple[pa.Table, str]:
+    """What the component draws, and a hash by which it knows that nothing changed.
+
+    Args:
+        text: (n_cells,) token texts.
+        weight: (n_cells,) salience.
+        losses: (n_models, n_cells) nats, a few models for the tooltip.
+    """
+    columns = {"text": pa.array(list(text)), "weight": pa.array(weight.astype(np.float32))}
+    for k, row in enumerate(losses):
+        columns[f"loss{k}"] = pa.array(row.astype(np.float32))
+    table = pa.table(columns)
+    digest = hashlib.sha256(repr(list(text)).encode())
+    digest.update(np.ascontiguousarray(weight).tobytes() + np.ascontiguousarray(losses).tobytes())
+    return table, digest.hexdigest()[:16]
+
+
+def heatmap(
+    table: pa.Table,
+    version: str,
+    models: Sequence[str],
+    *,
+    key: str,
+    top: float,
+    selected: tuple[int, int] | None,
+    on_select: Callable[[], None],
+    label: str,
+) -> Any:
+    """Draw the tokens; the caller owns the selection and gets `selected` on a click.
+
+    Args:
+        table: from `pack`.
+        version: from `pack`.
+        models: names of the models whose losses the tooltip shows, in the order of the columns.
+        key: of the widget; its state holds `selected` as {"start", "end"}, -1 for none.
+        top: weight of the darkest shade.
+        selected: first and last selected cell.
+        on_select: called after a selection, before the page runs again.
+        label: for screen readers.
+    """
+    chosen = {"start": -1, "end": -1}
+    if selected is not None:
+        chosen = {"start": selected[0], "end": selected[1]}
+    return _component(
+        key=key,
+        data={
+            "tokens": table,
+            "version": version,
+            "models": list(models),
+            "top": top,
+            "selected": chosen,
+            "label": label,
+        },
+        on_selected_change=on_select,
+    )
