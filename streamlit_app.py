@@ -1,23 +1,36 @@
 """The dashboard's page list, shared picks and error display; nothing else."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
 from dashboard import controls
 
-st.set_page_config(page_title="CSV Lab", layout="wide")
+# A file: a named icon would be fetched from the internet.
+ICON = Path(__file__).parent / "dashboard" / "icon.png"
+st.set_page_config(page_title="CSV Lab", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     {
         "Data": [
-            st.Page("dashboard/pages/overview.py", icon=":material/home:", default=True),
+            st.Page(
+                "dashboard/pages/overview.py",
+                title="Overview",
+                icon=":material/home:",
+                default=True,
+            ),
             st.Page(
                 "dashboard/pages/models.py", title="Models & splits", icon=":material/account_tree:"
             ),
         ],
         "Prediction": [
-            st.Page("dashboard/pages/fit.py", icon=":material/play_circle:"),
-            st.Page("dashboard/pages/curves.py", icon=":material/show_chart:"),
-            st.Page("dashboard/pages/salience.py", icon=":material/format_ink_highlighter:"),
+            st.Page("dashboard/pages/fit.py", title="Fit", icon=":material/play_circle:"),
+            st.Page("dashboard/pages/curves.py", title="Curves", icon=":material/show_chart:"),
+            st.Page(
+                "dashboard/pages/salience.py",
+                title="Salience",
+                icon=":material/format_ink_highlighter:",
+            ),
         ],
     }
 )

@@ -286,8 +286,8 @@ class progress:
     def report(self, step: int, total: int, message: str) -> None:
         """Move the bar to step of total."""
         self.bar.total = total
-        self.bar.n = step
-        self.bar.set_description_str(message)
+        self.bar.set_description_str(message, refresh=False)
+        self.bar.update(step - self.bar.n)
 
     def __exit__(self, *error: object) -> None:
         """Clear the bar."""

@@ -15,10 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from csvcore.alignment import Tiling, tile
 from csvcore.errors import ModelError
 from csvcore.records import Document, TokenLosses
+
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # callers show their own
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHT_FILES = ("*.safetensors",)

@@ -1,9 +1,11 @@
 """Hypothesis settings, and the fixtures that several test files share."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import helpers
 import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -109,3 +111,45 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
         return path
 
     return writer
+
+
+@pytest.fixture(scope="session")
+def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a one-layer GPT-2 with random weights."""
+    return helpers.save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a one-layer Llama with random weights, whose tokenizer adds BOS."""
+    return helpers.save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def world() -> helpers.World:
+    """Made-up models whose accuracies follow from their losses by a known law."""
+    return helpers.made_up_world()
+
+
+@pytest.fixture(scope="session")
+def world_files(world: helpers.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of that world."""
+    return helpers.write_world(tmp_path_factory.mktemp("world") / "files", world)
+
+
+@pytest.fixture(scope="session")
+def _world_made(world_files: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from csvcore.pipeline.units import scoring_units
+
+    database = tmp_path_factory.mktemp("made") / "world.duckdb"
+    helpers.import_world(database, world_files)
+    sha256 = helpers.inputs.corpus_sha256(helpers.DOCS)
+    scoring_units(database, sha256, list(helpers.DOCS), str(tiny_lm))  # fills the cache
+    return database.parent
+
+
+@pytest.fixture
+def world_db(_world_made: Path, tmp_path: Path) -> Path:
+    """A database of its own that holds that world, with the scorer's hidden states beside it."""
+    shutil.copytree(_world_made, tmp_path / "db")
+    return tmp_path / "db" / "world.duckdb"

@@ -50,8 +50,8 @@ def test_a_wrong_pair_a_tie_and_an_undecided_pair() -> None:
 
 
 def test_the_noise_floor_is_the_mean_binomial_variance() -> None:
-    floor = noise_floor(np.array([0.5, 0.2]), np.array([100.0, 400.0]))
-    assert floor == pytest.approx((0.25 / 100 + 0.16 / 400) / 2)
+    floor = noise_floor(np.array([0.5, 0.2, 0.9]), np.array([100.0, 400.0, 1.0]))
+    assert floor == pytest.approx((0.25 / 100 + 0.16 / 400 + 0.09) / 3)
 
 
 @pytest.mark.parametrize("value", [0.1, 0.3, 0.5, 0.7])

@@ -236,8 +236,8 @@ def test_a_damaged_pack_is_refused_in_one_line(tmp_path: Path) -> None:
     ]
     packs.write(path, table(*rows), "abc", {})
     sound = path.read_bytes()
-    # in the header of the first page, then in the footer
-    for position in (4, len(sound) - sound[-8] - 256 * sound[-7]):
+    footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
+    for position in (4, footer):  # 4 is the first page's header
         damaged = bytearray(sound)
         damaged[position : position + 8] = bytes(255 - byte for byte in sound[position:][:8])
         path.write_bytes(damaged)

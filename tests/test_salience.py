@@ -6,12 +6,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore.alignment import character_clock, map_nll
 from csvcore.errors import InputError
-from csvcore.records import Document, Floats, Ints
+from csvcore.records import Document, Floats, Ints, ModelLosses
 from csvcore.salience import (
     answer_bytes,
     capability_score,
+    document_losses,
     label_weight,
     mean_absolute,
+    result_bytes,
     source_weight,
     uniform_weight,
 )
@@ -77,6 +79,20 @@ def test_source_weights_are_one_on_the_documents_of_the_tasks_sources() -> None:
     assert_array_equal(source_weight(DOCS, EDGES, ["quiz", "geo"]), [1, 1, 1, 1, 1, 1, 0, 0])
 
 
+def test_the_losses_of_models_on_one_document_come_as_one_row_each() -> None:
+    edges = np.array([0, 3, 7])
+    whole = ModelLosses("m1", np.array([1]), np.array([7]), np.array([14.0]))
+    halves = ModelLosses("m2", np.array([2]), np.array([5, 7]), np.array([5.0, 1.0]))
+    assert_allclose(document_losses("the cat", edges, [whole, halves]), [[6, 8], [3, 3]])
+    assert document_losses("the cat", edges, []).shape == (0, 2)
+
+
+def test_a_worked_step_states_its_result_behind_an_equals_sign_or_has_the() -> None:
+    text = "é: 2 + 2 = 4, =15. Tom has the ball"
+    found = [text.encode()[start:end].decode() for start, end in result_bytes(text)]
+    assert found == ["4", "15", "ball"]
+
+
 def test_the_scale_of_weights_counts_both_signs() -> None:
     assert mean_absolute(np.array([1.0, -3.0, 0.0, 2.0])) == 1.5
 
@@ -112,8 +128,9 @@ def test_with_all_weights_one_the_score_is_the_plain_loss_per_character(
     case: tuple[Floats, Floats],
 ) -> None:
     _, nll = case
-    score = capability_score(uniform_weight(nll.shape[1]), nll, 7)
-    assert_allclose(score, nll.sum(axis=1) / 7)
+    for n_chars in (1, 7):
+        score = capability_score(uniform_weight(nll.shape[1]), nll, n_chars)
+        assert_allclose(score, nll.sum(axis=1) / n_chars)
 
 
 @given(st.lists(st.integers(0, 10), max_size=6).map(sorted))

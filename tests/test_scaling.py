@@ -57,20 +57,13 @@ def test_the_fit_of_three_models_worked_by_hand() -> None:
 # Properties
 
 
-@given(slopes, midpoints, chances)
+@given(slopes | slopes.map(abs), midpoints, chances)
 def test_a_fit_finds_the_law_that_made_the_data(alpha: float, beta: float, gamma: float) -> None:
     score = around(alpha, beta)
     fit = fit_sigmoid_law(score, sigmoid_law(score, alpha, beta, gamma), gamma)
     assert fit.alpha == pytest.approx(alpha, rel=1e-6)
     assert fit.beta == pytest.approx(beta, abs=1e-6 / abs(alpha))
     assert fit.mse < 1e-15
-
-
-@given(slopes.map(abs), midpoints, chances)
-def test_a_fit_finds_a_rising_law_too(alpha: float, beta: float, gamma: float) -> None:
-    score = around(alpha, beta)
-    fit = fit_sigmoid_law(score, sigmoid_law(score, alpha, beta, gamma), gamma)
-    assert fit.alpha == pytest.approx(alpha, rel=1e-6)
 
 
 @given(st.integers(0, 99), st.floats(1e-3, 1e3))
@@ -158,16 +151,6 @@ def test_no_fit_is_worse_than_curve_fit_from_the_true_law(seed: int) -> None:
     mse = np.mean((sigmoid_law(score, *theirs, 0.25) - accuracy) ** 2)
     assert fit.mse <= mse * (1.0 + 1e-6)
     assert (fit.alpha, fit.beta) == pytest.approx(tuple(theirs), rel=1e-3)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_at_the_optimum_the_gradient_vanishes(seed: int) -> None:
-    score, accuracy = noisy(seed)
-    fit = fit_sigmoid_law(score, accuracy, 0.25)
-    residual = sigmoid_law(score, fit.alpha, fit.beta, 0.25) - accuracy
-    jacobian = law_jacobian(score, fit.alpha, fit.beta, 0.25)
-    scale = np.linalg.norm(jacobian, axis=0) * np.linalg.norm(residual)
-    assert_allclose(jacobian.T @ residual / scale, 0.0, atol=1e-4)
 
 
 # Refusals

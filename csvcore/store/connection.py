@@ -5,7 +5,7 @@ inter-process lock, opens, and closes again. Bad input raises before anything is
 belongs together is written in one transaction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def _open(path: Path, read_only: bool) -> Connection:
 
 def _check_version(db: Connection, path: Path) -> None:
     try:
-        found = db.execute("SELECT schema_version FROM meta").fetchone()
+        found = first(db, "SELECT schema_version FROM meta", [])
     except duckdb.CatalogException as error:
         raise StoreError(f"{path} is a DuckDB file but not a results database") from error
     if found is None or found[0] != SCHEMA_VERSION:
@@ -99,6 +99,15 @@ def create(path: Path) -> bool:
             db.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
         building.replace(path)
         return True
+
+
+def first(db: Connection, query: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The first row of a query's answer, or None; the answer is read to its end.
+
+    An answer that is left half read makes the connection's next relation fail (DuckDB 2.0).
+    """
+    rows: list[tuple[Any, ...]] = db.execute(query, values).fetchall()
+    return rows[0] if rows else None
 
 
 def flat(table: pa.Table, column: str) -> Any:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from csvcore.errors import InputError
 from csvcore.records import Fit, Floats, Ints, Prediction, TraceStep
-from csvcore.store.connection import Connection, insert
+from csvcore.store.connection import Connection, first, insert
 
 
 def add_fit(
@@ -95,11 +95,10 @@ def fits(db: Connection) -> pd.DataFrame:
 
 def fit(db: Connection, name: str) -> Fit:
     """A stored fit with predictions and trace; refuses an unknown id."""
-    cursor = db.execute("SELECT * EXCLUDE created FROM fits WHERE fit = ?", [name])
-    row = cursor.fetchone()
-    if row is None:
+    rows = db.execute("SELECT * EXCLUDE created FROM fits WHERE fit = ?", [name]).fetchall()
+    if not rows:
         raise InputError(f"there is no fit {name!r}; `csvcore fits` lists them")
-    fields = dict(zip([column[0] for column in cursor.description or ()], row, strict=True))
+    fields = dict(zip([column[0] for column in db.description or ()], rows[0], strict=True))
     for key in ("n_models", "mse", "noise_floor", "config"):
         fields[key] = json.loads(fields[key])
     placed = db.execute(
@@ -124,7 +123,7 @@ def fit(db: Connection, name: str) -> Fit:
 
 def has_fit(db: Connection, fit: str) -> bool:
     """Whether a fit of this id is stored."""
-    return db.execute("SELECT 1 FROM fits WHERE fit = ?", [fit]).fetchone() is not None
+    return first(db, "SELECT 1 FROM fits WHERE fit = ?", [fit]) is not None
 
 
 def predictions(db: Connection, fit: str) -> pd.DataFrame:
@@ -152,7 +151,7 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
     """
     if not has_fit(db, fit):
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
-    return db.execute(
+    return db.sql(
         """
         SELECT w.doc_id, w.byte_end, w.weight
         FROM weights w
@@ -161,5 +160,5 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
         WHERE w.fit = $fit AND ($doc_id IS NULL OR w.doc_id = $doc_id)
         ORDER BY d.doc_index
         """,
-        {"fit": fit, "doc_id": doc_id},
+        params={"fit": fit, "doc_id": doc_id},
     ).to_arrow_table()

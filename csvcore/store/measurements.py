@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from csvcore.errors import InputError
 from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Split, Task
-from csvcore.store.connection import Connection, flat, insert
+from csvcore.store.connection import Connection, first, flat, insert
 
 
 def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document]) -> None:
@@ -20,7 +20,7 @@ def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document])
     Raises:
         InputError: the name is taken by a corpus with other documents.
     """
-    found = db.execute("SELECT sha256 FROM corpora WHERE corpus = ?", [name]).fetchone()
+    found = first(db, "SELECT sha256 FROM corpora WHERE corpus = ?", [name])
     if found is not None:
         if found[0] != sha256:
             raise InputError(f"a corpus {name!r} with other documents is stored; choose a new name")
@@ -61,7 +61,7 @@ def corpora(db: Connection) -> pd.DataFrame:
 
 def corpus_sha256(db: Connection, name: str) -> str:
     """Hash of a stored corpus; refuses an unknown name."""
-    row = db.execute("SELECT sha256 FROM corpora WHERE corpus = ?", [name]).fetchone()
+    row = first(db, "SELECT sha256 FROM corpora WHERE corpus = ?", [name])
     if row is None:
         known = [r[0] for r in db.execute("SELECT corpus FROM corpora ORDER BY 1").fetchall()]
         raise InputError(f"there is no corpus {name!r}; stored: {', '.join(known) or 'none'}")
@@ -70,7 +70,7 @@ def corpus_sha256(db: Connection, name: str) -> str:
 
 def corpus_of_sha256(db: Connection, sha256: str) -> str | None:
     """Name of the stored corpus with this hash, or None."""
-    row = db.execute("SELECT corpus FROM corpora WHERE sha256 = ?", [sha256]).fetchone()
+    row = first(db, "SELECT corpus FROM corpora WHERE sha256 = ?", [sha256])
     return None if row is None else str(row[0])
 
 
@@ -207,13 +207,14 @@ def add_losses(
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
     try:
-        twice = db.execute(
+        twice = first(
+            db,
             """
             SELECT model, doc_id FROM losses JOIN incoming USING (model, doc_id)
             WHERE losses.corpus = ? LIMIT 1
             """,
             [corpus],
-        ).fetchone()
+        )
         if twice:
             raise InputError(f"losses of {twice[0]} on {twice[1]} of {corpus} are stored already")
         db.execute("INSERT INTO losses BY NAME SELECT * FROM incoming")
@@ -249,14 +250,14 @@ def manifests(db: Connection, corpus: str) -> dict[str, dict[str, Any] | None]:
 
 def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
     """Stored losses as rows of a loss pack, by model and document."""
-    return db.execute(
+    return db.sql(
         """
         SELECT model, doc_id, byte_start, byte_end, nll, token_id
         FROM losses JOIN documents USING (corpus, doc_id)
         WHERE corpus = $corpus AND model IN $names
         ORDER BY model, doc_index
         """,
-        {"corpus": corpus, "names": list(names)},
+        params={"corpus": corpus, "names": list(names)},
     ).to_arrow_table()
 
 
@@ -267,14 +268,14 @@ def losses(
 
     A model without rows is missing from the result.
     """
-    table: Any = db.execute(
+    table: Any = db.sql(
         """
         SELECT model, len(nll) AS n_tokens, byte_end, nll
         FROM losses JOIN documents USING (corpus, doc_id)
         WHERE corpus = $corpus AND model IN $names AND ($doc_id IS NULL OR doc_id = $doc_id)
         ORDER BY model, doc_index
         """,
-        {"corpus": corpus, "names": list(names), "doc_id": doc_id},
+        params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
     ).to_arrow_table()
     found = table["model"].to_numpy().astype(str)
     n_tokens = table["n_tokens"].to_numpy().astype(np.int64)

@@ -7,19 +7,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from csvcore import packs, pipeline, splits, store
+from csvcore import pipeline, splits, store
 from csvcore.records import Document, ModelCard
 from zoo_build import corpus, evaluate
 from zoo_build.families import CONTEXT, FAMILIES
 from zoo_build.train import BATCH
 
 SCORER = "abacus-m"
-MANTISSA_BITS = 12
 TASK_SOURCES = {"tracking": "tracking tracking-worked"}
 
 
@@ -114,23 +111,6 @@ def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None
     found = pipeline.collect(database, names, "zoo", pipeline.CollectConfig(device="cpu"))
     for _ in tqdm(found, total=len(names), unit="model"):
         pass
-    with store.connect(database, read_only=True) as db:
-        table = store.loss_rows(db, "zoo", [folder.name for folder in checkpoints])
-        sha256 = store.corpus_sha256(db, "zoo")
-        manifests = store.manifests(db, "zoo")
-    rounded = round_mantissa(packs.flat(table, "nll"))
-    offsets = np.concatenate([[0], np.cumsum(packs.lengths(table))])
-    column = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(rounded))
-    table = table.set_column(table.column_names.index("nll"), "nll", column)
-    table = table.drop_columns("token_id").append_column(
-        "token_id", pa.nulls(len(table), pa.list_(pa.int32()))
+    pipeline.export_losses(
+        database, "zoo", [folder.name for folder in checkpoints], zoo / "losses.parquet"
     )
-    packs.write(zoo / "losses.parquet", table, sha256, manifests)
-
-
-def round_mantissa(nll: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, Any]:
-    """Losses rounded to MANTISSA_BITS bits (1 part in 8,192), to half the size of the pack."""
-    drop = np.uint32(23 - MANTISSA_BITS)
-    bits = np.ascontiguousarray(nll, dtype=np.float32).view(np.uint32)
-    half = np.uint32(1 << (int(drop) - 1))
-    return (((bits + half) >> drop) << drop).view(np.float32)
