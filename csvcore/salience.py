@@ -91,10 +91,8 @@ def answer_bytes(doc: Document) -> list[tuple[int, int]]:
 
 def result_bytes(text: str) -> list[tuple[int, int]]:
     """Where a worked step states its result: the number behind "= ", the word behind "has the "."""
-    return [
-        (len(text[: found.start(1)].encode()), len(text[: found.end(1)].encode()))
-        for found in _RESULT.finditer(text)
-    ]
+    spans = (found.span(found.lastindex or 0) for found in _RESULT.finditer(text))
+    return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
 
 
 def touches(starts: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:

@@ -137,6 +137,7 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
         xaxis_title="step",
         yaxis_title="mean squared error",
         yaxis_type="log",
+        yaxis_exponentformat="e",
         height=340,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )
@@ -175,4 +176,4 @@ def legend_text(colours: dict[str, str]) -> str:
     """One line of Markdown that explains colours and markers of several figures at once."""
     names = {"#4477AA": "blue", "#CC6677": "red", "#228833": "green", "#AA7722": "orange"}
     parts = [f":{names.get(colour, 'gray')}[●] {family}" for family, colour in colours.items()]
-    return "  \n".join(["  ".join(parts) + "   ● train   ◆ validation   ★ test"])
+    return "\u2003".join([*parts, "\u2003", "● train", "◆ validation", "★ test"])

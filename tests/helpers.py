@@ -232,7 +232,9 @@ def write_world(folder: Path, world: World) -> Path:
     (folder / "documents.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     header = "model,family,n_params,train_tokens,stage,step,license,origin"
     write_csv(
-        folder / "models.csv", header, [[getattr(c, k) for k in header.split(",")] for c in world.cards]
+        folder / "models.csv",
+        header,
+        [[getattr(c, k) for k in header.split(",")] for c in world.cards],
     )
     tasks = [[t.task, t.chance, t.title, " ".join(t.sources)] for t in (READING, ADDING)]
     write_csv(folder / "tasks.csv", "task,chance,title,sources", tasks)

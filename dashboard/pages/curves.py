@@ -21,7 +21,7 @@ colours = charts.family_colours(data.models(source)["family"].tolist())
 st.markdown(charts.legend_text(colours))
 for column, method in zip(st.columns(len(SHOWN)), SHOWN, strict=True):
     with column:
-        st.subheader(controls.METHOD_NAMES[method])
+        st.subheader(controls.METHOD_NAMES[method], divider="gray")
         if method not in fits.index:
             controls.next_step("Not fitted", "Choose this method on the Fit page.")
             continue
@@ -30,7 +30,6 @@ for column, method in zip(st.columns(len(SHOWN)), SHOWN, strict=True):
         with st.container(horizontal=True):
             st.metric("Test MSE", controls.scientific(fit.mse.get("test")))
             st.metric("Noise floor", controls.scientific(fit.noise_floor.get("test")))
-            st.metric("Train MSE", controls.scientific(fit.mse.get("train")))
         st.plotly_chart(
             charts.sigmoid_figure(table, fit, colours),
             key=f"curve-{method}",
@@ -38,12 +37,13 @@ for column, method in zip(st.columns(len(SHOWN)), SHOWN, strict=True):
         )
         st.caption(
             f"alpha {fit.alpha:.3g} characters per nat, beta {fit.beta:.4g} nats per character, "
-            f"chance {fit.gamma:g}; head of step {fit.steps}."
+            f"chance {fit.gamma:g}; train MSE {controls.scientific(fit.mse.get('train'))}"
+            + (f", head of step {fit.steps}." if method == "csv" else ".")
         )
         if fit.left_out:
             st.caption(f"{len(fit.left_out)} models of the split lack losses or this accuracy.")
 
-st.header("Every model", divider="gray")
+st.subheader("Every model", divider="gray")
 listed = st.segmented_control(
     "Method",
     [name for name in controls.METHOD_NAMES if name in fits.index],

@@ -35,13 +35,13 @@ if start:
         config = {"steps": int(steps), "learning_rate": float(rate), "seed": int(seed)}
         jobs_view.submit_fit(source, corpus, split, list(tasks), method, config)
 
-st.header("Queue", divider="gray")
+st.subheader("Queue", divider="gray")
 jobs_view.live(source, history=True)
 
 fits = data.newest_fits(source, corpus, split)
 learnt = [data.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
 if learnt:
-    st.header("How the newest fits converged", divider="gray")
+    st.subheader("How the newest fits converged", divider="gray")
     st.plotly_chart(
         charts.trace_figure(learnt),
         key="trace",

@@ -43,9 +43,7 @@ edited = st.data_editor(
     | {task: st.column_config.NumberColumn(format="%.3f") for task in scores},
     key=f"editor-{choice}",
 )
-sides: dict[str, Split] = dict(
-    zip(edited["model"], edited["split"], strict=True)
-)
+sides: dict[str, Split] = dict(zip(edited["model"], edited["split"], strict=True))
 sides = {model: side for model, side in sides.items() if side in SPLITS}
 with st.container(horizontal=True):
     for side in SPLITS:
@@ -66,7 +64,7 @@ with st.form("save", border=False):
             st.rerun()
 
 if task in models:
-    st.header("Growth with training", divider="gray")
+    st.subheader("Growth with training", divider="gray")
     colours = charts.family_colours(families)
     st.plotly_chart(
         charts.growth_figure(models, str(task), colours),

@@ -22,12 +22,13 @@ complete = sum(count == row.n_docs for count in covered.values())
 with st.container(horizontal=True):
     st.metric("Documents", f"{row.n_docs:,}", border=True, help="Texts of the chosen corpus")
     st.metric("Characters", f"{row.n_chars:,}", border=True, help="N_c of equation 1")
-    st.metric("Models", len(models), f"{models['family'].nunique()} families", border=True)
+    st.metric("Families", models["family"].nunique(), border=True)
+    st.metric("Models", len(models), border=True)
     st.metric("With all losses", f"{complete} of {len(models)}", border=True)
     st.metric("Tasks", len(tasks), border=True)
 
 fits = data.newest_fits(source, corpus, split) if split else data.fits(source).head(0)
-st.header("Does CSV predict better?", divider="gray")
+st.subheader("Does CSV predict better?", divider="gray")
 jobs_view.live(source)
 if fits.empty:
     controls.next_step(
@@ -58,8 +59,8 @@ else:
 
 left, right = st.columns(2)
 with left:
-    st.header("Sources", divider="gray")
+    st.subheader("Sources", divider="gray")
     st.dataframe(data.sources(source, corpus), hide_index=True)
 with right:
-    st.header("Families", divider="gray")
+    st.subheader("Families", divider="gray")
     st.dataframe(data.families(source, corpus), hide_index=True)

@@ -77,6 +77,6 @@ def view() -> None:
 
 
 view()
-st.header("Where the weight lies", divider="gray")
+st.subheader("Where the weight lies", divider="gray")
 st.dataframe(data.weight_by_kind(source, corpus, fit.fit), hide_index=True)
 st.caption("Mean weight of tokens; 1 is the mean over the whole corpus.")

@@ -112,8 +112,12 @@ TASKS = {
     "arithmetic": Task(
         "Word problems, worked (exact match)", 0.0, arithmetic_items, r"answer is (\d+)\.", 60
     ),
-    "tracking": Task(
-        "Ball swaps, worked (exact match)", 0.0, tracking_items, r"So \w+ has the (\w+) ball", 200
+    "tracking": Task(  # a guesser that names any of the colours
+        "Ball swaps, worked (exact match)",
+        1 / len(world.COLOURS),
+        tracking_items,
+        r"So \w+ has the (\w+) ball",
+        200,
     ),
 }
 
