@@ -88,7 +88,8 @@ def optimise_heads(
         raise InputError(f"hidden states of {hidden.shape[0]} tokens, losses of {nll.shape[1]}")
     states, losses = torch.from_numpy(hidden), torch.from_numpy(nll)
     generator = torch.Generator().manual_seed(config.seed)
-    head = INITIAL_SPREAD * torch.randn(states.shape[1], len(problems), generator=generator)
+    start = INITIAL_SPREAD * torch.randn(states.shape[1], 1, generator=generator)
+    head = start.repeat(1, len(problems))  # one start for all: company must not change a head
     bias = torch.full((len(problems),), float(np.log(np.expm1(1.0))))  # softplus(bias) = 1
     adam = torch.optim.Adam([head, bias], lr=config.learning_rate)
     laws: list[tuple[float, float] | None] = [None] * len(problems)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
@@ -22,10 +23,14 @@ from csvcore.errors import ModelError
 from csvcore.records import Document, TokenLosses
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # callers show their own
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we refuse instead
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHT_FILES = ("*.safetensors",)
 CONFIG_FILES = ("*.json", "*.txt", "*.model")
+# What loading raises for damaged files, unknown architectures and devices that are not here; torch
+# without CUDA asserts.
+UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, AssertionError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,18 @@ def load(name: str, device: str = "auto", dtype: str = "float32") -> LanguageMod
     place = best_device() if device == "auto" else device
     try:
         tokenizer = _tokenizer(folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=DTYPES[dtype], use_safetensors=True, trust_remote_code=False
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
-        model = model.to(place).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        model, missing = loaded[0].to(place).eval(), sorted(loaded[1]["missing_keys"])
+    except UNLOADABLE as error:
         raise ModelError(f"{name} cannot be loaded: {_first_line(error)}") from error
+    if missing:  # transformers has filled them with random numbers
+        raise ModelError(f"{name} lacks the weights {missing[0]}; download the whole model again")
     return LanguageModel(
         name=folder.name if Path(name).is_dir() else name,
         model=model,

@@ -26,9 +26,11 @@ TRICKY = (
 LIMITS = {"tiny-gpt2": 64, "tiny-llama": 128}
 
 
-@pytest.fixture(scope="session", params=["tiny-gpt2", "tiny-llama"])
+@pytest.fixture(scope="session", params=["tiny_lm", "tiny_llama"])
 def lm(request: pytest.FixtureRequest) -> LanguageModel:
-    folder = request.getfixturevalue(request.param.replace("tiny-gpt2", "tiny_lm").replace("-", "_"))
+    folder = request.getfixturevalue(
+        request.param.replace("tiny-gpt2", "tiny_lm").replace("-", "_")
+    )
     return scoring.load(str(folder), "cpu")
 
 
@@ -38,7 +40,9 @@ def copy(tiny_lm: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_lm, tmp_path / "copy"))
 
 
-def score(lm: LanguageModel, docs: Sequence[Document], batch_tokens: int = 4096) -> list[TokenLosses]:
+def score(
+    lm: LanguageModel, docs: Sequence[Document], batch_tokens: int = 4096
+) -> list[TokenLosses]:
     return list(scoring.score(lm, docs, batch_tokens))
 
 
@@ -58,7 +62,7 @@ def test_hidden_states_are_the_last_ones_of_the_base_model_without_the_prefix(
     lm: LanguageModel,
 ) -> None:
     texts = [doc.text for doc in (*DOCS, *TRICKY)]
-    for text, (encoding, states) in zip(texts, scoring.hidden_states(lm, texts, 80), strict=True):
+    for encoding, states in scoring.hidden_states(lm, texts, 80):
         ids = torch.tensor([[lm.prefix.token_id, *encoding.token_ids]])
         with torch.no_grad():
             expected = lm.model.base_model(input_ids=ids).last_hidden_state[0, 1:].numpy()
@@ -100,7 +104,7 @@ def test_batches_stay_within_their_budget_of_padded_tokens(
         return ids
 
     monkeypatch.setattr(scoring, "_padded", watch)
-    score(lm, DOCS, batch_tokens=60)
+    score(lm, DOCS, 60)
     assert sum(rows for rows, _ in shapes) == len(DOCS)
     assert 1 < len(shapes) < len(DOCS)
     assert all(rows * width <= 60 for rows, width in shapes)
@@ -244,9 +248,9 @@ def test_a_folder_keeps_its_own_tokenizer_whatever_its_architecture_usually_has(
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no folder .*nowhere"):
+    with pytest.raises(ModelError, match=r"there is no folder .*nowhere"):
         scoring.load(str(tmp_path / "nowhere"))
-    with pytest.raises(ModelError, match="there is no folder ./nowhere"):
+    with pytest.raises(ModelError, match=r"there is no folder \./nowhere"):
         scoring.load("./nowhere")
 
 

@@ -65,16 +65,15 @@ def zh_items() -> list[ChoiceItem]:
 
 
 def stories_items() -> list[ChoiceItem]:
-    """What does this person do? The right action, the two others' actions, and a stranger's."""
+    """What does this person do? The right action, and three that answer nobody's need here."""
     rng = random.Random(TASK_SEED + 2)
     items = []
     for _ in range(N_CHOICE_ITEMS):
         scene, names, needs = documents.story_scene(rng)
-        stranger = rng.choice([need for need in world.NEEDS if need not in needs])
-        actions = [f" {rng.choice(world.NEEDS[need])} and" for need in [*needs, stranger]]
+        strange = rng.sample([need for need in world.NEEDS if need not in needs], 3)
         asked = rng.randrange(3)
-        right = actions.pop(asked)
-        items.append(_choice(rng, f"{scene} So {names[asked]}", right, actions))
+        actions = [f" {rng.choice(world.NEEDS[need])} and" for need in (needs[asked], *strange)]
+        items.append(_choice(rng, f"{scene} So {names[asked]}", actions[0], actions[1:]))
     return items
 
 
@@ -83,15 +82,6 @@ def arithmetic_items() -> list[GeneratedItem]:
     rng = random.Random(TASK_SEED + 3)
     drawn = [documents.arithmetic_prompt(rng) for _ in range(N_GENERATED_ITEMS)]
     return [GeneratedItem(prompt, result) for prompt, _, result in drawn]
-
-
-def tracking_items() -> list[GeneratedItem]:
-    """Ball swaps, one to three of them, worked out by the model."""
-    rng = random.Random(TASK_SEED + 4)
-    drawn = [documents.tracking_prompt(rng, 1 + i % 3) for i in range(N_GENERATED_ITEMS)]
-    return [
-        GeneratedItem(prompt + documents.STEP_BY_STEP, colour) for prompt, _, _, colour in drawn
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +97,10 @@ class Task:
 
 TASKS = {
     "facts": Task("Facts about invented people (10 choices)", 0.1, facts_items),
-    "stories": Task("What does the person do? (4 choices)", 0.25, stories_items),
+    "stories": Task("What does the person do about it? (4 choices)", 0.25, stories_items),
     "zh": Task("Facts in Chinese (8 choices)", 0.125, zh_items),
     "arithmetic": Task(
         "Word problems, worked (exact match)", 0.0, arithmetic_items, r"answer is (\d+)\.", 60
-    ),
-    "tracking": Task(  # a guesser that names any of the colours
-        "Ball swaps, worked (exact match)",
-        1 / len(world.COLOURS),
-        tracking_items,
-        r"So \w+ has the (\w+) ball",
-        200,
     ),
 }
 

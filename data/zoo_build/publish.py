@@ -17,7 +17,6 @@ from zoo_build.families import CONTEXT, FAMILIES
 from zoo_build.train import BATCH
 
 SCORER = "abacus-m"
-TASK_SOURCES = {"tracking": "tracking tracking-worked"}
 
 
 def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
@@ -34,7 +33,7 @@ def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
     write_csv(
         zoo / "tasks.csv",
         ("task", "chance", "title", "sources"),
-        ([name, task.chance, task.title, TASK_SOURCES.get(name, name)]
+        ([name, task.chance, task.title, name]
          for name, task in evaluate.TASKS.items()),
     )  # fmt: skip
     write_csv(
