@@ -186,6 +186,7 @@ def sources(source: Database, corpus: str) -> pd.DataFrame:
             with_answers=("answers", "sum"),
         )
         .reset_index()
+        .rename(columns={"with_answers": "with answers"})
     )
 
 
@@ -206,6 +207,7 @@ def families(source: Database, corpus: str) -> pd.DataFrame:
             with_all_losses=("complete", "sum"),
         )
         .reset_index()
+        .rename(columns={"with_all_losses": "with all losses"})
     )
 
 

@@ -24,11 +24,11 @@ several = st.lists(st.floats(0.0, 1.0), min_size=2, max_size=12).map(np.array)
 
 
 def test_a_band_takes_the_residual_of_the_conformal_rank() -> None:
-    # nine residuals: the ceil(10 * 0.9) = 9th smallest is the largest, ceil(10 * 0.5) = 5th is 5
+    # of nine residuals the ceil(10 * 0.5) = 5th smallest, of nineteen the 20 * 0.9 = 18th
     residuals = np.array([-1.0, 8, 3, -4, 5, 6, -7, 2, 9])
-    assert residual_band(residuals) == 9.0
     assert residual_band(residuals, level=0.5) == 5.0
     assert residual_band(residuals, level=0.41) == 5.0  # 4.1 is rounded up
+    assert residual_band(np.arange(1.0, 20.0)) == 18.0
 
 
 def test_a_band_of_too_few_residuals_is_the_largest() -> None:

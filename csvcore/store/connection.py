@@ -75,7 +75,7 @@ def _open(path: Path, read_only: bool) -> Connection:
 def _check_version(db: Connection, path: Path) -> None:
     try:
         found = first(db, "SELECT schema_version FROM meta", [])
-    except duckdb.CatalogException as error:
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(f"{path} is a DuckDB file but not a results database") from error
     if found is None or found[0] != SCHEMA_VERSION:
         version = found[0] if found else "none"

@@ -29,10 +29,10 @@ def main() -> None:
 
 
 def train_all(jobs: int) -> None:
-    """Every run, the middle sizes first."""
+    """Every run, larger sizes first."""
     from zoo_build.families import FAMILIES
 
-    runs = [(f, s) for s in (2, 3, 1, 0) for f in range(len(FAMILIES))]
+    runs = [(f, s) for s in (3, 2, 1, 0) for f in range(len(FAMILIES))]
     with multiprocessing.get_context("spawn").Pool(jobs, prepare_process) as pool:
         pool.map(train_one, runs, chunksize=1)
 

@@ -21,19 +21,24 @@ START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Layers, width and training tokens of one model."""
+    """Layers and width of a model, and its training: rounds of this many tokens each.
+
+    A round warms up, stays and decays. Small sizes train longer, so that models which have the
+    abilities stand among the small ones too, and a by-size split can learn the whole curve.
+    """
 
     name: str
     n_layers: int
     width: int
-    train_tokens: int
+    round_tokens: int
+    n_rounds: int
 
 
 SIZES = (
-    Size("xs", 2, 48, 6_000_000),
-    Size("s", 2, 64, 6_000_000),
-    Size("m", 3, 96, 6_000_000),
-    Size("l", 3, 128, 6_000_000),
+    Size("xs", 2, 48, 6_000_000, 2),
+    Size("s", 2, 64, 6_000_000, 2),
+    Size("m", 3, 96, 6_000_000, 1),
+    Size("l", 3, 128, 6_000_000, 1),
 )
 
 

@@ -20,7 +20,7 @@ BATCH = 8
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
 DECAY_SHARE = 0.2
-# Shares of the run at which a checkpoint is kept.
+# Shares of a round at which a checkpoint is kept.
 CHECKPOINTS = (0.08, 0.16, 0.28, 0.42, 0.6, 0.8, 1.0)
 
 
@@ -71,7 +71,7 @@ def token_stream(
 
 
 def learning_rate(step: int, n_steps: int) -> float:
-    """Linear warm-up, constant, linear decay over the last DECAY_SHARE of the run."""
+    """Linear warm-up, constant, linear decay over the last DECAY_SHARE of a round of n_steps."""
     warm = min(1.0, (step + 1) / WARMUP_STEPS)
     decay = min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
     return LEARNING_RATE * warm * decay
@@ -91,8 +91,12 @@ def train(family: Family, size: Size, work: Path) -> None:
     run = work / "runs" / run_name(family, size)
     run.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_of(family, work)
-    n_steps = size.train_tokens // (BATCH * CONTEXT)
-    marks = [max(1, round(share * n_steps)) for share in CHECKPOINTS]
+    n_steps = size.round_tokens // (BATCH * CONTEXT)
+    marks = {
+        n_steps * number + max(1, round(share * n_steps))
+        for number in range(size.n_rounds)
+        for share in CHECKPOINTS
+    }
     torch.manual_seed(family.seed)
     model: Any = AutoModelForCausalLM.from_config(config(family, size, tokenizer))
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -110,21 +114,25 @@ def train(family: Family, size: Size, work: Path) -> None:
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
         done = saved["step"]
-    if done >= n_steps:
-        return
     rows = token_stream(family, tokenizer, random.Random(f"{family.seed}-{done}"))
     model.train()
-    for step in range(done, n_steps):
+    for step in range(done, n_steps * size.n_rounds):
         ids = torch.tensor([next(rows) for _ in range(BATCH)])  # (BATCH, CONTEXT)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, n_steps)
+            group["lr"] = learning_rate(step % n_steps, n_steps)
         loss = model(input_ids=ids, labels=ids).loss
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         if step + 1 in marks:
-            log.info("%s step %d of %d, loss %.3f", run.name, step + 1, n_steps, loss.item())
+            log.info(
+                "%s step %d of %d, loss %.3f",
+                run.name,
+                step + 1,
+                n_steps * size.n_rounds,
+                loss.item(),
+            )
             folder = run / f"{run.name}-step{step + 1}"
             shutil.rmtree(folder, ignore_errors=True)
             model.save_pretrained(folder)

@@ -7,14 +7,19 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from csvcore import pipeline
+from csvcore import pipeline, store
+from csvcore.inputs import corpus_sha256
+from csvcore.pipeline.collecting import loss_table
 from csvcore.pipeline.importing import ZOO
+from csvcore.records import Document, TokenLosses
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -22,6 +27,10 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
 ]  # fmt: skip
 START_SECONDS = 90.0
+HOSTILE = (
+    'a<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
+    "</span><style>*{display:none}</style> **bold** [link](javascript:alert(1)) 😀 \u202e &amp;"
+)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +51,31 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("e2e") / "zoo.duckdb"
     pipeline.init(path, zoo=True)
     pipeline.compare(path, "zoo", "by-size", ["facts"], pipeline.FitConfig(steps=5))
+    _add_hostile_corpus(path)
     return path
+
+
+def _add_hostile_corpus(database: Path) -> None:
+    """A corpus whose one text tries to break out of the page, with a fit that weighs its tokens."""
+    doc = Document("hostile-0", "hostile", HOSTILE)
+    ends = np.arange(1, len(HOSTILE.encode()) + 1)  # a token a byte
+    with store.connect(database) as db:
+        zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[0]))
+        names = [entry.model for entry in zoo_fit.predictions[:2]]
+        store.add_corpus(db, "hostile", corpus_sha256([doc]), [doc])
+        rows = [
+            TokenLosses(name, doc.doc_id, ends - 1, ends, np.linspace(0.0, 1.0, ends.size))
+            for name in names
+        ]
+        store.add_losses(db, "hostile", loss_table(rows), None)
+        edges = np.concatenate([[0], ends])
+        store.add_fit(
+            db,
+            replace(zoo_fit, fit="facts-csv-hostile", corpus="hostile"),
+            [doc.doc_id],
+            [edges],
+            np.linspace(0.0, 2.0, ends.size),
+        )
 
 
 @pytest.fixture(scope="session")

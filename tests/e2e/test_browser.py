@@ -8,7 +8,7 @@ Visit = Callable[[str], Page]
 
 
 def test_the_overview_shows_the_zoo(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/?corpus=zoo")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     expect(page.get_by_text("550", exact=True)).to_be_visible()
 
@@ -30,3 +30,11 @@ def test_the_keyboard_selects_a_token_and_escape_clears_it(visit: Visit) -> None
     page.locator(".text").focus()
     page.keyboard.press("Escape")
     expect(page.locator(".token.selected")).to_have_count(0)
+
+
+def test_hostile_tokens_are_shown_as_text_and_do_nothing(visit: Visit) -> None:
+    page = visit("/salience?corpus=hostile&task=facts")
+    expect(page.locator(".token", has_text="<").first).to_be_visible(timeout=60_000)
+    assert page.locator(".text script, .text img, .text style, .text svg").count() == 0
+    assert page.evaluate("() => window.hacked ?? null") is None
+    assert "<script>window.hacked=1</script>" in page.locator(".text").inner_text()
