@@ -149,7 +149,7 @@ def collect(
 
     config = pipeline.CollectConfig(device, dtype, batch_tokens)
     names = []
-    with tqdm(total=len(models), unit="model") as bar:
+    with tqdm(total=len(models), unit="model", leave=False, disable=None) as bar:
 
         def report(model: str, done: int, total: int) -> None:
             bar.set_postfix_str(f"{model} {done}/{total}")
@@ -276,11 +276,12 @@ def fits(db: Path) -> None:
 
 
 class progress:
-    """A bar on standard error; the block gets the report function that moves it."""
+    """A bar on standard error, where that is a terminal; the block gets what moves it."""
 
     def __enter__(self) -> Callable[[int, int, str], None]:
         """Start the bar."""
-        self.bar = tqdm(total=1, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}")
+        shape = "{desc} {bar} {n_fmt}/{total_fmt}"
+        self.bar = tqdm(total=1, leave=False, disable=None, bar_format=shape)
         return self.report
 
     def report(self, step: int, total: int, message: str) -> None:

@@ -103,8 +103,7 @@ def load(name: str, device: str = "auto", dtype: str = "float32") -> LanguageMod
     if dtype not in DTYPES:
         raise ModelError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     folder = _folder(name)
-    if not list(folder.glob("*.safetensors")):
-        raise ModelError(f"{name} has no .safetensors file; other weight formats are not loaded")
+    weights = _weight_files(folder, name)
     place = best_device() if device == "auto" else device
     try:
         tokenizer = _tokenizer(folder)
@@ -121,23 +120,35 @@ def load(name: str, device: str = "auto", dtype: str = "float32") -> LanguageMod
     if missing:  # transformers has filled them with random numbers
         raise ModelError(f"{name} lacks the weights {missing[0]}; download the whole model again")
     return LanguageModel(
-        name=folder.name if Path(name).is_dir() else name,
+        name=model_name(name),
         model=model,
         tokenizer=tokenizer,
         prefix=prefix_of(tokenizer, name),
         max_tokens=int(getattr(model.config, "max_position_embeddings", 0) or 1_000_000),
         device=place,
         dtype=dtype,
-        weights_sha256=_sha256(sorted(folder.glob("*.safetensors"))),
+        weights_sha256=_sha256(weights),
         tokenizer_sha256=_sha256(
             sorted([*folder.glob("tokenizer*"), *folder.glob("*.model"), *folder.glob("vocab*")])
         ),
     )
 
 
+def model_name(name: str) -> str:
+    """What a model is called in the database: its folder's name, or its hub name."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
+
+
 def weights_sha256(name: str) -> str:
     """Identity of a model's weights: its safetensors files, names and contents."""
-    return _sha256(sorted(_folder(name).glob("*.safetensors")))
+    return _sha256(_weight_files(_folder(name), name))
+
+
+def _weight_files(folder: Path, name: str) -> list[Path]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"{name} has no .safetensors file; other weight formats are not loaded")
+    return files
 
 
 def _folder(name: str) -> Path:

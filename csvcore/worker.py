@@ -53,10 +53,9 @@ def _run(database: Path, job: jobs.Job) -> None:
         jobs.finish(database, job.job, "cancelled", str(error))
     except CsvcoreError as error:
         jobs.finish(database, job.job, "failed", str(error))
-    except BaseException as error:
+    except Exception as error:  # the jobs behind this one are to run all the same
         log.exception("job %d", job.job)
         jobs.finish(database, job.job, "failed", f"a fault in the program: {error!r}; see the log")
-        raise
     else:
         jobs.finish(database, job.job, "done", message)
     log.info("job %d ended after %.1f s", job.job, time.time() - started)

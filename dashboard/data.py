@@ -165,6 +165,7 @@ def verdicts(fits: pd.DataFrame) -> pd.DataFrame:
     if {"csv", "all-token"} <= set(order):
         table["ratio"] = table["all-token"] / table["csv"]
     table["floor"] = fits.groupby("task")["floor_test"].first().astype(float)
+    table["fitted"] = fits.groupby("task")["created"].max()
     return table.reset_index()
 
 

@@ -60,7 +60,7 @@ def live(source: Database, history: bool = False) -> None:
 
 def _row(source: Database, job: jobs.Job) -> None:
     method = controls.METHOD_NAMES.get(job.params.get("method", ""), "All methods")
-    title = f"{job.job}: {method} on {', '.join(job.params['tasks'])}"
+    title = f"{job.job}: {method} on {', '.join(job.params['tasks'])}, {job.status}"
     state: Any = "running" if job.live else STATES[job.status]
     with st.status(controls.plain(title), state=state, expanded=job.live):
         if job.live:

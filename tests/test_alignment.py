@@ -111,7 +111,8 @@ def test_the_clock_does_not_drift_over_a_long_text() -> None:
         ("the cat", ["▁the", "▁cat"], [(0, 3), (3, 7)], [0, 3, 7], True),
         ("\n", ["▁", "<0x0A>"], [(0, 1), (0, 1)], [0, 0, 1], True),
         (" a", ["▁", "▁a"], [(0, 1), (0, 2)], [0, 0, 2], True),
-        ("A cat", ["a", "cat"], [(0, 1), (2, 5)], [0, 1, 5], False),  # the gap: to the next
+        ("A é c", ["a", "e", "c"], [(0, 1), (2, 3), (4, 5)], [0, 1, 4, 6], False),  # gaps: next
+        ("a", ["_a"], [(0, 1)], [0, 1], False),  # no dummy space
         ("ﬁn", ["f", "i", "n"], [(0, 1), (0, 1), (1, 2)], [0, 0, 3, 4], False),  # shared: last
         ("a b ", ["A", "B"], [(0, 1), (2, 3)], [0, 1, 4], False),  # the gap at the end: to the last
         ("", [], [], [0], True),

@@ -30,15 +30,20 @@ from csvcore.pipeline import importing
 from csvcore.records import Accuracy, ModelCard
 
 
-@pytest.fixture
-def database(tmp_path: Path, world_files: Path) -> Path:
-    """The world without its losses, accuracies and split."""
-    path = tmp_path / "results.duckdb"
+@pytest.fixture(scope="module")
+def _made(tmp_path_factory: pytest.TempPathFactory, world_files: Path) -> Path:
+    path = tmp_path_factory.mktemp("importing") / "results.duckdb"
     pipeline.init(path)
     pipeline.import_corpus(path, world_files / "documents.jsonl", "words")
     pipeline.import_models(path, world_files / "models.csv")
     pipeline.import_tasks(path, world_files / "tasks.csv")
     return path
+
+
+@pytest.fixture
+def database(_made: Path, tmp_path: Path) -> Path:
+    """The world without its losses, accuracies and split."""
+    return Path(shutil.copy(_made, tmp_path / "results.duckdb"))
 
 
 def rows(world: World, of: str = "ant", **change: Any) -> list[dict[str, Any]]:

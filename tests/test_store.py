@@ -195,7 +195,7 @@ from csvcore import store
 from csvcore.records import ModelCard
 
 name, database = sys.argv[1], Path(sys.argv[2])
-for i in range(12):
+for i in range(6):
     with store.connect(database) as db:
         seen = len(store.models(db))
         store.add_models(db, [ModelCard(f"{name}-{i}", "f", n_params=seen)])

@@ -47,30 +47,31 @@ def collect(
     with store.connect(database, read_only=True) as db:
         docs = store.documents(db, corpus)
     for name in names:
-        lm = scoring.load(name, config.device, config.dtype)
-        if not _is_stored(database, corpus, lm, len(docs)):
-            rows = list(scoring.score(lm, docs, config.batch_tokens, partial(report, lm.name)))
+        model = scoring.model_name(name)
+        if not _is_stored(database, corpus, model, scoring.weights_sha256(name), len(docs)):
+            lm = scoring.load(name, config.device, config.dtype)
+            rows = list(scoring.score(lm, docs, config.batch_tokens, partial(report, model)))
+            made = lm.manifest() | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
             with store.connect(database) as db:
-                if lm.name not in {card.model for card in store.models(db)}:
+                if model not in {card.model for card in store.models(db)}:
                     store.add_models(db, [_card(lm, name)])
-                made = lm.manifest() | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-                store.add_losses(db, corpus, loss_table(rows), {lm.name: made})
-        yield lm.name
+                store.add_losses(db, corpus, loss_table(rows), {model: made})
+        yield model
 
 
-def _is_stored(database: Path, corpus: str, lm: scoring.LanguageModel, n_docs: int) -> bool:
+def _is_stored(database: Path, corpus: str, model: str, weights_sha256: str, n_docs: int) -> bool:
     with store.connect(database, read_only=True) as db:
-        n_stored = store.coverage(db, corpus).get(lm.name, 0)
-        manifest = store.manifests(db, corpus).get(lm.name)
+        n_stored = store.coverage(db, corpus).get(model, 0)
+        manifest = store.manifests(db, corpus).get(model)
     if n_stored == 0:
         return False
-    if manifest is None or manifest.get("weights_sha256") != lm.weights_sha256:
+    if manifest is None or manifest.get("weights_sha256") != weights_sha256:
         raise InputError(
-            f"losses of other weights are stored as {lm.name} on {corpus}; "
+            f"losses of other weights are stored as {model} on {corpus}; "
             "rename the folder to store these beside them"
         )
     if n_stored != n_docs:
-        raise InputError(f"{lm.name} has losses on {n_stored} of {n_docs} documents of {corpus}")
+        raise InputError(f"{model} has losses on {n_stored} of {n_docs} documents of {corpus}")
     return True
 
 

@@ -58,6 +58,9 @@ def compare(
         known = {task.task: task for task in store.tasks(db)}
         docs = store.documents(db, corpus)
         cards = {card.model: card for card in store.models(db)}
+        sides = store.split(db, split)
+    if "test" not in sides.values():
+        raise InputError(f"the split {split} has no test models to compare methods on")
     wanted = [
         (task, method)
         for task in tasks or known
@@ -69,7 +72,7 @@ def compare(
     for found in fits:
         test = [p for p in found.predictions if p.split == "test"]
         if not test:
-            raise InputError(f"the split {split} has no test models to compare methods on")
+            raise InputError(f"{found.task} has no accuracy of a test model of the split {split}")
         accuracy = np.array([p.accuracy for p in test])
         runs = [run_of(cards[p.model]) for p in test]
         floor = found.noise_floor.get("test")

@@ -49,6 +49,7 @@ else:
             "floor": st.column_config.NumberColumn(
                 "Noise floor", format="%.1e", help="MSE that binomial noise alone would leave"
             ),
+            "fitted": st.column_config.DatetimeColumn("Last fit, UTC", format="YYYY-MM-DD HH:mm"),
         }
         | {
             method: st.column_config.NumberColumn(f"{name}, test MSE", format="%.1e")

@@ -1,0 +1,392 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from helpers import DOCS, SIDES, World, contents, pack_rows, write_accuracies, write_pack
+from tqdm import tqdm
+
+from csvcore import cli, packs, pipeline, store
+from csvcore.pipeline import importing
+from csvcore.records import Accuracy
+
+FIT_KEYS = {
+    "fit", "task", "method", "alpha", "beta", "gamma", "steps", "seconds", "n_models", "mse",
+    "noise_floor", "predictions", "left_out",
+}  # fmt: skip
+PREDICTION_KEYS = {"model", "split", "score", "accuracy", "predicted", "low", "high"}
+ROW_KEYS = {
+    "task", "method", "test_mse", "test_mae", "r2", "spearman", "pairwise", "noise_floor", "low",
+    "high",
+}  # fmt: skip
+METHODS = {"csv", "all-token", "label-token", "source-token", "train-mean"}
+Csvcore = Callable[..., Result]
+
+
+@pytest.fixture
+def csvcore(world_db: Path) -> Csvcore:
+    """The command on the made-up world's database."""
+
+    def run(*arguments: object, db: Path = world_db) -> Result:
+        return CliRunner().invoke(cli.main, ["--db", str(db), *map(str, arguments)])
+
+    return run
+
+
+@pytest.fixture
+def fit(csvcore: Csvcore, tiny_lm: Path) -> Csvcore:
+    """`csvcore fit` with few steps and the tiny scorer."""
+
+    def run(*arguments: object) -> Result:
+        where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
+        return csvcore("fit", *where, *arguments)
+
+    return run
+
+
+def check_refusal(result: Result, message: str) -> None:
+    """Exit status 1, nothing on standard output, one line on standard error."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    assert line.startswith("csvcore: ")
+    assert re.search(message, line), line
+    assert "Traceback" not in result.output
+
+
+# init and import
+
+
+def test_the_whole_way_from_files_to_a_comparison(
+    tmp_path: Path, world_files: Path, tiny_lm: Path, csvcore: Csvcore
+) -> None:
+    db = tmp_path / "new.duckdb"
+    for arguments in (
+        ["init"],
+        ["import", "corpus", world_files / "documents.jsonl", "--name", "words"],
+        ["import", "models", world_files / "models.csv"],
+        ["import", "tasks", world_files / "tasks.csv"],
+        ["import", "accuracies", world_files / "accuracies.csv"],
+        ["import", "split", world_files / "splits" / "sides.csv", "--name", "sides"],
+        ["import", "losses", world_files / "losses.parquet"],
+        ["compare", "--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "2"],
+        ["fits"],
+    ):
+        result = csvcore(*arguments, db=db)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.endswith("\n")
+        assert result.stderr == ""  # bars are for terminals
+    assert "reading-all-token-" in result.stdout
+
+
+def test_init_twice_is_fine(tmp_path: Path, csvcore: Csvcore) -> None:
+    db = tmp_path / "new.duckdb"
+    first, second = csvcore("init", db=db), csvcore("init", db=db)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "new.duckdb made; next: csvcore import corpus FILE --name NAME" in first.stdout
+    assert "new.duckdb was there" in second.stdout
+
+
+def test_init_zoo_loads_the_bundled_measurements_once(
+    tmp_path: Path, csvcore: Csvcore, world_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "ZOO", world_files)
+    db = tmp_path / "new.duckdb"
+    assert "the bundled zoo loaded: 11 models" in csvcore("init", "--zoo", db=db).stdout
+    before = contents(db)
+    assert csvcore("init", "--zoo", db=db).exit_code == 0
+    assert contents(db) == before
+
+
+def test_the_database_is_csvcore_duckdb_in_the_working_directory_unless_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli.main, ["init"]).exit_code == 0
+    assert (tmp_path / "csvcore.duckdb").is_file()
+
+
+# fit, compare, weights, fits, collect
+
+
+@pytest.mark.parametrize("method", ["csv", "all-token", "label-token", "source-token"])
+def test_fit_json_is_one_document_with_the_contracts_keys(
+    fit: Csvcore, world: World, method: str
+) -> None:
+    result = fit("--task", "adding", "--method", method, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document.keys() == {"fits"}
+    [found] = document["fits"]
+    assert found.keys() >= FIT_KEYS
+    assert (found["task"], found["method"], found["gamma"]) == ("adding", method, 0.25)
+    assert found["n_models"] == {"train": 6, "validation": 2, "test": 3}
+    assert found["mse"].keys() == {"train", "validation", "test"}
+    assert found["left_out"] == []
+    assert {placed["model"] for placed in found["predictions"]} == SIDES.keys()
+    for placed in found["predictions"]:
+        assert placed.keys() >= PREDICTION_KEYS
+        assert placed["split"] == SIDES[placed["model"]]
+        assert placed["accuracy"] == world.accuracy(placed["model"], "adding")
+        assert placed["low"] <= placed["predicted"] <= placed["high"]
+
+
+def test_fit_without_a_task_fits_them_all_and_with_several_those(fit: Csvcore) -> None:
+    every = json.loads(fit("--method", "all-token", "--json").stdout)
+    assert [found["task"] for found in every["fits"]] == ["adding", "reading"]
+    two = json.loads(
+        fit("--method", "all-token", "--task", "reading", "--task", "adding", "--json").stdout
+    )
+    assert [found["task"] for found in two["fits"]] == ["reading", "adding"]
+    assert two["fits"][0]["fit"] == every["fits"][1]["fit"]
+
+
+def test_the_options_of_fit_reach_the_stored_settings(
+    csvcore: Csvcore, tiny_lm: Path, world_db: Path
+) -> None:
+    result = csvcore(
+        "fit", "--corpus", "words", "--split", "sides", "--task", "adding", "--scorer", tiny_lm,
+        "--steps", "4", "--seed", "9", "--learning-rate", "0.03", "--json",
+    )  # fmt: skip
+    [found] = json.loads(result.stdout)["fits"]
+    with store.connect(world_db, read_only=True) as db:
+        config = store.fit(db, found["fit"]).config
+    assert (config["steps"], config["seed"], config["learning_rate"]) == (4, 9, 0.03)
+    assert config["scorer"] == str(tiny_lm)
+
+
+def test_the_text_table_has_a_header_and_one_line_a_fit(fit: Csvcore) -> None:
+    result = fit("--method", "all-token")
+    header, adding, reading = result.stdout.splitlines()
+    assert header.split()[:4] == ["task", "fit", "alpha", "beta"]
+    assert adding.startswith("adding ")
+    assert adding.endswith(" -")  # no count of items, so no noise floor
+    assert reading.startswith("reading ")
+
+
+def test_compare_json_is_one_document_with_the_contracts_keys(
+    csvcore: Csvcore, tiny_lm: Path
+) -> None:
+    result = csvcore(
+        "compare", "--corpus", "words", "--split", "sides", "--task", "adding",
+        "--scorer", tiny_lm, "--steps", "3", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    document = json.loads(
+        result.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
+    assert document.keys() == {"rows"}
+    assert {row["method"] for row in document["rows"]} >= METHODS
+    for row in document["rows"]:
+        assert row.keys() >= ROW_KEYS
+        assert row["task"] == "adding"
+    errors = [row["test_mse"] for row in document["rows"]]
+    assert errors == sorted(errors)
+
+
+def test_compare_prints_a_table_best_first(csvcore: Csvcore, tiny_lm: Path) -> None:
+    where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
+    lines = csvcore("compare", *where, "--task", "adding").stdout.splitlines()
+    assert lines[0].split()[:3] == ["task", "method", "test"]
+    assert lines[1].split()[:2] == ["adding", "label-token"]
+    assert len(lines) >= 1 + len(METHODS)
+
+
+def test_weights_are_the_contracts_columns_and_tile_every_document(
+    fit: Csvcore, csvcore: Csvcore, tmp_path: Path
+) -> None:
+    [found] = json.loads(fit("--task", "adding", "--json").stdout)["fits"]
+    out = tmp_path / "weights.parquet"
+    result = csvcore("weights", "--fit", found["fit"], "--out", out)
+    assert result.exit_code == 0
+    assert f"tokens of {len(DOCS)} documents" in result.stdout
+    table = pq.read_table(out)
+    assert table.column_names == ["doc_id", "token_index", "byte_start", "byte_end", "weight"]
+    rows = table.to_pylist()
+    assert np.mean([abs(row["weight"]) for row in rows]) == pytest.approx(1.0, rel=1e-5)
+    assert list(dict.fromkeys(row["doc_id"] for row in rows)) == [doc.doc_id for doc in DOCS]
+    for doc in DOCS:
+        own = [row for row in rows if row["doc_id"] == doc.doc_id]
+        assert [row["token_index"] for row in own] == list(range(len(own)))
+        assert own[0]["byte_start"] == 0
+        assert own[-1]["byte_end"] == len(doc.text.encode())
+        assert [row["byte_start"] for row in own[1:]] == [row["byte_end"] for row in own[:-1]]
+
+
+def test_fits_lists_what_is_stored(csvcore: Csvcore, fit: Csvcore) -> None:
+    assert csvcore("fits").stdout == "no fits yet; make some with csvcore fit\n"
+    [found] = json.loads(fit("--task", "adding", "--json").stdout)["fits"]
+    assert found["fit"] in csvcore("fits").stdout
+
+
+def test_collect_stores_losses_and_writes_them_as_a_pack(
+    csvcore: Csvcore, tiny_lm: Path, tiny_llama: Path, tmp_path: Path, world_db: Path
+) -> None:
+    out = tmp_path / "pack.parquet"
+    result = csvcore(
+        "collect", tiny_lm, tiny_llama, "--corpus", "words", "--device", "cpu",
+        "--batch-tokens", "100", "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert f"2 models on words in {world_db}" in result.stdout
+    pack = packs.read(out)
+    assert set(pack.table["model"].to_pylist()) == {"tiny-gpt2", "tiny-llama"}
+    assert pack.manifest is not None
+    assert pack.manifest["models"]["tiny-llama"]["prefix"]["rule"] == "bos"
+    with store.connect(world_db, read_only=True) as db:
+        assert store.coverage(db, "words")["tiny-llama"] == len(DOCS)
+
+
+# Refusals
+
+
+@pytest.fixture
+def files(tmp_path: Path, world: World) -> Path:
+    """Files that must be refused."""
+    write_accuracies(tmp_path / "percent.csv", [Accuracy("ant", "reading", 57.3)])
+    (tmp_path / "notes.txt").write_text("these are my notes\n" * 500)
+    rows = pack_rows(world, ["ant"])
+    write_pack(tmp_path / "twice.parquet", rows)
+    rows[0]["nll"][0] = -1.0
+    write_pack(tmp_path / "negative.parquet", rows)
+    (tmp_path / "model").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("import accuracies {files}/percent.csv", r"percent\.csv line 2: accuracy 57\.3"),
+        ("import accuracies {files}/nowhere.csv", r"there is no file .*nowhere\.csv"),
+        ("import losses {files}/twice.parquet", "are stored already"),
+        ("import losses {files}/negative.parquet", r"nll of token 0 of sum-1 by ant is -1;"),
+        ("import losses {files}/notes.txt", r"notes\.txt is not a Parquet file"),
+        ("import corpus {files}/notes.txt --name x", r"notes\.txt line 1 is not JSON"),
+        ("import models {files}/notes.txt", r"notes\.txt lacks the column model, family"),
+        ("import split {files}/percent.csv --name x", "lacks the column split"),
+        ("fit --corpus wrods --split sides", "there is no corpus 'wrods'; stored: words"),
+        ("fit --corpus words --split sdies", "there is no split 'sdies'; stored: sides"),
+        ("fit --corpus words --split sides --task riding --scorer {lm}", "no task 'riding'"),
+        ("fit --corpus words --split sides --scorer {files}/nowhere", "there is no folder"),
+        ("fit --corpus words --split sides --scorer {files}/model", r"no \.safetensors"),
+        ("compare --corpus words --split sides --task riding --scorer {lm}", "no task 'riding'"),
+        ("weights --fit nothing --out {files}/w.parquet", "there is no fit 'nothing'"),
+        ("collect {files}/nowhere --corpus words", "there is no folder"),
+        ("collect {files}/model --corpus words", r"no \.safetensors file"),
+        ("collect {lm} --corpus wrods", "there is no corpus 'wrods'"),
+        ("collect {lm} --corpus words --dtype int3", "dtype must be one of"),
+        ("collect {lm} --corpus words --device banana", "cannot be loaded"),
+        ("--db {files}/notes.txt fits", "cannot be opened as a results database"),
+        ("--db {files}/notes.txt init", "cannot be opened as a results database"),
+        ("--db {files}/none.duckdb fits", r"there is no database .*; make one with `csvcore"),
+    ],
+)
+def test_a_refusal_is_one_line_and_leaves_the_database_as_it_was(
+    csvcore: Csvcore, world_db: Path, files: Path, tiny_lm: Path, arguments: str, message: str
+) -> None:
+    before = contents(world_db)
+    words = [word.format(files=files, lm=tiny_lm) for word in arguments.split()]
+    check_refusal(csvcore(*words), message)
+    assert contents(world_db) == before
+    assert not (files / "w.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "dance",
+        "fit",
+        "fit --corpus words",
+        "fit --corpus words --split sides --method magic",
+        "fit --corpus words --split sides --steps -1",
+        "fit --corpus words --split sides --learning-rate 0",
+        "compare --corpus words --split sides --dance",
+        "import",
+        "import dances x.csv",
+        "import losses",
+        "collect --corpus words",
+        "collect some/model --corpus words --batch-tokens 0",
+        "weights --fit x",
+    ],
+)
+def test_wrong_usage_is_exit_status_2(csvcore: Csvcore, world_db: Path, arguments: str) -> None:
+    before = contents(world_db)
+    result = csvcore(*arguments.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Usage: " in result.stderr
+    assert contents(world_db) == before
+
+
+def test_an_interrupt_is_exit_status_130_and_one_line(
+    csvcore: Csvcore, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Iterator[str]:
+        yield "ant"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "collect", interrupted)
+    result = csvcore("collect", tiny_lm, "second", "--corpus", "words")
+    assert result.exit_code == 130
+    assert result.stderr == "csvcore: interrupted; nothing stored was lost\n"
+
+
+def test_on_a_terminal_a_bar_moves_and_is_gone_at_the_end(
+    fit: Csvcore, csvcore: Csvcore, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "tqdm", lambda **more: tqdm(**more | {"disable": False}))
+    for result in (
+        fit("--task", "adding", "--json"),
+        csvcore("collect", tiny_lm, "--corpus", "words", "--device", "cpu"),
+    ):
+        assert result.exit_code == 0, result.output
+        assert "\r" in result.stderr
+        assert "\n" not in result.stderr
+        assert result.stderr.rsplit("\r", 2)[-2].strip() == ""
+        assert "\r" not in result.stdout
+
+
+def test_a_bug_keeps_its_traceback(csvcore: Csvcore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipeline, "init", bug)
+    assert isinstance(csvcore("init").exception, ZeroDivisionError)
+
+
+# The command as it is installed
+
+
+def test_help_names_every_command_and_loads_no_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from csvcore.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'transformers'} & set(sys.modules)\n"
+    )
+    done: Any = subprocess.run(
+        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("init", "import", "collect", "fit", "compare", "weights", "fits"):
+        assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE), name
+
+
+def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path) -> None:
+    program = "from csvcore.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--db", str(tmp_path / "none.duckdb"), "fits"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("csvcore: there is no database ")
