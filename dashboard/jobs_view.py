@@ -40,8 +40,11 @@ def submit_fit(
     return jobs.submit(source.path, "fit", params)
 
 
-def live(source: Database, history: bool = False) -> None:
-    """Progress of live jobs, refreshed while there are any; with `history` ended ones too."""
+def live(source: Database, history: bool = False) -> bool:
+    """Progress of live jobs, refreshed while there are any; with `history` ended ones too.
+
+    Returns whether any job waits or runs.
+    """
     running = any(job.live for job in jobs.recent(source.path))
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
@@ -56,6 +59,7 @@ def live(source: Database, history: bool = False) -> None:
             st.caption("Nothing was queued yet.")
 
     view()
+    return running
 
 
 def _row(source: Database, job: jobs.Job) -> None:

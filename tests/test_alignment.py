@@ -310,9 +310,9 @@ def losses(model: str, ends: list[list[int]], nll: list[float]) -> ModelLosses:
 
 
 def test_an_aligner_maps_each_text_apart_and_in_order() -> None:
-    aligner = Aligner(["ab", "é北"], [edges(0, 1, 2), edges(0, 5)])
+    aligner = Aligner(["ab", "é北"], [edges(0, 1, 2), edges(0, 5, 5)])
     halves = losses("m", [[2], [2, 5]], [6.0, 1.0, 2.0])
-    assert_allclose(aligner.map(halves), [3.0, 3.0, 3.0])
+    assert_allclose(aligner.map(halves), [3.0, 3.0, 3.0, 0.0])
 
 
 def test_an_aligner_tells_models_with_other_tokens_apart() -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -247,17 +248,27 @@ def test_collect_stores_losses_and_writes_them_as_a_pack(
 # Refusals
 
 
-@pytest.fixture
-def files(tmp_path: Path, world: World) -> Path:
+@pytest.fixture(scope="module")
+def refusing(
+    _world_made: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """A database that refuses whatever it is told here, and what stands in it."""
+    folder = shutil.copytree(_world_made, tmp_path_factory.mktemp("cli") / "db")
+    return folder / "world.duckdb", contents(folder / "world.duckdb")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
     """Files that must be refused."""
-    write_accuracies(tmp_path / "percent.csv", [Accuracy("ant", "reading", 57.3)])
-    (tmp_path / "notes.txt").write_text("these are my notes\n" * 500)
+    folder = tmp_path_factory.mktemp("files")
+    write_accuracies(folder / "percent.csv", [Accuracy("ant", "reading", 57.3)])
+    (folder / "notes.txt").write_text("these are my notes\n" * 500)
     rows = pack_rows(world, ["ant"])
-    write_pack(tmp_path / "twice.parquet", rows)
+    write_pack(folder / "twice.parquet", rows)
     rows[0]["nll"][0] = -1.0
-    write_pack(tmp_path / "negative.parquet", rows)
-    (tmp_path / "model").mkdir()
-    return tmp_path
+    write_pack(folder / "negative.parquet", rows)
+    (folder / "model").mkdir()
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -289,12 +300,16 @@ def files(tmp_path: Path, world: World) -> Path:
     ],
 )
 def test_a_refusal_is_one_line_and_leaves_the_database_as_it_was(
-    csvcore: Csvcore, world_db: Path, files: Path, tiny_lm: Path, arguments: str, message: str
+    refusing: tuple[Path, dict[str, Any]],
+    files: Path,
+    tiny_lm: Path,
+    arguments: str,
+    message: str,
 ) -> None:
-    before = contents(world_db)
+    database, before = refusing
     words = [word.format(files=files, lm=tiny_lm) for word in arguments.split()]
-    check_refusal(csvcore(*words), message)
-    assert contents(world_db) == before
+    check_refusal(CliRunner().invoke(cli.main, ["--db", str(database), *words]), message)
+    assert contents(database) == before
     assert not (files / "w.parquet").exists()
 
 
@@ -316,13 +331,13 @@ def test_a_refusal_is_one_line_and_leaves_the_database_as_it_was(
         "weights --fit x",
     ],
 )
-def test_wrong_usage_is_exit_status_2(csvcore: Csvcore, world_db: Path, arguments: str) -> None:
-    before = contents(world_db)
-    result = csvcore(*arguments.split())
+def test_wrong_usage_is_exit_status_2(tmp_path: Path, arguments: str) -> None:
+    database = tmp_path / "none.duckdb"
+    result = CliRunner().invoke(cli.main, ["--db", str(database), *arguments.split()])
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "Usage: " in result.stderr
-    assert contents(world_db) == before
+    assert not database.exists()
 
 
 def test_an_interrupt_is_exit_status_130_and_one_line(

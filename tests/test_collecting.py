@@ -113,6 +113,14 @@ def test_a_stored_model_is_skipped_and_its_losses_stay(database: Path, three: li
         assert [row for row in after[table] if row[1] == "first"] == before[table]
 
 
+def test_a_stored_model_is_not_even_loaded(
+    database: Path, three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(database, three[:1])
+    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("it was loaded again"))
+    assert collect(database, three[:1]) == ["first"]
+
+
 def test_stopping_between_two_models_keeps_the_first(database: Path, three: list[str]) -> None:
     run = pipeline.collect(database, three, "words", CONFIG)
     assert next(run) == "first"

@@ -187,13 +187,19 @@ def spoilt_rows() -> dict[str, tuple[Callable[[World], list[dict[str, Any]]], st
     }
 
 
+@pytest.fixture(scope="module")
+def refusing(_made: Path) -> tuple[Path, dict[str, Any]]:
+    """A database that refuses whatever it is given here, and what stands in it."""
+    return _made, contents(_made)
+
+
 @pytest.mark.parametrize("case", spoilt_rows())
 def test_a_pack_with_one_wrong_row_is_refused_as_a_whole(
-    database: Path, tmp_path: Path, world: World, case: str
+    refusing: tuple[Path, dict[str, Any]], tmp_path: Path, world: World, case: str
 ) -> None:
+    database, before = refusing
     make, refusal = spoilt_rows()[case]
     pack = write_pack(tmp_path / "p.parquet", make(world))
-    before = contents(database)
     with pytest.raises(InputError, match=refusal):
         pipeline.import_losses(database, [pack])
     assert contents(database) == before
@@ -283,10 +289,10 @@ def test_the_same_losses_are_refused_the_second_time(
     ],
 )
 def test_accuracies_with_one_wrong_line_are_refused_as_a_whole(
-    database: Path, tmp_path: Path, entry: Accuracy, refusal: str
+    refusing: tuple[Path, dict[str, Any]], tmp_path: Path, entry: Accuracy, refusal: str
 ) -> None:
+    database, before = refusing
     file = write_accuracies(tmp_path / "a.csv", [Accuracy("bee", "reading", 0.25), entry])
-    before = contents(database)
     with pytest.raises(InputError, match=refusal):
         pipeline.import_accuracies(database, [file])
     assert contents(database) == before

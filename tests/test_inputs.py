@@ -63,7 +63,7 @@ def test_model_cards_keep_what_is_known_and_ignore_other_columns(write: Write) -
         "models.csv",
         "family,model,n_params,train_tokens,stage,step,license,origin,colour\n"
         "Pythia,pythia-70m,70000000,3e11,base,143000,apache-2.0,EleutherAI,blue\n"
-        "Closed, closed-1 ,,,,,,,\n",
+        "Closed, closed-1 ,,,,0,,,\n",
     )
     assert read_models(path) == [
         ModelCard(
@@ -76,7 +76,7 @@ def test_model_cards_keep_what_is_known_and_ignore_other_columns(write: Write) -
             "apache-2.0",
             "EleutherAI",
         ),
-        ModelCard("closed-1", "Closed"),
+        ModelCard("closed-1", "Closed", step=0),
     ]
 
 
@@ -86,9 +86,10 @@ def test_tasks_accuracies_and_splits_are_read(write: Write) -> None:
         Task("mmlu", 0.25, "MMLU", ("quiz", "geo")),
         Task("gsm8k", 0.0),
     ]
-    assert accuracies(write, "a,mmlu,0.573,14042", "b,mmlu,1,") == [
+    assert accuracies(write, "a,mmlu,0.573,14042", "b,mmlu,1,", "c,mmlu,0,") == [
         Accuracy("a", "mmlu", 0.573, 14_042),
         Accuracy("b", "mmlu", 1.0),
+        Accuracy("c", "mmlu", 0.0),
     ]
     split = write("split.csv", "model,split\nb,test\na,train\n")
     assert read_split(split) == {"b": "test", "a": "train"}
@@ -190,6 +191,7 @@ def test_a_corpus_without_documents_is_refused(write: Write) -> None:
     ("row", "message"),
     [
         ("a,mmlu,57.3,", "line 2: accuracy 57.3 is above 1; this looks like percent, give a frac"),
+        ("a,mmlu,1.01,", r"line 2: accuracy 1\.01 is above 1; this looks like percent"),
         ("a,mmlu,-0.1,", r"line 2: accuracy -0\.1 is below 0; give a fraction"),
         ("a,mmlu,high,", "line 2: accuracy must be a number, got 'high'"),
         ("a,mmlu,nan,", "line 2: accuracy must be finite, got 'nan'"),

@@ -3,6 +3,7 @@ import streamlit as st
 from dashboard import charts, controls, data
 
 SHOWN = ("csv", "all-token", "label-token")
+CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
 
 st.header("Curves")
 source = data.database()
@@ -19,8 +20,9 @@ if fits.empty:
 
 colours = charts.family_colours(data.models(source)["family"].tolist())
 st.markdown(charts.legend_text(colours))
-for column, method in zip(st.columns(len(SHOWN)), SHOWN, strict=True):
-    with column:
+grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
+for method in SHOWN:
+    with grid.cell():
         st.subheader(controls.METHOD_NAMES[method], divider="gray")
         if method not in fits.index:
             controls.next_step("Not fitted", "Choose this method on the Fit page.")

@@ -29,8 +29,8 @@ with st.container(horizontal=True):
 
 fits = data.newest_fits(source, corpus, split) if split else data.fits(source).head(0)
 st.subheader("Does CSV predict better?", divider="gray")
-jobs_view.live(source)
-if fits.empty:
+working = jobs_view.live(source)
+if fits.empty and not working:
     controls.next_step(
         "No fits on this corpus and split yet",
         "Fit every task with CSV and all baselines; it takes under a minute on two cores.",
@@ -38,7 +38,7 @@ if fits.empty:
     if st.button("Fit everything", type="primary", icon=":material/play_circle:") and split:
         jobs_view.submit_compare(source, corpus, split, [task.task for task in tasks])
         st.rerun()
-else:
+if not fits.empty:
     st.dataframe(
         data.verdicts(fits),
         hide_index=True,
@@ -58,10 +58,10 @@ else:
     )
     st.caption("Mean squared error of predicted accuracy on the test models of this split.")
 
-left, right = st.columns(2)
-with left:
+grid = st.grid(2, min_column_width=400, gap="medium")
+with grid.cell():
     st.subheader("Sources", divider="gray")
     st.dataframe(data.sources(source, corpus), hide_index=True)
-with right:
+with grid.cell():
     st.subheader("Families", divider="gray")
     st.dataframe(data.families(source, corpus), hide_index=True)
