@@ -167,8 +167,10 @@ def test_validation_models_choose_the_step_and_move_nothing_else(planted: Plante
 
 def test_without_validation_models_the_last_step_is_kept(planted: Planted) -> None:
     problem = replace(planted.problem(), validation=np.zeros(N_MODELS, dtype=bool))
-    [result] = planted.optimise(problem)
-    assert result.step == CONFIG.steps
+    restless = replace(CONFIG, steps=30, learning_rate=1.0)
+    [result] = planted.optimise(problem, config=restless)
+    errors = [entry.train_mse for entry in result.trace]
+    assert result.step == 30 != int(np.argmin(errors))
     assert all(entry.validation_mse is None for entry in result.trace)
 
 
