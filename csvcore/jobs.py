@@ -24,6 +24,9 @@ Status = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
 REPORT_SECONDS = 0.25
 TERMINATE_SECONDS = 6.0
 KILL_SECONDS = 12.0
+# Status and message of a job whose worker is gone, with and without a cancel before.
+STOPPED = ("cancelled", "cancelled, the worker had to be ended; nothing stored was lost")
+LOST = ("lost", "the worker process died; nothing stored was lost, start it again")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -158,26 +161,25 @@ def cancel(database: Path, job: int) -> None:
 
 
 def reap(database: Path) -> None:
-    """Mark jobs of dead workers lost; end a worker that ignores a cancel for too long."""
+    """Mark jobs of dead workers lost, or cancelled; end a worker that ignores a cancel too long."""
     now = time.time()
-    lost = False
+    gone = False
     with _queue(database) as queue:
         for row in queue.execute("SELECT * FROM jobs WHERE status = 'running'").fetchall():
             worker = _process(row["pid"], row["pid_started"])
             if worker is None:
-                lost = True
+                gone = True
                 queue.execute(
-                    "UPDATE jobs SET status = 'lost', ended = ?, message = ?"
+                    "UPDATE jobs SET status = ?, message = ?, ended = ?"
                     " WHERE job = ? AND status = 'running'",
-                    [now, "the worker process died; nothing stored was lost, start it again",
-                     row["job"]],
-                )  # fmt: skip
+                    [*(STOPPED if row["cancel_asked"] else LOST), now, row["job"]],
+                )
             elif row["cancel_asked"] and now - row["cancel_asked"] > KILL_SECONDS:
                 worker.kill()
             elif row["cancel_asked"] and now - row["cancel_asked"] > TERMINATE_SECONDS:
                 worker.terminate()
-    if lost:
-        ensure_worker(database)  # for the jobs that wait behind the lost one
+    if gone:
+        ensure_worker(database)  # for the jobs that wait behind it
 
 
 def _process(pid: int, started: float) -> psutil.Process | None:

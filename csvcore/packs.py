@@ -45,7 +45,7 @@ def read(path: Path) -> Pack:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(
             f"{path.name} is not a Parquet file that can be read: {_first_line(error)}"
@@ -179,5 +179,6 @@ def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, 
             "nll.list.element": "BYTE_STREAM_SPLIT",
         },
         row_group_size=5000,
+        write_page_checksum=True,
     )
     building.replace(path)

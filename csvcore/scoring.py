@@ -128,9 +128,7 @@ def load(name: str, device: str = "auto", dtype: str = "float32") -> LanguageMod
         device=place,
         dtype=dtype,
         weights_sha256=_sha256(weights),
-        tokenizer_sha256=_sha256(
-            sorted([*folder.glob("tokenizer*"), *folder.glob("*.model"), *folder.glob("vocab*")])
-        ),
+        tokenizer_sha256=_sha256(_tokenizer_files(folder)),
     )
 
 
@@ -142,6 +140,16 @@ def model_name(name: str) -> str:
 def weights_sha256(name: str) -> str:
     """Identity of a model's weights: its safetensors files, names and contents."""
     return _sha256(_weight_files(_folder(name), name))
+
+
+def scorer_sha256(name: str) -> str:
+    """Identity of a scoring model, on whose weights and tokenizer its units and states depend."""
+    folder = _folder(name)
+    return _sha256([*_weight_files(folder, name), *_tokenizer_files(folder)])
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("tokenizer*"), *folder.glob("*.model"), *folder.glob("vocab*")])
 
 
 def _weight_files(folder: Path, name: str) -> list[Path]:

@@ -320,7 +320,9 @@ def test_a_worker_deaf_to_a_cancel_is_ended_after_a_while(
             assert deaf.poll() is None
         else:
             assert deaf.wait(timeout=30) == -ending
-            assert job(database, number).status == "lost"
+            ended = job(database, number)
+            assert ended.status == "cancelled"
+            assert "the worker had to be ended" in ended.message
     finally:
         deaf.kill()
         deaf.wait(timeout=30)

@@ -330,3 +330,13 @@ def test_a_loss_that_is_not_a_number_is_refused(tiny_lm: Path) -> None:
         lm.model.transformer.ln_f.weight[0] = torch.nan
     with pytest.raises(ModelError, match="tiny-gpt2 gives a loss that is not a number on sum-1"):
         score(lm, DOCS)
+
+
+def test_a_scorer_with_another_tokenizer_is_another_scorer(tiny_lm: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_lm, copy)
+    assert scoring.scorer_sha256(str(copy)) == scoring.scorer_sha256(str(tiny_lm))
+    tokenizer = copy / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert scoring.weights_sha256(str(copy)) == scoring.weights_sha256(str(tiny_lm))
+    assert scoring.scorer_sha256(str(copy)) != scoring.scorer_sha256(str(tiny_lm))

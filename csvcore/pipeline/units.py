@@ -19,7 +19,7 @@ class Units:
     """The units that get a weight: the scorer's tokens.
 
     edges: for each document its (n_tokens + 1,) byte boundaries. hidden: (sum of n_tokens, width)
-    last hidden states. scorer_sha256: identity of the scorer's weights.
+    last hidden states. scorer_sha256: identity of its weights and tokenizer.
     """
 
     edges: list[Ints]
@@ -29,7 +29,7 @@ class Units:
 
 def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scorer: str) -> Units:
     """Tokens and hidden states of a scorer on a corpus; from the cache where it has them."""
-    identity = scoring.weights_sha256(scorer)
+    identity = scoring.scorer_sha256(scorer)
     folder = database.with_name(f"{database.name}.cache")
     file = folder / f"{corpus_sha256[:16]}-{identity[:16]}.npz"
     if not file.exists():
