@@ -11,6 +11,8 @@ from pathlib import Path
 from csvcore.errors import InputError
 from csvcore.records import Accuracy, Document, ModelCard, Task
 
+LARGEST_COUNT = 2**63 - 1  # what the database can hold
+
 
 def corpus_sha256(docs: Sequence[Document]) -> str:
     """Identity of a corpus: its documents in file order, as the contract's canonical lines."""
@@ -124,7 +126,9 @@ def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
                 )
             if value < 0.0:
                 raise InputError(f"{where}: accuracy {value:g} is below 0; give a fraction")
-            entry = Accuracy(row["model"], row["task"], value, _count(row, "n_items", where))
+            entry = Accuracy(
+                row["model"], row["task"], value, _count(row, "n_items", where, least=1)
+            )
             key = (entry.model, entry.task)
             if seen.setdefault(key, entry) != entry:
                 raise InputError(
@@ -165,7 +169,9 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
         missing = [name for name in required if name not in (reader.fieldnames or ())]
         if missing:
             raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+        n_rows = 0
         for row in reader:
+            n_rows += 1
             where = f"{path.name} line {reader.line_num}"
             if None in row or None in row.values():
                 raise InputError(f"{where} does not have {len(reader.fieldnames or ())} fields")
@@ -174,6 +180,8 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
                 if not clean[name]:
                     raise InputError(f"{where}: {name} is empty")
             yield where, clean
+        if n_rows == 0:
+            raise InputError(f"{path.name} has a header and no rows; there is nothing to import")
     except csv.Error as error:
         raise InputError(f"{path.name} line {reader.line_num + 1} is not CSV: {error}") from error
 
@@ -188,13 +196,13 @@ def _number(value: str, name: str, where: str) -> float:
     return number
 
 
-def _count(row: dict[str, str], name: str, where: str) -> int | None:
+def _count(row: dict[str, str], name: str, where: str, least: int = 0) -> int | None:
     value = row.get(name)
     if not value:
         return None
     number = _number(value, name, where)
-    if number < 0 or number != int(number):
-        raise InputError(f"{where}: {name} must be a whole number, got {value!r}")
+    if not least <= number <= LARGEST_COUNT or number != int(number):
+        raise InputError(f"{where}: {name} must be a whole number from {least}, got {value!r}")
     return int(number)
 
 

@@ -24,6 +24,7 @@ Status = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
 REPORT_SECONDS = 0.25
 TERMINATE_SECONDS = 6.0
 KILL_SECONDS = 12.0
+ORPHAN_SECONDS = 30.0  # a job that waits this long while none runs has no worker
 # Status and message of a job whose worker is gone, with and without a cancel before.
 STOPPED = ("cancelled", "cancelled, the worker had to be ended; nothing stored was lost")
 LOST = ("lost", "the worker process died; nothing stored was lost, start it again")
@@ -178,8 +179,13 @@ def reap(database: Path) -> None:
                 worker.kill()
             elif row["cancel_asked"] and now - row["cancel_asked"] > TERMINATE_SECONDS:
                 worker.terminate()
-    if gone:
-        ensure_worker(database)  # for the jobs that wait behind it
+        waits = queue.execute(
+            "SELECT 1 FROM jobs WHERE status = 'queued' AND created < ?"
+            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running')",
+            [now - ORPHAN_SECONDS],
+        ).fetchone()
+    if gone or waits:
+        ensure_worker(database)  # for the jobs that wait behind it, or that nobody claimed
 
 
 def _process(pid: int, started: float) -> psutil.Process | None:

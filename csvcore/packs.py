@@ -62,6 +62,8 @@ def read(path: Path) -> Pack:
         raise InputError(
             f"{path.name}: a column has the wrong type: {_first_line(error)}"
         ) from error
+    if not len(table):
+        raise InputError(f"{path.name} has no rows; there is nothing to import")
     _check_rows(path.name, table)
     return Pack(table, manifest)
 
@@ -79,6 +81,8 @@ def _manifest(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | N
         raise InputError(f"{path.name}: csvcore.manifest is not JSON") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{path.name}: csvcore.manifest must be an object of format {FORMAT}")
+    if not isinstance(manifest.get("models", {}), dict):
+        raise InputError(f"{path.name}: `models` in csvcore.manifest must be an object")
     return manifest
 
 

@@ -126,9 +126,12 @@ def predictions(source: Database, name: str) -> pd.DataFrame:
 
 
 def newest_fits(source: Database, corpus: str, split: str) -> pd.DataFrame:
-    """The newest fit of each task and method on a corpus and split; columns of `store.fits`."""
+    """The newest fit of each task and method on a corpus and a split as it is now.
+
+    Columns of `store.fits`; fits made before the split was changed are left out.
+    """
     table = fits(source)
-    chosen = table[(table["corpus"] == corpus) & (table["split"] == split)]
+    chosen = table[(table["corpus"] == corpus) & (table["split"] == split) & ~table["stale"]]
     return chosen.drop_duplicates(["task", "method"])
 
 

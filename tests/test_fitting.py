@@ -490,3 +490,23 @@ def test_losses_under_a_tokenizer_of_their_own_fit_the_same_law(
     placed = {p.model: p for p in run("reading").predictions}
     assert placed["new"].score == pytest.approx(placed["owl"].score, rel=1e-5)
     assert placed["new"].predicted == pytest.approx(placed["owl"].predicted, rel=1e-4)
+
+
+def test_a_fit_is_stale_once_its_split_was_changed(run: Run, world_db: Path) -> None:
+    made = run("adding")
+    with store.connect(world_db) as db:
+        assert not store.fits(db)["stale"].any()
+        sides = store.split(db, "sides")
+        store.add_split(db, "sides", sides | {made.predictions[0].model: "test"})
+        moved = made.predictions[0].split != "test"
+        assert store.fits(db).set_index("fit").loc[made.fit, "stale"] == moved
+
+
+def test_changed_answers_make_another_label_token_fit(run: Run, world_db: Path) -> None:
+    first = run("adding", "label-token")
+    with store.connect(world_db) as db:
+        docs = store.documents(db, "words")
+        changed = [replace(doc, answers=doc.answers[:1]) for doc in docs]
+        changed[0] = replace(changed[0], answers=((0, 1),))
+        store.add_corpus(db, "words", store.corpus_sha256(db, "words"), changed)
+    assert run("adding", "label-token").fit != first.fit

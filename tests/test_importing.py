@@ -387,3 +387,64 @@ def test_a_zoo_that_is_not_there_is_refused(
     monkeypatch.setattr(importing, "ZOO", tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"the bundled zoo is not at .*nowhere"):
         pipeline.init(tmp_path / "results.duckdb", zoo=True)
+
+
+@pytest.mark.parametrize("what", ["models", "tasks", "accuracies"])
+def test_a_table_without_rows_is_refused(database: Path, tmp_path: Path, what: str) -> None:
+    headers = {
+        "models": "model,family",
+        "tasks": "task,chance",
+        "accuracies": "model,task,accuracy",
+    }
+    file = tmp_path / f"{what}.csv"
+    file.write_text(headers[what] + "\n")
+    before = contents(database)
+    with pytest.raises(InputError, match=f"{what}.csv has a header and no rows"):
+        if what == "accuracies":
+            pipeline.import_accuracies(database, [file])
+        else:
+            getattr(pipeline, f"import_{what}")(database, file)
+    assert contents(database) == before
+
+
+def test_a_pack_without_rows_is_refused(database: Path, tmp_path: Path) -> None:
+    pack = bare_pack(tmp_path / "empty.parquet", [])
+    with pytest.raises(InputError, match="has no rows; there is nothing to import"):
+        pipeline.import_losses(database, [pack], "words")
+
+
+def test_a_corpus_imported_again_takes_over_its_new_answers(
+    world_db: Path, world_files: Path, tmp_path: Path
+) -> None:
+    lines = [json.loads(s) for s in (world_files / "documents.jsonl").read_text().splitlines()]
+    lines[0]["answers"] = [[0, 1]]
+    file = tmp_path / "documents.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    pipeline.import_corpus(world_db, file, "words")
+    with store.connect(world_db, read_only=True) as db:
+        assert store.documents(db, "words")[0].answers == ((0, 1),)
+        assert store.corpora(db)["n_docs"].tolist() == [len(lines)]
+
+
+def test_losses_of_other_weights_under_one_name_are_refused(
+    database: Path, world: World, tmp_path: Path
+) -> None:
+    first, *others = rows(world)
+    pipeline.import_losses(database, [write_pack(tmp_path / "one.parquet", [first])])
+    table = pq.read_table(write_pack(tmp_path / "two.parquet", others))
+    models = {str(first["model"]): {"weights_sha256": "other"}}
+    packs.write(tmp_path / "two.parquet", table, inputs.corpus_sha256(DOCS), models)
+    before = contents(database)
+    with pytest.raises(InputError, match="losses of other weights are stored as ant on words"):
+        pipeline.import_losses(database, [tmp_path / "two.parquet"])
+    assert contents(database) == before
+
+
+def test_of_two_corpora_with_the_same_texts_the_named_one_gets_the_losses(
+    database: Path, world: World, world_files: Path, tmp_path: Path
+) -> None:
+    pipeline.import_corpus(database, world_files / "documents.jsonl", "again")
+    pipeline.import_losses(database, [write_pack(tmp_path / "p.parquet", rows(world))], "again")
+    with store.connect(database, read_only=True) as db:
+        assert list(store.coverage(db, "again")) == ["ant"]
+        assert "ant" not in store.coverage(db, "words")

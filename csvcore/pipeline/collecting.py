@@ -48,7 +48,8 @@ def collect(
         docs = store.documents(db, corpus)
     for name in names:
         model = scoring.model_name(name)
-        if not _is_stored(database, corpus, model, scoring.weights_sha256(name), len(docs)):
+        weights = scoring.weights_sha256(name)
+        if not _is_stored(database, corpus, model, weights, config.dtype, len(docs)):
             lm = scoring.load(name, config.device, config.dtype)
             rows = list(scoring.score(lm, docs, config.batch_tokens, partial(report, model)))
             made = lm.manifest() | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -59,7 +60,9 @@ def collect(
         yield model
 
 
-def _is_stored(database: Path, corpus: str, model: str, weights_sha256: str, n_docs: int) -> bool:
+def _is_stored(
+    database: Path, corpus: str, model: str, weights_sha256: str, dtype: str, n_docs: int
+) -> bool:
     with store.connect(database, read_only=True) as db:
         n_stored = store.coverage(db, corpus).get(model, 0)
         manifest = store.manifests(db, corpus).get(model)
@@ -69,6 +72,11 @@ def _is_stored(database: Path, corpus: str, model: str, weights_sha256: str, n_d
         raise InputError(
             f"losses of other weights are stored as {model} on {corpus}; "
             "rename the folder to store these beside them"
+        )
+    if manifest.get("dtype") != dtype:
+        raise InputError(
+            f"losses of {model} on {corpus} are stored in {manifest.get('dtype')}, not {dtype}; "
+            "models that are compared should share their dtype"
         )
     if n_stored != n_docs:
         raise InputError(f"{model} has losses on {n_stored} of {n_docs} documents of {corpus}")

@@ -278,7 +278,8 @@ def finish(
     predicted = sigmoid_law(score, law.alpha, law.beta, gamma)
     judge = chosen.on("validation") if chosen.on("validation").any() else train
     band = residual_band((chosen.accuracy - predicted)[judge])
-    settings = asdict(config) if method == "csv" else {"scorer": config.scorer}
+    scorer = {"scorer": Path(config.scorer).name}
+    settings = asdict(config) | scorer if method == "csv" else scorer
     record = Fit(
         fit=name,
         corpus=data.corpus,
@@ -338,7 +339,7 @@ def fit_id(data: Dataset, chosen: TaskModels, method: Method, config: FitConfig)
     """Name of a fit made of its content: the same data and settings give the same id."""
     settings = asdict(config) | {"scorer": data.units.scorer_sha256} if method == "csv" else {}
     known = {
-        "corpus": data.corpus_sha256,
+        "corpus": [data.corpus, data.corpus_sha256, [doc.answers for doc in data.docs]],
         "units": data.units.scorer_sha256,
         "split": data.split_name,
         "task": asdict(chosen.task),

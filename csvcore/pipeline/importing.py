@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from csvcore import inputs, packs, splits, store
-from csvcore.errors import InputError
+from csvcore.errors import InputError, StoreError
 from csvcore.records import Document
 from csvcore.store import Connection
 
@@ -21,8 +21,13 @@ def init(database: Path, zoo: bool = False) -> str:
     if not zoo:
         return f"{done}; next: csvcore import corpus FILE --name NAME"
     with store.connect(database) as db:
-        if store.corpus_of_sha256(db, inputs.corpus_sha256(_zoo_documents())) is not None:
-            return f"{done}, with the bundled zoo"
+        if "zoo" in store.corpora(db)["corpus"].tolist():
+            if store.corpus_sha256(db, "zoo") == inputs.corpus_sha256(_zoo_documents()):
+                return f"{done}, with the bundled zoo"
+            raise StoreError(
+                f"{database} holds another version of the bundled zoo; take a new file, "
+                "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
+            )
         _load_zoo(db)
         n_models = len(store.models(db))
     return f"{done}, the bundled zoo loaded: {n_models} models"
@@ -43,7 +48,7 @@ def _load_zoo(db: Connection) -> None:
     for file in sorted((ZOO / "splits").glob("*.csv")):
         _add_split(db, file.stem, file)
     for pack in sorted(ZOO.glob("losses*.parquet")):
-        _add_losses(db, pack, None)
+        _add_losses(db, pack, "zoo")
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
@@ -127,4 +132,4 @@ def _corpus_of(
             f"{'which is not stored' if corpus is None else f'not on {corpus}'}; "
             "import the corpus it was made on first"
         )
-    return found
+    return found if corpus is None else corpus

@@ -80,11 +80,21 @@ def add_fit(
 def fits(db: Connection) -> pd.DataFrame:
     """All fits, newest first.
 
-    Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds, left_out
-    and, unpacked by side where known, mse_train, mse_validation, mse_test, floor_test, n_train,
+    Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds,
+    left_out, stale (a model's side in the stored split has changed since) and, unpacked by side
+    where known, mse_train, mse_validation, mse_test, floor_test, n_train,
     n_validation, n_test.
     """
-    table = db.execute("SELECT * FROM fits ORDER BY created DESC, fit").df()
+    table = db.execute(
+        """
+        SELECT *, EXISTS (
+            SELECT 1 FROM predictions p
+            LEFT JOIN splits s ON s.split = f.split AND s.model = p.model
+            WHERE p.fit = f.fit AND p.side IS DISTINCT FROM s.side
+        ) AS stale
+        FROM fits f ORDER BY created DESC, fit
+        """
+    ).df()
     for column, prefix in (("mse", "mse"), ("noise_floor", "floor"), ("n_models", "n")):
         parts = [json.loads(value) for value in table[column]]
         for side in ("train", "validation", "test"):

@@ -15,7 +15,7 @@ from csvcore.store.connection import Connection, first, flat, insert
 
 
 def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document]) -> None:
-    """Store a corpus; storing the same one again changes nothing.
+    """Store a corpus; storing the same documents again takes over their answer spans.
 
     Raises:
         InputError: the name is taken by a corpus with other documents.
@@ -24,7 +24,8 @@ def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document])
     if found is not None:
         if found[0] != sha256:
             raise InputError(f"a corpus {name!r} with other documents is stored; choose a new name")
-        return
+        db.execute("DELETE FROM corpora WHERE corpus = ?", [name])
+        db.execute("DELETE FROM documents WHERE corpus = ?", [name])
     db.execute(
         "INSERT INTO corpora VALUES (?, ?, ?)", [name, sha256, sum(len(doc.text) for doc in docs)]
     )
@@ -189,13 +190,15 @@ def split(db: Connection, name: str) -> dict[str, Split]:
 
 
 def add_losses(
-    db: Connection, corpus: str, table: pa.Table, manifests: dict[str, Any] | None
+    db: Connection, corpus: str, table: pa.Table, made_how: dict[str, Any] | None
 ) -> None:
     """Store checked rows of a loss pack (columns of `packs.SCHEMA`).
 
     Raises:
-        InputError: a model has no card, or losses of it on one of these documents are stored.
+        InputError: a model has no card, or losses of it on one of these documents, or of other
+            weights under its name, are stored.
     """
+    incoming = made_how or {}
     names = sorted(set(table["model"].to_pylist()))
     known = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
     unknown = [name for name in names if name not in known]
@@ -204,6 +207,12 @@ def add_losses(
             f"losses name the model {unknown[0]!r}, which is not stored; "
             "`csvcore import models` first"
         )
+    stored = {name: made for name, made in manifests(db, corpus).items() if name in names}
+    for name, made in stored.items():
+        if made is not None and incoming.get(name, made).get("weights_sha256") != made.get(
+            "weights_sha256"
+        ):
+            raise InputError(f"losses of other weights are stored as {name} on {corpus}")
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
     try:
@@ -220,11 +229,10 @@ def add_losses(
         db.execute("INSERT INTO losses BY NAME SELECT * FROM incoming")
     finally:
         db.unregister("incoming")
-    known_manifests = manifests or {}
     db.executemany(
         "INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)",
         [
-            [corpus, name, json.dumps(known_manifests[name]) if name in known_manifests else None]
+            [corpus, name, json.dumps(incoming[name]) if name in incoming else None]
             for name in names
         ],
     )

@@ -33,7 +33,7 @@ working = jobs_view.live(source)
 if fits.empty and not working:
     controls.next_step(
         "No fits on this corpus and split yet",
-        "Fit every task with CSV and all baselines; it takes under a minute on two cores.",
+        "Fit every task with CSV and all baselines; for the bundled zoo it takes under a minute.",
     )
     if st.button("Fit everything", type="primary", icon=":material/play_circle:") and split:
         jobs_view.submit_compare(source, corpus, split, [task.task for task in tasks])
