@@ -170,7 +170,8 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--learning-rate", type=click.FloatRange(0, min_open=True)),
         click.option("--steps", type=click.IntRange(0), default=300, show_default=True),
-        click.option("--task", "tasks", multiple=True, help="Once for each task."),
+        click.option("--task", "tasks", multiple=True, help="One or more, e.g. --task mmlu bbh."),
+        click.argument("more_tasks", nargs=-1, metavar="[TASK]..."),  # those behind the first
         click.option("--split", required=True),
         click.option("--corpus", required=True),
     ):
@@ -197,6 +198,7 @@ def fit(
     corpus: str,
     split: str,
     tasks: tuple[str, ...],
+    more_tasks: tuple[str, ...],
     method: Method,
     as_json: bool,
     **options: Any,
@@ -204,6 +206,7 @@ def fit(
     """One fit per task (all tasks if none is named), all optimised together."""
     from csvcore import pipeline
 
+    tasks += more_tasks
     if not tasks:
         with store.connect(db, read_only=True) as connection:
             tasks = tuple(task.task for task in store.tasks(connection))
@@ -228,13 +231,19 @@ def fit(
 @fit_options
 @database
 def compare(
-    db: Path, corpus: str, split: str, tasks: tuple[str, ...], as_json: bool, **options: Any
+    db: Path,
+    corpus: str,
+    split: str,
+    tasks: tuple[str, ...],
+    more_tasks: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Every method on the same split: test MSE with its 90 % interval, and the noise floor."""
     from csvcore import pipeline
 
     with progress() as report:
-        rows = pipeline.compare(db, corpus, split, tasks, settings(**options), report)
+        rows = pipeline.compare(db, corpus, split, tasks + more_tasks, settings(**options), report)
     if as_json:
         click.echo(json.dumps({"rows": [asdict(row) for row in rows]}))
         return

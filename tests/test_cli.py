@@ -405,3 +405,16 @@ def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith("csvcore: there is no database ")
+
+
+@pytest.mark.parametrize(
+    "given", [("--task", "adding", "reading"), ("--task", "adding", "--task", "reading")]
+)
+def test_several_tasks_follow_one_flag_or_one_each(
+    csvcore: Csvcore, tiny_lm: Path, given: tuple[str, ...]
+) -> None:
+    result = csvcore(
+        "fit", "--corpus", "words", "--split", "sides", *given,
+        "--method", "all-token", "--scorer", tiny_lm, "--json",
+    )  # fmt: skip
+    assert [fit["task"] for fit in json.loads(result.stdout)["fits"]] == ["adding", "reading"]

@@ -7,13 +7,10 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from csvcore import jobs, pipeline, store
-from csvcore.pipeline.importing import ZOO
 from dashboard import charts, controls, tokens
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
-
-needs_zoo = pytest.mark.skipif(not ZOO.exists(), reason="the bundled zoo is not here")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +29,6 @@ def app(monkeypatch: pytest.MonkeyPatch, zoo: Path) -> AppTest:
     return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
 
 
-@needs_zoo
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_opens_on_the_zoo_without_an_exception(app: AppTest, page: Path) -> None:
     app.query_params["task"] = "facts"
@@ -64,7 +60,6 @@ def test_without_a_database_the_app_says_how_to_make_one(
     assert "csvcore init --zoo" in app.warning[0].value
 
 
-@needs_zoo
 def test_an_unknown_task_in_the_address_falls_back_to_a_stored_one(app: AppTest) -> None:
     app.query_params["task"] = "no-such-task"
     app.run()
@@ -72,7 +67,6 @@ def test_an_unknown_task_in_the_address_falls_back_to_a_stored_one(app: AppTest)
     assert app.session_state["task"] in {"arithmetic", "facts", "stories", "tracking", "zh"}
 
 
-@needs_zoo
 def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     app: AppTest, zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +85,6 @@ def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     assert jobs.recent(zoo)[0].status == "cancelled"
 
 
-@needs_zoo
 def test_a_split_with_too_few_train_models_is_refused_and_not_stored(
     app: AppTest, zoo: Path
 ) -> None:
@@ -113,7 +106,6 @@ def test_a_split_with_too_few_train_models_is_refused_and_not_stored(
         assert store.split(db, "by-size") == before
 
 
-@needs_zoo
 def test_no_page_loads_torch_or_transformers(zoo: Path) -> None:
     import subprocess
     import sys

@@ -18,7 +18,6 @@ from playwright.sync_api import Page
 from csvcore import pipeline, store
 from csvcore.inputs import corpus_sha256
 from csvcore.pipeline.collecting import loss_table
-from csvcore.pipeline.importing import ZOO
 from csvcore.records import Document, TokenLosses
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +45,6 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zoo with a short fit of one task."""
-    if not ZOO.exists():
-        pytest.skip("the bundled zoo is not here")
     path = tmp_path_factory.mktemp("e2e") / "zoo.duckdb"
     pipeline.init(path, zoo=True)
     pipeline.compare(path, "zoo", "by-size", ["facts"], pipeline.FitConfig(steps=5))
