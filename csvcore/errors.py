@@ -5,6 +5,7 @@ CsvcoreError
 │   └── OffsetsError    spans do not tile the text they belong to
 ├── FitError            the scaling law could not be fitted
 ├── ModelError          a language model cannot be loaded or cannot score a text
+├── CollectError        some models of a collection failed
 ├── StoreError          the results database is missing, locked or of another version
 └── Cancelled           a piece of long work was asked to stop, and stopped
 """
@@ -28,6 +29,10 @@ class FitError(CsvcoreError):
 
 class ModelError(CsvcoreError):
     """A language model cannot be loaded or cannot score a text."""
+
+
+class CollectError(CsvcoreError):
+    """Some models of a collection failed; the others are stored."""
 
 
 class StoreError(CsvcoreError):

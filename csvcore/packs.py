@@ -1,7 +1,7 @@
 """Loss packs: one Parquet file of per-token losses, with a manifest of how they were made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from csvcore.errors import InputError, OffsetsError
+from csvcore.records import TokenLosses
 
 FORMAT = "csvcore-losspack/1"
 MANIFEST_KEY = b"csvcore.manifest"
@@ -44,27 +45,30 @@ def read(path: Path) -> Pack:
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
+    return decode(path.name, path.read_bytes())
+
+
+def decode(name: str, content: bytes) -> Pack:
+    """A loss pack from the bytes of its file, called name in messages; raises as `read`."""
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(
-            f"{path.name} is not a Parquet file that can be read: {_first_line(error)}"
+            f"{name} is not a Parquet file that can be read: {_first_line(error)}"
         ) from error
-    manifest = _manifest(path, table.schema.metadata or {})
-    missing = [name for name in SCHEMA.names[:5] if name not in table.column_names]
+    manifest = _manifest(name, table.schema.metadata or {})
+    missing = [column for column in SCHEMA.names[:5] if column not in table.column_names]
     if missing:
-        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+        raise InputError(f"{name} lacks the column {', '.join(missing)}")
     if "token_id" not in table.column_names:
         table = table.append_column("token_id", pa.nulls(len(table), SCHEMA.field("token_id").type))
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(
-            f"{path.name}: a column has the wrong type: {_first_line(error)}"
-        ) from error
+        raise InputError(f"{name}: a column has the wrong type: {_first_line(error)}") from error
     if not len(table):
-        raise InputError(f"{path.name} has no rows; there is nothing to import")
-    _check_rows(path.name, table)
+        raise InputError(f"{name} has no rows; there is nothing to import")
+    _check_rows(name, table)
     return Pack(table, manifest)
 
 
@@ -72,17 +76,17 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n")[0]
 
 
-def _manifest(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | None:
+def _manifest(name: str, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | None:
     if MANIFEST_KEY not in metadata:
         return None
     try:
         manifest = json.loads(metadata[MANIFEST_KEY])
     except ValueError as error:
-        raise InputError(f"{path.name}: csvcore.manifest is not JSON") from error
+        raise InputError(f"{name}: csvcore.manifest is not JSON") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{path.name}: csvcore.manifest must be an object of format {FORMAT}")
+        raise InputError(f"{name}: csvcore.manifest must be an object of format {FORMAT}")
     if not isinstance(manifest.get("models", {}), dict):
-        raise InputError(f"{path.name}: `models` in csvcore.manifest must be an object")
+        raise InputError(f"{name}: `models` in csvcore.manifest must be an object")
     return manifest
 
 
@@ -166,13 +170,20 @@ def check_documents(name: str, table: pa.Table, n_bytes: Mapping[str, int]) -> N
 
 def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, Any]) -> None:
     """Write a loss pack; models maps each model to its part of the manifest. Atomic."""
+    building = path.with_name(f".{path.name}.part")
+    building.write_bytes(encode(table, corpus_sha256, models))
+    building.replace(path)
+
+
+def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Any]) -> bytes:
+    """A loss pack as the bytes of its file."""
     manifest = {"format": FORMAT, "corpus_sha256": corpus_sha256, "models": dict(models)}
     table = table.select(SCHEMA.names).cast(SCHEMA)
     table = table.replace_schema_metadata({MANIFEST_KEY: json.dumps(manifest).encode()})
-    building = path.with_name(f".{path.name}.part")
+    file = pa.BufferOutputStream()
     pq.write_table(
         table,
-        building,
+        file,
         compression="zstd",
         compression_level=15,
         use_dictionary=["model", "doc_id"],
@@ -185,4 +196,19 @@ def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, 
         row_group_size=5000,
         write_page_checksum=True,
     )
-    building.replace(path)
+    return bytes(file.getvalue())
+
+
+def loss_table(rows: Sequence[TokenLosses]) -> pa.Table:
+    """Records as the rows of a loss pack."""
+    return pa.table(
+        {
+            "model": [row.model for row in rows],
+            "doc_id": [row.doc_id for row in rows],
+            "byte_start": pa.array([row.byte_start for row in rows], pa.list_(pa.int32())),
+            "byte_end": pa.array([row.byte_end for row in rows], pa.list_(pa.int32())),
+            "nll": pa.array([row.nll for row in rows], pa.list_(pa.float32())),
+            "token_id": pa.array([row.token_id for row in rows], pa.list_(pa.int32())),
+        },
+        schema=SCHEMA,
+    )

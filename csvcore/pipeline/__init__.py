@@ -1,6 +1,13 @@
 """The only place where computing meets storing: imports, collection of losses, fits, jobs."""
 
-from csvcore.pipeline.collecting import CollectConfig, collect
+from csvcore.pipeline.collecting import (
+    CollectConfig,
+    Collected,
+    Collection,
+    collect,
+    prepare,
+    try_out,
+)
 from csvcore.pipeline.comparing import Comparison, compare
 from csvcore.pipeline.exporting import export_losses, export_weights
 from csvcore.pipeline.fitting import FitConfig, fit
@@ -19,6 +26,8 @@ from csvcore.pipeline.running import run_job
 __all__ = [
     "ZOO",
     "CollectConfig",
+    "Collected",
+    "Collection",
     "Comparison",
     "FitConfig",
     "collect",
@@ -33,5 +42,7 @@ __all__ = [
     "import_split",
     "import_tasks",
     "init",
+    "prepare",
     "run_job",
+    "try_out",
 ]

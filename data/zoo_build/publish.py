@@ -107,9 +107,11 @@ def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None
     pipeline.import_corpus(database, zoo / "documents.jsonl", "zoo")
     pipeline.import_models(database, zoo / "models.csv")
     names = [str(folder) for folder in checkpoints]
-    found = pipeline.collect(database, names, "zoo", pipeline.CollectConfig(device="cpu"))
-    for _ in tqdm(found, total=len(names), unit="model"):
-        pass
+    config = pipeline.CollectConfig(device="cpu")
+    collection = pipeline.prepare(database, names, "zoo", config)
+    for found in tqdm(pipeline.collect(collection), total=len(names), unit="model"):
+        if found.status == "failed":
+            raise SystemExit(f"{found.model}: {found.message}")
     pipeline.export_losses(
         database, "zoo", [folder.name for folder in checkpoints], zoo / "losses.parquet"
     )

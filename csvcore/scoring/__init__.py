@@ -1,0 +1,55 @@
+"""A causal LM over texts: token nll with byte spans, and the last hidden states.
+
+The only package that speaks to transformers.
+"""
+
+from csvcore.scoring.files import ModelFiles, find, model_name
+from csvcore.scoring.loading import (
+    BALANCED,
+    DTYPES,
+    SCORING_VERSION,
+    LanguageModel,
+    LoadConfig,
+    context_of,
+    load,
+    load_config,
+    load_tokenizer,
+    scorer_sha256,
+)
+from csvcore.scoring.losses import (
+    default_batch,
+    hidden_states,
+    score,
+    tokens_per_second,
+    window_size,
+)
+from csvcore.scoring.prefixes import AUTO, Prefix
+from csvcore.scoring.selftest import SelfTest
+from csvcore.scoring.tokens import Encoding, encode, windows
+
+__all__ = [
+    "AUTO",
+    "BALANCED",
+    "DTYPES",
+    "SCORING_VERSION",
+    "Encoding",
+    "LanguageModel",
+    "LoadConfig",
+    "ModelFiles",
+    "Prefix",
+    "SelfTest",
+    "context_of",
+    "default_batch",
+    "encode",
+    "find",
+    "hidden_states",
+    "load",
+    "load_config",
+    "load_tokenizer",
+    "model_name",
+    "score",
+    "scorer_sha256",
+    "tokens_per_second",
+    "window_size",
+    "windows",
+]

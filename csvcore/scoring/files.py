@@ -1,0 +1,143 @@
+"""Where a model's files are, and what they are known by: folders, GGUF files, hub repositories."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from csvcore.errors import ModelError
+
+WEIGHT_FILES = ("*.safetensors",)
+CONFIG_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+CODE_FILES = ("*.py",)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on this machine's disk.
+
+    name: what it is called in the database. folder: where it lies. gguf: its file, if it is one.
+    """
+
+    name: str
+    folder: Path
+    gguf: str | None = None
+
+    @cached_property
+    def weights(self) -> list[Path]:
+        """The files that hold the weights, at least one."""
+        if self.gguf is not None:
+            return [self.folder / self.gguf]
+        files = sorted(self.folder.glob("*.safetensors"))
+        if not files:
+            raise ModelError(
+                f"{self.name} has no .safetensors file; other weight formats are not loaded"
+            )
+        return files
+
+    @cached_property
+    def tokenizer(self) -> list[Path]:
+        """The files that make the tokenizer."""
+        if self.gguf is not None:
+            return self.weights
+        globs = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "added_tokens*")
+        return sorted({file for glob in globs for file in self.folder.glob(glob)})
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Identity of the weights: names and contents of their files."""
+        return sha256(self.weights)
+
+    @cached_property
+    def tokenizer_sha256(self) -> str:
+        """Identity of the tokenizer: names and contents of its files."""
+        return sha256(self.tokenizer)
+
+    @cached_property
+    def n_params(self) -> int | None:
+        """Parameters stored, from the headers of the weights; None for GGUF files."""
+        if self.gguf is not None:
+            return None
+        return sum(_n_params(file) for file in self.weights)
+
+
+def find(name: str, with_code: bool = False) -> ModelFiles:
+    """The files of a model, downloaded first if the name is a hub repository.
+
+    Args:
+        name: a folder, a .gguf file, or a hub name.
+        with_code: whether to fetch the repository's own Python files too.
+
+    Raises:
+        ModelError: no such folder, file or repository, or access to it has to be asked for.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return ModelFiles(path.resolve().name, path.resolve())
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"there is no file {name}")
+        return ModelFiles(path.stem, path.resolve().parent, path.name)
+    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise ModelError(f"there is no folder {name}")
+    return ModelFiles(name, _download(name, with_code))
+
+
+def _download(name: str, with_code: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    patterns = [*WEIGHT_FILES, *CONFIG_FILES, *(CODE_FILES if with_code else ())]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{name} is gated: accept its terms on the hub, then set HF_TOKEN"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"{name} is neither a folder here nor to be had from the hub: {first_line(error)}"
+        ) from error
+
+
+def model_name(name: str) -> str:
+    """What a model is called in the database: its folder's or file's name, or its hub name."""
+    path = Path(name)
+    if path.suffix == ".gguf":
+        return path.stem
+    return path.resolve().name if path.is_dir() else name
+
+
+def _n_params(file: Path) -> int:
+    try:
+        with safe_open(file, framework="np") as tensors:
+            keys = list(tensors.keys())
+            return sum(math.prod(tensors.get_slice(key).get_shape()) for key in keys)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file.name} is damaged: {first_line(error)}") from error
+
+
+def sha256(files: Sequence[Path]) -> str:
+    """Identity of some files: their names, sizes and contents."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(json.dumps([file.name, file.stat().st_size]).encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """An error's first line, for a message of one sentence."""
+    return str(error).strip().split("\n")[0]
