@@ -196,6 +196,27 @@ def map_nll(nll: Floats, source_edges: Ints, target_edges: Ints, clock: Floats) 
     return sharing(source_edges, target_edges, clock).apply(nll)
 
 
+def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Ints:
+    """Bytes at the start of each text that are the first token of some model, (n_docs,).
+
+    What a first token costs hangs on the prefix before it, which differs between families; leaving
+    these bytes out for every model makes the rest comparable. Rounded up to a whole character.
+
+    Args:
+        losses: every model's, on all texts.
+        texts: the corpus, in order.
+    """
+    furthest = np.zeros(len(texts), dtype=np.int64)
+    for entry in losses:
+        ends = np.where(entry.byte_end > 0, entry.byte_end, np.iinfo(np.int64).max)
+        starts = np.cumsum([0, *entry.n_tokens[:-1]])
+        furthest = np.maximum(furthest, np.minimum.reduceat(ends, starts))
+    for i, text in enumerate(texts):
+        ends_of_chars = np.cumsum([len(char.encode()) for char in text])
+        furthest[i] = ends_of_chars[np.searchsorted(ends_of_chars, furthest[i])]
+    return furthest
+
+
 class Aligner:
     """Maps models' losses on a corpus, or a part of it, to one tokenization.
 

@@ -250,6 +250,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--scorer", help="Folder or hub name of the scoring model."),
+        click.option("--mask-first-token", is_flag=True, help="Leave out any model's first token."),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--learning-rate", type=click.FloatRange(0, min_open=True)),
         click.option("--steps", type=click.IntRange(0), default=300, show_default=True),
@@ -262,11 +263,17 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def settings(steps: int, learning_rate: float | None, seed: int, scorer: str | None) -> Any:
+def settings(
+    steps: int,
+    learning_rate: float | None,
+    seed: int,
+    scorer: str | None,
+    mask_first_token: bool,
+) -> Any:
     """A FitConfig of the options given."""
     from csvcore import pipeline
 
-    config = pipeline.FitConfig(steps=steps, seed=seed)
+    config = pipeline.FitConfig(steps=steps, seed=seed, mask_first_token=mask_first_token)
     if learning_rate is not None:
         config = replace(config, learning_rate=learning_rate)
     return config if scorer is None else replace(config, scorer=scorer)

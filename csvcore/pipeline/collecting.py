@@ -220,9 +220,10 @@ def _stored_otherwise(
 def _notes(collection: Collection) -> Iterator[str]:
     free = free_memory()
     for one in collection.plans:
-        if collection.config.device in ("auto", "cpu") and (one.n_bytes or 0) > free:
+        needed = one.n_bytes or 0
+        if collection.config.device in ("auto", "cpu") and needed > free:
             yield (
-                f"{one.model} takes {one.n_bytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB of the "
+                f"{one.model} takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of the "
                 "machine's memory are free; --dtype bfloat16 halves it"
             )
     long = max((windowed(p.n_tokens, collection.context) for p in collection.plans), default=0)

@@ -16,7 +16,7 @@ from csvcore.intervals import residual_band
 from csvcore.metrics import mean_squared_error, noise_floor
 from csvcore.optimise import HeadProblem, HeadResult, OptimiseConfig, optimise_heads, standardise
 from csvcore.pipeline.importing import ZOO
-from csvcore.pipeline.units import Units, scoring_units
+from csvcore.pipeline.units import Units, scoring_units, without_first_tokens
 from csvcore.records import (
     SPLITS,
     Accuracy,
@@ -39,17 +39,25 @@ CHANCE_ERRORS, CHANCE_MARGIN = 3.0, 0.02
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
-    """Settings of a fit; each is a flag of `csvcore fit`. The scorer is a folder or hub name."""
+    """Settings of a fit; each is a flag of `csvcore fit`. The scorer is a folder or hub name.
+
+    mask_first_token: leave out, for every model, the bytes that are the first token of any.
+    """
 
     steps: int = 300
     learning_rate: float = 1e-2
     seed: int = 0
     scorer: str = str(ZOO / "scorer")
+    mask_first_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All that a fit reads: nll is (n_models, n_tokens) on the units, one row a name in models."""
+    """All that a fit reads: nll is (n_models, n_tokens) on the units, one row a name in models.
+
+    counts: (n_tokens,) which units are part of the score; the others have nll 0. n_chars: N_c,
+    characters of the validation text that count.
+    """
 
     corpus: str
     corpus_sha256: str
@@ -61,11 +69,8 @@ class Dataset:
     split: dict[str, Split]
     tasks: dict[str, Task]
     accuracies: dict[tuple[str, str], Accuracy]
-
-    @property
-    def n_chars(self) -> int:
-        """Characters of the validation text, N_c."""
-        return sum(len(doc.text) for doc in self.docs)
+    counts: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    n_chars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class TaskModels:
         return np.array([own == side for own in self.sides], dtype=bool)
 
 
-def load_dataset(database: Path, corpus: str, split: str, scorer: str) -> Dataset:
+def load_dataset(database: Path, corpus: str, split: str, config: FitConfig) -> Dataset:
     """Read everything a fit on this corpus and split needs, the losses mapped to the units."""
     with store.connect(database, read_only=True) as db:
         sha256 = store.corpus_sha256(db, corpus)
@@ -96,13 +101,21 @@ def load_dataset(database: Path, corpus: str, split: str, scorer: str) -> Datase
         covered = store.coverage(db, corpus)
         full = [name for name in sides if covered.get(name) == len(docs)]
         losses = store.losses(db, corpus, full)
-    units = scoring_units(database, sha256, docs, scorer)
+    units = scoring_units(database, sha256, docs, config.scorer)
+    counts = np.ones(units.hidden.shape[0], dtype=bool)
+    n_chars = sum(len(doc.text) for doc in docs)
+    if config.mask_first_token:
+        units, counts, n_chars = without_first_tokens(units, docs, losses)
     aligner = Aligner([doc.text for doc in docs], units.edges)
     nll = np.empty((len(losses), units.hidden.shape[0]), dtype=np.float32)
     for row, entry in enumerate(losses):
-        nll[row] = aligner.map(entry)
+        nll[row] = aligner.map(entry) * counts
     models = [entry.model for entry in losses]
-    return Dataset(corpus, sha256, docs, units, models, nll, split, sides, tasks, accuracies)
+    return Dataset(
+        *(corpus, sha256, docs, units, models, nll, split, sides, tasks, accuracies),
+        counts=counts,
+        n_chars=n_chars,
+    )
 
 
 def task_models(data: Dataset, name: str) -> TaskModels:
@@ -178,7 +191,7 @@ def fit(
         The fits, in the order of wanted.
     """
     report(0, config.steps, "reading losses")
-    data = load_dataset(database, corpus, split, config.scorer)
+    data = load_dataset(database, corpus, split, config)
     chosen = {task: task_models(data, task) for task in dict.fromkeys(t for t, _ in wanted)}
     ids = {pair: fit_id(data, chosen[pair[0]], pair[1], config) for pair in wanted}
     stored = _stored(database, set(ids.values())) if only_missing else {}
@@ -266,7 +279,8 @@ def finish(
     name: str,
 ) -> tuple[Fit, Floats]:
     """The law of given weights on the train models, and every model's prediction from it."""
-    scaled = weight / salience.mean_absolute(weight)
+    counted = weight * data.counts
+    scaled = counted / salience.mean_absolute(counted)
     nll = data.nll[chosen.rows].astype(np.float64)
     score = salience.capability_score(scaled, nll, data.n_chars)
     train = chosen.on("train")
@@ -279,7 +293,8 @@ def finish(
     judge = chosen.on("validation") if chosen.on("validation").any() else train
     band = residual_band((chosen.accuracy - predicted)[judge])
     scorer = {"scorer": Path(config.scorer).name}
-    settings = asdict(config) | scorer if method == "csv" else scorer
+    masked = {"mask_first_token": config.mask_first_token}
+    settings = asdict(config) | scorer if method == "csv" else scorer | masked
     record = Fit(
         fit=name,
         corpus=data.corpus,
@@ -338,7 +353,7 @@ def _noise_floors(chosen: TaskModels) -> dict[str, float]:
 def fit_id(data: Dataset, chosen: TaskModels, method: Method, config: FitConfig) -> str:
     """Name of a fit made of its content: the same data and settings give the same id."""
     settings = asdict(config) | {"scorer": data.units.scorer_sha256} if method == "csv" else {}
-    known = {
+    known: dict[str, object] = {
         "corpus": [data.corpus, data.corpus_sha256, [doc.answers for doc in data.docs]],
         "units": data.units.scorer_sha256,
         "split": data.split_name,
@@ -347,6 +362,8 @@ def fit_id(data: Dataset, chosen: TaskModels, method: Method, config: FitConfig)
         "models": [chosen.names, chosen.sides, chosen.accuracy.tolist(), chosen.n_items],
         "settings": settings,
     }
+    if config.mask_first_token:
+        known["mask_first_token"] = True
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(data.nll[chosen.rows]).tobytes())
     return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"

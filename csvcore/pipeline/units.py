@@ -2,14 +2,17 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csvcore import scoring
-from csvcore.records import Document, Ints
+from csvcore.alignment import first_token_ends
+from csvcore.errors import InputError
+from csvcore.records import Document, Ints, ModelLosses
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,45 @@ class Units:
     edges: list[Ints]
     hidden: NDArray[np.float32]
     scorer_sha256: str
+
+
+def without_first_tokens(
+    units: Units, docs: Sequence[Document], losses: Sequence[ModelLosses]
+) -> tuple[Units, NDArray[np.bool_], int]:
+    """Units cut where the first token of every model has ended, which of them count, and N_c left.
+
+    A unit that straddles the cut becomes two with the same hidden state.
+
+    Args:
+        units: those of the whole texts.
+        docs: the corpus.
+        losses: of all models that are fitted or judged.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    texts = [doc.text for doc in docs]
+    ends = first_token_ends(losses, texts)
+    parts = [_with_cut(cuts, int(end)) for cuts, end in zip(units.edges, ends, strict=True)]
+    starts = np.cumsum([0, *(cuts.size - 1 for cuts in units.edges[:-1])])
+    whole = np.concatenate([start + owner for start, (_, owner) in zip(starts, parts, strict=True)])
+    edges = [cuts for cuts, _ in parts]
+    counts = np.concatenate([cuts[:-1] >= end for cuts, end in zip(edges, ends, strict=True)])
+    n_chars = sum(
+        len(text.encode()[end:].decode()) for text, end in zip(texts, ends.tolist(), strict=True)
+    )
+    if n_chars == 0:
+        raise InputError("every document is the first token of some model; nothing is left to fit")
+    return replace(units, edges=edges, hidden=units.hidden[whole]), counts, n_chars
+
+
+def _with_cut(cuts: Ints, cut: int) -> tuple[Ints, Ints]:
+    """Edges with one more at cut, and of which unit each unit is now a part."""
+    owner = np.arange(cuts.size - 1)
+    if cut in cuts:
+        return cuts, owner
+    place = int(np.searchsorted(cuts, cut))  # the cut lies within the unit before
+    return np.insert(cuts, place, cut), np.insert(owner, place, place - 1)
 
 
 def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scorer: str) -> Units:

@@ -21,7 +21,7 @@ from csvcore.scoring.files import ModelFiles, first_line
 from csvcore.scoring.passes import Passes, Segment
 from csvcore.scoring.prefixes import AUTO, Prefix
 from csvcore.scoring.selftest import SelfTest
-from csvcore.scoring.tokens import encode
+from csvcore.scoring.tokens import Encoding, encode
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # callers show their own
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we refuse instead
@@ -123,13 +123,18 @@ def load(name: str, config: LoadConfig | None = None) -> LanguageModel:
     tokenizer = load_tokenizer(found, config.trust_remote_code)
     model = _model(found, config)
     device = str(model.device)
-    probe = np.array(encode(tokenizer, PROBE).token_ids, dtype=np.int64)
-    some = next(iter(prefixes.legal(tokenizer).values()), None)
+    context = context_of(model.config)
+    probe = encode(tokenizer, PROBE)
+    n_vocab = int(model.get_input_embeddings().weight.shape[0])
+    some = next(iter(prefixes.legal(tokenizer, n_vocab).values()), None)
     start = 0 if some is None else some.token_id
     try:
-        passes, tested = selftest.choose(model, device, start, probe.tolist(), config.longest)
+        passes, tested = selftest.choose(
+            model, device, start, probe.token_ids[:context], config.longest
+        )
         prefix = prefixes.choose(
-            tokenizer, found.name, config.prefix, lambda tried: _probe_loss(passes, tried, probe)
+            *(tokenizer, n_vocab, found.name, config.prefix),
+            lambda tried: _probe_loss(passes, tried, probe, context),
         )
     except torch.OutOfMemoryError as error:
         raise ModelError(
@@ -145,18 +150,19 @@ def load(name: str, config: LoadConfig | None = None) -> LanguageModel:
         prefix=prefix,
         passes=passes,
         self_test=tested,
-        max_tokens=context_of(model.config),
+        max_tokens=context,
         dtype=config.dtype,
         weights_sha256=found.weights_sha256,
         tokenizer_sha256=found.tokenizer_sha256,
     )
 
 
-def _probe_loss(
-    passes: Passes, prefix: Prefix, probe: np.ndarray[Any, np.dtype[np.int64]]
-) -> float:
-    segment = Segment(np.concatenate([[prefix.token_id], probe[:-1]]), probe)
-    return float(passes.nll([segment], probe.size)[0].sum()) / len(PROBE)
+def _probe_loss(passes: Passes, prefix: Prefix, probe: Encoding, context: int | None) -> float:
+    """Nats per character of as much of the probe text as fits the context."""
+    tokens = np.array(probe.token_ids[:context], dtype=np.int64)
+    segment = Segment(np.concatenate([[prefix.token_id], tokens[:-1]]), tokens)
+    n_chars = int(probe.tiling.edges[tokens.size])  # the probe is ASCII
+    return float(passes.nll([segment], tokens.size)[0].sum()) / n_chars
 
 
 def load_config(found: ModelFiles, trust_remote_code: bool = False) -> Any:

@@ -44,8 +44,13 @@ class Prefix:
         )
 
 
-def legal(tokenizer: Any) -> dict[str, Prefix]:
-    """BOS, EOS and the separator of documents by rule, where the vocabulary has them."""
+def legal(tokenizer: Any, n_vocab: int) -> dict[str, Prefix]:
+    """BOS, EOS and the separator of documents by rule, where tokenizer and model have them.
+
+    Args:
+        tokenizer: the model's.
+        n_vocab: embeddings of the model; a tokenizer may name tokens that it has none for.
+    """
     found = [
         (rule, getattr(tokenizer, f"{rule}_token_id"), getattr(tokenizer, f"{rule}_token"))
         for rule in ("bos", "eos")
@@ -54,11 +59,13 @@ def legal(tokenizer: Any) -> dict[str, Prefix]:
     return {
         rule: Prefix(int(token_id), str(token), rule)
         for rule, token_id, token in found
-        if token_id is not None
+        if token_id is not None and token_id < n_vocab
     }
 
 
-def choose(tokenizer: Any, name: str, wanted: str, loss: Callable[[Prefix], float]) -> Prefix:
+def choose(
+    tokenizer: Any, n_vocab: int, name: str, wanted: str, loss: Callable[[Prefix], float]
+) -> Prefix:
     """The prefix of a model.
 
     The one asked for; else BOS where the tokenizer puts it there by itself, since then the model
@@ -66,6 +73,7 @@ def choose(tokenizer: Any, name: str, wanted: str, loss: Callable[[Prefix], floa
 
     Args:
         tokenizer: the model's.
+        n_vocab: embeddings of the model.
         name: the model, for messages.
         wanted: auto, bos, eos or separator.
         loss: nats per character of the probe text behind a prefix.
@@ -73,7 +81,7 @@ def choose(tokenizer: Any, name: str, wanted: str, loss: Callable[[Prefix], floa
     Raises:
         ModelError: there is no such prefix, or none at all.
     """
-    prefixes = legal(tokenizer)
+    prefixes = legal(tokenizer, n_vocab)
     if not prefixes:
         raise ModelError(f"{name} has neither BOS nor EOS; its first token cannot be predicted")
     if wanted != AUTO and wanted not in prefixes:

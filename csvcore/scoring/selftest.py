@@ -67,7 +67,7 @@ def choose(
         model: a causal LM.
         device: where its inputs go.
         prefix: id of the prefix token.
-        tokens: ids of some ordinary text, repeated as often as needed.
+        tokens: ids of some ordinary text that fits the context, repeated as often as needed.
         longest: inputs of the longest pass to come; a sliding window shorter than that is tried.
 
     Raises:
@@ -100,8 +100,8 @@ def _ways(head: Head | None) -> tuple[Rows, ...]:
 
 
 def _texts(model: Any, prefix: int, tokens: Sequence[int], longest: int) -> list[Segment]:
-    sizes = list(SIZES)
     settings = model.config.get_text_config(decoder=True)
+    sizes = [min(size, len(tokens)) for size in SIZES]
     for name in ("sliding_window", "attention_chunk_size"):
         window = getattr(settings, name, None)
         if isinstance(window, int) and 0 < window < longest:
