@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import helpers
@@ -153,3 +154,27 @@ def world_db(_world_made: Path, tmp_path: Path) -> Path:
     """A database of its own that holds that world, with the scorer's hidden states beside it."""
     shutil.copytree(_world_made, tmp_path / "db")
     return tmp_path / "db" / "world.duckdb"
+
+
+@pytest.fixture(scope="session")
+def _words_made(world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from csvcore import pipeline
+
+    database = tmp_path_factory.mktemp("words") / "results.duckdb"
+    pipeline.init(database)
+    pipeline.import_corpus(database, world_files / "documents.jsonl", "words")
+    return database
+
+
+@pytest.fixture
+def words_db(_words_made: Path, tmp_path: Path) -> Path:
+    """A database of its own with the made-up world's corpus and nothing else."""
+    return Path(shutil.copy(_words_made, tmp_path / "results.duckdb"))
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every document is a shard of its own."""
+    from csvcore import shards
+
+    monkeypatch.setattr(shards, "divide", partial(shards.divide, shard_bytes=1))

@@ -6,6 +6,7 @@ from them by a known law, so that a test can say what a fit must find.
 
 import csv
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,21 @@ def save_llama(folder: Path, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def copies(folder: Path, of: Path, *names: str) -> list[str]:
+    """Copies of a model's folder under these names."""
+    return [str(shutil.copytree(of, folder / name)) for name in names]
+
+
+def spoil(folder: Path | str) -> str:
+    """Make all weights of a model not a number."""
+    from safetensors.numpy import load_file, save_file
+
+    file = Path(folder) / "model.safetensors"
+    weights = {name: values * np.nan for name, values in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    return str(folder)
 
 
 # A world of measurements -------------------------------------------------------------------------
@@ -259,6 +275,24 @@ def import_world(database: Path, folder: Path) -> Path:
     pipeline.import_split(database, folder / "splits" / "sides.csv", "sides")
     pipeline.import_losses(database, [folder / "losses.parquet"])
     return database
+
+
+def collect(
+    database: Path, names: Sequence[str], config: Any = None, corpus: str = "words", **more: Any
+) -> list[Any]:
+    """Prepare and collect, on the CPU unless told."""
+    from csvcore import pipeline
+
+    config = config or pipeline.CollectConfig(device="cpu")
+    return list(pipeline.collect(pipeline.prepare(database, names, corpus, config), **more))
+
+
+def stored_losses(database: Path, model: str | None = None) -> list[tuple[Any, ...]]:
+    """Rows of the losses, of one model without its name or of all with it, all else exact."""
+    rows = contents(database)["losses"]
+    if model is None:
+        return rows
+    return [(corpus, *rest) for corpus, name, *rest in rows if name == model]
 
 
 def contents(database: Path) -> dict[str, list[tuple[Any, ...]]]:

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 from csvcore.errors import ModelError
 from csvcore.scoring import files, prefixes, selftest
 from csvcore.scoring.files import ModelFiles, first_line
-from csvcore.scoring.passes import Passes, Segment
+from csvcore.scoring.passes import Passes, Segment, keep_freed_memory
 from csvcore.scoring.prefixes import AUTO, Prefix
 from csvcore.scoring.selftest import SelfTest
 from csvcore.scoring.tokens import Encoding, encode
@@ -123,6 +123,8 @@ def load(name: str, config: LoadConfig | None = None) -> LanguageModel:
     tokenizer = load_tokenizer(found, config.trust_remote_code)
     model = _model(found, config)
     device = str(model.device)
+    if device == "cpu":
+        keep_freed_memory()
     context = context_of(model.config)
     probe = encode(tokenizer, PROBE)
     n_vocab = int(model.get_input_embeddings().weight.shape[0])

@@ -13,7 +13,7 @@ from csvcore.scoring.loading import PROBE, LanguageModel
 from csvcore.scoring.passes import Segment, batches
 from csvcore.scoring.tokens import Encoding, Window, encode, windows
 
-CPU_BATCH, GPU_BATCH = 1024, 16384  # tokens a pass; larger ones are no faster on a CPU
+CPU_BATCH, GPU_BATCH = 512, 16384  # tokens a pass; larger ones are no faster on a CPU
 UNBOUNDED = 1 << 20  # tokens in one window where neither the model nor the caller sets a bound
 
 
