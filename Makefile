@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DB ?= csvcore.duckdb
 PORT ?= 8501
+MODELS ?=
 
 .PHONY: app test zoo clean
 
 app: $(VENV)/.runtime
 	$(BIN)/csvcore --db $(DB) init --zoo
 	@echo "The dashboard is at http://127.0.0.1:$(PORT)"
-	CSVCORE_DB=$(DB) $(BIN)/streamlit run dashboard/server.py --server.port $(PORT)
+	CSVCORE_DB=$(DB) CSVCORE_MODELS=$(MODELS) $(BIN)/streamlit run dashboard/server.py --server.port $(PORT)
 
 test: $(VENV)/.development
 	@tests/install_chromium.sh

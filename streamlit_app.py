@@ -22,6 +22,7 @@ page = st.navigation(
             st.Page(
                 "dashboard/pages/models.py", title="Models & splits", icon=":material/account_tree:"
             ),
+            st.Page("dashboard/pages/collect.py", title="Collect", icon=":material/download:"),
         ],
         "Prediction": [
             st.Page("dashboard/pages/fit.py", title="Fit", icon=":material/play_circle:"),

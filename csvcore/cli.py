@@ -116,6 +116,29 @@ def import_accuracies(db: Path, files: tuple[Path, ...]) -> None:
     click.echo(pipeline.import_accuracies(db, files))
 
 
+@import_.command("completions")
+@click.argument("url")
+@click.option("--served", required=True, help="The model's name on the server.")
+@click.option("--reference", required=True, help="The same model: folder, .gguf or hub name.")
+@click.option("--corpus", required=True)
+@click.option("--name", help="What to store it as.")
+@click.option("--tolerance", type=click.FloatRange(0), default=0.02, show_default=True)
+@click.option("--key", envvar="OPENAI_API_KEY", help="The server's key, or $OPENAI_API_KEY.")
+@database
+def import_completions(db: Path, corpus: str, **options: Any) -> None:
+    """Token losses of a server (URL up to /v1), once two documents agree with the model itself."""
+    from csvcore import pipeline
+
+    with progress() as report:
+        message = pipeline.import_completions(
+            db,
+            corpus,
+            pipeline.ServerConfig(**options),
+            lambda done, total: report(done, total, "asking the server"),
+        )
+    click.echo(message)
+
+
 @import_.command("split")
 @click.argument("file", type=FILE)
 @click.option("--name", required=True)

@@ -16,6 +16,7 @@ from csvcore.errors import StoreError
 from csvcore.records import Document, Fit, Floats, Ints, ModelCard, Split, Task
 
 DATABASE_VARIABLE = "CSVCORE_DB"
+MODELS_VARIABLE = "CSVCORE_MODELS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,20 @@ def database() -> Database:
         raise StoreError(
             f"there is no database {path}; `make app` or `csvcore init --zoo` makes one"
         ) from error
+
+
+def model_folders() -> list[Path]:
+    """Model folders that may be collected from the page, as $CSVCORE_MODELS names them.
+
+    A folder counts that has config.json and safetensors, named itself or lying in a named one.
+    """
+    named = [Path(part) for part in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if part]
+    inside = [child for folder in named if folder.is_dir() for child in sorted(folder.iterdir())]
+    return [
+        folder.resolve()
+        for folder in [*named, *inside]
+        if (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    ]
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -95,6 +110,32 @@ def coverage(source: Database, corpus: str) -> dict[str, int]:
     """See `store.coverage`."""
     with store.connect(source.path, read_only=True) as db:
         return store.coverage(db, corpus)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def manifests(source: Database, corpus: str) -> pd.DataFrame:
+    """How each model's losses on a corpus were made; a cell is empty where its pack did not say.
+
+    Columns: model, documents, engine, dtype, prefix, rows, context, weights, created.
+    """
+    with store.connect(source.path, read_only=True) as db:
+        found, covered = store.manifests(db, corpus), store.coverage(db, corpus)
+    return pd.DataFrame(
+        [
+            {
+                "model": model,
+                "documents": covered.get(model, 0),
+                "engine": made.get("engine"),
+                "dtype": made.get("dtype"),
+                "prefix": (made.get("prefix") or {}).get("token"),
+                "rows": made.get("rows"),
+                "context": str(made.get("context", "whole")),
+                "weights": str(made.get("weights_sha256", ""))[:12],
+                "created": made.get("created"),
+            }
+            for model, made in ((model, made or {}) for model, made in found.items())
+        ]
+    )
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -40,6 +41,12 @@ def submit_fit(
     return jobs.submit(source.path, "fit", params)
 
 
+def submit_collect(source: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
+    """Queue the collection of these model folders' losses."""
+    params = {"corpus": corpus, "models": list(models), "config": {"dtype": dtype}}
+    return jobs.submit(source.path, "collect", params)
+
+
 def live(source: Database, history: bool = False) -> bool:
     """Progress of live jobs, refreshed while there are any; with `history` ended ones too.
 
@@ -62,9 +69,16 @@ def live(source: Database, history: bool = False) -> bool:
     return running
 
 
-def _row(source: Database, job: jobs.Job) -> None:
+def _work(job: jobs.Job) -> str:
+    """What a job does, for its title."""
+    if job.kind == "collect":
+        return f"Losses of {', '.join(Path(folder).name for folder in job.params['models'])}"
     method = controls.METHOD_NAMES.get(job.params.get("method", ""), "All methods")
-    title = f"{job.job}: {method} on {', '.join(job.params['tasks'])}, {job.status}"
+    return f"{method} on {', '.join(job.params['tasks'])}"
+
+
+def _row(source: Database, job: jobs.Job) -> None:
+    title = f"{job.job}: {_work(job)}, {job.status}"
     state: Any = "running" if job.live else STATES[job.status]
     with st.status(controls.plain(title), state=state, expanded=job.live):
         if job.live:

@@ -22,6 +22,7 @@ from csvcore.pipeline.importing import (
     init,
 )
 from csvcore.pipeline.running import run_job
+from csvcore.pipeline.serving import ServerConfig, import_completions
 
 __all__ = [
     "ZOO",
@@ -30,12 +31,14 @@ __all__ = [
     "Collection",
     "Comparison",
     "FitConfig",
+    "ServerConfig",
     "collect",
     "compare",
     "export_losses",
     "export_weights",
     "fit",
     "import_accuracies",
+    "import_completions",
     "import_corpus",
     "import_losses",
     "import_models",

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from csvcore.errors import InputError
+from csvcore.engines import Progress
+from csvcore.errors import CollectError, InputError
+from csvcore.pipeline.collecting import CollectConfig, collect, prepare
 from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report, fit
 
@@ -12,8 +14,11 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
     """Run a queued job; one sentence of what came out.
 
     A `fit` job has corpus, split, tasks, method and the fields of FitConfig that differ from its
-    defaults; a `compare` job has no method, for it fits them all.
+    defaults; a `compare` job has no method, for it fits them all. A `collect` job has corpus,
+    models (folders) and the fields of CollectConfig that differ from its defaults.
     """
+    if kind == "collect":
+        return _collect(database, params, report)
     config = FitConfig(**params.get("config", {}))
     corpus, split, tasks = params["corpus"], params["split"], params["tasks"]
     if kind == "fit":
@@ -23,4 +28,28 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
     if kind == "compare":
         rows = compare(database, corpus, split, tasks, config, report)
         return f"{sum(row.fit is not None for row in rows)} fits stored or found"
-    raise InputError(f"a job is a fit or a compare, got {kind!r}")
+    raise InputError(f"a job is a fit, a compare or a collect, got {kind!r}")
+
+
+def _collect(database: Path, params: dict[str, Any], report: Report) -> str:
+    config = CollectConfig(**params.get("config", {}))
+    collection = prepare(
+        *(database, params["models"], params["corpus"], config),
+        lambda model: report(0, 1, f"looking at {model}"),
+    )
+    total = sum(one.total_tokens for one in collection.plans if not one.stored) or 1
+    n_tokens = 0
+
+    def step(progress: Progress) -> None:
+        nonlocal n_tokens
+        n_tokens += progress.n_tokens
+        report(n_tokens, total, f"scoring {progress.model}")
+
+    done = list(collect(collection, step))
+    failed = [found for found in done if found.status == "failed"]
+    if failed:
+        reasons = "; ".join(f"{found.model}: {found.message}" for found in failed)
+        raise CollectError(
+            f"{len(failed)} of {len(done)} models failed, the others are stored: {reasons}"
+        )
+    return f"losses of {len(done)} models on {params['corpus']} stored or found"

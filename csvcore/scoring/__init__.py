@@ -17,12 +17,15 @@ from csvcore.scoring.loading import (
     scorer_sha256,
 )
 from csvcore.scoring.losses import (
+    cut,
     default_batch,
     hidden_states,
+    put_together,
     score,
     tokens_per_second,
     window_size,
 )
+from csvcore.scoring.passes import Segment
 from csvcore.scoring.prefixes import AUTO, Prefix
 from csvcore.scoring.selftest import SelfTest
 from csvcore.scoring.tokens import Encoding, encode, windows
@@ -37,8 +40,10 @@ __all__ = [
     "LoadConfig",
     "ModelFiles",
     "Prefix",
+    "Segment",
     "SelfTest",
     "context_of",
+    "cut",
     "default_batch",
     "encode",
     "find",
@@ -47,6 +52,7 @@ __all__ = [
     "load_config",
     "load_tokenizer",
     "model_name",
+    "put_together",
     "score",
     "scorer_sha256",
     "tokens_per_second",

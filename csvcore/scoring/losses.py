@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from csvcore.errors import ModelError
 from csvcore.records import Document, TokenLosses
 from csvcore.scoring.loading import PROBE, LanguageModel
-from csvcore.scoring.passes import Segment, batches
+from csvcore.scoring.passes import Losses, Segment, batches
 from csvcore.scoring.tokens import Encoding, Window, encode, windows
 
 CPU_BATCH, GPU_BATCH = 512, 16384  # tokens a pass; larger ones are no faster on a CPU
@@ -44,40 +44,66 @@ def score(
         ModelError: a loss is not a number, or one window alone does not fit in memory.
     """
     found = encodings or [encode(lm.tokenizer, doc.text) for doc in docs]
-    room = window_size(lm.max_tokens, context)
-    owners: list[int] = []
-    segments: list[Segment] = []
-    for i, encoding in enumerate(found):
-        for window in windows(len(encoding.token_ids), room, stride or max(1, room // 2)):
-            owners.append(i)
-            segments.append(_segment(lm, encoding, window))
-    parts: dict[int, NDArray[np.float32]] = {}
+    owners, segments = cut(lm, found, context, stride)
+    parts: dict[int, Losses] = {}
     try:
         for batch in lm.passes.in_batches(
             segments, batch_tokens or default_batch(lm.passes.device)
         ):
             parts |= batch
-            report(min(len(docs), len({owners[part] for part in parts})), len(docs))
+            report(len({owners[part] for part in parts}), len(docs))
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"{lm.name}: one window of at most {room} tokens alone does not fit in memory; "
-            "give a smaller --context"
+            f"{lm.name}: one window of at most {window_size(lm.max_tokens, context)} tokens alone "
+            "does not fit in memory; give a smaller --context"
         ) from error
-    nll = [np.zeros(0, dtype=np.float32) for _ in docs]
-    for part, owner in enumerate(owners):
-        nll[owner] = np.concatenate([nll[owner], parts[part]])
-    for doc, encoding, losses in zip(docs, found, nll, strict=True):
-        yield _token_losses(lm, doc, encoding, losses)
+    yield from put_together(lm.name, docs, found, owners, [parts[i] for i in range(len(segments))])
 
 
-def _token_losses(
-    lm: LanguageModel, doc: Document, encoding: Encoding, nll: NDArray[np.float32]
-) -> TokenLosses:
+def cut(
+    lm: LanguageModel, encodings: Sequence[Encoding], context: int | None, stride: int | None
+) -> tuple[list[int], list[Segment]]:
+    """Documents as windows behind the prefix: of which document each is, and what the model sees.
+
+    Args:
+        lm: the model, for its prefix and its own bound.
+        encodings: the documents' tokens.
+        context: most tokens of a window, where less than the model's own.
+        stride: tokens by which windows advance; half the context.
+    """
+    room = window_size(lm.max_tokens, context)
+    owners: list[int] = []
+    segments: list[Segment] = []
+    for i, encoding in enumerate(encodings):
+        for window in windows(len(encoding.token_ids), room, stride or max(1, room // 2)):
+            owners.append(i)
+            segments.append(_segment(lm, encoding, window))
+    return owners, segments
+
+
+def put_together(
+    model: str,
+    docs: Sequence[Document],
+    encodings: Sequence[Encoding],
+    owners: Sequence[int],
+    parts: Sequence[Losses],
+) -> Iterator[TokenLosses]:
+    """Losses of documents from those of their windows; the inverse of `cut`.
+
+    Raises:
+        ModelError: a loss is not a number.
+    """
+    for i, (doc, encoding) in enumerate(zip(docs, encodings, strict=True)):
+        own = [part for part, owner in zip(parts, owners, strict=True) if owner == i]
+        yield _token_losses(model, doc, encoding, np.concatenate(own))
+
+
+def _token_losses(model: str, doc: Document, encoding: Encoding, nll: Losses) -> TokenLosses:
     if not np.isfinite(nll).all():
-        raise ModelError(f"{lm.name} gives a loss that is not a number on {doc.doc_id}")
+        raise ModelError(f"{model} gives a loss that is not a number on {doc.doc_id}")
     edges = encoding.tiling.edges
     return TokenLosses(
-        model=lm.name,
+        model=model,
         doc_id=doc.doc_id,
         byte_start=edges[:-1],
         byte_end=edges[1:],

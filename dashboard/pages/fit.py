@@ -27,12 +27,19 @@ with st.form("fit", border=True):
         steps = columns[0].number_input("Steps", 0, 10_000, 300, help="The paper uses 300.")
         rate = columns[1].number_input("Learning rate", 1e-5, 1.0, 1e-2, format="%.0e")
         seed = columns[2].number_input("Seed", 0, 1_000_000, 0)
+        mask = st.toggle(
+            "Mask first tokens",
+            help="Leave out, for every model, what is the first token of any: its context is only "
+            "the prefix, which differs between families.",
+        )
     start = st.form_submit_button("Start", type="primary", icon=":material/play_circle:")
 if start:
     if not tasks or not method:
         st.warning("Choose at least one task and a method.")
     else:
         config = {"steps": int(steps), "learning_rate": float(rate), "seed": int(seed)}
+        if mask:
+            config["mask_first_token"] = True
         jobs_view.submit_fit(source, corpus, split, list(tasks), method, config)
 
 st.subheader("Queue", divider="gray")

@@ -1,0 +1,58 @@
+import streamlit as st
+
+from dashboard import controls, data, jobs_view
+
+st.header("Collect")
+source = data.database()
+corpus = controls.chosen("corpus")
+if corpus is None:
+    controls.next_step(
+        "No corpus yet", "Losses are of documents: `csvcore import corpus FILE --name NAME` first."
+    )
+    st.stop()
+
+n_docs = len(data.documents(source, corpus))
+covered = data.coverage(source, corpus)
+complete = sum(n == n_docs for n in covered.values())
+with st.container(horizontal=True):
+    st.metric("Documents", f"{n_docs:,}", border=True)
+    st.metric("Models with all losses", complete, border=True)
+    st.metric("With some missing", len(covered) - complete, border=True)
+
+folders = data.model_folders()
+if folders:
+    st.caption(f"Losses on corpus {controls.plain(corpus)} (side bar), on this machine.")
+    names = {str(folder): folder.name for folder in folders}
+    missing = [path for path, name in names.items() if covered.get(name) != n_docs]
+    with st.form("collect", border=True):
+        chosen = st.multiselect(
+            "Models",
+            list(names),
+            default=missing,
+            format_func=lambda path: names[path] if path in missing else f"{names[path]} (stored)",
+        )
+        dtype = st.segmented_control(
+            "Weights in",
+            ["float32", "bfloat16", "float16"],
+            default="float32",
+            help="Models that are compared should share it. Half precision suits GPUs.",
+        )
+        start = st.form_submit_button("Start", type="primary", icon=":material/play_circle:")
+    if start and chosen and dtype:
+        jobs_view.submit_collect(source, corpus, chosen, dtype)
+    elif start:
+        st.warning("Choose at least one model and a dtype.")
+else:
+    controls.next_step(
+        "No model folders are named",
+        "Start with `make app MODELS=/path/to/models` to collect from this page, or run "
+        "`csvcore collect MODEL... --corpus NAME`, which takes hub names too.",
+    )
+
+st.subheader("Queue", divider="gray")
+jobs_view.live(source, history=True)
+
+manifests = data.manifests(source, corpus)
+if not manifests.empty:
+    st.subheader("How the stored losses were made", divider="gray")
+    st.dataframe(manifests, hide_index=True)
