@@ -1,6 +1,7 @@
 """Hypothesis settings, and the fixtures that several test files share."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+# Models of our size gain nothing from threads, and lose where other work runs beside the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("csvcore", deadline=None, derandomize=True)
 settings.load_profile("csvcore")
 
@@ -178,3 +181,18 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from csvcore import shards
 
     monkeypatch.setattr(shards, "divide", partial(shards.divide, shard_bytes=1))
+
+
+@pytest.fixture(scope="session")
+def _three_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("three")
+    for seed, name in enumerate(("first", "second", "third"), start=11):
+        helpers.save_gpt2(folder / name, seed)
+    return folder
+
+
+@pytest.fixture
+def three(_three_made: Path, tmp_path: Path) -> list[str]:
+    """Folders of three models of a test's own: one tokenizer, different weights."""
+    shutil.copytree(_three_made, tmp_path, dirs_exist_ok=True)
+    return [str(tmp_path / name) for name in ("first", "second", "third")]

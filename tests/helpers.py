@@ -114,12 +114,15 @@ def copies(folder: Path, of: Path, *names: str) -> list[str]:
     return [str(shutil.copytree(of, folder / name)) for name in names]
 
 
-def spoil(folder: Path | str) -> str:
-    """Make all weights of a model not a number."""
+def spoil(folder: Path | str, which: str = "", row: int | slice = slice(None)) -> str:
+    """Make rows of a model's weights of this name, of all of them unless told, not a number."""
     from safetensors.numpy import load_file, save_file
 
     file = Path(folder) / "model.safetensors"
-    weights = {name: values * np.nan for name, values in load_file(file).items()}
+    weights = load_file(file)
+    for name, values in weights.items():
+        if which in name:
+            values[row] = np.nan
     save_file(weights, file, metadata={"format": "pt"})
     return str(folder)
 

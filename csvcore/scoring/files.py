@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from csvcore.errors import ModelError
 
 WEIGHT_FILES = ("*.safetensors",)
+INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 CODE_FILES = ("*.py",)
 
@@ -33,12 +34,26 @@ class ModelFiles:
         """The files that hold the weights, at least one."""
         if self.gguf is not None:
             return [self.folder / self.gguf]
-        files = sorted(self.folder.glob("*.safetensors"))
+        files = self._indexed() or sorted(self.folder.glob("*.safetensors"))
         if not files:
             raise ModelError(
                 f"{self.name} has no .safetensors file; other weight formats are not loaded"
             )
         return files
+
+    def _indexed(self) -> list[Path]:
+        """The files that the index names, if there is one; some folders hold a second copy."""
+        index = self.folder / INDEX_FILE
+        if not index.is_file():
+            return []
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{self.name}: {INDEX_FILE} is damaged; download it again") from error
+        missing = sorted(name for name in named if not (self.folder / name).is_file())
+        if missing:
+            raise ModelError(f"{self.name} lacks the file {missing[0]}; download it again")
+        return [self.folder / name for name in sorted(named)]
 
     @cached_property
     def tokenizer(self) -> list[Path]:
@@ -99,7 +114,9 @@ def _download(name: str, with_code: bool) -> Path:
 
     patterns = [*WEIGHT_FILES, *CONFIG_FILES, *(CODE_FILES if with_code else ())]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        return Path(
+            snapshot_download(name, allow_patterns=patterns, ignore_patterns="consolidated*")
+        )
     except GatedRepoError as error:
         raise ModelError(
             f"{name} is gated: accept its terms on the hub, then set HF_TOKEN"

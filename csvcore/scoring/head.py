@@ -60,10 +60,10 @@ class Head:
         n_tokens = targets.numel()
         highest = hidden.new_full((n_tokens,), -torch.inf, dtype=torch.float32)
         total = torch.zeros_like(highest)
-        chosen = torch.empty_like(highest)
+        chosen = torch.full_like(highest, torch.nan)  # stays so for targets beyond the vocabulary
         for start in range(0, self.weight.shape[0], CHUNK):
             tile = self.logits(hidden, start, start + CHUNK)  # (n_tokens, at most CHUNK)
-            here = (targets >= start) & (targets < start + CHUNK)
+            here = (targets >= start) & (targets < start + tile.shape[1])
             chosen[here] = tile[here, targets[here] - start]
             top = torch.maximum(highest, tile.amax(1))
             total *= (highest - top).exp_()

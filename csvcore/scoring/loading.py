@@ -5,6 +5,7 @@ never runs unless asked for, and chat templates are never applied.
 """
 
 import io
+import struct
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from csvcore.errors import ModelError
 from csvcore.scoring import files, prefixes, selftest
 from csvcore.scoring.files import ModelFiles, first_line
-from csvcore.scoring.passes import Passes, Segment, keep_freed_memory
+from csvcore.scoring.passes import Passes, Segment, is_out_of_memory, keep_freed_memory
 from csvcore.scoring.prefixes import AUTO, Prefix
 from csvcore.scoring.selftest import SelfTest
 from csvcore.scoring.tokens import Encoding, encode
@@ -35,7 +36,9 @@ BALANCED = "balanced"  # a device: spread one model over all GPUs, and the machi
 UNLOADABLE = (
     OSError,
     ValueError,
+    TypeError,
     KeyError,
+    struct.error,
     RuntimeError,
     AssertionError,
     ImportError,
@@ -138,7 +141,9 @@ def load(name: str, config: LoadConfig | None = None) -> LanguageModel:
             *(tokenizer, n_vocab, found.name, config.prefix),
             lambda tried: _probe_loss(passes, tried, probe, context),
         )
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         raise ModelError(
             f"{found.name} leaves no memory on {device} to score even a short text; "
             f"give --dtype bfloat16 or --device {BALANCED}"

@@ -198,7 +198,16 @@ def _first_fit(sizes: Sequence[int], order: Sequence[int], room: int) -> list[li
 
 # Attention within each text of a packed row ---------------------------------------------------
 
-_sizes: list[int] = []  # of the texts in the row that is passing, in order
+
+@dataclass(slots=True)
+class _Row:
+    """The row that is passing: sizes of its texts, and whether our attention was asked for."""
+
+    sizes: list[int]
+    attended: bool = False
+
+
+_row = _Row([])
 
 
 @contextmanager
@@ -210,11 +219,13 @@ def attending_within(model: Any, sizes: Sequence[int]) -> Iterator[None]:
     """
     before = model.config._attn_implementation
     model.set_attn_implementation(PACKED_ATTENTION)
-    _sizes[:] = sizes
+    _row.sizes, _row.attended = list(sizes), False
     try:
         yield
+        if not _row.attended:
+            raise ValueError("its attention cannot be chosen")
     finally:
-        _sizes.clear()
+        _row.sizes = []
         model.set_attn_implementation(before)
 
 
@@ -231,12 +242,15 @@ def _packed_attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention for each text of a row; query, key, value: (1, n_heads, n_tokens, width)."""
+    _row.attended = True
+    if attention_mask is not None:
+        raise NotImplementedError("its attention comes with a mask of its own")
     if s_aux is not None:
         raise NotImplementedError("attention sinks are not computed text by text")
     n_heads, n_tokens = query.shape[1:3]
     out = query.new_empty(1, n_tokens, n_heads, value.shape[-1])
     start = 0
-    for size in _sizes:
+    for size in _row.sizes:
         here = slice(start, start + size)
         q, k, v = query[:, :, here], key[:, :, here], value[:, :, here]
         mask = _window_mask(size, sliding_window, query.device)

@@ -75,7 +75,10 @@ def choose(
     """
     texts = _texts(model, prefix, tokens, longest)
     alone = Passes(model, device, "alone", None)
-    wanted = alone.nll(texts, 1)
+    try:
+        wanted = _tried(lambda: alone.nll(texts, 1))
+    except _Differs as reason:
+        raise ModelError(f"it cannot score an ordinary text: {reason}") from reason
     if not all(np.isfinite(nll).all() for nll in wanted):
         raise ModelError("it gives a loss that is not a number on an ordinary text")
     notes = []
@@ -133,7 +136,7 @@ def _head(alone: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> 
 def _check(passes: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> float:
     """Largest difference to the reference, in nats, if the texts together give what each gives."""
     limit = TOLERANCE[passes.model.dtype]
-    if passes.head is not None:
+    if passes.head is not None and passes.rows != "alone":
         alone = Passes(passes.model, passes.device, "alone", passes.head)
         own = [_states(alone, [text]) for text in texts]
         apart = _distance(_states(passes, texts), torch.cat(own))
