@@ -27,7 +27,7 @@ def run(database: Path, *arguments: str) -> str:
         [*COMMAND, "--db", str(database), *arguments], check=True, capture_output=True, text=True
     )
     seconds = time.perf_counter() - started
-    print(f"{seconds:6.1f} s  csvcore {' '.join(arguments)}")  # noqa: T201
+    print(f"{seconds:6.1f} s  csvcore {' '.join(arguments)}")
     return done.stdout
 
 
@@ -56,19 +56,19 @@ def main() -> None:
         run(database, "init", "--zoo")
         run(database, "fit", *SHARED, "--method", "csv", "--json")
         table = run(database, "compare", *SHARED)
-        print(table)  # noqa: T201
+        print(table)
         with store.connect(database, read_only=True) as db:
             fits = store.fits(db).query("method == 'csv'").set_index("task")["fit"]
         for task in ("arithmetic",):
             results, others = result_weight(database, fits[task], task)
-            print(  # noqa: T201
+            print(
                 f"{task}: mean weight of result tokens {results:.2f}, of the others {others:.2f},"
                 f" ratio {results / others:.2f}"
             )
         with store.connect(database) as db:
             split = splits.leave_one_family_out(store.models(db), LEFT_OUT)
             store.add_split(db, f"without-{LEFT_OUT}", split)
-        print(run(database, "compare", "--corpus", "zoo", "--split", f"without-{LEFT_OUT}"))  # noqa: T201
+        print(run(database, "compare", "--corpus", "zoo", "--split", f"without-{LEFT_OUT}"))
 
 
 if __name__ == "__main__":

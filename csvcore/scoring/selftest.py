@@ -18,6 +18,8 @@ from csvcore.scoring.head import Head, candidates
 from csvcore.scoring.passes import Losses, Passes, Rows, Segment, is_out_of_memory
 
 SIZES = (9, 24, 14)  # tokens of the texts tried; a sliding window adds a longer one
+# Configuration values beyond which a token no longer sees all before it.
+WINDOW_NAMES = ("sliding_window", "attention_chunk_size", "attention_window_size", "index_topk")
 T = TypeVar("T")
 
 
@@ -105,7 +107,7 @@ def _ways(head: Head | None) -> tuple[Rows, ...]:
 def _texts(model: Any, prefix: int, tokens: Sequence[int], longest: int) -> list[Segment]:
     settings = model.config.get_text_config(decoder=True)
     sizes = [min(size, len(tokens)) for size in SIZES]
-    for name in ("sliding_window", "attention_chunk_size"):
+    for name in WINDOW_NAMES:
         window = getattr(settings, name, None)
         if isinstance(window, int) and 0 < window < longest:
             sizes.append(min(window + window // 8 + 1, longest))
