@@ -243,8 +243,10 @@ def tried_line(tried: Any) -> tuple[str, bool]:
 
 def collected_line(found: Any) -> tuple[str, bool]:
     """What became of a model, and whether it failed."""
-    if found.status != "stored":
-        return f"{found.model}: {found.status}, {found.message}", found.status == "failed"
+    if found.status == "failed":
+        return found.reason, True
+    if found.status == "found":
+        return f"{found.model}: {found.message}", False
     speed = f", {found.n_tokens / found.seconds:,.0f} tokens/s" if found.seconds else ""
     return (
         f"{found.model}: stored, {found.n_tokens:,} tokens, "
@@ -258,7 +260,8 @@ def finish_collection(lines: Sequence[tuple[str, bool]]) -> None:
         click.echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
     n_failed = sum(failed for _, failed in lines)
     if n_failed:
-        raise CollectError(f"{n_failed} of {len(lines)} models failed; the others are done")
+        rest = "" if n_failed == len(lines) else "; the others are done"
+        raise CollectError(f"{n_failed} of {len(lines)} models failed{rest}")
 
 
 def duration(seconds: float) -> str:

@@ -36,6 +36,8 @@ class Server:
         self._session = requests.Session()
         self._session.mount("http://", HTTPAdapter(max_retries=RETRIES, pool_maxsize=AT_ONCE))
         self._session.mount("https://", HTTPAdapter(max_retries=RETRIES, pool_maxsize=AT_ONCE))
+        if key and not (key.isascii() and key.isprintable()):
+            raise ModelError("the server's key has characters that no header can hold")
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
 
@@ -60,7 +62,12 @@ class Server:
         wanted = logs[len(prompt) - segment.targets.size : len(prompt)]
         if any(log is None for log in wanted):
             raise ModelError(f"{self.url} leaves the log-probability of some tokens empty")
-        return -np.array(wanted, dtype=np.float32)
+        try:
+            return -np.array(wanted, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self.url} returned log-probabilities that are no numbers"
+            ) from error
 
     def _log_probabilities(self, prompt: list[int]) -> list[float | None]:
         body: dict[str, Any] = {
@@ -78,9 +85,9 @@ class Server:
             reason = str(error).strip().split("\n")[0]
             raise ModelError(f"{self.url} gives no answer that can be read: {reason}") from error
         if not answer.ok:
+            what = "a prompt of token ids" if answer.status_code in (400, 422) else "the request"
             raise ModelError(
-                f"{self.url} refuses a prompt of token ids (status {answer.status_code}): "
-                f"{str(found)[:200]}"
+                f"{self.url} refuses {what} (status {answer.status_code}): {str(found)[:200]}"
             )
         try:
             return list(found["choices"][0]["logprobs"]["token_logprobs"])

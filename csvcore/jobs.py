@@ -138,10 +138,14 @@ def ensure_worker(database: Path) -> None:
 
 
 def recent(database: Path, limit: int = 20) -> list[Job]:
-    """The newest jobs first, after dead workers' jobs were marked lost."""
+    """Live jobs and the newest others, newest first, after dead workers' jobs were marked lost."""
     reap(database)
     with _queue(database) as queue:
-        rows = queue.execute("SELECT * FROM jobs ORDER BY job DESC LIMIT ?", [limit]).fetchall()
+        rows = queue.execute(
+            "SELECT * FROM jobs WHERE status IN ('queued', 'running')"
+            " OR job IN (SELECT job FROM jobs ORDER BY job DESC LIMIT ?) ORDER BY job DESC",
+            [limit],
+        ).fetchall()
     return [_job(row) for row in rows]
 
 

@@ -48,12 +48,21 @@ def model_folders() -> list[Path]:
     A folder counts that has config.json and safetensors, named itself or lying in a named one.
     """
     named = [Path(part) for part in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if part]
-    inside = [child for folder in named if folder.is_dir() for child in sorted(folder.iterdir())]
-    return [
+    inside = [child for folder in named for child in _children(folder)]
+    models = [
         folder.resolve()
         for folder in [*named, *inside]
         if (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
     ]
+    return list(dict.fromkeys(models))
+
+
+def _children(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing if it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -52,7 +52,7 @@ def live(source: Database, history: bool = False) -> bool:
 
     Returns whether any job waits or runs.
     """
-    running = any(job.live for job in jobs.recent(source.path))
+    running = any(job.live for job in jobs.recent(source.path, SHOWN))
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def view() -> None:

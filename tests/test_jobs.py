@@ -125,6 +125,8 @@ def test_the_same_work_submitted_twice_is_one_job(database: Path, idle: list[lis
     third = jobs.submit(database, "compare", {"task": "a", "seed": 1})
     assert first < second < third
     assert [found.job for found in jobs.recent(database)] == [third, second, first]
+    assert [found.job for found in jobs.recent(database, 2)] == [third, second, first]  # it lives
+    jobs.finish(database, first, "done", "over")
     assert [found.job for found in jobs.recent(database, 2)] == [third, second]
 
 
@@ -369,7 +371,7 @@ def test_a_compare_job_makes_every_fit(
     [
         ("fit", {"tasks": ["riding"]}, "there is no task 'riding'; stored: adding, reading"),
         ("fit", {"split": "sdies"}, "there is no split 'sdies'; stored: sides"),
-        ("dance", {}, "a job is a fit or a compare, got 'dance'"),
+        ("dance", {}, "a job is a fit, a compare or a collect, got 'dance'"),
     ],
 )
 def test_a_job_that_is_refused_carries_the_sentence_that_says_why(

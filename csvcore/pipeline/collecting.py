@@ -68,6 +68,12 @@ class Collected:
     bits_per_byte: float | None = None
     seconds: float = 0.0
 
+    @property
+    def reason(self) -> str:
+        """The message with the model's name in it."""
+        named = self.message.startswith(self.model) or f" {self.model} " in self.message
+        return self.message if named else f"{self.model}: {self.message}"
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -96,6 +102,12 @@ class Collection:
             at += len(docs)
             found.append(Shard(shards.address(docs, self._recipe(one, sizes)), docs))
         return found
+
+    def n_scored(self, one: Plan, missing: Sequence[Shard]) -> int:
+        """Tokens of a model in shards that are there already."""
+        absent = {doc.doc_id for shard in missing for doc in shard.docs}
+        sizes = zip(self.docs, one.n_tokens, strict=True)
+        return sum(n for doc, n in sizes if doc.doc_id not in absent)
 
     def _recipe(self, one: Plan, sizes: Sequence[int]) -> dict[str, Any]:
         """All that losses of documents with these token counts depend on beside their texts."""
@@ -262,7 +274,10 @@ def collect(
         elif one.stored:
             yield Collected(one.model, "found", "its losses are stored already")
         else:
-            works.append(collection.work(one, place.missing(collection.shards(one))))
+            whole = collection.shards(one)
+            missing = place.missing(whole)
+            works.append(collection.work(one, missing))
+            report(Progress(one.model, n_tokens=collection.n_scored(one, missing)))
     to_score = [work for work in works if work.shards]
     for work in works:
         if not work.shards:

@@ -280,7 +280,7 @@ def finish(
 ) -> tuple[Fit, Floats]:
     """The law of given weights on the train models, and every model's prediction from it."""
     counted = weight * data.counts
-    scaled = counted / salience.mean_absolute(counted)
+    scaled = counted / salience.mean_absolute(counted[data.counts])
     nll = data.nll[chosen.rows].astype(np.float64)
     score = salience.capability_score(scaled, nll, data.n_chars)
     train = chosen.on("train")

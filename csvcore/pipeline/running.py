@@ -48,8 +48,7 @@ def _collect(database: Path, params: dict[str, Any], report: Report) -> str:
     done = list(collect(collection, step))
     failed = [found for found in done if found.status == "failed"]
     if failed:
-        reasons = "; ".join(f"{found.model}: {found.message}" for found in failed)
-        raise CollectError(
-            f"{len(failed)} of {len(done)} models failed, the others are stored: {reasons}"
-        )
+        reasons = "; ".join(found.reason for found in failed)
+        rest = "" if len(failed) == len(done) else ", the others are stored"
+        raise CollectError(f"{len(failed)} of {len(done)} models failed{rest}: {reasons}")
     return f"losses of {len(done)} models on {params['corpus']} stored or found"

@@ -1,6 +1,6 @@
 """Losses from a server into the database, after a check against the model itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,9 +68,10 @@ def import_completions(
         "server": [config.url, config.served],
         "prefix": lm.prefix.token_id,
         "tokenizer": lm.tokenizer_sha256,
+        "weights": lm.weights_sha256,
     }
     whole = [Shard(shards.address(run, known), run) for run in shards.divide(docs)]
-    made = _manifest(lm, config, apart)
+    made = _manifest(lm, docs, config, apart)
     for number, shard in enumerate(whole):
         report(number, len(whole))
         if place.missing([shard]):
@@ -85,14 +86,18 @@ def import_completions(
     return f"{name}: {len(docs)} documents from {config.url}, {apart:.2g} nats a token apart"
 
 
-def _manifest(lm: LanguageModel, config: ServerConfig, apart: float) -> dict[str, Any]:
+def _manifest(
+    lm: LanguageModel, docs: Sequence[Document], config: ServerConfig, apart: float
+) -> dict[str, Any]:
     """How the losses were made; the weights are the reference's, which the server was held to."""
-    own = lm.manifest()
+    own, room = lm.manifest(), _room(lm)
+    longest = max(len(scoring.encode(lm.tokenizer, doc.text).token_ids) for doc in docs)
     return {key: own[key] for key in ("weights_sha256", "tokenizer_sha256", "prefix")} | {
         "dtype": "as served",
         "engine": "completions",
         "served": config.served,
         "apart": apart,
+        "context": room if room and longest > room else "whole",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -101,16 +106,19 @@ def parity(server: Server, lm: LanguageModel, docs: list[Document]) -> float:
     """Mean absolute difference per token between server and model on two documents, nats."""
     some = [docs[0], docs[len(docs) // 2]][: min(CHECKED, len(docs))]
     theirs = served_losses(server, lm, some)
-    ours = list(scoring.score(lm, some))
+    ours = list(scoring.score(lm, some, context=_room(lm)))
     pairs = zip(theirs, ours, strict=True)
     return float(np.abs(np.concatenate([one.nll - other.nll for one, other in pairs])).mean())
 
 
-def served_losses(
-    server: Server, lm: LanguageModel, docs: list[Document] | tuple[Document, ...]
-) -> list[TokenLosses]:
+def _room(lm: LanguageModel) -> int | None:
+    """Tokens of a window: its prefix and one token to generate have to fit the context too."""
+    return None if lm.max_tokens is None else max(1, lm.max_tokens - 2)
+
+
+def served_losses(server: Server, lm: LanguageModel, docs: Sequence[Document]) -> list[TokenLosses]:
     """Losses of documents as the server has them, on the reference's tokens."""
     encodings = [scoring.encode(lm.tokenizer, doc.text) for doc in docs]
-    owners, segments = scoring.cut(lm, encodings, None, None)
+    owners, segments = scoring.cut(lm, encodings, _room(lm), None)
     parts = server.nll(segments)
     return list(scoring.put_together(lm.name, docs, encodings, owners, parts))

@@ -22,14 +22,17 @@ with st.container(horizontal=True):
 folders = data.model_folders()
 if folders:
     st.caption(f"Losses on corpus {controls.plain(corpus)} (side bar), on this machine.")
-    names = {str(folder): folder.name for folder in folders}
-    missing = [path for path, name in names.items() if covered.get(name) != n_docs]
+    named = [folder.name for folder in folders]
+    labels = {str(f): f.name if named.count(f.name) == 1 else str(f) for f in folders}
+    missing = [str(folder) for folder in folders if covered.get(folder.name) != n_docs]
     with st.form("collect", border=True):
         chosen = st.multiselect(
             "Models",
-            list(names),
+            list(labels),
             default=missing,
-            format_func=lambda path: names[path] if path in missing else f"{names[path]} (stored)",
+            format_func=lambda path: (
+                labels[path] if path in missing else f"{labels[path]} (stored)"
+            ),
         )
         dtype = st.segmented_control(
             "Weights in",

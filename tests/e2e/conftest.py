@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from playwright.sync_api import Page
 
 from csvcore import pipeline, store
 from csvcore.inputs import corpus_sha256
-from csvcore.pipeline.collecting import loss_table
+from csvcore.packs import loss_table
 from csvcore.records import Document, TokenLosses
 
 ROOT = Path(__file__).parents[2]
@@ -76,8 +77,20 @@ def _add_hostile_corpus(database: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(database: Path) -> Iterator[str]:
-    """The address of the real server, with its content security policy."""
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """Starts the real server on a database, with its content security policy; gives its address."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def server(database: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
+    """The address of a server of the zoo."""
+    with serve(database) as address:
+        yield address
+
+
+@contextmanager
+def _serving(database: Path, **more: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,7 +100,7 @@ def server(database: Path) -> Iterator[str]:
             [sys.executable, "-m", "streamlit", "run", "dashboard/server.py",
              f"--server.port={port}"],
             cwd=ROOT,
-            env={**os.environ, "CSVCORE_DB": str(database)},
+            env={**os.environ, "CSVCORE_DB": str(database), **more},
             stdout=stream,
             stderr=stream,
         )  # fmt: skip
