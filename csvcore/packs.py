@@ -51,11 +51,15 @@ def read(path: Path) -> Pack:
 def decode(name: str, content: bytes) -> Pack:
     """A loss pack from the bytes of its file, called name in messages; raises as `read`."""
     try:
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-    except (pa.ArrowInvalid, OSError) as error:
+        return _decoded(name, content)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{name} is not a Parquet file that can be read: {_first_line(error)}"
         ) from error
+
+
+def _decoded(name: str, content: bytes) -> Pack:
+    table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
     manifest = _manifest(name, table.schema.metadata or {})
     missing = [column for column in SCHEMA.names[:5] if column not in table.column_names]
     if missing:

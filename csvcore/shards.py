@@ -79,6 +79,8 @@ class Shards:
             self.read(key)
         except (FileNotFoundError, InputError):
             return False
+        except OSError as error:
+            raise StoreError(f"shards cannot be read from {self.url}: {error}") from error
         return True
 
     def write(self, key: str, rows: Sequence[TokenLosses], manifest: Mapping[str, Any]) -> None:
@@ -115,8 +117,18 @@ class Shards:
         Args:
             shards: all of a model.
             model: its name by now; the shards may have been written under another.
+
+        Raises:
+            StoreError: a shard is not there.
+            InputError: a shard is damaged.
         """
-        found = [self.read(shard.key) for shard in shards]
+        try:
+            found = [self.read(shard.key) for shard in shards]
+        except OSError as error:
+            raise StoreError(
+                f"shards of {model} are not in {self.url}, though they were written; every node "
+                "has to reach the same --shards"
+            ) from error
         table = pa.concat_tables([pack.table for pack in found])
         table = table.set_column(0, "model", pa.array([model] * len(table), pa.string()))
         made = [how for pack in found if pack.manifest for how in pack.manifest["models"].values()]

@@ -80,19 +80,20 @@ def _work(job: jobs.Job) -> str:
 def _row(source: Database, job: jobs.Job) -> None:
     title = f"{job.job}: {_work(job)}, {job.status}"
     state: Any = "running" if job.live else STATES[job.status]
-    with st.status(controls.plain(title), state=state, expanded=job.live):
-        if job.live:
-            left = job.seconds_left(time.time())
-            text = job.message if left is None else f"{job.message}, {left:.0f} s left"
-            share = job.step / job.total if job.total else 0.0
-            st.progress(share, controls.plain(f"{job.status}: {text}"))
-            st.button(
-                "Cancel",
-                key=f"cancel-{job.job}",
-                on_click=jobs.cancel,
-                args=(source.path, job.job),
-                disabled=job.cancel_asked is not None,
-            )
-        else:
-            seconds = (job.ended or job.created) - (job.started or job.created)
-            st.text(f"{job.status} after {seconds:.0f} s: {job.message}")
+    # Not a `with` block: leaving one marks the box as complete.
+    box = st.status(controls.plain(title), state=state, expanded=job.live)
+    if job.live:
+        left = job.seconds_left(time.time())
+        text = job.message if left is None else f"{job.message}, {left:.0f} s left"
+        share = job.step / job.total if job.total else 0.0
+        box.progress(min(share, 1.0), controls.plain(f"{job.status}: {text}"))
+        box.button(
+            "Cancel",
+            key=f"cancel-{job.job}",
+            on_click=jobs.cancel,
+            args=(source.path, job.job),
+            disabled=job.cancel_asked is not None,
+        )
+    else:
+        seconds = (job.ended or job.created) - (job.started or job.created)
+        box.text(f"{job.status} after {seconds:.0f} s: {job.message}")

@@ -4,17 +4,28 @@ Tasks write their shards to a place all nodes reach and return nothing else; a s
 already is not scored again, so a task may run any number of times.
 """
 
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from csvcore.engines.work import Outcome, Progress, Report, Stopwatch, Work, score_shard, summary
+from csvcore.engines.work import (
+    Outcome,
+    Progress,
+    Report,
+    Stopwatch,
+    Work,
+    load_for,
+    score_shard,
+    summary,
+)
 from csvcore.errors import CsvcoreError, InputError
-from csvcore.scoring import LanguageModel, load
+from csvcore.scoring import LanguageModel
 from csvcore.shards import Shard, Shards
 
 RETRIES = 3
 POLL_SECONDS = 0.5
+CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterato
         raise InputError("--engine ray needs Ray; install csvcore[ray]") from error
     started_here = not ray.is_initialized()
     if started_here:
+        _refuse_silent(config.address)
         try:
             ray.init(
                 address=config.address,
@@ -51,13 +63,25 @@ def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterato
                 log_to_driver=False,
                 configure_logging=False,
             )
-        except ConnectionError as error:
-            raise InputError(f"there is no Ray cluster at {config.address}: {error}") from error
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise InputError(f"there is no Ray cluster at {config.address}: {reason}") from error
     try:
         yield from _tasks(ray, works, config, report)
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _refuse_silent(address: str | None) -> None:
+    """Raise if nothing listens at host:port, where Ray itself would wait for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"there is no Ray cluster at {address}: {error}") from error
 
 
 def _tasks(
@@ -108,11 +132,11 @@ def _score(work: Work, shard: Shard) -> Progress:
     shards = Shards(work.place)
     if not shards.missing([shard]):
         return Progress(work.model)
-    key = repr((work.name, work.load))
+    key = repr((work.name, work.load, work.weights_sha256, work.tokenizer_sha256))
     said = ""
     if key not in _loaded:
         _loaded.clear()
-        _loaded[key] = load(work.name, work.load)
+        _loaded[key] = load_for(work)
         said = summary(_loaded[key])
     n_tokens = 0
 

@@ -5,12 +5,14 @@ other with it.
 """
 
 import multiprocessing
-import queue
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 from csvcore.engines.work import Outcome, Progress, Report, Work, work_off
 from csvcore.errors import Cancelled, CsvcoreError
@@ -60,69 +62,101 @@ def _here(works: Sequence[Work], device: str, report: Report) -> Iterator[Outcom
         yield Outcome(work, error, time.perf_counter() - started)
 
 
-def _side_by_side(
-    works: Sequence[Work], places: Sequence[str], report: Report
-) -> Iterator[Outcome]:
-    context = multiprocessing.get_context("spawn")
-    news: Any = context.Queue()
-    waiting, free = list(works), list(places)
-    running: dict[int, tuple[SpawnProcess, str, float]] = {}  # by place in works
-    refused: dict[int, str] = {}
-    try:
-        while waiting or running:
-            while waiting and free:
-                number = len(works) - len(waiting)
-                place = free.pop(0)
-                process = context.Process(
-                    target=_process, args=(number, _on(waiting.pop(0), place), news), daemon=True
-                )
-                process.start()
-                running[number] = (process, place, time.perf_counter())
-            over = [n for n, (process, _, _) in running.items() if not process.is_alive()]
-            for number, message in _news(news, POLL_SECONDS):
+@dataclass(slots=True)
+class _Child:
+    """A process that works off one model, and the pipe on which it tells how it goes.
+
+    Each has a pipe of its own: a queue for all would stay locked by one that is killed.
+    """
+
+    number: int
+    place: str
+    process: SpawnProcess
+    news: Connection
+    started: float
+    refused: str | None = None
+
+    def read(self, report: Report) -> bool:
+        """Pass on what has come in; False when the child has closed its end."""
+        try:
+            while self.news.poll():
+                message = self.news.recv()
                 if isinstance(message, Progress):
                     report(message)
                 else:
-                    refused[number] = message
-            for number in over:
-                process, place, started = running.pop(number)
-                free.append(place)
-                error = refused.get(number)
-                if error is None and process.exitcode != 0:
-                    error = (
-                        f"its process on {place} died (exit status {process.exitcode}); what it "
-                        "wrote stays, start again to go on"
-                    )
-                yield Outcome(works[number], error, time.perf_counter() - started)
-    finally:
-        for process, _, _ in running.values():
-            process.kill()
-            process.join()
+                    self.refused = message
+        except EOFError:
+            return False
+        return True
+
+    def outcome(self, work: Work) -> Outcome:
+        """How it ended."""
+        self.process.join()
+        error = self.refused
+        if error is None and self.process.exitcode != 0:
+            error = (
+                f"{work.model}: its process on {self.place} died (exit status "
+                f"{self.process.exitcode}); what it wrote stays, start again to go on"
+            )
+        return Outcome(work, error, time.perf_counter() - self.started)
 
 
-def _news(news: Any, seconds: float) -> Iterator[tuple[int, Progress | str]]:
-    """What has come in, after waiting for the first at most so long."""
+def _side_by_side(
+    works: Sequence[Work], places: Sequence[str], report: Report
+) -> Iterator[Outcome]:
+    waiting, free = list(enumerate(works)), list(places)
+    running: list[_Child] = []
     try:
-        yield news.get(timeout=seconds)
-        while True:
-            yield news.get_nowait()
-    except queue.Empty:
+        while waiting or running:
+            while waiting and free:
+                number, work = waiting.pop(0)
+                running.append(_start(number, _on(work, free[0]), free.pop(0)))
+            wait([child.news for child in running], POLL_SECONDS)
+            for child in list(running):
+                if not child.read(report):
+                    running.remove(child)
+                    free.append(child.place)
+                    yield child.outcome(works[child.number])
+    finally:
+        for child in running:
+            child.process.kill()
+            child.process.join()
+
+
+def _start(number: int, work: Work, place: str) -> _Child:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_process, args=(work, theirs), daemon=True)
+    with _interrupts_left_to_us():
+        process.start()
+    theirs.close()  # so that we see the end when the child closes its own
+    return _Child(number, place, process, ours, time.perf_counter())
+
+
+@contextmanager
+def _interrupts_left_to_us() -> Iterator[None]:
+    """Children started meanwhile ignore Ctrl-C, which the terminal sends to them too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _process(number: int, work: Work, news: Any) -> None:
+def _process(work: Work, news: Connection) -> None:
     """A child: its standard input is closed, and it leaves when its parent is gone."""
     parent = multiprocessing.parent_process()
 
     def report(step: Progress) -> None:
         if parent is not None and not parent.is_alive():
             raise SystemExit(1)
-        news.put((number, step))
+        news.send(step)
 
     try:
         work_off(work, report)
     except CsvcoreError as error:
-        news.put((number, str(error)))
-        news.close()
-        news.join_thread()
+        news.send(str(error))
         raise SystemExit(1) from None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from csvcore import scoring
+from csvcore.errors import ModelError
 from csvcore.scoring import Encoding, LanguageModel, LoadConfig
 from csvcore.shards import Shard, Shards
 
@@ -16,7 +17,8 @@ from csvcore.shards import Shard, Shards
 class Work:
     """One model to score; plain values, so that it can be sent to another process or machine.
 
-    name: folder, GGUF file or hub name. shards: those that are missing. place: where they go.
+    name: folder, GGUF file or hub name. weights_sha256, tokenizer_sha256: what its shards are
+    addressed by. shards: those that are missing. place: where they go.
     context, stride, batch_tokens: see `scoring.score`. manifest: what to note beside what the
     model itself says.
     """
@@ -25,6 +27,8 @@ class Work:
     shards: tuple[Shard, ...]
     place: str
     load: LoadConfig
+    weights_sha256: str
+    tokenizer_sha256: str
     batch_tokens: int | None = None
     context: int | None = None
     stride: int | None = None
@@ -69,11 +73,24 @@ def work_off(work: Work, report: Report) -> None:
         StoreError: a shard cannot be written.
     """
     report(Progress(work.model, message="loading"))
-    lm = scoring.load(work.name, work.load)
+    lm = load_for(work)
     report(Progress(work.model, message=summary(lm)))
     shards = Shards(work.place)
     for shard, encodings in _tokenised_ahead(lm, work.shards):
         score_shard(lm, work, shard, shards, report, encodings)
+
+
+def load_for(work: Work) -> LanguageModel:
+    """The model of a work, which must still be the one its shards are addressed by.
+
+    Raises:
+        ModelError: see `scoring.load`; or its files have changed since the work was planned.
+    """
+    lm = scoring.load(work.name, work.load)
+    planned = (work.weights_sha256, work.tokenizer_sha256)
+    if (lm.weights_sha256, lm.tokenizer_sha256) != planned:
+        raise ModelError(f"{lm.name} has changed since the collection began; start it again")
+    return lm
 
 
 def score_shard(

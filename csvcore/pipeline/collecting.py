@@ -91,7 +91,8 @@ class Collection:
     def place(self) -> str:
         """Where shards are kept."""
         beside = self.database.with_name(f"{self.database.name}.shards")
-        return self.config.shards or str(beside.resolve())
+        place = self.config.shards or str(beside)
+        return place if "://" in place else str(Path(place).resolve())
 
     def shards(self, one: Plan) -> list[Shard]:
         """All shards of a model, scored or not."""
@@ -128,18 +129,22 @@ class Collection:
     def work(self, one: Plan, missing: Sequence[Shard]) -> Work:
         """What an engine gets."""
         longest = min(max(one.n_tokens), self.context or max(one.n_tokens))
+        assert one.files is not None
         return Work(
-            name=one.name,
+            name=str(Path(one.name).resolve()) if Path(one.name).exists() else one.name,
+            weights_sha256=one.files.weights_sha256,
+            tokenizer_sha256=one.files.tokenizer_sha256,
             shards=tuple(missing),
             place=self.place,
             load=replace(self.config.load, longest=longest),
             batch_tokens=self.config.batch_tokens,
             context=self.context,
             stride=self.config.stride,
-            manifest={"context": self._seen(one)},
+            manifest={"context": self.seen(one)},
         )
 
-    def _seen(self, one: Plan) -> str | int:
+    def seen(self, one: Plan) -> str | int:
+        """The context of a model's windows, or that it saw every document whole."""
         return self.context if self.context and windowed(one.n_tokens, self.context) else "whole"
 
 
@@ -163,9 +168,12 @@ def prepare(
         InputError: an unknown corpus, dtype or prefix, two models of one name, or a context larger
             than a model's.
     """
-    if config.dtype not in scoring.DTYPES:
-        known = ", ".join(scoring.DTYPES)
-        raise InputError(f"dtype must be one of {known}, got {config.dtype!r}")
+    for what, value, known in (
+        ("dtype", config.dtype, tuple(scoring.DTYPES)),
+        ("prefix", config.prefix, (scoring.AUTO, *scoring.RULES)),
+    ):
+        if value not in known:
+            raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}")
     with store.connect(database, read_only=True) as db:
         docs = store.documents(db, corpus)
     _refuse_twice(names)
@@ -175,6 +183,8 @@ def prepare(
         report(scoring.model_name(name))
         plans.append(_looked_up(database, corpus, plan(name, docs, config.load, counts), config))
     context = common_context([one for one in plans if one.problem is None], config.context)
+    if context and config.stride and config.stride > context:
+        raise InputError(f"--stride {config.stride} is more than the context of {context} tokens")
     collection = Collection(database, corpus, docs, config, plans, context, ())
     return replace(collection, notes=tuple(_notes(collection)))
 
@@ -219,6 +229,18 @@ def _stored_otherwise(
         return (
             f"losses of {one.model} on {corpus} are stored in {made.get('dtype')}, not "
             f"{config.dtype}; models that are compared should share their dtype"
+        )
+    if made.get("tokenizer_sha256", one.files.tokenizer_sha256) != one.files.tokenizer_sha256:
+        return (
+            f"losses of {one.model} on {corpus} are stored with another tokenizer; "
+            "rename the folder to store these beside them"
+        )
+    wanted = config.context
+    seen = wanted if wanted and windowed(one.n_tokens, wanted) else "whole"
+    if wanted and made.get("context", seen) != seen:
+        return (
+            f"losses of {one.model} on {corpus} are stored with the context {made['context']}, not "
+            f"{seen}; give the model another name to store both"
         )
     rule = (made.get("prefix") or {}).get("rule")
     if config.prefix not in (scoring.AUTO, rule):
@@ -300,11 +322,11 @@ def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
     """Put a model's shards into the database, in one transaction."""
     if outcome.error is not None:
         return Collected(one.model, "failed", outcome.error, seconds=outcome.seconds)
-    table, made = Shards(collection.place).read_all(collection.shards(one), one.model)
-    packs.check_documents(
-        one.model, table, {doc.doc_id: len(doc.text.encode()) for doc in collection.docs}
-    )
+    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in collection.docs}
     try:
+        table, made = Shards(collection.place).read_all(collection.shards(one), one.model)
+        made["context"] = collection.seen(one)
+        packs.check_documents(one.model, table, n_bytes)
         with store.connect(collection.database) as db:
             if one.model not in {card.model for card in store.models(db)}:
                 store.add_models(db, [_card(one)])

@@ -23,7 +23,7 @@ class Plan:
     GGUF files, which are unpacked at load.
     n_tokens: of the corpus, by its tokenizer. n_approximate: documents whose tokens do not spell
     their text, so that offsets place them. context: most tokens of a window, None where nothing
-    bounds it. n_windowed: documents longer than the common context. stored: whether its losses are
+    bounds it. stored: whether its losses are
     in the database. problem: why it cannot be scored.
     """
 
@@ -57,12 +57,12 @@ def plan(name: str, docs: Sequence[Document], load: LoadConfig, counts: dict[str
     model = scoring.model_name(name)
     try:
         files = scoring.find(name, load.trust_remote_code)
+        n_params = files.n_params  # refuses a folder without weights
         key = files.tokenizer_sha256
         if key not in counts:
             tokenizer = scoring.load_tokenizer(files, load.trust_remote_code)
             counts[key] = _count(tokenizer, docs)
         settings = scoring.load_config(files, load.trust_remote_code)
-        n_params = files.n_params
         n_bytes = None if n_params is None else n_params * BYTES_OF[load.dtype]
     except (ModelError, InputError) as error:
         return Plan(name, model, problem=str(error))

@@ -26,7 +26,7 @@ from csvcore.scoring.losses import (
     window_size,
 )
 from csvcore.scoring.passes import Segment
-from csvcore.scoring.prefixes import AUTO, Prefix
+from csvcore.scoring.prefixes import AUTO, RULES, Prefix
 from csvcore.scoring.selftest import SelfTest
 from csvcore.scoring.tokens import Encoding, encode, windows
 
@@ -34,6 +34,7 @@ __all__ = [
     "AUTO",
     "BALANCED",
     "DTYPES",
+    "RULES",
     "SCORING_VERSION",
     "Encoding",
     "LanguageModel",

@@ -179,7 +179,7 @@ def load_config(found: ModelFiles, trust_remote_code: bool = False) -> Any:
             found.folder, trust_remote_code=trust_remote_code, **_gguf(found)
         )
     except UNLOADABLE as error:
-        raise ModelError(f"{found.name} cannot be loaded: {first_line(error)}") from error
+        raise _unloadable(found, error) from error
 
 
 def context_of(settings: Any) -> int | None:
@@ -208,10 +208,20 @@ def load_tokenizer(found: ModelFiles, trust_remote_code: bool = False) -> Any:
             found.folder, trust_remote_code=trust_remote_code, **_gguf(found)
         )
     except UNLOADABLE as error:
-        raise ModelError(f"{found.name} cannot be loaded: {first_line(error)}") from error
+        raise _unloadable(found, error) from error
     if not tokenizer.is_fast:
         raise ModelError(f"{found.name} has no fast tokenizer, which byte spans need")
     return tokenizer
+
+
+def _unloadable(found: ModelFiles, error: Exception) -> ModelError:
+    """One sentence of what transformers said."""
+    if "trust_remote_code" in str(error):
+        return ModelError(
+            f"{found.name} brings Python code of its own, which does not run unless you trust it "
+            "and give --trust-remote-code"
+        )
+    return ModelError(f"{found.name} cannot be loaded: {first_line(error)}")
 
 
 def _gguf(found: ModelFiles) -> dict[str, str]:
@@ -238,7 +248,7 @@ def _model(found: ModelFiles, config: LoadConfig) -> Any:
         if not spread:
             model = model.to(place)
     except UNLOADABLE as error:
-        raise ModelError(f"{found.name} cannot be loaded: {first_line(error)}") from error
+        raise _unloadable(found, error) from error
     if missing:  # transformers has filled them with random numbers
         raise ModelError(f"{found.name} lacks the weights {missing[0]}; download it again")
     return model

@@ -11,6 +11,7 @@ from typing import Any
 from csvcore.errors import ModelError
 
 AUTO = "auto"
+RULES = ("bos", "eos", "separator")
 SEPARATOR = "<|endoftext|>"  # between documents in the training of many tokenizers without BOS
 WORSE = 0.1  # nats per character by which a chosen prefix may be worse before it is worth a warning
 
