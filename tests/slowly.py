@@ -63,7 +63,7 @@ def hold_up() -> None:
     scoring.score, os.fsync = slow, slow_fsync
 
 
-def process(number: int, work: Any, news: Any) -> None:
+def process(work: Any, news: Any) -> None:
     """In place of `engines.local._process`, in the child."""
     import sys
 
@@ -71,7 +71,7 @@ def process(number: int, work: Any, news: Any) -> None:
 
     hold_up()
     note(stdin=sys.stdin.read(), model=work.model)  # would wait for ever if it were open
-    local._process(number, work, news)
+    local._process(work, news)
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,17 @@ class Errand:
     load: Load = Load()
 
 
-def errand(number: int, work: Errand, news: Any) -> None:
+def errand(work: Errand, news: Any) -> None:
     """In place of `engines.local._process`: does what the model's name says."""
     if work.model == "dies while it tells its news":
-        if hasattr(news, "_wlock"):  # a queue that all children share
-            news._wlock.acquire()
-        else:
-            os.write(news.fileno(), b"\0\0\1\0 the first bytes of a message")
+        os.write(news.fileno(), b"\0\0\1\0 the first bytes of a message")
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.5)
     note(model=work.model, device=work.load.device)
     if work.model.startswith("leaves with"):
         raise SystemExit(int(work.model.split()[-1]))
     if work.model.startswith("refuses"):
-        tell = news.put if hasattr(news, "put") else news.send
-        tell((number, f"{work.model} because"))
+        news.send(f"{work.model} because")
         raise SystemExit(1)
 
 

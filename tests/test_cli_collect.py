@@ -361,5 +361,5 @@ def test_the_repositorys_own_code_is_neither_run_nor_asked_about(
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
     result = run(folder)
     assert result.exit_code == 1
-    assert "FAILED own-code cannot be loaded: " in result.stderr
+    assert "FAILED own-code brings Python code of its own" in result.stderr
     assert "--trust-remote-code" in result.stderr

@@ -199,7 +199,7 @@ def test_a_task_whose_shard_is_there_loads_nothing(
     assert first.message.startswith("prefix <|endoftext|> (eos, the only one); rows packed")
     assert Shards(work.place).missing([shard]) == []
     cluster._loaded.clear()
-    monkeypatch.setattr(cluster, "load", lambda *_: pytest.fail("it was loaded"))
+    monkeypatch.setattr(cluster, "load_for", lambda *_: pytest.fail("it was loaded"))
     assert cluster._score(work, shard) == Progress("tiny-gpt2")
 
 
@@ -207,9 +207,9 @@ def test_a_task_whose_shard_is_there_loads_nothing(
 def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     words_db: Path, alone: Path, three: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded: list[str] = []
-    real = cluster.load
-    monkeypatch.setattr(cluster, "load", lambda *a: (loaded.append(a[0]), real(*a))[1])
+    loaded: list[Any] = []
+    real = cluster.load_for
+    monkeypatch.setattr(cluster, "load_for", lambda *a: (loaded.append(a[0]), real(*a))[1])
 
     def score_all() -> None:
         collection = pipeline.prepare(words_db, three[:1], "words", CPU)

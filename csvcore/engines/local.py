@@ -85,7 +85,7 @@ class _Child:
                     report(message)
                 else:
                     self.refused = message
-        except EOFError:
+        except (EOFError, OSError):  # OSError within a message
             return False
         return True
 
@@ -95,7 +95,7 @@ class _Child:
         error = self.refused
         if error is None and self.process.exitcode != 0:
             error = (
-                f"{work.model}: its process on {self.place} died (exit status "
+                f"its process on {self.place} died (exit status "
                 f"{self.process.exitcode}); what it wrote stays, start again to go on"
             )
         return Outcome(work, error, time.perf_counter() - self.started)
