@@ -342,7 +342,7 @@ def test_an_interrupt_is_exit_status_130_and_one_line(
 def test_on_a_terminal_a_bar_moves_and_is_gone_at_the_end(
     fit: Csvcore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "tqdm", lambda **more: tqdm(**more | {"disable": False}))
+    monkeypatch.setattr("csvcore.cli.base.tqdm", lambda **more: tqdm(**more | {"disable": False}))
     result = fit("--task", "adding", "--json")
     assert result.exit_code == 0, result.output
     assert "\r" in result.stderr

@@ -17,6 +17,7 @@ from helpers import DOCS, contents, copies, spoil, stored_losses
 from tqdm import tqdm
 
 from csvcore import cli, packs, pipeline, store
+from csvcore.cli.collecting import collected_line, duration
 from csvcore.pipeline import CollectConfig, Collected
 
 Csvcore = Callable[..., Result]
@@ -231,11 +232,11 @@ def test_on_a_terminal_a_bar_moves_below_what_is_told_and_is_gone_at_the_end(
     [(0.04, "0.0 s"), (99.9, "99.9 s"), (100, "2 min"), (5999, "100 min"), (7200, "2.0 h")],
 )
 def test_durations_are_said_in_seconds_minutes_or_hours(seconds: float, said: str) -> None:
-    assert cli.duration(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_a_model_stored_in_no_time_has_no_speed() -> None:
-    line, failed = cli.collected_line(Collected("m", "stored", "", 1234, 1.5, 0.0))
+    line, failed = collected_line(Collected("m", "stored", "", 1234, 1.5, 0.0))
     assert (line, failed) == ("m: stored, 1,234 tokens, 1.5000 bits per byte, 0.0 s", False)
 
 

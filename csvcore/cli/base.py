@@ -1,0 +1,74 @@
+"""The root of the `csvcore` command, and what its commands share."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from csvcore import __version__
+from csvcore.errors import CsvcoreError
+
+FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+
+
+class Refusals(click.Group):
+    """Turns errors meant for the user into one line and exit status 1; 130 when interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CsvcoreError as error:
+            click.echo(f"csvcore: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("csvcore: interrupted; nothing stored was lost", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Refusals)
+@click.option("--db", type=FILE, default=Path("csvcore.duckdb"), help="The results database.")
+@click.version_option(__version__)
+@click.pass_context
+def main(ctx: click.Context, db: Path) -> None:
+    """Predict what a language model can do from the loss it gives to text."""
+    ctx.obj = db
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def database(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command the database's path as its first argument."""
+    return click.pass_obj(command)
+
+
+class progress:
+    """A bar on standard error, where that is a terminal; the block gets what moves it."""
+
+    def __enter__(self) -> Callable[[int, int, str], None]:
+        """Start the bar."""
+        shape = "{desc} {bar} {n_fmt}/{total_fmt}"
+        self.bar = tqdm(total=1, leave=False, disable=None, bar_format=shape)
+        return self.report
+
+    def report(self, step: int, total: int, message: str) -> None:
+        """Move the bar to step of total."""
+        self.bar.total = total
+        self.bar.set_description_str(message, refresh=False)
+        self.bar.update(step - self.bar.n)
+
+    def __exit__(self, *error: object) -> None:
+        """Clear the bar."""
+        self.bar.close()
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by spaces, the header first."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    )

@@ -1,0 +1,133 @@
+"""`csvcore collect`: what a collection will take, how it goes, what became of each model."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from csvcore.cli.base import FILE, database, main, text_table
+from csvcore.errors import CollectError
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--corpus", required=True)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, mps, several with commas, or balanced: one model over all GPUs.",
+)
+@click.option("--dtype", default="float32", show_default=True)
+@click.option("--batch-tokens", type=click.IntRange(1), help="Tokens of one forward pass.")
+@click.option("--context", type=click.IntRange(2), help="Window over long documents, in tokens.")
+@click.option("--stride", type=click.IntRange(1), help="How far windows move; half the context.")
+@click.option("--prefix", default="auto", show_default=True, help="auto, bos, eos or separator.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--ray", help="Address of a Ray cluster; without it one is started here.")
+@click.option("--gpus", type=click.FloatRange(0), default=0.0, help="GPUs of one Ray task.")
+@click.option("--shards", help="Folder or URL for work in progress; beside the database if unset.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the model repository's own code.")
+@click.option("--dry-run", is_flag=True, help="Load and try each model, then stop.")
+@click.option("--out", type=FILE, help="Also write the losses as a pack.")
+@database
+def collect(
+    db: Path,
+    models: tuple[str, ...],
+    corpus: str,
+    dry_run: bool,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Per-token losses of MODELS: local folders, .gguf files or hub names; goes on where it was."""
+    from csvcore import pipeline
+
+    config = pipeline.CollectConfig(**options)
+    collection = pipeline.prepare(db, models, corpus, config, whisper("looking at"))
+    click.echo(plan_table(collection.plans), err=True)
+    for note in collection.notes:
+        click.echo(f"note: {note}", err=True)
+    if dry_run:
+        finish_collection([tried_line(tried) for tried in pipeline.try_out(collection)])
+        return
+    n_tokens = sum(plan.total_tokens for plan in collection.plans if not plan.stored)
+    with tqdm(total=n_tokens, unit="tok", unit_scale=True, leave=False, disable=None) as bar:
+
+        def report(step: Any) -> None:
+            bar.update(step.n_tokens)
+            if step.message:
+                bar.set_postfix_str(step.model)
+                tqdm.write(f"{step.model}: {step.message}", file=sys.stderr)
+
+        done = list(pipeline.collect(collection, report))
+    kept = [found.model for found in done if found.status != "failed"]
+    if out is not None and kept:
+        click.echo(pipeline.export_losses(db, corpus, kept, out))
+    finish_collection([collected_line(found) for found in done])
+
+
+def whisper(doing: str) -> Callable[[str], None]:
+    """Says what is being done on standard error, where that is a terminal."""
+
+    def say(name: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"{doing} {name}", err=True)
+
+    return say
+
+
+def plan_table(plans: Sequence[Any]) -> str:
+    """What a collection will take, model by model, before any is loaded."""
+    rows = []
+    for plan in plans:
+        state = plan.problem or ("stored already" if plan.stored else "to score")
+        size = "-" if plan.n_params is None else f"{plan.n_params / 1e6:,.1f} M"
+        memory = "-" if plan.n_bytes is None else f"{plan.n_bytes / 2**30:.2f} GiB"
+        tiling = "exact" if not plan.n_approximate else f"{plan.n_approximate} approximate"
+        rows.append(
+            [
+                *(plan.model, size, memory, f"{plan.total_tokens:,}"),
+                *("any" if plan.context is None else f"{plan.context:,}", tiling, state),
+            ]
+        )
+    header = ["model", "parameters", "memory", "tokens", "context", "alignment", "state"]
+    return text_table(header, rows)
+
+
+def tried_line(tried: Any) -> tuple[str, bool]:
+    """A model tried out, and whether it failed."""
+    time = "" if tried.seconds is None else f"; about {duration(tried.seconds)} for the corpus"
+    return f"{tried.model}: {tried.message}{time}", tried.failed
+
+
+def collected_line(found: Any) -> tuple[str, bool]:
+    """What became of a model, and whether it failed."""
+    if found.status == "failed":
+        return found.reason, True
+    if found.status == "found":
+        return f"{found.model}: {found.message}", False
+    speed = f", {found.n_tokens / found.seconds:,.0f} tokens/s" if found.seconds else ""
+    return (
+        f"{found.model}: stored, {found.n_tokens:,} tokens, "
+        f"{found.bits_per_byte:.4f} bits per byte, {duration(found.seconds)}{speed}"
+    ), False
+
+
+def finish_collection(lines: Sequence[tuple[str, bool]]) -> None:
+    """Print what became of each model; exit status 1 if any failed."""
+    for line, failed in lines:
+        click.echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
+    n_failed = sum(failed for _, failed in lines)
+    if n_failed:
+        rest = "" if n_failed == len(lines) else "; the others are done"
+        raise CollectError(f"{n_failed} of {len(lines)} models failed{rest}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

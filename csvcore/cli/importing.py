@@ -1,0 +1,109 @@
+"""Commands that make the database and fill it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from csvcore.cli.base import FILE, database, main, progress
+
+
+@main.command()
+@click.option("--zoo", is_flag=True, help="Load the bundled measurements.")
+@database
+def init(db: Path, zoo: bool) -> None:
+    """Make the database."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.init(db, zoo))
+
+
+@main.group("import")
+def import_() -> None:
+    """Bring in files; each import is all or nothing."""
+
+
+@import_.command("corpus")
+@click.argument("file", type=FILE)
+@click.option("--name", required=True)
+@database
+def import_corpus(db: Path, file: Path, name: str) -> None:
+    """Documents of a JSONL file."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_corpus(db, file, name))
+
+
+@import_.command("losses")
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--corpus", help="Needed for packs without a manifest.")
+@database
+def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None:
+    """Loss packs."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_losses(db, files, corpus))
+
+
+@import_.command("models")
+@click.argument("file", type=FILE)
+@database
+def import_models(db: Path, file: Path) -> None:
+    """Model cards of a CSV file."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_models(db, file))
+
+
+@import_.command("tasks")
+@click.argument("file", type=FILE)
+@database
+def import_tasks(db: Path, file: Path) -> None:
+    """Tasks and chance levels of a CSV file."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_tasks(db, file))
+
+
+@import_.command("accuracies")
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@database
+def import_accuracies(db: Path, files: tuple[Path, ...]) -> None:
+    """Accuracies of CSV files."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_accuracies(db, files))
+
+
+@import_.command("completions")
+@click.argument("url")
+@click.option("--served", required=True, help="The model's name on the server.")
+@click.option("--reference", required=True, help="The same model: folder, .gguf or hub name.")
+@click.option("--corpus", required=True)
+@click.option("--name", help="What to store it as.")
+@click.option("--tolerance", type=click.FloatRange(0), default=0.02, show_default=True)
+@click.option("--key", envvar="OPENAI_API_KEY", help="The server's key, or $OPENAI_API_KEY.")
+@database
+def import_completions(db: Path, corpus: str, **options: Any) -> None:
+    """Token losses of a server (URL up to /v1), once two documents agree with the model itself."""
+    from csvcore import pipeline
+
+    with progress() as report:
+        message = pipeline.import_completions(
+            db,
+            corpus,
+            pipeline.ServerConfig(**options),
+            lambda done, total: report(done, total, "asking the server"),
+        )
+    click.echo(message)
+
+
+@import_.command("split")
+@click.argument("file", type=FILE)
+@click.option("--name", required=True)
+@database
+def import_split(db: Path, file: Path, name: str) -> None:
+    """A split of the models."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.import_split(db, file, name))
