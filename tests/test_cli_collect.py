@@ -219,7 +219,7 @@ def test_on_a_terminal_a_bar_moves_below_what_is_told_and_is_gone_at_the_end(
         def __init__(self, **more: Any) -> None:
             super().__init__(**more | {"disable": False})
 
-    monkeypatch.setattr(cli, "tqdm", Shown)
+    monkeypatch.setattr("csvcore.cli.collecting.tqdm", Shown)
     result = run(tiny_lm)
     assert result.exit_code == 0, result.output
     assert "\r" in result.stderr
@@ -295,6 +295,7 @@ def start(*arguments: object, **more: Any) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
         **more,
     )
 

@@ -189,9 +189,9 @@ def test_code_in_a_models_folder_does_not_run_unless_asked_for(copy: Path, tmp_p
     settings["model_type"] = "own"
     settings["auto_map"] = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
     (copy / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(ModelError, match="copy cannot be loaded"):
+    with pytest.raises(ModelError, match="copy brings Python code of its own"):
         scoring.load(str(copy), LoadConfig("cpu"))
-    with pytest.raises(ModelError, match="copy cannot be loaded"):
+    with pytest.raises(ModelError, match="copy brings Python code of its own"):
         scoring.load_config(find(str(copy)))
     assert not trace.exists()
 
