@@ -181,7 +181,8 @@ def prepare(
     plans = []
     for name in names:
         report(scoring.model_name(name))
-        plans.append(_looked_up(database, corpus, plan(name, docs, config.load, counts), config))
+        one = plan(name, docs, config.load, counts)
+        plans.append(_looked_up(database, corpus, one, len(docs), config))
     context = common_context([one for one in plans if one.problem is None], config.context)
     if context and config.stride and config.stride > context:
         raise InputError(f"--stride {config.stride} is more than the context of {context} tokens")
@@ -196,14 +197,13 @@ def _refuse_twice(names: Sequence[str]) -> None:
         raise InputError(f"two of the models are called {twice[0]}; rename one folder")
 
 
-def _looked_up(database: Path, corpus: str, one: Plan, config: CollectConfig) -> Plan:
+def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: CollectConfig) -> Plan:
     """The plan with what the database says of the model."""
     if one.files is None:
         return one
     with store.connect(database, read_only=True) as db:
         n_stored = store.coverage(db, corpus).get(one.model, 0)
         manifest = store.manifests(db, corpus).get(one.model) or {}
-        n_docs = len(store.documents(db, corpus))
     if n_stored == 0:
         return one
     problem = _stored_otherwise(one, corpus, manifest, config)
