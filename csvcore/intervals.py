@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap over training runs, and a band around predictions."""
+"""How sure a figure is: bootstrap over training runs, left-out errors, permutations."""
 
 from collections.abc import Hashable, Sequence
 
@@ -41,12 +41,56 @@ def bootstrap_mean(
     return float(low), float(high)
 
 
-def residual_band(residuals: Floats, level: float = 0.9) -> float:
-    """Half width that covers this share of absolute residuals, with the split-conformal rank.
+def bootstrap_difference(
+    values: Floats,
+    others: Floats,
+    clusters: Sequence[Hashable],
+    rng: np.random.Generator,
+    level: float = 0.9,
+    n_draws: int = 2000,
+) -> tuple[float, float]:
+    """Interval of mean(values) - mean(others), both of the same models: paired, whole clusters.
 
-    With n residuals it is the ceil((n + 1) * level)-th smallest, the largest where n is too small.
+    See `bootstrap_mean`; below 0 throughout, values are surely smaller than others.
     """
-    if residuals.size == 0:
-        raise InputError("a band needs residuals of at least one model")
-    rank = min(int(np.ceil((residuals.size + 1) * level)), residuals.size)
-    return float(np.sort(np.abs(residuals))[rank - 1])
+    return bootstrap_mean(values - others, clusters, rng, level, n_draws)
+
+
+def left_out_interval(
+    centre: Floats, residual: Floats, level: float = 0.9
+) -> tuple[Floats, Floats]:
+    """Prediction intervals from errors on models that a fit did not see: jackknife+ / CV+.
+
+    Barber, Candes, Ramdas and Tibshirani (2021): the ceil((n + 1) * level)-th smallest of
+    centre + residual, and likewise from below; the outermost where n is too small for the level.
+    It covers at least 2 * level - 1 of new models where models are exchangeable, and usually about
+    level. Checkpoints of one run are not exchangeable, so measure the coverage.
+
+    Args:
+        centre: (n_residuals, n_models) what the fit without model i's group predicts for each
+            model.
+        residual: (n_residuals,) how far that fit is from model i's accuracy.
+        level: share of new models to cover.
+
+    Returns:
+        low and high, (n_models,) each, within [0, 1].
+
+    Raises:
+        InputError: no residual.
+    """
+    if residual.size == 0:
+        raise InputError("an interval needs residuals of at least one model")
+    size = np.abs(residual)[:, None]
+    rank = min(int(np.ceil((residual.size + 1) * level)), residual.size) - 1
+    high = np.sort(centre + size, axis=0)[rank]
+    low = np.sort(centre - size, axis=0)[::-1][rank]
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
+def permutation_p(observed: float, permuted: Floats) -> float:
+    """Share of permutations at least as good as the observed error, itself counted among them.
+
+    (1 + how many are <= observed) / (1 + n): uniform where accuracies are exchangeable among
+    models, and never 0 (Phipson and Smyth 2010).
+    """
+    return float((1 + np.sum(permuted <= observed)) / (1 + permuted.size))

@@ -10,7 +10,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 Split = Literal["train", "validation", "test"]
-Method = Literal["csv", "all-token", "label-token", "source-token", "train-mean"]
+Method = Literal["csv", "all-token", "label-token", "source-token", "best-source"]
+Null = Literal["train-mean", "sibling", "compute", "best-constant"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -128,11 +129,50 @@ class TraceStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Penalty:
+    """One penalty of the fast fit and how it did on models its heads did not see.
+
+    pull: the baseline the weights are pulled towards. strength: factor on |theta|^2; None for the
+    baseline itself. errors: mean squared error on each group left out and on validation.
+    figure: what penalties are compared by, in units of accuracy, see `choosing`.
+    """
+
+    pull: str
+    strength: float | None
+    figure: float
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PenaltyChoice:
+    """The penalty a fit uses, and all that were tried."""
+
+    chosen: Penalty
+    tried: tuple[Penalty, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A permutation control: how a head fits the train models, and how it fits shuffled ones.
+
+    strength: the fixed penalty of all these heads. mse: the train error with the true accuracies.
+    median: the middle of those with shuffled ones. p_value: see `intervals.permutation_p`.
+    """
+
+    n_permutations: int
+    strength: float
+    mse: float
+    median: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """A finished fit of one task with one method, as stored.
 
     mse and noise_floor are keyed by split; a split without models is missing from them, and so is
-    the floor of a split where a model's n_items is unknown. `steps` is the selected step.
+    the floor of a split where a model's n_items is unknown. `steps` is the selected step. notes:
+    one sentence for each thing that is wrong or unsure about it. choice: of the fast CSV fit.
     """
 
     fit: str
@@ -152,3 +192,5 @@ class Fit:
     left_out: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
     trace: tuple[TraceStep, ...] = ()
+    notes: tuple[str, ...] = ()
+    choice: PenaltyChoice | None = None

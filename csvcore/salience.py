@@ -1,7 +1,8 @@
 """Weights of tokens and the capability score they make of a model's losses (equation 1)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +11,34 @@ from csvcore.alignment import Aligner
 from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints, ModelLosses
 
+Label = Literal["per-char", "per-byte", "per-token", "sum"]
+LabelSpans = Literal["all", "last", "letter", "text"]
+BLOCK = 8192  # tokens summed in one product
+_LETTER = re.compile(r"\(?[A-Z]\)?")
 _RESULT = re.compile(r"= ?(\d+)|has the (\w+)")
 
 
-def capability_score(weight: Floats, nll: Floats, n_chars: int) -> Floats:
+def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) -> Floats:
     """Weighted nll per character of the validation text, C_m of equation 1; lower is better.
 
     Args:
-        weight: (n_tokens,) salience of each target token, one vector for all models.
+        weight: (n_tokens,) salience of each target token, one vector for all models; or
+            (n_heads, n_tokens), several at once.
         nll: (n_models, n_tokens) nats, mapped to the target tokens.
         n_chars: characters of the validation text, N_c.
 
     Returns:
-        (n_models,) nats per character.
+        (n_models,) or (n_heads, n_models), nats per character; sums are in float64.
     """
-    if nll.ndim != 2 or weight.shape != nll.shape[1:]:
+    if nll.ndim != 2 or weight.shape[-1:] != nll.shape[1:]:
         raise InputError(f"{weight.shape} weights for losses of shape {nll.shape}")
     if n_chars < 1:
         raise InputError(f"a score per character needs characters, got {n_chars}")
-    return np.asarray(nll @ weight / n_chars, dtype=np.float64)
+    total = np.zeros((*weight.shape[:-1], nll.shape[0]))
+    for at in range(0, nll.shape[1], BLOCK):
+        span = slice(at, at + BLOCK)
+        total += weight[..., span] @ nll[:, span].T.astype(np.float64)
+    return total / n_chars
 
 
 def uniform_weight(n_tokens: int) -> Floats:
@@ -36,39 +46,72 @@ def uniform_weight(n_tokens: int) -> Floats:
     return np.ones(n_tokens)
 
 
-def label_weight(docs: Sequence[Document], edges: Sequence[Ints], sources: Sequence[str]) -> Floats:
-    """Weights of the label-token baseline: 1 on tokens that touch an answer of these sources.
+def label_weight(
+    docs: Sequence[Document],
+    edges: Sequence[Ints],
+    sources: Sequence[str],
+    label: Label = "per-char",
+    spans: LabelSpans = "all",
+) -> Floats:
+    """Weights of the label-token baseline: positive on tokens that touch an answer, else zero.
+
+    Each document counts once: its answer's nll, divided by the answer's characters (Llama 3's
+    normalised nll, the default), UTF-8 bytes or tokens, or not divided ("sum"). spans says which
+    answer spans count: all, the last alone (a worked text's final answer), or only those that are
+    a single letter, as "B" or "(B)", or only the others.
 
     Args:
         docs: the corpus, in order.
         edges: for each document its (n_tokens + 1,) byte boundaries of target tokens.
         sources: the task's sources; none means every source.
+        label: what an answer's nll is divided by.
+        spans: which spans are the answer.
 
     Returns:
-        (sum of n_tokens,) zeros and ones.
+        (sum of n_tokens,).
 
     Raises:
-        InputError: no document of these sources has an answer span.
+        InputError: no document of these sources has such an answer span.
     """
     weights = []
     for doc, cuts in zip(docs, edges, strict=True):
         weight = np.zeros(cuts.size - 1)
-        if not sources or doc.source in sources:
-            weight[touches(cuts[:-1], cuts[1:], answer_bytes(doc))] = 1.0
+        chosen = _label_spans(doc, spans) if not sources or doc.source in sources else []
+        if chosen:
+            hit = touches(cuts[:-1], cuts[1:], _in_bytes(doc.text, chosen))
+            answer = "".join(doc.text[start:end] for start, end in chosen)
+            sizes = {"per-char": len(answer), "per-byte": len(answer.encode()), "sum": 1}
+            weight[hit] = 1.0 / max(sizes.get(label, int(hit.sum())), 1)
         weights.append(weight)
     whole = np.concatenate(weights)
     if not whole.any():
+        kind = "" if spans == "all" else f" ({spans})"
         raise InputError(
-            f"no answer spans in the documents of {', '.join(sources) or 'any source'}; "
+            f"no answer spans{kind} in the documents of {', '.join(sources) or 'any source'}; "
             "label-token needs `answers` in documents.jsonl"
         )
     return whole
 
 
+def _label_spans(doc: Document, spans: LabelSpans) -> list[tuple[int, int]]:
+    """The document's answer spans of this kind, in characters."""
+    if spans == "last":
+        return list(doc.answers[-1:])
+    if spans == "all":
+        return list(doc.answers)
+    letters = [_LETTER.fullmatch(doc.text[start:end].strip()) for start, end in doc.answers]
+    wanted = spans == "letter"
+    return [
+        span
+        for span, letter in zip(doc.answers, letters, strict=True)
+        if (letter is not None) == wanted
+    ]
+
+
 def source_weight(
     docs: Sequence[Document], edges: Sequence[Ints], sources: Sequence[str]
 ) -> Floats:
-    """Weights of the source-token baseline: 1 on every token of the task's own sources.
+    """Weights of the source-token baseline: 1 on every token of these sources, else 0.
 
     Raises:
         InputError: the task names no source, or the corpus has no document of them.
@@ -84,14 +127,16 @@ def source_weight(
 
 def answer_bytes(doc: Document) -> list[tuple[int, int]]:
     """The document's answer spans in UTF-8 bytes."""
-    return [
-        (len(doc.text[:start].encode()), len(doc.text[:end].encode())) for start, end in doc.answers
-    ]
+    return _in_bytes(doc.text, doc.answers)
 
 
 def result_bytes(text: str) -> list[tuple[int, int]]:
     """Where a worked step states its result: the number behind "= ", the word behind "has the "."""
     spans = (found.span(found.lastindex or 0) for found in _RESULT.finditer(text))
+    return _in_bytes(text, spans)
+
+
+def _in_bytes(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
 
 

@@ -67,6 +67,11 @@ def run_of(card: ModelCard) -> tuple[str, ...]:
     return (card.family, str(card.n_params), str(card.stage))
 
 
+def run_name(card: ModelCard) -> str:
+    """The training run in words, e.g. "pythia 1400000000"."""
+    return " ".join(part for part in run_of(card) if part != "None")
+
+
 def leaks(cards: Iterable[ModelCard], split: dict[str, Split]) -> list[str]:
     """One sentence for every training run whose checkpoints stand on both sides of the test."""
     sides: dict[tuple[str, ...], set[str]] = defaultdict(set)

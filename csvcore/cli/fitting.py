@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +12,76 @@ from csvcore import store
 from csvcore.cli.base import FILE, database, main, progress, text_table
 from csvcore.records import Fit, Method
 
-METHODS = ("csv", "all-token", "label-token", "source-token")
+METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
 
 
 def fit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that fit and compare share."""
+    """Options that all commands that fit share."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--scorer", help="Folder or hub name of the scoring model."),
         click.option("--mask-first-token", is_flag=True, help="Leave out any model's first token."),
+        click.option(
+            "--label-spans",
+            type=click.Choice(["all", "last", "letter", "text"]),
+            help="Which answer spans label-token counts.  [default: all]",
+        ),
+        click.option(
+            "--label",
+            type=click.Choice(["per-char", "per-byte", "per-token", "sum"]),
+            help="What an answer's loss is divided by in label-token.  [default: per-char]",
+        ),
         click.option("--seed", type=int, default=0, show_default=True),
-        click.option("--learning-rate", type=click.FloatRange(0, min_open=True)),
-        click.option("--steps", type=click.IntRange(0), default=300, show_default=True),
+        click.option(
+            "--penalty",
+            type=click.FloatRange(0, min_open=True),
+            help="A fixed penalty instead of one chosen inside train (fast).",
+        ),
+        click.option(
+            "--members",
+            type=click.IntRange(1),
+            help="Heads of the ensemble (fast).  [default: 5]",
+        ),
+        click.option(
+            "--activation",
+            type=click.Choice(["exp", "softplus"]),
+            help="The head's non-linearity (fast).  [default: exp]",
+        ),
+        click.option(
+            "--learning-rate",
+            type=click.FloatRange(0, min_open=True),
+            help="Of the paper's loop.  [default: 0.01]",
+        ),
+        click.option(
+            "--steps",
+            type=click.IntRange(0),
+            help="At most, for each penalty (fast, default 30) or in all (paper, default 300).",
+        ),
+        click.option(
+            "--algorithm",
+            type=click.Choice(["fast", "paper"]),
+            help="Second-order fit with a penalty chosen inside train, or the paper's Algorithm 2."
+            "  [default: fast]",
+        ),
         click.option("--task", "tasks", multiple=True, help="One or more, e.g. --task mmlu bbh."),
         click.argument("more_tasks", nargs=-1, metavar="[TASK]..."),  # those behind the first
-        click.option("--split", required=True),
         click.option("--corpus", required=True),
     ):
         command = option(command)
     return command
 
 
-def settings(
-    steps: int,
-    learning_rate: float | None,
-    seed: int,
-    scorer: str | None,
-    mask_first_token: bool,
-) -> Any:
-    """A FitConfig of the options given."""
+def settings(options: dict[str, Any]) -> Any:
+    """A FitConfig of the options given; those not given keep its defaults."""
     from csvcore import pipeline
 
-    config = pipeline.FitConfig(steps=steps, seed=seed, mask_first_token=mask_first_token)
-    if learning_rate is not None:
-        config = replace(config, learning_rate=learning_rate)
-    return config if scorer is None else replace(config, scorer=scorer)
+    given = {name: value for name, value in options.items() if value is not None}
+    return pipeline.FitConfig(**given)
 
 
 @main.command()
 @fit_options
+@click.option("--split", required=True)
 @click.option("--method", type=click.Choice(METHODS), default="csv", show_default=True)
 @database
 def fit(
@@ -72,23 +103,41 @@ def fit(
             tasks = tuple(task.task for task in store.tasks(connection))
     wanted = [(task, method) for task in tasks]
     with progress() as report:
-        fits = pipeline.fit(db, corpus, split, wanted, settings(**options), report)
+        fits = pipeline.fit(db, corpus, split, wanted, settings(options), report)
     if as_json:
         click.echo(json.dumps({"fits": [fit_json(found) for found in fits]}))
         return
     rows = [
         [
-            *(found.task, found.fit, f"{found.alpha:.3g}", f"{found.beta:.3g}", str(found.steps)),
+            *(found.task, found.fit, slope(found), f"{found.beta:.3g}", str(found.steps)),
             *mse_cells(found),
         ]
         for found in fits
     ]
     header = ["task", "fit", "alpha", "beta", "step", "train", "validation", "test", "noise floor"]
     click.echo(text_table(header, rows))
+    for found in fits:
+        choice = found.choice
+        if choice is not None:
+            strength = choice.chosen.strength
+            pulled = f"pulled towards {choice.chosen.pull}" + (
+                " and no further" if strength is None else f", penalty {strength:.0e}"
+            )
+            click.echo(f"{found.task}: {pulled}, chosen among {len(choice.tried)}")
+        for note in found.notes:
+            click.echo(f"{found.task}: {note}")
 
 
 @main.command()
 @fit_options
+@click.option("--split", required=True)
+@click.option(
+    "--permutations",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Refits of CSV with the accuracies shuffled among the train models, for its p-value.",
+)
 @database
 def compare(
     db: Path,
@@ -96,28 +145,77 @@ def compare(
     split: str,
     tasks: tuple[str, ...],
     more_tasks: tuple[str, ...],
+    permutations: int,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Every method on the same split: test MSE with its 90 % interval, and the noise floor."""
+    """Every method and null on the same split: test MSE with its 90 % interval, noise floor.
+
+    best-constant is an oracle: it knows the mean accuracy of the test models.
+    """
     from csvcore import pipeline
 
     with progress() as report:
-        rows = pipeline.compare(db, corpus, split, tasks + more_tasks, settings(**options), report)
+        rows = pipeline.compare(
+            db, corpus, split, tasks + more_tasks, settings(options), report, permutations
+        )
     if as_json:
         click.echo(json.dumps({"rows": [asdict(row) for row in rows]}))
         return
     cells = [
         [
             *(row.task, row.method, f"{row.test_mse:.2e}", span(row.low, row.high)),
+            span(row.difference_low, row.difference_high),
             f"{100 * row.test_mae:.1f}",
-            *map(short, (row.r2, row.spearman, row.pairwise)),
+            *map(short, (row.r2, row.spearman, row.pairwise, row.covered)),
             figure(row.noise_floor),
         ]
         for row in rows
     ]
-    header = ["task", "method", "test MSE", "90 %", "points off", "R2", "rank", "pairs", "floor"]
+    header = [
+        *("task", "method", "test MSE", "90 %", "above csv by", "points off"),
+        *("R2", "rank", "pairs", "covered", "floor"),
+    ]
     click.echo(text_table(header, cells))
+    for row in rows:
+        for note in row.notes:
+            click.echo(f"{row.task}, {row.method}: {note}")
+        if row.p_value is not None:
+            click.echo(f"{row.task}, {row.method}: permutation p-value {row.p_value:.3f}")
+
+
+@main.command()
+@fit_options
+@database
+def leave_one_family_out(
+    db: Path,
+    corpus: str,
+    tasks: tuple[str, ...],
+    more_tasks: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Every method with each family in turn unseen; the splits are stored as without-FAMILY."""
+    from csvcore import pipeline
+
+    with progress() as report:
+        found = pipeline.leave_one_family_out(
+            db, corpus, tasks + more_tasks, settings(options), report
+        )
+    if as_json:
+        rows = [{"family": one.family, "split": one.split} | asdict(one.row) for one in found]
+        click.echo(json.dumps({"rows": rows}))
+        return
+    families = list(dict.fromkeys(one.family for one in found))
+    mse = {(one.family, one.row.task, one.row.method): one.row.test_mse for one in found}
+    table = [
+        [task, method]
+        + [figure(mse.get((family, task, method))) for family in families]
+        + [figure(median), "-" if worst is None else f"{worst:.2f}"]
+        for task, method, median, worst, _ in pipeline.medians(found)
+    ]
+    header = ["task", "method", *(f"without {family}" for family in families)]
+    click.echo(text_table([*header, "median", "worst / all-token"], table))
 
 
 @main.command()
@@ -149,6 +247,11 @@ def fit_json(fit: Fit) -> dict[str, Any]:
     record = asdict(fit)
     del record["trace"], record["config"]
     return record
+
+
+def slope(fit: Fit) -> str:
+    """alpha, or in its place that it has none."""
+    return "step" if any(note.startswith("step-like") for note in fit.notes) else f"{fit.alpha:.3g}"
 
 
 def mse_cells(fit: Fit) -> list[str]:

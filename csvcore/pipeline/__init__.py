@@ -21,6 +21,7 @@ from csvcore.pipeline.importing import (
     import_tasks,
     init,
 )
+from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
 
@@ -30,6 +31,7 @@ __all__ = [
     "Collected",
     "Collection",
     "Comparison",
+    "FamilyComparison",
     "FitConfig",
     "ServerConfig",
     "collect",
@@ -45,6 +47,8 @@ __all__ = [
     "import_split",
     "import_tasks",
     "init",
+    "leave_one_family_out",
+    "medians",
     "prepare",
     "run_job",
     "try_out",

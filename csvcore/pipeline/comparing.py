@@ -1,14 +1,15 @@
-"""Every method on the same split, judged on the test models."""
+"""Every method and every null on the same split, judged on the test models."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from csvcore import store
-from csvcore.errors import InputError
-from csvcore.intervals import bootstrap_mean
+from csvcore import nulls, splits, store
+from csvcore.errors import FitError, InputError
+from csvcore.intervals import bootstrap_difference, bootstrap_mean
 from csvcore.metrics import (
     mean_absolute_error,
     mean_squared_error,
@@ -16,16 +17,32 @@ from csvcore.metrics import (
     r_squared,
     rank_correlation,
 )
-from csvcore.pipeline.fitting import WEIGHTED_METHODS, FitConfig, Report, fit
-from csvcore.records import Document, Floats, Method, Task
-from csvcore.splits import run_of
+from csvcore.optimise import permutation_control
+from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
+from csvcore.pipeline.fitting import (
+    WEIGHTED_METHODS,
+    FitConfig,
+    Report,
+    fast_config,
+    fast_problems,
+    fit_dataset,
+    possible,
+)
+from csvcore.records import Control, Fit, Floats, Null
+
+log = logging.getLogger(__name__)
+NULLS: tuple[Null, ...] = ("train-mean", "sibling", "compute", "best-constant")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One method on one task's test models; low and high are the 90 % interval of test_mse.
+    """One method on one task's test models.
 
-    r2, spearman and pairwise are None where they are not defined, as for a constant prediction.
+    low and high are the 90 % interval of test_mse; difference is test_mse less that of csv on the
+    same models, with its 90 % interval: above 0 throughout, csv is surely better. covered is the
+    share of test models within their 90 % prediction interval. r2, spearman and pairwise are None
+    where they are not defined, as for a constant prediction; intervals where there is one run only.
+    p_value is that of the permutation control, where it was asked for.
     """
 
     task: str
@@ -38,7 +55,14 @@ class Comparison:
     noise_floor: float | None
     low: float | None
     high: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    covered: float | None
+    n_test: int
     fit: str | None
+    p_value: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def compare(
@@ -48,49 +72,131 @@ def compare(
     tasks: Sequence[str],
     config: FitConfig,
     report: Report = lambda step, total, message: None,
+    permutations: int = 0,
+    lenient: bool = False,
 ) -> list[Comparison]:
-    """Every method on every task (all if none is named); missing fits are made and stored.
+    """Every method on every task; missing fits are made and stored.
+
+    Without tasks, all that can be fitted are; the others are named in the log.
+
+    Args:
+        database: the results database.
+        corpus: name of a stored corpus.
+        split: name of a stored split, with test models.
+        tasks: names of tasks, or none.
+        config: settings of the fits.
+        report: called with (step, steps, message); may raise to stop.
+        permutations: shuffles of the permutation control, 0 for none; the result is stored.
+        lenient: leave out tasks that cannot be fitted even where they are named.
 
     Raises:
-        InputError: the split has no test models, or see `fitting.task_models`.
+        InputError: the split has no test models, or see `dataset.task_models`.
     """
     with store.connect(database, read_only=True) as db:
-        known = {task.task: task for task in store.tasks(db)}
-        docs = store.documents(db, corpus)
-        cards = {card.model: card for card in store.models(db)}
         sides = store.split(db, split)
     if "test" not in sides.values():
         raise InputError(f"the split {split} has no test models to compare methods on")
+    report(0, 1, "reading losses")
+    data = load_dataset(database, corpus, split, config.scorer, config.mask_first_token)
+    chosen = usable_tasks(data, tasks, lenient)
+    for task, models in chosen.items():
+        if not models.on("test").any():
+            raise InputError(f"{task} has no accuracy of a test model of the split {split}")
     wanted = [
         (task, method)
-        for task in tasks or known
+        for task, models in chosen.items()
         for method in WEIGHTED_METHODS
-        if task not in known or _possible(method, known[task], docs)
+        if possible(method, models.task, data)
     ]
-    fits = fit(database, corpus, split, wanted, config, report, only_missing=True)
+    fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
+    controls = _controls(database, data, chosen, fits, config, permutations, report)
     rows = []
-    for found in fits:
-        test = [p for p in found.predictions if p.split == "test"]
-        if not test:
-            raise InputError(f"{found.task} has no accuracy of a test model of the split {split}")
-        accuracy = np.array([p.accuracy for p in test])
-        runs = [run_of(cards[p.model]) for p in test]
-        floor = found.noise_floor.get("test")
-        predicted = np.array([p.predicted for p in test])
-        rows.append(judge(found.task, found.method, accuracy, predicted, runs, floor, found.fit))
-        if found.method == "csv":
-            train = np.mean([p.accuracy for p in found.predictions if p.split == "train"])
-            constant = np.full(len(test), train)
-            rows.append(judge(found.task, "train-mean", accuracy, constant, runs, floor, None))
+    for task, models in chosen.items():
+        own = [found for found in fits if found.task == task]
+        rows += judge_task(data, models, own, controls.get(task))
     return sorted(rows, key=lambda row: (row.task, row.test_mse))
 
 
-def _possible(method: Method, task: Task, docs: Sequence[Document]) -> bool:
-    """Whether the corpus has what a baseline needs for this task."""
-    own = [doc for doc in docs if not task.sources or doc.source in task.sources]
-    if method == "label-token":
-        return any(doc.answers for doc in own)
-    return method != "source-token" or bool(task.sources and own)
+def usable_tasks(
+    data: Dataset, tasks: Sequence[str], lenient: bool = False
+) -> dict[str, TaskModels]:
+    """Models of each task named; without names or if lenient, of those that can be fitted.
+
+    Raises:
+        InputError: as `task_models` for a task that was named, or where none can be fitted.
+        FitError: likewise.
+    """
+    if tasks and not lenient:
+        return {task: task_models(data, task) for task in dict.fromkeys(tasks)}
+    chosen, reasons = {}, []
+    for task in dict.fromkeys(tasks or data.tasks):
+        try:
+            chosen[task] = task_models(data, task)
+        except (InputError, FitError) as error:
+            reasons.append(str(error))
+    if not chosen:
+        raise InputError("; ".join(reasons) or "there are no tasks; csvcore import tasks FILE")
+    for reason in reasons:
+        log.warning("left out: %s", reason)
+    return chosen
+
+
+def judge_task(
+    data: Dataset, models: TaskModels, fits: Sequence[Fit], control: Control | None
+) -> list[Comparison]:
+    """All methods of one task on its test models, and the nulls that can be had."""
+    test = models.on("test")
+    names = [name for name, own in zip(models.names, test, strict=True) if own]
+    cards = [data.cards[row] for row in models.rows]
+    runs = [splits.run_of(card) for card, own in zip(cards, test, strict=True) if own]
+    accuracy = models.accuracy[test]
+    predicted: dict[str, Floats] = {}
+    within: dict[str, float] = {}
+    for found in fits:
+        place = {p.model: p for p in found.predictions}
+        at = [place[name] for name in names]
+        predicted[found.method] = np.array([p.predicted for p in at])
+        within[found.method] = float(np.mean([p.low <= p.accuracy <= p.high for p in at]))
+    by_method = {found.method: found for found in fits}
+    csv = predicted.get("csv")
+    floor = fits[0].noise_floor.get("test") if fits else None
+    rows = []
+    for method, guess in (predicted | null_predictions(data, models)).items():
+        found_fit = by_method.get(method)  # type: ignore[call-overload]
+        rows.append(
+            replace(
+                judge(models.task.task, method, accuracy, guess, runs, floor, csv),
+                fit=found_fit.fit if found_fit else None,
+                covered=within.get(method),
+                notes=found_fit.notes if found_fit else (),
+                p_value=control.p_value if control and method == "csv" else None,
+            )
+        )
+    return rows
+
+
+def null_predictions(data: Dataset, models: TaskModels) -> dict[str, Floats]:
+    """Predictions of every null that these models' cards allow, for the test models."""
+    cards = [data.cards[row] for row in models.rows]
+    train, test = models.on("train"), models.on("test")
+    tested = [card for card, own in zip(cards, test, strict=True) if own]
+    known = [card for card, own in zip(cards, test, strict=True) if not own]
+    trained = [card for card, own in zip(cards, train, strict=True) if own]
+    accuracy, gamma = models.accuracy, models.task.chance
+    found = {
+        "train-mean": nulls.constant(accuracy[train], len(tested)),
+        "best-constant": nulls.constant(accuracy[test], len(tested)),
+    }
+    asks: dict[str, Callable[[], Floats]] = {
+        "sibling": lambda: nulls.sibling(tested, known, accuracy[~test]),
+        "compute": lambda: nulls.compute(trained, accuracy[train], gamma, tested),
+    }
+    for name, ask in asks.items():
+        try:
+            found[name] = ask()
+        except (InputError, FitError) as error:
+            log.info("%s: no %s: %s", models.task.task, name, error)
+    return found
 
 
 def judge(
@@ -100,16 +206,23 @@ def judge(
     predicted: Floats,
     runs: Sequence[tuple[str, ...]],
     floor: float | None,
-    fit: str | None,
+    csv: Floats | None = None,
 ) -> Comparison:
     """All figures of one method's predictions for the test models, (n_models,) each.
 
-    The interval draws whole training runs; it is missing where there is only one.
+    Intervals draw whole training runs; they are missing where there is only one. csv: what CSV
+    predicts for the same models.
     """
-    low, high = None, None
+    wrong = np.square(accuracy - predicted)
+    low = high = difference = difference_low = difference_high = None
     if len(set(runs)) > 1:
-        rng = np.random.default_rng(0)
-        low, high = bootstrap_mean(np.square(accuracy - predicted), runs, rng)
+        low, high = bootstrap_mean(wrong, runs, np.random.default_rng(0))
+    if csv is not None and method != "csv":
+        own = np.square(accuracy - csv)
+        difference = float(np.mean(wrong) - np.mean(own))
+        if len(set(runs)) > 1:
+            rng = np.random.default_rng(0)
+            difference_low, difference_high = bootstrap_difference(wrong, own, runs, rng)
     return Comparison(
         task=task,
         method=method,
@@ -121,5 +234,44 @@ def judge(
         noise_floor=floor,
         low=low,
         high=high,
-        fit=fit,
+        difference=difference,
+        difference_low=difference_low,
+        difference_high=difference_high,
+        covered=None,
+        n_test=accuracy.size,
+        fit=None,
     )
+
+
+def _controls(
+    database: Path,
+    data: Dataset,
+    chosen: Mapping[str, TaskModels],
+    fits: Sequence[Fit],
+    config: FitConfig,
+    permutations: int,
+    report: Report,
+) -> dict[str, Control]:
+    """The permutation control of each task, from the database where it was run as often before."""
+    csv = {found.task: found.fit for found in fits if found.method == "csv"}
+    with store.connect(database, read_only=True) as db:
+        stored = {task: store.control(db, name) for task, name in csv.items()}
+    done = {
+        task: control
+        for task, control in stored.items()
+        if control and control.n_permutations >= permutations
+    }
+    missing = [task for task in csv if task not in done] if permutations else []
+    if missing:
+        table, problems, _ = fast_problems(data, chosen, missing, config)
+        for problem in problems:
+
+            def step(at: int, total: int, task: str = problem.task) -> None:
+                report(at, total, f"permutations of {task}")
+
+            done[problem.task] = permutation_control(
+                table, problem, fast_config(config), permutations, step
+            )
+            with store.connect(database) as db:
+                store.set_control(db, csv[problem.task], done[problem.task])
+    return done

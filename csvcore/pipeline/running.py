@@ -14,7 +14,8 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
     """Run a queued job; one sentence of what came out.
 
     A `fit` job has corpus, split, tasks, method and the fields of FitConfig that differ from its
-    defaults; a `compare` job has no method, for it fits them all. A `collect` job has corpus,
+    defaults; a `compare` job has no method, for it fits them all, and may have permutations. A
+    `collect` job has corpus,
     models (folders) and the fields of CollectConfig that differ from its defaults.
     """
     if kind == "collect":
@@ -26,7 +27,8 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
         made = fit(database, corpus, split, wanted, config, report)
         return f"{len(made)} fits stored"
     if kind == "compare":
-        rows = compare(database, corpus, split, tasks, config, report)
+        permutations = params.get("permutations", 0)
+        rows = compare(database, corpus, split, tasks, config, report, permutations)
         return f"{sum(row.fit is not None for row in rows)} fits stored or found"
     raise InputError(f"a job is a fit, a compare or a collect, got {kind!r}")
 

@@ -7,10 +7,12 @@ anything is written, and what belongs together is written in one transaction.
 from csvcore.store.connection import Connection, connect, create
 from csvcore.store.fits import (
     add_fit,
+    control,
     fit,
     fits,
     has_fit,
     predictions,
+    set_control,
     weights,
 )
 from csvcore.store.measurements import (
@@ -46,6 +48,7 @@ __all__ = [
     "add_split",
     "add_tasks",
     "connect",
+    "control",
     "corpora",
     "corpus_of_sha256",
     "corpus_sha256",
@@ -60,6 +63,7 @@ __all__ = [
     "manifests",
     "models",
     "predictions",
+    "set_control",
     "split",
     "splits",
     "tasks",

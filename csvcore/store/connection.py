@@ -16,7 +16,16 @@ from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What turns a database of the version before into one of this.
+UPGRADES = {
+    1: (
+        "ALTER TABLE fits ADD COLUMN notes VARCHAR[] DEFAULT []",
+        "ALTER TABLE fits ADD COLUMN choice VARCHAR",
+        "ALTER TABLE fits ADD COLUMN control VARCHAR",
+        "ALTER TABLE weights ADD COLUMN spread FLOAT[]",
+    )
+}
 LOCK_SECONDS = 30.0
 Connection = duckdb.DuckDBPyConnection
 
@@ -34,6 +43,10 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
     with _locked(path):
         db = _open(path, read_only)
         try:
+            if _version(db, path) in UPGRADES:
+                db.close()
+                _upgrade(path)
+                db = _open(path, read_only)
             _check_version(db, path)
             if read_only:
                 yield db
@@ -72,17 +85,32 @@ def _open(path: Path, read_only: bool) -> Connection:
         raise StoreError(f"{path} cannot be opened as a results database: {reason}") from error
 
 
-def _check_version(db: Connection, path: Path) -> None:
+def _version(db: Connection, path: Path) -> int | None:
     try:
         found = first(db, "SELECT schema_version FROM meta", [])
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(f"{path} is a DuckDB file but not a results database") from error
-    if found is None or found[0] != SCHEMA_VERSION:
-        version = found[0] if found else "none"
+    return None if found is None else int(found[0])
+
+
+def _check_version(db: Connection, path: Path) -> None:
+    version = _version(db, path)
+    if version != SCHEMA_VERSION:
         raise StoreError(
-            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}; "
+            f"{path} has schema version {version or 'none'}, this program reads {SCHEMA_VERSION}; "
             "make a new database and import the files again"
         )
+
+
+def _upgrade(path: Path) -> None:
+    """Bring an older database up to this schema, in one transaction; nothing stored is lost."""
+    with closing(_open(path, False)) as db:
+        db.begin()
+        while (version := _version(db, path)) in UPGRADES:
+            for statement in UPGRADES[version]:
+                db.execute(statement)
+            db.execute("UPDATE meta SET schema_version = ?", [version + 1])
+        db.commit()
 
 
 def create(path: Path) -> bool:
@@ -90,7 +118,12 @@ def create(path: Path) -> bool:
     with _locked(path):
         if path.exists():
             with closing(_open(path, True)) as db:
-                _check_version(db, path)
+                version = _version(db, path)
+            if version in UPGRADES:
+                _upgrade(path)
+            else:
+                with closing(_open(path, True)) as db:
+                    _check_version(db, path)
             return False
         building = path.with_name(f".{path.name}.part")
         building.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -10,12 +11,26 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore.errors import InputError
-from csvcore.records import Fit, Floats, Ints, Prediction, TraceStep
+from csvcore.records import (
+    Control,
+    Fit,
+    Floats,
+    Ints,
+    Penalty,
+    PenaltyChoice,
+    Prediction,
+    TraceStep,
+)
 from csvcore.store.connection import Connection, first, insert
 
 
 def add_fit(
-    db: Connection, fit: Fit, doc_ids: Sequence[str], edges: Sequence[Ints], weight: Floats
+    db: Connection,
+    fit: Fit,
+    doc_ids: Sequence[str],
+    edges: Sequence[Ints],
+    weight: Floats,
+    spread: Floats | None = None,
 ) -> None:
     """Store a fit with its predictions, trace and weights, in place of one with the same id.
 
@@ -25,6 +40,7 @@ def add_fit(
         doc_ids: (n_docs,) documents in corpus order.
         edges: for each document its (n_tokens + 1,) byte boundaries.
         weight: (sum of n_tokens,) salience.
+        spread: (sum of n_tokens,) its standard deviation over an ensemble, or None.
     """
     for table in ("fits", "predictions", "traces", "weights"):
         db.execute(f"DELETE FROM {table} WHERE fit = ?", [fit.fit])
@@ -36,6 +52,8 @@ def add_fit(
         **{key: json.dumps(getattr(fit, key)) for key in ("n_models", "mse", "noise_floor")},
         "left_out": list(fit.left_out),
         "config": json.dumps(fit.config),
+        "notes": list(fit.notes),
+        "choice": None if fit.choice is None else json.dumps(asdict(fit.choice)),
     }
     marks = ", ".join("?" for _ in row)
     db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
@@ -71,19 +89,28 @@ def add_fit(
                 "fit": [fit.fit] * len(doc_ids),
                 "doc_id": list(doc_ids),
                 "byte_end": pa.array([e[1:].astype(np.int32) for e in edges]),
-                "weight": pa.array([weight[a:b].astype(np.float32) for a, b in pairwise(cuts)]),
+                "weight": _lists(weight, cuts),
+                "spread": _lists(spread, cuts),
             }
         ),
     )
+
+
+def _lists(values: Floats | None, cuts: Ints) -> pa.Array:
+    """One list a document; nulls where there are no values."""
+    kind = pa.list_(pa.float32())
+    if values is None:
+        return pa.nulls(cuts.size - 1, kind)
+    return pa.array([values[a:b].astype(np.float32) for a, b in pairwise(cuts)], kind)
 
 
 def fits(db: Connection) -> pd.DataFrame:
     """All fits, newest first.
 
     Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds,
-    left_out, stale (a model's side in the stored split has changed since) and, unpacked by side
-    where known, mse_train, mse_validation, mse_test, floor_test, n_train,
-    n_validation, n_test.
+    left_out, notes, stale (a model's side in the stored split has changed since) and, unpacked by
+    side where known, mse_train, mse_validation, mse_test, floor_test, n_train, n_validation,
+    n_test.
     """
     table = db.execute(
         """
@@ -100,12 +127,14 @@ def fits(db: Connection) -> pd.DataFrame:
         for side in ("train", "validation", "test"):
             table[f"{prefix}_{side}"] = pd.array([p.get(side) for p in parts], dtype="Float64")
         table = table.drop(columns=column)
-    return table.drop(columns="config")
+    return table.drop(columns=["config", "choice", "control"])
 
 
 def fit(db: Connection, name: str) -> Fit:
     """A stored fit with predictions and trace; refuses an unknown id."""
-    rows = db.execute("SELECT * EXCLUDE created FROM fits WHERE fit = ?", [name]).fetchall()
+    rows = db.execute(
+        "SELECT * EXCLUDE (created, control) FROM fits WHERE fit = ?", [name]
+    ).fetchall()
     if not rows:
         raise InputError(f"there is no fit {name!r}; `csvcore fits` lists them")
     fields = dict(zip([column[0] for column in db.description or ()], rows[0], strict=True))
@@ -124,11 +153,35 @@ def fit(db: Connection, name: str) -> Fit:
         """,
         [name],
     ).fetchall()
+    fields |= {key: tuple(fields[key]) for key in ("left_out", "notes")}
+    fields["choice"] = _choice(fields["choice"])
     return Fit(
-        **fields | {"left_out": tuple(fields["left_out"])},
+        **fields,
         predictions=tuple(Prediction(*row) for row in placed),
         trace=tuple(TraceStep(*row) for row in steps),
     )
+
+
+def _choice(stored: str | None) -> PenaltyChoice | None:
+    if stored is None:
+        return None
+    fields = json.loads(stored)
+    return PenaltyChoice(
+        chosen=Penalty(**fields["chosen"]), tried=tuple(Penalty(**one) for one in fields["tried"])
+    )
+
+
+def control(db: Connection, fit: str) -> Control | None:
+    """The permutation control of a fit, None where it was not run."""
+    found = first(db, "SELECT control FROM fits WHERE fit = ?", [fit])
+    if found is None:
+        raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
+    return None if found[0] is None else Control(**json.loads(found[0]))
+
+
+def set_control(db: Connection, fit: str, control: Control) -> None:
+    """Store the permutation control of a fit."""
+    db.execute("UPDATE fits SET control = ? WHERE fit = ?", [json.dumps(asdict(control)), fit])
 
 
 def has_fit(db: Connection, fit: str) -> bool:
@@ -157,13 +210,14 @@ def predictions(db: Connection, fit: str) -> pd.DataFrame:
 def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
     """Salience of a fit, all documents in corpus order or one.
 
-    Columns: doc_id, byte_end, weight, the last two as lists with one entry a token.
+    Columns: doc_id, byte_end, weight, spread, the last three as lists with one entry a token;
+    spread is null where the fit is no ensemble.
     """
     if not has_fit(db, fit):
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
     return db.sql(
         """
-        SELECT w.doc_id, w.byte_end, w.weight
+        SELECT w.doc_id, w.byte_end, w.weight, w.spread
         FROM weights w
         JOIN fits USING (fit)
         JOIN documents d ON d.corpus = fits.corpus AND d.doc_id = w.doc_id

@@ -86,7 +86,10 @@ CREATE TABLE fits (
     mse VARCHAR NOT NULL,             -- JSON, by side
     noise_floor VARCHAR NOT NULL,     -- JSON, by side, where n_items is known
     left_out VARCHAR[] NOT NULL,      -- models of the split without losses or accuracy
-    config VARCHAR NOT NULL           -- JSON: settings, scorer, seed
+    config VARCHAR NOT NULL,          -- JSON: settings, scorer, seed
+    notes VARCHAR[] NOT NULL,         -- what is wrong or unsure about the fit, a sentence each
+    choice VARCHAR,                   -- JSON: penalties tried and the one chosen, of the fast fit
+    control VARCHAR                   -- JSON: permutation control, see intervals.permutation_p
 );
 
 CREATE TABLE predictions (
@@ -96,7 +99,7 @@ CREATE TABLE predictions (
     score DOUBLE NOT NULL,            -- nats per character
     accuracy DOUBLE NOT NULL,
     predicted DOUBLE NOT NULL,
-    low DOUBLE NOT NULL,              -- 90 % band, see intervals.residual_band
+    low DOUBLE NOT NULL,              -- 90 % interval, see intervals.left_out_interval
     high DOUBLE NOT NULL,
     PRIMARY KEY (fit, model)
 );
@@ -116,5 +119,6 @@ CREATE TABLE weights (
     doc_id VARCHAR NOT NULL,
     byte_end INTEGER[] NOT NULL,      -- ends of the scoring tokenizer's tokens, which tile the text
     weight FLOAT[] NOT NULL,          -- salience, mean absolute value 1 over the corpus
+    spread FLOAT[],                   -- its standard deviation over the ensemble, if there is one
     PRIMARY KEY (fit, doc_id)
 );

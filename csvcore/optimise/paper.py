@@ -1,4 +1,4 @@
-"""Algorithm 2: the scoring head of the Capability Salience Vector, all tasks in one loop.
+"""Algorithm 2 to the letter: the paper's scoring head, all tasks in one loop.
 
 The frozen scorer's hidden states are given. Every step does the paper's three: weights from the
 head, (alpha, beta) by Levenberg-Marquardt, one gradient step on the head with them fixed.
@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from csvcore.errors import FitError, InputError
+from csvcore.optimise.problems import HeadProblem, HeadResult, Singles
 from csvcore.records import Floats, TraceStep
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 
-Singles = NDArray[np.float32]
 INITIAL_SPREAD = 1e-3
 
 
@@ -26,30 +25,6 @@ class OptimiseConfig:
     steps: int = 300
     learning_rate: float = 1e-3
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class HeadProblem:
-    """One task: accuracies of the models by row of the losses, which train and which validate.
-
-    accuracy: (n_models,), read only where train or validation is true.
-    """
-
-    task: str
-    gamma: float
-    accuracy: Floats
-    train: NDArray[np.bool_]
-    validation: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class HeadResult:
-    """The selected head of one task: weight (n_tokens,) before scaling, its step, and the trace."""
-
-    task: str
-    weight: Floats
-    step: int
-    trace: tuple[TraceStep, ...]
 
 
 def standardise(hidden: Singles) -> Singles:

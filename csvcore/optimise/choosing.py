@@ -1,0 +1,271 @@
+"""The fast fit of whole tasks: the penalty chosen inside train, then an ensemble of heads.
+
+Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
+each strength starting where the one before it ended. A penalty is judged by the errors on what its
+heads did not see: each group of train models left out in turn, and the validation models. Test
+models are not in the table at all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from csvcore.optimise.newton import MAX_STEPS, Activation, Heads, Solution, head_weights, solve
+from csvcore.optimise.problems import HeadProblem, HeadResult, Mask
+from csvcore.optimise.tokens import TokenTable
+from csvcore.records import Floats, Ints, Penalty, PenaltyChoice, TraceStep
+
+# From the pull alone to almost free; the first is the baseline the pull stands for.
+STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)
+PATIENCE = 3  # strengths without a better figure after which a pull's path ends
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True, slots=True)
+class FastConfig:
+    """Settings of the fast fit.
+
+    strengths: penalties on |theta|^2, falling; one alone leaves nothing to choose. members: heads
+    of the ensemble, the plain one and bootstrap draws of training runs. max_steps: Gauss-Newton
+    steps at one strength.
+    """
+
+    strengths: tuple[float, ...] = STRENGTHS
+    members: int = 5
+    seed: int = 0
+    activation: Activation = "exp"
+    max_steps: int = MAX_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """One task and pull: rows of its heads, the full one first, then one without each group."""
+
+    problem: HeadProblem
+    pull: str
+    heads: Ints
+    groups: tuple[str, ...]
+
+
+def choose_heads(
+    table: TokenTable,
+    problems: Sequence[HeadProblem],
+    groups: Mapping[str, Mask],
+    run: Ints,
+    config: FastConfig,
+    report: Callable[[int, int], None] = lambda step, total: None,
+) -> list[HeadResult]:
+    """Choose each task's penalty and optimise its heads.
+
+    Args:
+        table: tokens, and losses of the models that train or validate.
+        problems: the tasks.
+        groups: (n_models,) masks of the models left out together, such as a family.
+        run: (n_models,) training run of each model; the ensemble draws whole runs.
+        config: settings.
+        report: called with (step, steps); may raise to stop.
+    """
+    paths, heads = _lay_out(problems, groups)
+    theta = np.zeros((heads.gamma.size, table.n_features))
+    tried: list[dict[int, Penalty]] = [{} for _ in paths]
+    ends: list[Floats] = []
+    solutions: list[tuple[Ints, Solution]] = []
+    waits = np.zeros(len(paths), dtype=int)
+    for number, strength in enumerate(config.strengths):
+        active = [k for k in range(len(paths)) if waits[k] < PATIENCE]
+        if not active:
+            break
+        rows = np.concatenate([paths[k].heads for k in active])
+        asked = heads.take(rows)
+        asked.strength[:] = strength
+        solution = solve(
+            *(table, asked, theta[rows], config.activation, config.max_steps),
+            report=partial(_report, report, number, config),
+        )
+        theta[rows] = solution.theta
+        ends.append(theta.copy())
+        solutions.append((rows, solution))
+        predicted = solution.history[-1].laws.predict(solution.history[-1].score, asked.gamma)
+        place = {int(row): at for at, row in enumerate(rows)}
+        for k in active:
+            own = predicted[[place[int(row)] for row in paths[k].heads]]
+            penalty = _judge(paths[k], own, groups, strength)
+            best = min((entry.figure for entry in tried[k].values()), default=np.inf)
+            waits[k] = 0 if penalty.figure < best else waits[k] + 1
+            tried[k][number] = penalty
+        report((number + 1) * config.max_steps, _total(config))
+    chosen = [_choice(problem, paths, tried) for problem in problems]
+    members = _members(table, heads, paths, chosen, ends, run, config)
+    return [
+        _result(table, heads, paths[at], number, choice, member, ends, solutions, config)
+        for (at, number, choice), member in zip(chosen, members, strict=True)
+    ]
+
+
+def _report(report: Callable[[int, int], None], number: int, config: FastConfig, step: int) -> None:
+    report(number * config.max_steps + step, _total(config))
+
+
+def _total(config: FastConfig) -> int:
+    return (len(config.strengths) + 1) * config.max_steps
+
+
+def _lay_out(
+    problems: Sequence[HeadProblem], groups: Mapping[str, Mask]
+) -> tuple[list[_Path], Heads]:
+    paths: list[_Path] = []
+    accuracy: list[Floats] = []
+    share: list[Floats] = []
+    gamma: list[float] = []
+    pull: list[int] = []
+    for problem in problems:
+        fits = {"": problem.train} | {
+            name: problem.train & ~left_out
+            for name, left_out in groups.items()
+            if (problem.train & left_out).any() and (problem.train & ~left_out).sum() >= 3
+        }
+        for name, row in problem.pulls.items():
+            rows = np.arange(len(pull), len(pull) + len(fits))
+            paths.append(_Path(problem, name, rows, tuple(fits)[1:]))
+            for mask in fits.values():
+                accuracy.append(problem.accuracy)
+                share.append(mask / mask.sum())
+                gamma.append(problem.gamma)
+                pull.append(row)
+    return paths, Heads(
+        np.array(accuracy),
+        np.array(share),
+        np.array(gamma),
+        np.zeros(len(pull)),
+        np.array(pull),
+    )
+
+
+def _judge(path: _Path, predicted: Floats, groups: Mapping[str, Mask], strength: float) -> Penalty:
+    """The errors of one penalty's heads, (n_heads, n_models) predicted, on what they did not see.
+
+    The figure is in units of accuracy: the mean over the groups of the root mean squared error, and
+    the same on the validation models, averaged; where there is neither, the error on train.
+    """
+    problem = path.problem
+    known = problem.train | problem.validation
+    wrong = np.square(predicted - np.where(known, problem.accuracy, 0.0))
+    errors = {
+        name: float(wrong[at, problem.train & groups[name]].mean())
+        for at, name in enumerate(path.groups, start=1)
+    }
+    evidence = [np.mean(np.sqrt(list(errors.values())))] if errors else []
+    if problem.validation.any():
+        errors[VALIDATION] = float(wrong[0, problem.validation].mean())
+        evidence.append(np.sqrt(errors[VALIDATION]))
+    figure = np.mean(evidence) if evidence else np.sqrt(wrong[0, problem.train].mean())
+    known_strength = None if np.isinf(strength) else float(strength)
+    return Penalty(path.pull, known_strength, float(figure), errors)
+
+
+def _choice(
+    problem: HeadProblem, paths: Sequence[_Path], tried: Sequence[dict[int, Penalty]]
+) -> tuple[int, int, PenaltyChoice]:
+    """Path, number of the strength and record of what is chosen for a task."""
+    own = [k for k, path in enumerate(paths) if path.problem is problem]
+    figures = {(k, number): entry for k in own for number, entry in tried[k].items()}
+    best = min(figures, key=lambda key: figures[key].figure)
+    return *best, PenaltyChoice(chosen=figures[best], tried=tuple(figures.values()))
+
+
+def _members(
+    table: TokenTable,
+    heads: Heads,
+    paths: Sequence[_Path],
+    chosen: Sequence[tuple[int, int, PenaltyChoice]],
+    ends: Sequence[Floats],
+    run: Ints,
+    config: FastConfig,
+) -> list[Floats]:
+    """For each task the heads of its ensemble, (members, n_features); the plain one comes first.
+
+    The others see the train models with random shares, the same for all checkpoints of a run
+    (Bayesian bootstrap over runs: Rubin 1981).
+    """
+    plain = [int(paths[at].heads[0]) for at, _, _ in chosen]
+    start = [ends[number][row] for (_, number, _), row in zip(chosen, plain, strict=True)]
+    extra = config.members - 1
+    if extra < 1:
+        return [theta[None] for theta in start]
+    rng = np.random.default_rng(config.seed)
+    draws = rng.exponential(size=(extra, int(run.max()) + 1))[:, run]  # (extra, n_models)
+    asked = heads.take(np.repeat(plain, extra))
+    asked.share[:] *= np.tile(draws, (len(plain), 1))
+    asked.share[:] /= asked.share.sum(axis=1, keepdims=True)
+    asked.strength[:] = np.repeat([config.strengths[number] for _, number, _ in chosen], extra)
+    solution = solve(
+        table, asked, np.repeat(start, extra, axis=0), config.activation, config.max_steps
+    )
+    drawn = solution.theta.reshape(len(plain), extra, -1)
+    return [np.concatenate([one[None], more]) for one, more in zip(start, drawn, strict=True)]
+
+
+def _result(
+    table: TokenTable,
+    heads: Heads,
+    path: _Path,
+    number: int,
+    choice: PenaltyChoice,
+    members: Floats,
+    ends: Sequence[Floats],
+    solutions: Sequence[tuple[Ints, Solution]],
+    config: FastConfig,
+) -> HeadResult:
+    pull = heads.pull[path.heads]
+    weight = _scaled(
+        head_weights(table, members, np.repeat(pull[:1], len(members)), config.activation)
+    )
+    folds = head_weights(table, ends[number][path.heads[1:]], pull[1:], config.activation)
+    trace = _trace(path, solutions[: number + 1])
+    rows, last = solutions[number]
+    return HeadResult(
+        task=path.problem.task,
+        weight=weight.mean(axis=0),
+        step=trace[-1].step,
+        trace=trace,
+        spread=weight.std(axis=0),
+        choice=choice,
+        fold_weight=dict(zip(path.groups, folds.astype(np.float64), strict=True)),
+        converged=bool(last.converged[np.flatnonzero(rows == path.heads[0])[0]]),
+    )
+
+
+def _scaled(weight: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Floats:
+    wide = weight.astype(np.float64)
+    return np.asarray(wide / wide.mean(axis=1, keepdims=True))
+
+
+def _trace(path: _Path, solutions: Sequence[tuple[Ints, Solution]]) -> tuple[TraceStep, ...]:
+    """The plain head's way along the path of penalties, one entry a step that changed it."""
+    problem = path.problem
+    entries: list[TraceStep] = []
+    last: Floats | None = None
+    for rows, solution in solutions:
+        at = np.flatnonzero(rows == path.heads[0])[0]
+        for step in solution.history:
+            score = step.score[at]
+            if last is not None and np.array_equal(score, last):
+                continue
+            last = score
+            law = step.laws.take(np.array([at]))
+            wrong = law.predict(score[None], np.array([problem.gamma]))[0] - problem.accuracy
+            validation = problem.validation
+            entries.append(
+                TraceStep(
+                    step=len(entries),
+                    alpha=float(law.alpha[0]),
+                    beta=float(law.beta[0]),
+                    train_mse=float(step.mse[at]),
+                    validation_mse=float(np.mean(wrong[validation] ** 2))
+                    if validation.any()
+                    else None,
+                )
+            )
+    return tuple(entries)

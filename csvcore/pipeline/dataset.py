@@ -1,0 +1,164 @@
+"""What a fit reads: losses on the scorer's tokens, accuracies, sides, and the groups of models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csvcore import splits, store
+from csvcore.alignment import Aligner
+from csvcore.errors import FitError, InputError
+from csvcore.pipeline.units import Units, scoring_units, without_first_tokens
+from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, Task
+
+Mask = NDArray[np.bool_]
+# An accuracy this many standard errors above chance is not chance; without n_items, this far.
+CHANCE_ERRORS, CHANCE_MARGIN = 3.0, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All that a fit reads: nll is (n_models, n_tokens) on the units, one row a name in models.
+
+    cards: of these models, in their order. counts: (n_tokens,) which units are part of the score;
+    the others have nll 0. n_chars: N_c, characters of the validation text that count.
+    """
+
+    corpus: str
+    corpus_sha256: str
+    docs: list[Document]
+    units: Units
+    models: list[str]
+    cards: list[ModelCard]
+    nll: NDArray[np.float32]
+    split_name: str
+    split: dict[str, Split]
+    tasks: dict[str, Task]
+    accuracies: dict[tuple[str, str], Accuracy]
+    counts: Mask
+    n_chars: int
+
+    def sources(self) -> tuple[list[str], Ints]:
+        """The corpus' sources, and each unit's by index, (n_tokens,)."""
+        names = sorted({doc.source for doc in self.docs})
+        own = [names.index(doc.source) for doc in self.docs]
+        return names, np.repeat(own, [cuts.size - 1 for cuts in self.units.edges])
+
+    def groups(self) -> dict[str, Mask]:
+        """Models to leave out together inside train, (n_models,) masks by name.
+
+        Families in turn where train has three or more; else its training runs, since one family
+        left is too little to learn another from. Empty where train is one run.
+        """
+        train = [self.split[model] == "train" for model in self.models]
+        keys = [card.family for card in self.cards]
+        if len({key for key, own in zip(keys, train, strict=True) if own}) < 3:
+            keys = [splits.run_name(card) for card in self.cards]
+        found = dict.fromkeys(key for key, own in zip(keys, train, strict=True) if own)
+        if len(found) < 2:
+            return {}
+        return {name: np.array([key == name for key in keys], dtype=bool) for name in found}
+
+    def runs(self) -> Ints:
+        """Training run of each model, as an index, (n_models,)."""
+        keys = [splits.run_of(card) for card in self.cards]
+        return np.array([keys.index(key) for key in keys])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskModels:
+    """The models a fit of one task uses: rows of `Dataset.nll`, and what is known of each."""
+
+    task: Task
+    rows: list[int]
+    names: list[str]
+    sides: list[Split]
+    accuracy: Floats
+    n_items: list[int | None]
+    left_out: tuple[str, ...]
+
+    def on(self, side: Split) -> Mask:
+        """Which of them stand on a side, (n_models,)."""
+        return np.array([own == side for own in self.sides], dtype=bool)
+
+
+def load_dataset(
+    database: Path, corpus: str, split: str, scorer: str, mask_first_token: bool = False
+) -> Dataset:
+    """Read everything a fit on this corpus and split needs, the losses mapped to the units."""
+    with store.connect(database, read_only=True) as db:
+        sha256 = store.corpus_sha256(db, corpus)
+        docs = store.documents(db, corpus)
+        sides = store.split(db, split)
+        tasks = {task.task: task for task in store.tasks(db)}
+        accuracies = {(entry.model, entry.task): entry for entry in store.accuracies(db)}
+        cards = {card.model: card for card in store.models(db)}
+        covered = store.coverage(db, corpus)
+        full = [name for name in sides if covered.get(name) == len(docs)]
+        losses = store.losses(db, corpus, full)
+    units = scoring_units(database, sha256, docs, scorer)
+    counts = np.ones(units.hidden.shape[0], dtype=bool)
+    n_chars = sum(len(doc.text) for doc in docs)
+    if mask_first_token:
+        units, counts, n_chars = without_first_tokens(units, docs, losses)
+    aligner = Aligner([doc.text for doc in docs], units.edges)
+    nll = np.empty((len(losses), units.hidden.shape[0]), dtype=np.float32)
+    for row, entry in enumerate(losses):
+        nll[row] = aligner.map(entry) * counts
+    models = [entry.model for entry in losses]
+    return Dataset(
+        *(corpus, sha256, docs, units, models, [cards[name] for name in models], nll),
+        *(split, sides, tasks, accuracies),
+        counts=counts,
+        n_chars=n_chars,
+    )
+
+
+def task_models(data: Dataset, name: str) -> TaskModels:
+    """The split's models that have both losses and an accuracy on the task; the others are named.
+
+    Raises:
+        InputError: the task is unknown, or fewer than 3 train models are left.
+        FitError: every train model is at chance, so there is nothing to learn from.
+    """
+    if name not in data.tasks:
+        raise InputError(f"there is no task {name!r}; stored: {', '.join(data.tasks) or 'none'}")
+    used = [
+        (row, model) for row, model in enumerate(data.models) if (model, name) in data.accuracies
+    ]
+    entries = [data.accuracies[model, name] for _, model in used]
+    names = {model for _, model in used}
+    chosen = TaskModels(
+        task=data.tasks[name],
+        rows=[row for row, _ in used],
+        names=[model for _, model in used],
+        sides=[data.split[model] for _, model in used],
+        accuracy=np.array([entry.accuracy for entry in entries], dtype=np.float64),
+        n_items=[entry.n_items for entry in entries],
+        left_out=tuple(model for model in data.split if model not in names),
+    )
+    n_train = int(chosen.on("train").sum())
+    if n_train < 3:
+        raise InputError(
+            f"{name} has {n_train} train models with losses on every document and an accuracy; "
+            f"a fit needs 3, and {len(chosen.left_out)} of the split were left out"
+        )
+    _refuse_chance(chosen)
+    return chosen
+
+
+def _refuse_chance(chosen: TaskModels) -> None:
+    gamma = chosen.task.chance
+    for i in np.flatnonzero(chosen.on("train")):
+        n_items = chosen.n_items[i]
+        spread = CHANCE_MARGIN
+        if n_items:
+            spread = CHANCE_ERRORS * np.sqrt(max(gamma, 1 / n_items) * (1 - gamma) / n_items)
+        if chosen.accuracy[i] > gamma + spread:
+            return
+    best = chosen.accuracy[chosen.on("train")].max()
+    raise FitError(
+        f"all {chosen.on('train').sum()} train models are at chance on {chosen.task.task} "
+        f"(best {best:.3f}, chance {gamma:g}); put models that have the ability into train"
+    )

@@ -1,0 +1,234 @@
+"""From weights to a finished fit: the law, predictions with their intervals, the notes."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from csvcore import salience
+from csvcore.errors import FitError
+from csvcore.intervals import left_out_interval
+from csvcore.laws import STEEPEST, fit_sigmoid_laws
+from csvcore.metrics import mean_squared_error, noise_floor
+from csvcore.pipeline.dataset import Dataset, Mask, TaskModels
+from csvcore.records import (
+    SPLITS,
+    Fit,
+    Floats,
+    Method,
+    PenaltyChoice,
+    Prediction,
+    ScalingFit,
+    TraceStep,
+)
+from csvcore.scaling import fit_sigmoid_law, sigmoid_law
+
+# A model nearer than this to the ends of its curve says nothing of where the curve rises.
+FLAT = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Weights before scaling and how they came about; the defaults are those of fixed weights.
+
+    fold_weight: (n_tokens,) weights fitted without a group of train models, by the group's name;
+    without them the fit's own weights stand in, and the law alone is fitted anew.
+    """
+
+    weight: Floats
+    seconds: float = 0.0
+    step: int = 0
+    trace: tuple[TraceStep, ...] = ()
+    spread: Floats | None = None
+    choice: PenaltyChoice | None = None
+    fold_weight: Mapping[str, Floats] = field(default_factory=dict)
+    trained: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def finish(
+    data: Dataset,
+    chosen: TaskModels,
+    method: Method,
+    learnt: Learnt,
+    settings: dict[str, object],
+    name: str,
+) -> tuple[Fit, Floats, Floats | None]:
+    """The stored record of a fit, its scaled weights and their spread.
+
+    Raises:
+        FitError: no law can be fitted to the train models.
+    """
+    scale = salience.mean_absolute((learnt.weight * data.counts)[data.counts])
+    weight = learnt.weight * data.counts / scale
+    nll = data.nll[chosen.rows]
+    score = salience.capability_score(weight, nll, data.n_chars)
+    train, gamma = chosen.on("train"), chosen.task.chance
+    try:
+        law = fit_sigmoid_law(score[train], chosen.accuracy[train], gamma)
+    except FitError as error:
+        raise FitError(f"{chosen.task.task}, {method}: {error}") from error
+    predicted = sigmoid_law(score, law.alpha, law.beta, gamma)
+    centre, residual = _left_out(data, chosen, learnt, score, predicted)
+    low, high = left_out_interval(centre, residual)
+    record = Fit(
+        fit=name,
+        corpus=data.corpus,
+        split=data.split_name,
+        task=chosen.task.task,
+        method=method,
+        alpha=law.alpha,
+        beta=law.beta,
+        gamma=gamma,
+        steps=learnt.step,
+        seconds=learnt.seconds,
+        n_models={side: int(chosen.on(side).sum()) for side in SPLITS},
+        mse=_by_side(chosen, lambda on: mean_squared_error(chosen.accuracy[on], predicted[on])),
+        noise_floor=_noise_floors(chosen),
+        predictions=_predictions(chosen, score, predicted, low, high),
+        left_out=chosen.left_out,
+        config=settings | {"scorer_sha256": data.units.scorer_sha256},
+        trace=learnt.trace,
+        notes=(*law_notes(law, score[train], predicted[train]), *learnt.notes),
+        choice=learnt.choice,
+    )
+    spread = None if learnt.spread is None else learnt.spread * data.counts / scale
+    return record, weight, spread
+
+
+def _left_out(
+    data: Dataset, chosen: TaskModels, learnt: Learnt, score: Floats, predicted: Floats
+) -> tuple[Floats, Floats]:
+    """What fits without their groups say of all models, and how far they are from the left out.
+
+    The validation models are left out of the fit itself. Learnt weights that were not fitted anew
+    without a group have seen it, so there the validation models speak alone.
+
+    Returns:
+        centre (n_residuals, n_models) and residual (n_residuals,), as `left_out_interval` asks.
+    """
+    train, validation = chosen.on("train"), chosen.on("validation")
+    wrong = chosen.accuracy - predicted
+    centres = [np.tile(predicted, (int(validation.sum()), 1))]
+    residuals = [wrong[validation]]
+    groups = {} if learnt.trained and not learnt.fold_weight else task_groups(data, chosen)
+    if learnt.fold_weight:
+        groups = {name: mask for name, mask in groups.items() if name in learnt.fold_weight}
+    fits = {
+        name: mask
+        for name, mask in groups.items()
+        if (train & mask).any() and (train & ~mask).sum() >= 3
+    }
+    if fits:
+        if learnt.fold_weight:
+            weights = np.stack([learnt.fold_weight[name] * data.counts for name in fits])
+            scores = salience.capability_score(weights, data.nll[chosen.rows], data.n_chars)
+        else:
+            scores = np.tile(score, (len(fits), 1))
+        share = np.stack([train & ~mask for mask in fits.values()]).astype(np.float64)
+        share /= share.sum(axis=1, keepdims=True)
+        gamma = np.full(len(fits), chosen.task.chance)
+        accuracy = np.tile(chosen.accuracy, (len(fits), 1))
+        without = fit_sigmoid_laws(scores, accuracy, gamma, share).predict(scores, gamma)
+        for row, mask in zip(without, fits.values(), strict=True):
+            out = train & mask
+            centres.append(np.tile(row, (int(out.sum()), 1)))
+            residuals.append((chosen.accuracy - row)[out])
+    if not sum(part.size for part in residuals):
+        return np.tile(predicted, (int(train.sum()), 1)), wrong[train]
+    return np.concatenate(centres), np.concatenate(residuals)
+
+
+def task_groups(data: Dataset, chosen: TaskModels) -> dict[str, Mask]:
+    """The groups left out in turn, (n_models,) masks over the models of one task."""
+    return {name: mask[chosen.rows] for name, mask in data.groups().items()}
+
+
+def law_notes(law: ScalingFit, score: Floats, predicted: Floats) -> list[str]:
+    """What is wrong with a law, by name; score and predicted are the train models'."""
+    notes = []
+    if law.alpha > 0:
+        notes.append("wrong sign: accuracy rises with the weighted loss on the train models")
+    share = (predicted - law.gamma) / (1.0 - law.gamma)
+    on_slope = int(((share > FLAT) & (share < 1.0 - FLAT)).sum())
+    if abs(law.alpha) * float(score.std()) >= STEEPEST or on_slope == 0:
+        notes.append("step-like: no train model stands where the curve rises; alpha has no meaning")
+    elif on_slope < 3:
+        notes.append(
+            f"saturated: only {on_slope} of {score.size} train models stand where the curve rises"
+        )
+    return notes
+
+
+def choice_notes(choice: PenaltyChoice, nothing: Mapping[str, float], converged: bool) -> list[str]:
+    """What is unsure about a penalty's choice.
+
+    Args:
+        choice: the penalties tried.
+        nothing: for each group left out, the error of the other train models' mean accuracy.
+        converged: whether the optimisation's stopping rule held.
+    """
+    notes = [] if converged else ["not converged: the last step still lowered the error"]
+    worse = [name for name, mse in nothing.items() if choice.chosen.errors.get(name, 0.0) >= mse]
+    if len(worse) * 2 > len(nothing):
+        notes.append(
+            f"cannot be known from these models: for {', '.join(worse)} left out of train, "
+            "the fit does no better than the mean accuracy of the others"
+        )
+    return notes
+
+
+def _predictions(
+    chosen: TaskModels, score: Floats, predicted: Floats, low: Floats, high: Floats
+) -> tuple[Prediction, ...]:
+    columns = zip(
+        chosen.names,
+        chosen.sides,
+        score.tolist(),
+        chosen.accuracy.tolist(),
+        predicted.tolist(),
+        np.minimum(low, predicted).tolist(),
+        np.maximum(high, predicted).tolist(),
+        strict=True,
+    )
+    return tuple(Prediction(*row) for row in columns)
+
+
+def _by_side(chosen: TaskModels, figure: Callable[[Mask], float]) -> dict[str, float]:
+    return {side: figure(chosen.on(side)) for side in SPLITS if chosen.on(side).any()}
+
+
+def _noise_floors(chosen: TaskModels) -> dict[str, float]:
+    floors: dict[str, float] = {}
+    for side in SPLITS:
+        on = chosen.on(side)
+        counts = [n for n, own in zip(chosen.n_items, on, strict=True) if own]
+        known = [n for n in counts if n is not None]
+        if known and len(known) == len(counts):
+            floors[side] = noise_floor(chosen.accuracy[on], np.array(known, dtype=np.float64))
+    return floors
+
+
+def fit_id(data: Dataset, chosen: TaskModels, method: Method, settings: dict[str, object]) -> str:
+    """Name of a fit made of its content: the same data and settings give the same id."""
+    known: dict[str, object] = {
+        "corpus": [data.corpus, data.corpus_sha256, [doc.answers for doc in data.docs]],
+        "units": data.units.scorer_sha256,
+        "split": data.split_name,
+        "task": [chosen.task.task, chosen.task.chance, chosen.task.title, chosen.task.sources],
+        "method": method,
+        "models": [chosen.names, chosen.sides, chosen.accuracy.tolist(), chosen.n_items],
+        "cards": [[str(part) for part in _key(data, row)] for row in chosen.rows],
+        "settings": settings,
+    }
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(data.nll[chosen.rows]).tobytes())
+    return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"
+
+
+def _key(data: Dataset, row: int) -> Sequence[object]:
+    """What of a model's card bears on a fit: whose family and run it is."""
+    card = data.cards[row]
+    return card.family, card.n_params, card.stage, card.step is None

@@ -1,0 +1,101 @@
+"""Made-up models with known weights and a known law, for tests and benchmarks; never shown as data.
+
+Every token has a hidden state; a planted direction of the states tells which tokens are salient. A
+model has a general skill, which lowers its loss on all tokens, and for each task a skill of its
+own, which lowers it further on the task's salient tokens. Its accuracy follows from the score of
+the salient tokens alone by the sigmoid law, with binomial noise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from csvcore.records import Floats, Ints
+
+SPREAD_OF_LOSSES = 0.15  # noise of a token's log loss that is the model's own
+SHARE_SALIENT = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Planted data of several tasks.
+
+    hidden: (n_tokens, width) float16. nll: (n_models, n_tokens) nats. accuracy: (n_tasks,
+    n_models). salient: (n_tasks, n_tokens), which tokens carry the ability. family, run:
+    (n_models,) index. source: (n_tokens,) index. gamma: chance level of every task. n_items behind
+    each accuracy. n_chars: characters the tokens stand for.
+    """
+
+    hidden: NDArray[np.float16]
+    nll: NDArray[np.float32]
+    accuracy: Floats
+    salient: NDArray[np.bool_]
+    family: Ints
+    run: Ints
+    source: Ints
+    gamma: float
+    n_items: int
+    n_chars: int
+
+
+def make_world(
+    n_tokens: int,
+    width: int,
+    n_models: int,
+    n_tasks: int = 1,
+    n_families: int = 5,
+    n_sources: int = 5,
+    signal: bool = True,
+    gamma: float = 0.25,
+    n_items: int = 1000,
+    seed: int = 0,
+    hidden: NDArray[np.float16] | None = None,
+) -> World:
+    """A planted world; the same arguments give the same world.
+
+    Args:
+        n_tokens: target tokens.
+        width: of the hidden states, whose variance falls off over directions as in real ones.
+        n_models: models, dealt out to the families in turn, two to a training run.
+        n_tasks: tasks, each with its own direction and skills.
+        n_families: families; each has a bent of its own for every task.
+        n_sources: sources of the text, equal in length, one after another.
+        signal: False gives accuracies that have nothing to do with the losses.
+        gamma: chance level.
+        n_items: of each accuracy; sets its noise.
+        seed: of everything.
+        hidden: (n_tokens, width) where to write the states, such as a memory map.
+    """
+    rng = np.random.default_rng(seed)
+    states = np.empty((n_tokens, width), dtype=np.float16) if hidden is None else hidden
+    scale = 1.0 / np.sqrt(1.0 + np.arange(width) / 8.0)  # of the directions
+    axes = rng.choice(min(width, 64), size=(n_tasks, 8)) if width >= 8 else None
+    logit = np.empty((n_tasks, n_tokens))
+    for at in range(0, n_tokens, 8192):
+        block = rng.normal(size=(min(8192, n_tokens - at), width)).astype(np.float32)
+        for task in range(n_tasks):
+            own = block if axes is None else block[:, axes[task]]
+            logit[task, at : at + 8192] = own.mean(axis=1) * np.sqrt(own.shape[1])
+        states[at : at + 8192] = block * scale
+    salient = logit > np.quantile(logit, 1.0 - SHARE_SALIENT, axis=1, keepdims=True)
+    family = np.arange(n_models) % n_families
+    run = (np.arange(n_models) // n_families // 2) * n_families + family
+    general = rng.uniform(0.0, 0.8, n_models)
+    bent = rng.normal(0.0, 0.4, (n_tasks, n_families))[:, family]
+    skill = 0.7 * general + 0.5 * rng.uniform(0.0, 1.0, (n_tasks, n_models)) + bent
+    base = rng.gamma(1.5, 1.3, n_tokens)
+    nll = np.empty((n_models, n_tokens), dtype=np.float32)
+    for m in range(n_models):
+        gain = (salient * skill[:, m, None]).sum(axis=0)
+        own = rng.normal(0.0, SPREAD_OF_LOSSES, n_tokens)
+        nll[m] = base * np.exp(-general[m] - gain + own)
+    n_chars = 4 * n_tokens
+    score = (nll @ salient.T.astype(np.float32)).astype(np.float64) / n_chars
+    unit = (score - score.mean(axis=0)) / score.std(axis=0)  # (n_models, n_tasks)
+    logits = unit if signal else rng.normal(size=unit.shape)
+    ability = gamma + (1.0 - gamma) * expit(-1.5 * logits.T)
+    accuracy = rng.binomial(n_items, ability) / n_items
+    source = np.minimum(np.arange(n_tokens) * n_sources // n_tokens, n_sources - 1)
+    return World(states, nll, accuracy, salient, family, run, source, gamma, n_items, n_chars)
