@@ -1,9 +1,10 @@
 """Made-up models with known weights and a known law, for tests and benchmarks; never shown as data.
 
-Every token has a hidden state; a planted direction of the states tells which tokens are salient. A
-model has a general skill, which lowers its loss on all tokens, and for each task a skill of its
-own, which lowers it further on the task's salient tokens. Its accuracy follows from the score of
-the salient tokens alone by the sigmoid law, with binomial noise.
+Every token has a hidden state; those of a task's salient tokens lie apart from the others, as those
+of digits or names do in a real model. A model has a general skill, which lowers its loss on all
+tokens, and for each task a skill of its own, which lowers it further on the task's salient tokens.
+Its accuracy follows from the score of the salient tokens alone by the sigmoid law, with binomial
+noise.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from scipy.special import expit
 from csvcore.records import Floats, Ints
 
 SPREAD_OF_LOSSES = 0.15  # noise of a token's log loss that is the model's own
-SHARE_SALIENT = 0.1
+SHARE_SALIENT = 0.1  # of the tokens, for each task
+APART = 4.0  # how far salient tokens lie from the others, in standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +73,18 @@ def make_world(
     rng = np.random.default_rng(seed)
     states = np.empty((n_tokens, width), dtype=np.float16) if hidden is None else hidden
     scale = 1.0 / np.sqrt(1.0 + np.arange(width) / 8.0)  # of the directions
-    axes = rng.choice(min(width, 64), size=(n_tasks, 8)) if width >= 8 else None
-    logit = np.empty((n_tasks, n_tokens))
+    salient = rng.random((n_tasks, n_tokens)) < SHARE_SALIENT
+    kind = rng.normal(size=(n_tasks, width))  # where each task's salient tokens lie
+    kind *= APART / np.linalg.norm(kind, axis=1, keepdims=True)
     for at in range(0, n_tokens, 8192):
-        block = rng.normal(size=(min(8192, n_tokens - at), width)).astype(np.float32)
-        for task in range(n_tasks):
-            own = block if axes is None else block[:, axes[task]]
-            logit[task, at : at + 8192] = own.mean(axis=1) * np.sqrt(own.shape[1])
+        block = rng.normal(size=(min(8192, n_tokens - at), width))
+        block += salient[:, at : at + 8192].T @ kind
         states[at : at + 8192] = block * scale
-    salient = logit > np.quantile(logit, 1.0 - SHARE_SALIENT, axis=1, keepdims=True)
     family = np.arange(n_models) % n_families
     run = (np.arange(n_models) // n_families // 2) * n_families + family
     general = rng.uniform(0.0, 0.8, n_models)
     bent = rng.normal(0.0, 0.4, (n_tasks, n_families))[:, family]
-    skill = 0.7 * general + 0.5 * rng.uniform(0.0, 1.0, (n_tasks, n_models)) + bent
+    skill = 0.6 * general + 1.2 * rng.uniform(0.0, 1.0, (n_tasks, n_models)) + bent
     base = rng.gamma(1.5, 1.3, n_tokens)
     nll = np.empty((n_models, n_tokens), dtype=np.float32)
     for m in range(n_models):
@@ -92,8 +92,10 @@ def make_world(
         own = rng.normal(0.0, SPREAD_OF_LOSSES, n_tokens)
         nll[m] = base * np.exp(-general[m] - gain + own)
     n_chars = 4 * n_tokens
-    score = (nll @ salient.T.astype(np.float32)).astype(np.float64) / n_chars
-    unit = (score - score.mean(axis=0)) / score.std(axis=0)  # (n_models, n_tasks)
+    score: Floats = np.asarray(nll @ salient.T.astype(np.float32), dtype=np.float64) / n_chars
+    unit: Floats = np.asarray(
+        (score - score.mean(axis=0)) / score.std(axis=0)
+    )  # (n_models, n_tasks)
     logits = unit if signal else rng.normal(size=unit.shape)
     ability = gamma + (1.0 - gamma) * expit(-1.5 * logits.T)
     accuracy = rng.binomial(n_items, ability) / n_items

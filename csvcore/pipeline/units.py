@@ -70,25 +70,42 @@ def _with_cut(cuts: Ints, cut: int) -> tuple[Ints, Ints]:
 
 
 def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scorer: str) -> Units:
-    """Tokens and hidden states of a scorer on a corpus; from the cache where it has them."""
+    """Tokens and hidden states of a scorer on a corpus; from the cache where it has them.
+
+    The states are a memory map, read in blocks where they are used.
+    """
     identity = scoring.scorer_sha256(scorer)
     folder = database.with_name(f"{database.name}.cache")
-    file = folder / f"{corpus_sha256[:16]}-{identity[:16]}.npz"
-    if not file.exists():
+    base = folder / f"{corpus_sha256[:16]}-{identity[:16]}"
+    files = base.with_suffix(".edges.npz"), base.with_suffix(".hidden.npy")
+    if not all(file.exists() for file in files):
         log.info("hidden states of %s on %d documents", scorer, len(docs))
-        lm = scoring.load(scorer)
-        found = list(scoring.hidden_states(lm, [doc.text for doc in docs]))
-        edges = [encoding.tiling.edges for encoding, _ in found]
         folder.mkdir(exist_ok=True)
-        building = file.with_suffix(f".{os.getpid()}.part")
-        with building.open("wb") as stream:
-            np.savez(
-                stream,
-                edges=np.concatenate(edges),
-                n_edges=[cuts.size for cuts in edges],
-                hidden=np.concatenate([states for _, states in found]),
-            )
-        building.replace(file)
-    with np.load(file, allow_pickle=False) as parts:
+        _compute(scorer, docs, *files)
+    with np.load(files[0], allow_pickle=False) as parts:
         cuts = np.split(parts["edges"], np.cumsum(parts["n_edges"])[:-1])
-        return Units(edges=cuts, hidden=parts["hidden"], scorer_sha256=identity)
+    return Units(cuts, np.load(files[1], mmap_mode="r"), identity)
+
+
+def _compute(scorer: str, docs: list[Document], edges_file: Path, hidden_file: Path) -> None:
+    """Score the documents one by one into the two files, which appear when all is there."""
+    lm = scoring.load(scorer)
+    edges: list[Ints] = []
+    raw = hidden_file.with_suffix(f".{os.getpid()}.raw")
+    width = 0
+    with raw.open("wb") as stream:
+        for encoding, states in scoring.hidden_states(lm, [doc.text for doc in docs]):
+            edges.append(encoding.tiling.edges)
+            width = states.shape[1]
+            stream.write(np.ascontiguousarray(states, dtype=np.float32).tobytes())
+    n_tokens = sum(cuts.size - 1 for cuts in edges)
+    building = hidden_file.with_suffix(f".{os.getpid()}.part")
+    whole = np.lib.format.open_memmap(building, "w+", np.float32, (n_tokens, width))
+    whole[:] = np.memmap(raw, np.float32, "r", shape=(n_tokens, width))
+    whole.flush()
+    raw.unlink()
+    building.replace(hidden_file)
+    building = edges_file.with_suffix(f".{os.getpid()}.part")
+    with building.open("wb") as stream:
+        np.savez(stream, edges=np.concatenate(edges), n_edges=[cuts.size for cuts in edges])
+    building.replace(edges_file)
