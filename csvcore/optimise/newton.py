@@ -173,9 +173,9 @@ def head_weights(
     coefficients = torch.from_numpy(theta.T).float()
     parts = []
     none = np.arange(0)
-    for states, _, pulls in table.blocks(none, torch.device("cpu")):
-        factor, _ = activate(states @ coefficients, kind)
-        parts.append((factor.T * pulls[pull]).numpy())
+    for block in table.blocks(none, torch.device("cpu")):
+        factor, _ = activate(block.logits(coefficients), kind)
+        parts.append((factor.T * block.pulls[pull]).numpy())
     return np.concatenate(parts, axis=1)
 
 
@@ -191,9 +191,9 @@ class _Passes:
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
         total = torch.zeros(table.nll.shape[0], theta.shape[0], dtype=torch.float64)
         total = total.to(self.device)
-        for states, nll, pulls in table.blocks(np.arange(table.nll.shape[0]), self.device):
-            factor, _ = activate(states @ coefficients, self.kind)
-            total += (nll @ (factor * pulls[pull].T)).double()
+        for block in table.blocks(np.arange(table.nll.shape[0]), self.device):
+            factor, _ = activate(block.logits(coefficients), self.kind)
+            total += (block.nll @ (factor * block.pulls[pull].T)).double()
         return np.asarray((total.T / table.n_chars).cpu().numpy())
 
     def jacobian(self, theta: Floats, pull: Ints, rows: Ints) -> torch.Tensor:
@@ -201,13 +201,13 @@ class _Passes:
         table, n_heads = self.table, theta.shape[0]
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
         flat = torch.zeros(n_heads * rows.size, table.n_features, device=self.device)
-        for states, nll, pulls in table.blocks(rows, self.device):
-            _, slope = activate(states @ coefficients, self.kind)
-            by_head = (slope.T.contiguous() * pulls[pull])[:, None, :]  # (n_heads, 1, b)
+        for block in table.blocks(rows, self.device):
+            _, slope = activate(block.logits(coefficients), self.kind)
+            by_head = (slope.T.contiguous() * block.pulls[pull])[:, None, :]  # (n_heads, 1, b)
             for at in range(0, n_heads, HEADS_AT_ONCE):
-                product = (by_head[at : at + HEADS_AT_ONCE] * nll).reshape(-1, nll.shape[1])
-                first = at * rows.size
-                flat[first : first + product.shape[0]].addmm_(product, states)
+                product = by_head[at : at + HEADS_AT_ONCE] * block.nll  # (heads, n_rows, b)
+                own = flat[at * rows.size : (at + product.shape[0]) * rows.size]
+                block.add_gradients(product.flatten(0, 1), own)
         return flat.view(n_heads, rows.size, -1).cpu().double() / table.n_chars
 
 

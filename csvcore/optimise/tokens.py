@@ -1,5 +1,6 @@
 """What every head reads: the tokens' features and losses, block by block, in memory or on disk."""
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,13 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from csvcore.errors import InputError
-from csvcore.records import Floats, Ints
+from csvcore.records import Ints
 
 Singles = NDArray[np.float32]
-BLOCK = 2048  # tokens in one product; the products' results stay in the cache
+BLOCK = 4096  # tokens in one product; the products' results stay in the cache
 RANK = 128  # directions kept of wide hidden states
 SAMPLE = 20_000  # tokens the directions are found from
 OVERSAMPLED = 16  # random directions more than are kept
+POWERS = 3  # subspace iterations
+HELD_BLOCKS = 16  # blocks read before the pages of memory maps are given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +52,45 @@ class TokenTable:
         """Length of a head: one number a direction and one a source."""
         return int(self.states.shape[1]) + self.n_sources
 
-    def blocks(
-        self, rows: Ints, device: torch.device
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Blocks of features (b, n_features), losses of these models (n_rows, b), pulls."""
+    def blocks(self, rows: Ints, device: torch.device) -> Iterator["Block"]:
+        """Blocks of consecutive tokens, with the losses of these models."""
         everything = rows.size == self.nll.shape[0]
-        for at in range(0, self.states.shape[0], BLOCK):
+        for number, at in enumerate(range(0, self.states.shape[0], BLOCK)):
+            if number % HELD_BLOCKS == 0:
+                _let_go(self.states, self.nll)
             span = slice(at, at + BLOCK)
-            block = self.nll[:, span] if everything else self.nll[rows, span]
-            states = torch.from_numpy(np.asarray(self.states[span], dtype=np.float32))
+            nll = self.nll[:, span] if everything else self.nll[rows, span]
             source = torch.from_numpy(self.source[span])
-            own = torch.nn.functional.one_hot(source, self.n_sources).float()
-            yield (
-                torch.cat([states, own], dim=1).to(device),
-                torch.from_numpy(np.ascontiguousarray(block)).to(device),
+            yield Block(
+                _singles(self.states[span]).to(device),
+                torch.nn.functional.one_hot(source, self.n_sources).float().to(device),
+                torch.from_numpy(np.ascontiguousarray(nll)).to(device),
                 torch.from_numpy(np.ascontiguousarray(self.pulls[:, span])).to(device),
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some tokens: states (b, rank), own (b, n_sources), nll (n_rows, b), pulls (n_pulls, b).
+
+    own is 1 in the column of the token's source; states and own are the features of a head.
+    """
+
+    states: torch.Tensor
+    own: torch.Tensor
+    nll: torch.Tensor
+    pulls: torch.Tensor
+
+    def logits(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """What heads (n_features, n_heads) say of the tokens, (b, n_heads)."""
+        rank = self.states.shape[1]
+        return torch.addmm(self.own @ coefficients[rank:], self.states, coefficients[:rank])
+
+    def add_gradients(self, by_logit: torch.Tensor, total: torch.Tensor) -> None:
+        """Carry derivatives by logits (n, b) on to the features, added to total (n, n_features)."""
+        rank = self.states.shape[1]
+        total[:, :rank].addmm_(by_logit, self.states)
+        total[:, rank:].addmm_(by_logit, self.own)
 
 
 def features(
@@ -90,55 +116,75 @@ def features(
     n_tokens = hidden.shape[0]
     centre, spread = _moments(hidden)
     alive = spread > 1e-6
-    if not alive.any():
-        raise InputError(f"hidden states of {n_tokens} tokens do not vary; use another scorer")
     width = int(alive.sum())
-    basis = torch.diag(torch.from_numpy(1.0 / spread[alive]))
+    if width == 0:
+        raise InputError(f"hidden states of {n_tokens} tokens do not vary; use another scorer")
+    basis = torch.diag(torch.where(alive, 1.0 / spread, 0.0))[:, alive].float()
     if rank is not None and width > rank:
-        basis = basis @ _directions(hidden, centre, spread, alive, rank)
-    basis = (basis / np.sqrt(width)).float()
-    shift = torch.from_numpy(centre[alive]).float() @ basis
+        basis = basis @ _directions(hidden, centre, basis, rank)
+    shift = centre.float() @ basis
     result = np.empty((n_tokens, basis.shape[1]), dtype=np.float32) if out is None else out
     total = 0.0
-    for at in range(0, n_tokens, BLOCK):
-        block = torch.from_numpy(np.asarray(hidden[at : at + BLOCK], dtype=np.float32)[:, alive])
-        part = (block @ basis - shift).numpy()
-        total += float(np.square(part, dtype=np.float64).sum())
-        result[at : at + BLOCK] = part
+    for at in _starts(hidden, result):
+        part = _singles(hidden[at : at + BLOCK]) @ basis - shift
+        total += float(part.square().sum())
+        result[at : at + BLOCK] = part.numpy()
     scale = np.float32(np.sqrt(n_tokens / total))
-    for at in range(0, n_tokens, BLOCK):
+    for at in _starts(result):
         result[at : at + BLOCK] *= scale
     return result
 
 
-def _moments(hidden: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of every unit, (width,) each, in one pass."""
-    n_tokens = hidden.shape[0]
-    shift = np.asarray(hidden[0], dtype=np.float64)  # near the mean, so that squares do not cancel
-    first, second = np.zeros_like(shift), np.zeros_like(shift)
-    for at in range(0, n_tokens, BLOCK):
-        block = np.asarray(hidden[at : at + BLOCK], dtype=np.float64) - shift
-        first += block.sum(axis=0)
-        second += np.einsum("ij,ij->j", block, block)
-    mean = first / n_tokens
-    return mean + shift, np.sqrt(np.maximum(second / n_tokens - mean**2, 0.0))
+def _singles(block: NDArray[np.floating]) -> torch.Tensor:
+    """A block as float32; half precision is widened by torch, which is faster than numpy."""
+    return torch.from_numpy(np.require(block, requirements="W")).float()
+
+
+def _starts(*arrays: NDArray[np.generic]) -> Iterator[int]:
+    """Where blocks begin; between them, pages of memory maps are given back now and then."""
+    for number, at in enumerate(range(0, arrays[0].shape[0], BLOCK)):
+        if number % HELD_BLOCKS == 0:
+            _let_go(*arrays)
+        yield at
+
+
+def _let_go(*arrays: NDArray[np.generic]) -> None:
+    """Give back the pages of memory maps; they are read again when asked for."""
+    for array in arrays:
+        base: object = array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap):
+            base.madvise(mmap.MADV_DONTNEED)
+
+
+def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of every unit, (width,) float64 each, in one pass."""
+    shift = _singles(hidden[:1])[0]  # near the mean, so that squares do not cancel
+    first = torch.zeros(shift.shape, dtype=torch.float64)
+    second = torch.zeros_like(first)
+    for at in _starts(hidden):
+        block = _singles(hidden[at : at + BLOCK]) - shift
+        first += block.sum(dim=0).double()
+        second += block.square().sum(dim=0).double()
+    mean = first / hidden.shape[0]
+    return mean + shift, (second / hidden.shape[0] - mean.square()).clamp(min=0.0).sqrt()
 
 
 def _directions(
-    hidden: NDArray[np.floating],
-    centre: Floats,
-    spread: Floats,
-    alive: NDArray[np.bool_],
-    rank: int,
+    hidden: NDArray[np.floating], centre: torch.Tensor, scale: torch.Tensor, rank: int
 ) -> torch.Tensor:
-    """Leading principal directions of the standardised states, (width, rank), orthonormal."""
+    """Leading principal directions of the standardised states, (width, rank), orthonormal.
+
+    scale: (all units, width) picks the units that vary and divides them by their spread.
+    """
     stride = max(1, hidden.shape[0] // SAMPLE)
-    sample = (np.asarray(hidden[::stride], dtype=np.float64) - centre)[:, alive] / spread[alive]
-    states = torch.from_numpy(sample.astype(np.float32))
+    kept = scale.any(dim=1)
+    sample = (_singles(hidden[::stride]) - centre.float())[:, kept] * scale.sum(dim=1)[kept]
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(states.shape[1], rank + OVERSAMPLED, generator=generator)
-    for _ in range(3):  # subspace iteration
-        start, _ = torch.linalg.qr(states.T @ (states @ start))
-    _, _, right = torch.linalg.svd(states @ start, full_matrices=False)
-    found: torch.Tensor = (start @ right.T[:, :rank]).double()
+    start = torch.randn(sample.shape[1], rank + OVERSAMPLED, generator=generator)
+    for _ in range(POWERS):
+        start, _ = torch.linalg.qr(sample.T @ (sample @ start))
+    _, _, right = torch.linalg.svd(sample @ start, full_matrices=False)
+    found: torch.Tensor = start @ right.T[:, :rank]
     return found
