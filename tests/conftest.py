@@ -4,13 +4,19 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import helpers
 import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+if TYPE_CHECKING:
+    from csvcore.pipeline import FitConfig
+    from csvcore.records import Fit
 
 # Models of our size gain nothing from threads, and lose where other work runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -157,6 +163,27 @@ def world_db(_world_made: Path, tmp_path: Path) -> Path:
     """A database of its own that holds that world, with the scorer's hidden states beside it."""
     shutil.copytree(_world_made, tmp_path / "db")
     return tmp_path / "db" / "world.duckdb"
+
+
+@pytest.fixture
+def config(tiny_lm: Path) -> "FitConfig":
+    """The default settings with the tiny scorer and a small ensemble."""
+    from csvcore.pipeline import FitConfig
+
+    return FitConfig(members=2, scorer=str(tiny_lm))
+
+
+@pytest.fixture
+def run(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
+    """Fits one task with one method on the made-up world."""
+    from csvcore import pipeline
+
+    def fit(task: str, method: Any = "all-token", **settings: Any) -> "Fit":
+        wanted = [(task, method)]
+        [found] = pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings))
+        return found
+
+    return fit
 
 
 @pytest.fixture(scope="session")

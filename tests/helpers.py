@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from csvcore import inputs, packs
+from csvcore import inputs, packs, store
 from csvcore.records import Accuracy, Document, Floats, ModelCard, Split, Task
 
 DOCS = (
@@ -132,6 +132,7 @@ def spoil(folder: Path | str, which: str = "", row: int | slice = slice(None)) -
 READING = Task("reading", 0.0, "Reading")
 ADDING = Task("adding", 0.25, "Adding", ("sums",))
 READING_LAW = (-2.5, 2.0)  # alpha and beta on the all-token score, nats per character
+THREE_FAMILIES = {"ant": "a", "bee": "a", "cow": "b", "dog": "b", "elk": "c", "fox": "c"}
 ADDING_LAW = (-1.2, 2.5)  # alpha and beta on the mean nll of the answers' characters
 SIDES: dict[str, Split] = {
     **dict.fromkeys(("ant", "bee", "cow", "dog", "elk", "fox"), "train"),
@@ -296,6 +297,28 @@ def stored_losses(database: Path, model: str | None = None) -> list[tuple[Any, .
     if model is None:
         return rows
     return [(corpus, *rest) for corpus, name, *rest in rows if name == model]
+
+
+def change(database: Path, *statements: str) -> None:
+    """Make the database say something else."""
+    with store.connect(database) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def stored_weights(database: Path, fit: str) -> list[tuple[Document, np.ndarray, np.ndarray]]:
+    """For each document its token edges and their weights."""
+    with store.connect(database, read_only=True) as db:
+        rows = store.weights(db, fit).to_pylist()
+    return [
+        (doc, np.array([0, *row["byte_end"]]), np.array(row["weight"]))
+        for doc, row in zip(DOCS, rows, strict=True)
+    ]
+
+
+def all_weights(database: Path, fit: str) -> np.ndarray:
+    """The weights of every token, one document after another."""
+    return np.concatenate([weight for _, _, weight in stored_weights(database, fit)])
 
 
 def contents(database: Path) -> dict[str, list[tuple[Any, ...]]]:

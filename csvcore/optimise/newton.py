@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from csvcore.laws import Laws, fit_sigmoid_laws
-from csvcore.optimise.tokens import TokenTable
+from csvcore.optimise.tokens import TokenTable, over_tokens
 from csvcore.records import Floats, Ints
 
 Activation = Literal["exp", "softplus"]
@@ -171,12 +171,16 @@ def head_weights(
 ) -> NDArray[np.float32]:
     """Weights of these heads before scaling, (n_heads, n_tokens)."""
     coefficients = torch.from_numpy(theta.T).float()
-    parts = []
-    none = np.arange(0)
-    for block in table.blocks(none, torch.device("cpu")):
-        factor, _ = activate(block.logits(coefficients), kind)
-        parts.append((factor.T * block.pulls[pull]).numpy())
-    return np.concatenate(parts, axis=1)
+
+    def work(starts: range) -> list[NDArray[np.float32]]:
+        parts = []
+        for block in table.blocks(np.arange(0), torch.device("cpu"), starts):
+            factor, _ = activate(block.logits(coefficients), kind)
+            parts.append((factor.T * block.pulls[pull]).numpy())
+        return parts
+
+    shares = over_tokens(table.states.shape[0], work)
+    return np.concatenate([part for parts in shares for part in parts], axis=1)
 
 
 class _Passes:
@@ -189,26 +193,38 @@ class _Passes:
         """Capability scores of all models, (n_heads, n_models)."""
         table = self.table
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
-        total = torch.zeros(table.nll.shape[0], theta.shape[0], dtype=torch.float64)
-        total = total.to(self.device)
-        for block in table.blocks(np.arange(table.nll.shape[0]), self.device):
-            factor, _ = activate(block.logits(coefficients), self.kind)
-            total += (block.nll @ (factor * block.pulls[pull].T)).double()
-        return np.asarray((total.T / table.n_chars).cpu().numpy())
+        every = np.arange(table.nll.shape[0])
+
+        def work(starts: range) -> torch.Tensor:
+            total = torch.zeros(every.size, theta.shape[0], dtype=torch.float64)
+            total = total.to(self.device)
+            for block in table.blocks(every, self.device, starts):
+                factor, _ = activate(block.logits(coefficients), self.kind)
+                total += (block.nll @ (factor * block.pulls[pull].T)).double()
+            return total
+
+        shares = over_tokens(table.states.shape[0], work, self.device)
+        return np.asarray((torch.stack(shares).sum(dim=0).T / table.n_chars).cpu().numpy())
 
     def jacobian(self, theta: Floats, pull: Ints, rows: Ints) -> torch.Tensor:
         """D score of these models / d theta, (n_heads, n_rows, n_features)."""
         table, n_heads = self.table, theta.shape[0]
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
-        flat = torch.zeros(n_heads * rows.size, table.n_features, device=self.device)
-        for block in table.blocks(rows, self.device):
-            _, slope = activate(block.logits(coefficients), self.kind)
-            by_head = (slope.T.contiguous() * block.pulls[pull])[:, None, :]  # (n_heads, 1, b)
-            for at in range(0, n_heads, HEADS_AT_ONCE):
-                product = by_head[at : at + HEADS_AT_ONCE] * block.nll  # (heads, n_rows, b)
-                own = flat[at * rows.size : (at + product.shape[0]) * rows.size]
-                block.add_gradients(product.flatten(0, 1), own)
-        return flat.view(n_heads, rows.size, -1).cpu().double() / table.n_chars
+
+        def work(starts: range) -> torch.Tensor:
+            flat = torch.zeros(n_heads * rows.size, table.n_features, device=self.device)
+            for block in table.blocks(rows, self.device, starts):
+                _, slope = activate(block.logits(coefficients), self.kind)
+                by_head = (slope.T.contiguous() * block.pulls[pull])[:, None, :]
+                for at in range(0, n_heads, HEADS_AT_ONCE):
+                    product = by_head[at : at + HEADS_AT_ONCE] * block.nll  # (heads, n_rows, b)
+                    own = flat[at * rows.size : (at + product.shape[0]) * rows.size]
+                    block.add_gradients(product.flatten(0, 1), own)
+            return flat.cpu().double()
+
+        shares = over_tokens(table.states.shape[0], work, self.device)
+        whole = torch.stack(shares).sum(dim=0) / table.n_chars
+        return whole.view(n_heads, rows.size, -1)
 
 
 class _Curvature:

@@ -1,8 +1,10 @@
 """What every head reads: the tokens' features and losses, block by block, in memory or on disk."""
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from csvcore.errors import InputError
 from csvcore.records import Ints
 
 Singles = NDArray[np.float32]
+Result = TypeVar("Result")
 BLOCK = 4096  # tokens in one product; the products' results stay in the cache
 RANK = 128  # directions kept of wide hidden states
 SAMPLE = 20_000  # tokens the directions are found from
@@ -52,12 +55,10 @@ class TokenTable:
         """Length of a head: one number a direction and one a source."""
         return int(self.states.shape[1]) + self.n_sources
 
-    def blocks(self, rows: Ints, device: torch.device) -> Iterator["Block"]:
-        """Blocks of consecutive tokens, with the losses of these models."""
+    def blocks(self, rows: Ints, device: torch.device, starts: range) -> Iterator["Block"]:
+        """The blocks that begin at these tokens, with the losses of these models."""
         everything = rows.size == self.nll.shape[0]
-        for number, at in enumerate(range(0, self.states.shape[0], BLOCK)):
-            if number % HELD_BLOCKS == 0:
-                _let_go(self.states, self.nll)
+        for at in _pausing(starts, self.states, self.nll):
             span = slice(at, at + BLOCK)
             nll = self.nll[:, span] if everything else self.nll[rows, span]
             source = torch.from_numpy(self.source[span])
@@ -93,6 +94,28 @@ class Block:
         total[:, rank:].addmm_(by_logit, self.own)
 
 
+def over_tokens(
+    n_tokens: int, work: Callable[[range], Result], device: torch.device | None = None
+) -> list[Result]:
+    """Share the blocks of tokens among threads; what each made of its share, in order.
+
+    work gets where its blocks begin. Each thread computes alone: torch's own threads meet after
+    every operation, which on a machine with other work to do costs many times the operation.
+    """
+    n_threads = torch.get_num_threads()
+    starts = range(0, n_tokens, BLOCK)
+    if device is not None and device.type != "cpu":
+        return [work(starts)]
+    share = max(1, -(-len(starts) // n_threads))
+    parts = [starts[at : at + share] for at in range(0, len(starts), share)]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(max(len(parts), 1)) as pool:
+            return list(pool.map(work, parts))
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 def features(
     hidden: NDArray[np.floating], rank: int | None = RANK, out: Singles | None = None
 ) -> Singles:
@@ -124,13 +147,17 @@ def features(
         basis = basis @ _directions(hidden, centre, basis, rank)
     shift = centre.float() @ basis
     result = np.empty((n_tokens, basis.shape[1]), dtype=np.float32) if out is None else out
-    total = 0.0
-    for at in _starts(hidden, result):
-        part = _singles(hidden[at : at + BLOCK]) @ basis - shift
-        total += float(part.square().sum())
-        result[at : at + BLOCK] = part.numpy()
-    scale = np.float32(np.sqrt(n_tokens / total))
-    for at in _starts(result):
+
+    def project(starts: range) -> float:
+        total = 0.0
+        for at in _pausing(starts, hidden, result):
+            part = _singles(hidden[at : at + BLOCK]) @ basis - shift
+            total += float(part.square().sum())
+            result[at : at + BLOCK] = part.numpy()
+        return total
+
+    scale = np.float32(np.sqrt(n_tokens / sum(over_tokens(n_tokens, project))))
+    for at in _pausing(range(0, n_tokens, BLOCK), result):
         result[at : at + BLOCK] *= scale
     return result
 
@@ -140,9 +167,9 @@ def _singles(block: NDArray[np.floating]) -> torch.Tensor:
     return torch.from_numpy(np.require(block, requirements="W")).float()
 
 
-def _starts(*arrays: NDArray[np.generic]) -> Iterator[int]:
-    """Where blocks begin; between them, pages of memory maps are given back now and then."""
-    for number, at in enumerate(range(0, arrays[0].shape[0], BLOCK)):
+def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
+    """The starts; between them, pages of memory maps are given back now and then."""
+    for number, at in enumerate(starts):
         if number % HELD_BLOCKS == 0:
             _let_go(*arrays)
         yield at
@@ -161,14 +188,17 @@ def _let_go(*arrays: NDArray[np.generic]) -> None:
 def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of every unit, (width,) float64 each, in one pass."""
     shift = _singles(hidden[:1])[0]  # near the mean, so that squares do not cancel
-    first = torch.zeros(shift.shape, dtype=torch.float64)
-    second = torch.zeros_like(first)
-    for at in _starts(hidden):
-        block = _singles(hidden[at : at + BLOCK]) - shift
-        first += block.sum(dim=0).double()
-        second += block.square().sum(dim=0).double()
-    mean = first / hidden.shape[0]
-    return mean + shift, (second / hidden.shape[0] - mean.square()).clamp(min=0.0).sqrt()
+
+    def sums(starts: range) -> torch.Tensor:
+        total = torch.zeros(2, shift.numel(), dtype=torch.float64)
+        for at in _pausing(starts, hidden):
+            block = _singles(hidden[at : at + BLOCK]) - shift
+            total[0] += block.sum(dim=0).double()
+            total[1] += block.square().sum(dim=0).double()
+        return total
+
+    first, second = torch.stack(over_tokens(hidden.shape[0], sums)).sum(dim=0) / hidden.shape[0]
+    return first + shift, (second - first.square()).clamp(min=0.0).sqrt()
 
 
 def _directions(
