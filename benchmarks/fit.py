@@ -73,7 +73,7 @@ def wrong(made: World, task: int, weight: np.ndarray) -> np.ndarray:
     accuracy, gamma = made.accuracy[task][None], np.array([made.gamma])
     share = ((SIDES == "train") / (SIDES == "train").sum())[None]
     predicted = fit_sigmoid_laws(score, accuracy, gamma, share).predict(score, gamma)
-    return np.square(predicted - accuracy)[0]
+    return np.asarray(np.square(predicted - accuracy)[0])
 
 
 def mse(made: World, task: int, weight: np.ndarray, side: str) -> float:
@@ -116,7 +116,7 @@ def paper_loop(made: World, hidden: torch.Tensor, task: int, rate: float) -> tup
         error = (made.gamma + (1.0 - made.gamma) * share - accuracy).square()
         best = min(best, error[~train].mean().item())
         adam.zero_grad()
-        error[train].mean().backward()
+        error[train].mean().backward()  # type: ignore[no-untyped-call]
         adam.step()
     return time.perf_counter() - started, best
 

@@ -13,42 +13,30 @@ from helpers import (
     READING,
     READING_LAW,
     SIDES,
+    THREE_FAMILIES,
     World,
+    all_weights,
+    change,
     contents,
     pack_rows,
     save_gpt2,
-    write_csv,
-    write_pack,
+    stored_weights,
 )
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
-from csvcore import pipeline, scoring, store
+from csvcore import pipeline, store
 from csvcore.errors import Cancelled, CsvcoreError, FitError, InputError, ModelError
+from csvcore.optimise import STRENGTHS
 from csvcore.pipeline import FitConfig, fitting
-from csvcore.records import Accuracy, Document, Fit, Method
+from csvcore.records import Fit, Method
 
-METHODS: tuple[Method, ...] = ("csv", "all-token", "label-token", "source-token")
+METHODS: tuple[Method, ...] = ("csv", "all-token", "label-token", "source-token", "best-source")
 N_CHARS = sum(len(doc.text) for doc in DOCS)
 TEST = [model for model, side in SIDES.items() if side == "test"]
+PAPER: dict[str, Any] = {"algorithm": "paper", "steps": 12, "learning_rate": 0.05}
+FIXED: dict[str, Any] = {"penalty": 1e-4}  # nothing to choose, so quicker
 Run = Callable[..., Fit]
-
-
-@pytest.fixture
-def config(tiny_lm: Path) -> FitConfig:
-    return FitConfig(steps=12, learning_rate=0.05, seed=0, scorer=str(tiny_lm))
-
-
-@pytest.fixture
-def run(world_db: Path, config: FitConfig) -> Run:
-    """Fits one task with one method on the made-up world."""
-
-    def fit(task: str, method: str = "all-token", **settings: Any) -> Fit:
-        wanted = [(task, method)]
-        [found] = pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings))
-        return found
-
-    return fit
 
 
 @pytest.fixture
@@ -58,21 +46,8 @@ def run_all(world_db: Path, config: FitConfig) -> Callable[[], list[Fit]]:
     return lambda: pipeline.fit(world_db, "words", "sides", wanted, config)
 
 
-def change(database: Path, *statements: str) -> None:
-    """Make the database say something else."""
-    with store.connect(database) as db:
-        for statement in statements:
-            db.execute(statement)
-
-
-def stored_weights(database: Path, fit: str) -> list[tuple[Document, np.ndarray, np.ndarray]]:
-    """For each document its token edges and their weights."""
-    with store.connect(database, read_only=True) as db:
-        rows = store.weights(db, fit).to_pylist()
-    return [
-        (doc, np.array([0, *row["byte_end"]]), np.array(row["weight"]))
-        for doc, row in zip(DOCS, rows, strict=True)
-    ]
+def same_but_for_time(one: Fit, two: Fit) -> bool:
+    return replace(one, seconds=0.0) == replace(two, seconds=0.0)
 
 
 # The definitions
@@ -128,17 +103,6 @@ def test_source_token_weighs_the_documents_of_the_tasks_sources(run: Run, world_
         assert (weight > 0).all() if doc.source in ADDING.sources else not weight.any()
 
 
-def test_csv_starts_as_all_token_and_keeps_the_step_that_validates_best(run: Run) -> None:
-    csv, every = run("adding", "csv"), run("adding", "all-token")
-    assert [entry.step for entry in csv.trace] == list(range(13))
-    errors = [entry.validation_mse for entry in csv.trace]
-    assert csv.steps == int(np.argmin(np.array(errors, dtype=float))) > 0
-    assert csv.mse["validation"] < every.mse["validation"]
-    assert csv.trace[0].train_mse == pytest.approx(every.mse["train"], rel=1e-2)
-    assert csv.trace[0].validation_mse == pytest.approx(every.mse["validation"], rel=1e-2)
-    assert csv.mse["validation"] == pytest.approx(min(e for e in errors if e), rel=1e-3)
-
-
 def test_weights_tile_every_document_and_their_mean_is_1(
     run_all: Callable[[], list[Fit]], world_db: Path, tmp_path: Path
 ) -> None:
@@ -179,25 +143,6 @@ def test_the_stored_weights_give_the_stored_scores(run: Run, world: World, world
         assert placed.score == pytest.approx(total / N_CHARS, rel=1e-4)
 
 
-def test_the_interval_holds_the_prediction_and_stays_between_0_and_1(
-    run_all: Callable[[], list[Fit]],
-) -> None:
-    for fit in run_all():
-        assert len(fit.predictions) == len(SIDES)
-        for placed in fit.predictions:
-            assert 0.0 <= placed.low <= placed.predicted <= placed.high <= 1.0
-        assert max(placed.high - placed.low for placed in fit.predictions) > 0.0
-
-
-def test_the_noise_floor_is_the_binomial_variance_where_all_counts_are_known(
-    run: Run, world: World
-) -> None:
-    accuracy = np.array([world.accuracy(model, "reading") for model in TEST])
-    floor = float(np.mean(accuracy * (1 - accuracy) / 400))
-    assert run("reading").noise_floor["test"] == pytest.approx(floor)
-    assert run("adding").noise_floor == {}
-
-
 # What a fit does not depend on
 
 
@@ -218,19 +163,6 @@ def test_accuracies_of_test_models_move_no_weight_and_no_law(
     for one, two in zip(weights, stored_weights(world_db, after.fit), strict=True):
         assert_allclose(two[2], one, rtol=0, atol=0)
     assert after.mse["test"] != before.mse["test"]
-
-
-def test_a_task_fitted_in_company_is_the_same_fit_as_alone(
-    run: Run, world_db: Path, config: FitConfig
-) -> None:
-    alone = run("adding", "csv")
-    wanted: Sequence[tuple[str, Method]] = [("reading", "csv"), ("adding", "csv")]
-    first, together = pipeline.fit(world_db, "words", "sides", wanted, config)
-    assert (first.task, together.task) == ("reading", "adding")
-    assert together.fit == alone.fit
-    assert together.steps == alone.steps
-    for one, two in zip(together.predictions, alone.predictions, strict=True):
-        assert one.predicted == pytest.approx(two.predicted, abs=1e-4)  # float32, 12 steps
 
 
 def test_the_same_data_and_settings_give_the_same_fit_stored_once(run: Run, world_db: Path) -> None:
@@ -267,56 +199,257 @@ def test_a_change_of_the_data_gives_another_fit(run: Run, world_db: Path, statem
     assert len(contents(world_db)["fits"]) == 2
 
 
-def test_a_change_of_settings_gives_another_csv_fit_and_the_same_baseline(
-    run: Run, tmp_path: Path
-) -> None:
-    other = str(save_gpt2(tmp_path / "other", seed=3))
-    changes: list[dict[str, Any]] = [{}, {"seed": 1}, {"steps": 11}, {"learning_rate": 0.04}]
-    assert len({run("adding", "csv", **more).fit for more in [*changes, {"scorer": other}]}) == 5
-    assert len({run("adding", "all-token", **more).fit for more in changes}) == 1
-
-
 def test_accuracies_of_other_tasks_make_no_difference(run: Run, world_db: Path) -> None:
     before = run("adding")
     change(world_db, "DELETE FROM accuracies WHERE task = 'reading'")
     assert run("adding").fit == before.fit
 
 
-# Left out
+# Algorithm 2
 
 
-def test_models_without_an_accuracy_or_without_all_losses_are_left_out_by_name(
-    run: Run, world_db: Path
+def test_the_papers_fit_starts_as_all_token_and_keeps_the_step_that_validates_best(
+    run: Run,
 ) -> None:
-    change(
-        world_db,
-        "DELETE FROM accuracies WHERE model = 'cow' AND task = 'reading'",
-        "DELETE FROM losses WHERE model = 'jay' AND doc_id = 'note-2'",
-        "DELETE FROM losses WHERE model = 'hen'",
-    )
-    fit = run("reading")
-    assert set(fit.left_out) == {"cow", "jay", "hen"}
-    assert {p.model for p in fit.predictions} == SIDES.keys() - {"cow", "jay", "hen"}
-    assert fit.n_models == {"train": 5, "validation": 1, "test": 2}
-    assert (fit.alpha, fit.beta) == pytest.approx(READING_LAW, rel=1e-3)
-    assert set(run("adding").left_out) == {"jay", "hen"}
+    csv, every = run("adding", "csv", **PAPER), run("adding", "all-token")
+    assert [entry.step for entry in csv.trace] == list(range(13))
+    errors = [entry.validation_mse for entry in csv.trace]
+    assert csv.steps == int(np.argmin(np.array(errors, dtype=float))) > 0
+    assert csv.mse["validation"] < every.mse["validation"]
+    assert csv.trace[0].train_mse == pytest.approx(every.mse["train"], rel=1e-2)
+    assert csv.trace[0].validation_mse == pytest.approx(every.mse["validation"], rel=1e-2)
+    assert csv.mse["validation"] == pytest.approx(min(e for e in errors if e), rel=1e-3)
+    assert csv.choice is None
 
 
-def test_models_outside_the_split_take_no_part(run: Run, world_db: Path) -> None:
-    change(world_db, "DELETE FROM splits WHERE model = 'owl'")
-    fit = run("reading")
-    assert "owl" not in {p.model for p in fit.predictions} | set(fit.left_out)
-
-
-def test_without_validation_models_the_band_comes_from_training_and_the_last_step_is_kept(
+def test_without_validation_models_the_papers_fit_keeps_its_last_step(
     run: Run, world_db: Path
 ) -> None:
     change(world_db, "UPDATE splits SET side = 'test' WHERE side = 'validation'")
-    fit = run("adding", "csv")
+    fit = run("adding", "csv", **PAPER)
     assert fit.steps == 12
     assert "validation" not in fit.mse
     assert fit.n_models == {"train": 6, "validation": 0, "test": 5}
-    assert all(p.low <= p.predicted <= p.high for p in fit.predictions)
+
+
+def test_the_papers_fit_takes_300_steps_unless_told(run: Run) -> None:
+    assert run("adding", "csv", algorithm="paper").trace[-1].step == 300
+
+
+# The fast fit
+
+
+def test_where_the_ability_sits_in_a_few_tokens_csv_finds_it_and_all_token_does_not(
+    run: Run, world_db: Path
+) -> None:
+    csv, every = run("adding", "csv"), run("adding", "all-token")
+    assert csv.mse["test"] < 0.01 * every.mse["test"]
+    change(world_db, "UPDATE tasks SET sources = [] WHERE task = 'adding'")
+    change(world_db, "UPDATE documents SET answers = []")  # nothing tells it where to look
+    blind = run("adding", "csv")
+    assert blind.mse["test"] < 0.1 * every.mse["test"]
+    assert blind.choice is not None
+    assert {penalty.pull for penalty in blind.choice.tried} == {"all-token"}
+
+
+def test_where_every_token_counts_alike_csv_is_all_token(run: Run, world_db: Path) -> None:
+    csv = run("reading", "csv")
+    assert csv.choice is not None
+    assert (csv.choice.chosen.pull, csv.choice.chosen.strength) == ("all-token", None)
+    assert_allclose(all_weights(world_db, csv.fit), 1.0, rtol=1e-6)
+    assert csv.mse["test"] == pytest.approx(run("reading", "all-token").mse["test"], abs=1e-12)
+
+
+def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not_see(
+    run: Run,
+) -> None:
+    choice = run("adding", "csv").choice
+    assert choice is not None
+    assert choice.chosen in choice.tried
+    assert choice.chosen.figure == min(penalty.figure for penalty in choice.tried)
+    assert {p.pull for p in choice.tried} == {"all-token", "label-token", "source-token"}
+    assert {p.strength for p in choice.tried} <= {None, *STRENGTHS[1:]}
+    train = {model for model, side in SIDES.items() if side == "train"}
+    for penalty in choice.tried:  # two families, so training runs are left out
+        assert penalty.errors.keys() == train | {"validation"}
+        groups = [error for name, error in penalty.errors.items() if name != "validation"]
+        inside, outside = np.mean(np.sqrt(groups)), np.sqrt(penalty.errors["validation"])
+        assert penalty.figure == pytest.approx((inside + outside) / 2)
+
+
+def test_three_families_in_train_are_left_out_in_turn(run: Run, world_db: Path) -> None:
+    for model, family in THREE_FAMILIES.items():
+        change(world_db, f"UPDATE models SET family = '{family}' WHERE model = '{model}'")
+    choice = run("adding", "csv", **FIXED).choice
+    assert choice is not None
+    assert choice.chosen.errors.keys() == {"a", "b", "c", "validation"}
+
+
+def test_a_fixed_penalty_is_the_only_one_tried(run: Run) -> None:
+    choice = run("adding", "csv", penalty=1e-3).choice
+    assert choice is not None
+    assert {penalty.strength for penalty in choice.tried} == {1e-3}
+
+
+def test_steps_bound_the_steps_at_each_penalty(run: Run) -> None:
+    fit = run("adding", "csv", penalty=1e-5, steps=2)
+    assert [entry.step for entry in fit.trace] == [0, 1, 2]
+    assert run("adding", "csv", penalty=1e-5).trace[-1].step > 2
+
+
+def test_softplus_is_another_fit_that_finds_the_ability_too(run: Run) -> None:
+    soft = run("adding", "csv", activation="softplus")
+    assert soft.fit != run("adding", "csv").fit
+    assert soft.mse["test"] < 0.1 * run("adding", "all-token").mse["test"]
+
+
+def test_the_spread_is_that_of_an_ensemble_and_of_nothing_else(run: Run, world_db: Path) -> None:
+    def spreads(fit: Fit) -> list[Any]:
+        with store.connect(world_db, read_only=True) as db:
+            return store.weights(db, fit.fit)["spread"].to_pylist()
+
+    spread = np.concatenate(spreads(run("adding", "csv", members=3)))
+    weight = all_weights(world_db, run("adding", "csv", members=3).fit)
+    assert spread.shape == weight.shape
+    assert (spread >= 0).all()
+    assert spread.max() > 0.01
+    # members have mean 1 each, are positive, and their mean is the weight: at most 3 times it
+    assert (spread <= 3 * weight + 1e-6).all()
+    assert not np.concatenate(spreads(run("adding", "csv", members=1))).any()
+    for method in ("all-token", "label-token", "source-token", "best-source"):
+        assert spreads(run("adding", method)) == [None] * len(DOCS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_of_test_models_move_no_weight_and_no_law(
+    run: Run, world_db: Path, method: str
+) -> None:
+    before = run("adding", method, **FIXED)
+    others = ", ".join(f"'{model}'" for model in TEST)
+    change(
+        world_db,
+        "UPDATE losses SET nll = list_transform(nll, lambda x, i: x * (1 + i % 3)) "
+        f"WHERE model IN ({others})",
+    )
+    after = run("adding", method, **FIXED)
+    assert after.fit != before.fit
+    assert (after.alpha, after.beta, after.steps) == (before.alpha, before.beta, before.steps)
+    assert (after.trace, after.choice) == (before.trace, before.choice)
+    kept = {p.model: p for p in after.predictions if p.split != "test"}
+    assert kept == {p.model: p for p in before.predictions if p.split != "test"}
+    assert_array_equal(all_weights(world_db, after.fit), all_weights(world_db, before.fit))
+    assert after.mse["test"] != before.mse["test"]
+
+
+def test_a_test_model_more_moves_no_weight(run: Run, world_db: Path) -> None:
+    before = run("adding", "csv", **FIXED)
+    change(
+        world_db,  # its name stands before all others
+        "INSERT INTO models SELECT * REPLACE ('aaa' AS model) FROM models WHERE model = 'owl'",
+        "INSERT INTO losses SELECT * REPLACE ('aaa' AS model) FROM losses WHERE model = 'owl'",
+        "INSERT INTO splits VALUES ('sides', 'aaa', 'test')",
+    )
+    alone = run("adding", "csv", **FIXED)
+    assert alone.left_out == ("aaa",)  # it has no accuracy
+    change(world_db, "INSERT INTO accuracies VALUES ('aaa', 'adding', 0.5, NULL)")
+    after = run("adding", "csv", **FIXED)
+    assert after.n_models["test"] == 4
+    for fit in (alone, after):
+        assert_allclose(
+            all_weights(world_db, fit.fit), all_weights(world_db, before.fit), rtol=1e-6
+        )
+        assert fit.alpha == pytest.approx(before.alpha, rel=1e-6)
+
+
+# Best single source
+
+
+def test_best_source_is_the_source_whose_law_errs_least_on_validation(
+    run: Run, world: World, world_db: Path
+) -> None:
+    # reading by the loss on the notes alone
+    def loss(model: str, source: str) -> float:
+        own = [doc for doc in DOCS if doc.source == source]
+        return float(sum(world.nll[model][doc.doc_id].sum() for doc in own) / N_CHARS)
+
+    def set_law(source: str, models: Sequence[str]) -> None:
+        for model in models:
+            value = float(expit(-8.0 * (loss(model, source) - 1.0)))
+            change(
+                world_db,
+                f"UPDATE accuracies SET accuracy = {value} "
+                f"WHERE task = 'reading' AND model = '{model}'",
+            )
+
+    set_law("notes", list(SIDES))
+    fit = run("reading", "best-source")
+    for doc, _, weight in stored_weights(world_db, fit.fit):
+        assert (weight > 0).all() if doc.source == "notes" else not weight.any()
+    assert fit.mse["test"] < 1e-8
+    set_law("sums", TEST)  # test models that follow the other source do not change the choice
+    after = run("reading", "best-source")
+    assert_array_equal(all_weights(world_db, after.fit), all_weights(world_db, fit.fit))
+    assert after.mse["test"] > 1e-3
+
+
+# Names of fits
+
+
+@pytest.mark.parametrize("settings", [{}, PAPER], ids=["fast", "paper"])
+def test_a_task_fitted_in_company_is_the_same_fit_as_alone(
+    run: Run, world_db: Path, config: FitConfig, settings: dict[str, Any]
+) -> None:
+    alone = run("adding", "csv", **settings)
+    wanted: Sequence[tuple[str, Method]] = [("reading", "csv"), ("adding", "csv")]
+    first, together = pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings))
+    assert (first.task, together.task) == ("reading", "adding")
+    assert together.fit == alone.fit
+    for one, two in zip(together.predictions, alone.predictions, strict=True):
+        assert one.predicted == pytest.approx(two.predicted, abs=1e-4)  # products in float32
+
+
+def test_a_setting_that_matters_gives_another_fit_and_one_that_does_not_the_same(
+    run: Run, tmp_path: Path
+) -> None:
+    other = str(save_gpt2(tmp_path / "other", seed=3))
+    fast: list[dict[str, Any]] = [
+        FIXED, {"penalty": 1e-3}, {"seed": 1} | FIXED, {"steps": 2} | FIXED,
+        {"members": 1} | FIXED, {"scorer": other} | FIXED, {"mask_first_token": True} | FIXED,
+    ]  # fmt: skip
+    assert len({run("adding", "csv", **more).fit for more in fast}) == len(fast)
+    name = run("adding", "csv", **FIXED).fit
+    for more in ({"learning_rate": 0.5}, {"label": "sum"}):
+        assert run("adding", "csv", **FIXED, **more).fit == name
+    quick = PAPER | {"steps": 1}
+    paper: list[dict[str, Any]] = [quick, quick | {"steps": 2}, quick | {"learning_rate": 0.04},
+                                   quick | {"seed": 1}]  # fmt: skip
+    assert len({run("adding", "csv", **more).fit for more in paper}) == len(paper)
+    unread = {"members": 4, "penalty": 1e-3, "activation": "softplus", "label": "sum"}
+    assert run("adding", "csv", **quick, **unread).fit == run("adding", "csv", **quick).fit
+
+
+def test_the_label_variant_names_a_label_token_fit_and_no_other_baseline(run: Run) -> None:
+    kinds: list[dict[str, Any]] = [{}, {"label": "sum"}, {"label_spans": "last"}]
+    assert len({run("adding", "label-token", **more).fit for more in kinds}) == 3
+    nothing: list[dict[str, Any]] = [*kinds, {"seed": 1}, {"steps": 3}, PAPER, FIXED]
+    for method in ("all-token", "source-token", "best-source"):
+        assert len({run("adding", method, **more).fit for more in nothing}) == 1
+
+
+def test_fits_of_one_name_have_the_same_weights_whatever_answer_spans_count(
+    run: Run, world_db: Path
+) -> None:
+    change(world_db, "UPDATE documents SET answers = [[0, 4], [29, 31]] WHERE source = 'sums'")
+    every = run("adding", "csv", **FIXED)
+    weight = all_weights(world_db, every.fit)
+    last = run("adding", "csv", **FIXED, label_spans="last")
+    if last.fit == every.fit:
+        assert_allclose(all_weights(world_db, last.fit), weight, rtol=1e-6)
+
+
+def test_a_default_that_is_spelled_out_gives_the_same_fit(run: Run) -> None:
+    assert run("adding", "csv", **FIXED, activation="exp").fit == run("adding", "csv", **FIXED).fit
+    assert run("adding", "csv", **FIXED, steps=30).fit == run("adding", "csv", **FIXED).fit
 
 
 # Stored fits and stored hidden states
@@ -327,27 +460,13 @@ def test_a_stored_fit_is_taken_and_not_made_again_where_only_missing_ones_are_wa
 ) -> None:
     first = run("adding", "csv")
     before = contents(world_db)
-    monkeypatch.setattr(fitting, "optimise_heads", lambda *_: pytest.fail("it was fitted again"))
+    monkeypatch.setattr(fitting, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
     [found] = pipeline.fit(
         world_db, "words", "sides", [("adding", "csv")], config, only_missing=True
     )
     assert found.fit == first.fit
     assert found.seconds == first.seconds
     assert contents(world_db) == before
-
-
-def test_the_scorer_is_loaded_once_for_a_corpus(
-    run: Run, world_db: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = world_db.with_name(f"{world_db.name}.cache")
-    for file in cache.iterdir():
-        file.unlink()
-    one = run("adding", "csv")
-    [file] = list(cache.iterdir())
-    assert file.suffix == ".npz"
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("the scorer was loaded again"))
-    two = run("adding", "csv")
-    assert replace(one, seconds=0.0) == replace(two, seconds=0.0)
 
 
 # Refusals: each leaves the database as it was
@@ -368,36 +487,6 @@ def refused(
     assert contents(database) == before
 
 
-def test_fewer_than_three_train_models_are_refused(world_db: Path, config: FitConfig) -> None:
-    change(
-        world_db,
-        "DELETE FROM accuracies WHERE task = 'reading' AND model IN ('ant', 'bee')",
-        "DELETE FROM losses WHERE model IN ('cow', 'dog')",
-    )
-    message = "reading has 2 train models .*; a fit needs 3, and 4 of the split were left out"
-    refused(world_db, config, InputError, message)
-
-
-def test_a_task_whose_train_models_are_all_at_chance_is_refused(
-    world_db: Path, config: FitConfig
-) -> None:
-    change(
-        world_db,
-        "UPDATE accuracies SET accuracy = 0.25 + 0.0015 * ascii(model) / 100 WHERE task = 'adding'",
-    )
-    message = r"all 6 train models are at chance on adding \(best 0\.252, chance 0\.25\)"
-    refused(world_db, config, FitError, message, *[("adding", method) for method in METHODS])
-
-
-def test_with_many_items_a_small_step_above_chance_is_not_chance(run: Run, world_db: Path) -> None:
-    change(
-        world_db,
-        "UPDATE accuracies SET accuracy = 0.25, n_items = 100000 WHERE task = 'adding'",
-        "UPDATE accuracies SET accuracy = 0.26 WHERE task = 'adding' AND model = 'ant'",
-    )
-    assert run("adding").gamma == 0.25  # 0.01 is 7 standard errors of 100,000 items
-
-
 def test_one_task_that_cannot_be_fitted_stops_the_others_too(
     world_db: Path, config: FitConfig
 ) -> None:
@@ -412,9 +501,11 @@ def test_equal_accuracies_above_chance_are_refused_by_task(
     world_db: Path, config: FitConfig
 ) -> None:
     change(world_db, "UPDATE accuracies SET accuracy = 0.75 WHERE task = 'adding'")
-    for method, where in (("csv", "adding, step 0"), ("all-token", "adding, all-token")):
-        message = f"{where}: all 6 models have the same accuracy"
+    for method in METHODS:
+        message = f"adding, {method}: all 6 models have the same accuracy"
         refused(world_db, config, FitError, message, ("adding", method))
+    message = "adding, step 0: all 6 models have the same accuracy"
+    refused(world_db, replace(config, **PAPER), FitError, message, ("adding", "csv"))
 
 
 @pytest.mark.parametrize(
@@ -457,41 +548,6 @@ def test_source_token_needs_sources_and_label_token_answers(
     refused(world_db, config, InputError, message, ("adding", "source-token"))
 
 
-def test_a_fit_that_is_stopped_stores_nothing(world_db: Path, config: FitConfig) -> None:
-    before = contents(world_db)
-    seen: list[tuple[int, int]] = []
-
-    def stop(step: int, total: int, message: str) -> None:
-        seen.append((step, total))
-        if message.startswith("optimising") and step == 5:
-            raise Cancelled("enough")
-
-    wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "csv")]
-    with pytest.raises(Cancelled):
-        pipeline.fit(world_db, "words", "sides", wanted, config, stop)
-    assert contents(world_db) == before
-    assert seen[-1] == (5, 12)
-
-
-def test_losses_under_a_tokenizer_of_their_own_fit_the_same_law(
-    tmp_path: Path, world: World, world_db: Path, run: Run
-) -> None:
-    write_csv(tmp_path / "m.csv", "model,family", [["new", "other"]])
-    pipeline.import_models(world_db, tmp_path / "m.csv")
-    whole = [
-        row | {"model": "new", "byte_start": [0], "byte_end": row["byte_end"][-1:],
-               "nll": [sum(row["nll"])]}
-        for row in pack_rows(world, ["owl"])
-    ]  # fmt: skip
-    pipeline.import_losses(world_db, [write_pack(tmp_path / "p.parquet", whole)])
-    with store.connect(world_db) as db:
-        store.add_accuracies(db, [Accuracy("new", "reading", 0.5)])
-        store.add_split(db, "sides", {**SIDES, "new": "test"})
-    placed = {p.model: p for p in run("reading").predictions}
-    assert placed["new"].score == pytest.approx(placed["owl"].score, rel=1e-5)
-    assert placed["new"].predicted == pytest.approx(placed["owl"].predicted, rel=1e-4)
-
-
 def test_a_fit_is_stale_once_its_split_was_changed(run: Run, world_db: Path) -> None:
     made = run("adding")
     with store.connect(world_db) as db:
@@ -510,3 +566,22 @@ def test_changed_answers_make_another_label_token_fit(run: Run, world_db: Path) 
         changed[0] = replace(changed[0], answers=((0, 1),))
         store.add_corpus(db, "words", store.corpus_sha256(db, "words"), changed)
     assert run("adding", "label-token").fit != first.fit
+
+
+@pytest.mark.parametrize(("settings", "last"), [(FIXED, (5, 60)), (PAPER, (5, 12))])
+def test_a_fit_that_is_stopped_stores_nothing(
+    world_db: Path, config: FitConfig, settings: dict[str, Any], last: tuple[int, int]
+) -> None:
+    before = contents(world_db)
+    seen: list[tuple[int, int]] = []
+
+    def stop(step: int, total: int, message: str) -> None:
+        seen.append((step, total))
+        if message.startswith("optimising") and step == 5:
+            raise Cancelled("enough")
+
+    wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "csv")]
+    with pytest.raises(Cancelled):
+        pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings), stop)
+    assert contents(world_db) == before
+    assert seen[-1] == last

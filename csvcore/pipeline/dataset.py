@@ -1,5 +1,6 @@
 """What a fit reads: losses on the scorer's tokens, accuracies, sides, and the groups of models."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, 
 Mask = NDArray[np.bool_]
 # An accuracy this many standard errors above chance is not chance; without n_items, this far.
 CHANCE_ERRORS, CHANCE_MARGIN = 3.0, 0.02
+MAX_GROUPS = 8  # left out in turn; every one of them is another head to fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,20 @@ class Dataset:
         """Models to leave out together inside train, (n_models,) masks by name.
 
         Families in turn where train has three or more; else its training runs, since one family
-        left is too little to learn another from. Empty where train is one run.
+        left is too little to learn another from. More than MAX_GROUPS are dealt out into as many,
+        the smallest together. Empty where train is one run.
         """
         train = [self.split[model] == "train" for model in self.models]
         keys = [card.family for card in self.cards]
         if len({key for key, own in zip(keys, train, strict=True) if own}) < 3:
             keys = [splits.run_name(card) for card in self.cards]
-        found = dict.fromkeys(key for key, own in zip(keys, train, strict=True) if own)
-        if len(found) < 2:
+        counts = Counter(key for key, own in zip(keys, train, strict=True) if own)
+        if len(counts) < 2:
             return {}
-        return {name: np.array([key == name for key in keys], dtype=bool) for name in found}
+        parts: list[list[str]] = [[] for _ in range(min(len(counts), MAX_GROUPS))]
+        for key, _ in counts.most_common():
+            min(parts, key=lambda part: sum(counts[one] for one in part)).append(key)
+        return {", ".join(part): np.array([key in part for key in keys]) for part in parts}
 
     def runs(self) -> Ints:
         """Training run of each model, as an index, (n_models,)."""
