@@ -16,6 +16,7 @@ PALETTE = (
 )  # fmt: skip
 MARKERS = {"train": "circle", "validation": "diamond", "test": "star"}
 CURVE_COLOUR = "#888888"
+PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot"}
 SCORE_AXIS = "capability score, nats per character"
 
 
@@ -66,7 +67,7 @@ def sigmoid_figure(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> An
             ),
             hovertemplate=(
                 "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
-                "<br>band %{customdata[2]:.3f} to %{customdata[3]:.3f}<br>score %{x:.4f}"
+                "<br>90 % interval %{customdata[2]:.3f} to %{customdata[3]:.3f}<br>score %{x:.4f}"
                 "<extra></extra>"
             ),
         )
@@ -114,7 +115,7 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
 
 
 def trace_figure(fits: Sequence[Fit]) -> Any:
-    """MSE on train (line) and validation models (dots) over the steps of Algorithm 2, by task."""
+    """MSE on train (line) and validation models (dots) over the steps, by task."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -142,6 +143,59 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )
     return figure
+
+
+def penalty_figure(fits: Sequence[Fit]) -> Any:
+    """Error on left-out models against the strength of the penalty, a line a task and pull.
+
+    The pull alone, without a head, stands at the left. A ring marks what was chosen.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for i, fit in enumerate(fits):
+        if fit.choice is None:
+            continue
+        colour = PALETTE[i % len(PALETTE)]
+        for pull, dash in PULL_DASHES.items():
+            tried = [one for one in fit.choice.tried if one.pull == pull]
+            if tried:
+                figure.add_scatter(
+                    x=[_strength(one.strength) for one in tried],
+                    y=[100 * one.figure for one in tried],
+                    mode="lines+markers",
+                    line={"color": colour, "dash": dash},
+                    marker={"size": 5},
+                    name=escape(f"{fit.task}, towards {pull}"),
+                    hovertemplate="penalty %{x}: %{y:.1f} points",
+                )
+        best = fit.choice.chosen
+        figure.add_scatter(
+            x=[_strength(best.strength)],
+            y=[100 * best.figure],
+            mode="markers",
+            marker={"color": colour, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    strengths = {one.strength or np.inf for fit in fits if fit.choice for one in fit.choice.tried}
+    figure.update_layout(
+        xaxis_title="penalty on the head",
+        yaxis_title="error on left-out models, points",
+        yaxis_type="log",
+        height=380,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    figure.update_xaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=[_strength(value) for value in sorted(strengths, reverse=True)],
+    )
+    return figure
+
+
+def _strength(value: float | None) -> str:
+    return "baseline" if value is None or np.isinf(value) else f"{value:.0e}"
 
 
 def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:

@@ -9,6 +9,7 @@ METHOD_NAMES = {
     "all-token": "All tokens",
     "label-token": "Label tokens",
     "source-token": "Tokens of the task's source",
+    "best-source": "Best single source",
 }
 
 

@@ -213,7 +213,8 @@ def verdicts(fits: pd.DataFrame) -> pd.DataFrame:
         fits: from `newest_fits`.
     """
     table = fits.pivot(index="task", columns="method", values="mse_test")
-    order = [m for m in ("csv", "source-token", "label-token", "all-token") if m in table.columns]
+    methods = ("csv", "label-token", "source-token", "best-source", "all-token")
+    order = [method for method in methods if method in table.columns]
     table = table[order].astype(float)
     if {"csv", "all-token"} <= set(order):
         table["ratio"] = table["all-token"] / table["csv"]

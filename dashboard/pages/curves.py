@@ -42,6 +42,8 @@ for method in SHOWN:
             f"chance {fit.gamma:g}; train MSE {controls.scientific(fit.mse.get('train'))}"
             + (f", head of step {fit.steps}." if method == "csv" else ".")
         )
+        for note in fit.notes:
+            st.caption(f":orange[:material/warning:] {controls.plain(note)}")
         if fit.left_out:
             st.caption(f"{len(fit.left_out)} models of the split lack losses or this accuracy.")
 
@@ -66,4 +68,7 @@ if listed:
         }
         | {"score": st.column_config.NumberColumn("score, nats per character", format="%.4f")},
     )
-    st.caption("low and high: the band that covers 90 % of the validation models' errors.")
+    st.caption(
+        "low and high: 90 % interval, from the errors of fits on models that were left out of them "
+        "(jackknife+ over families or runs, and the validation models)."
+    )

@@ -1,6 +1,10 @@
+from typing import Any
+
 import streamlit as st
 
 from dashboard import charts, controls, data, jobs_view
+
+ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
 
 st.header("Fit")
 source = data.database()
@@ -22,11 +26,47 @@ with st.form("fit", border=True):
         format_func=controls.METHOD_NAMES.__getitem__,
         help="CSV learns a weight for every token; the baselines have fixed weights.",
     )
-    with st.expander("Optimisation"):
-        columns = st.columns(3)
-        steps = columns[0].number_input("Steps", 0, 10_000, 300, help="The paper uses 300.")
-        rate = columns[1].number_input("Learning rate", 1e-5, 1.0, 1e-2, format="%.0e")
-        seed = columns[2].number_input("Seed", 0, 1_000_000, 0)
+    algorithm = st.segmented_control(
+        "Optimisation of CSV",
+        list(ALGORITHMS),
+        default="fast",
+        format_func=ALGORITHMS.__getitem__,
+        help="Second order chooses its penalty by leaving train's own families (or runs) out in "
+        "turn; the paper's loop is Algorithm 2, stopped where validation is best.",
+    )
+    with st.expander("Settings"):
+        columns = st.columns(4)
+        seed = columns[0].number_input("Seed", 0, 1_000_000, 0)
+        members = columns[1].number_input(
+            "Ensemble",
+            1,
+            50,
+            5,
+            help="Heads whose weights are averaged: one on all train runs, "
+            "the others on random draws of them. Second order only.",
+        )
+        activation = columns[2].selectbox(
+            "Non-linearity",
+            ["exp", "softplus"],
+            help="What makes a weight of the head's output. Second order only; the paper's loop "
+            "has softplus.",
+        )
+        penalty = columns[3].number_input(
+            "Penalty",
+            0.0,
+            10.0,
+            None,
+            format="%.0e",
+            placeholder="chosen inside train",
+            help="A fixed pull towards the baseline. Second order only.",
+        )
+        columns = st.columns(4)
+        steps = columns[0].number_input(
+            "Steps", 1, 10_000, 300, help="Of the paper's loop; the paper uses 300."
+        )
+        rate = columns[1].number_input(
+            "Learning rate", 1e-5, 1.0, 1e-2, format="%.0e", help="Of the paper's loop."
+        )
         mask = st.toggle(
             "Mask first tokens",
             help="Leave out, for every model, what is the first token of any: its context is only "
@@ -37,7 +77,13 @@ if start:
     if not tasks or not method:
         st.warning("Choose at least one task and a method.")
     else:
-        config = {"steps": int(steps), "learning_rate": float(rate), "seed": int(seed)}
+        config: dict[str, Any] = {"seed": int(seed)}
+        if algorithm == "paper":
+            config |= {"algorithm": "paper", "steps": int(steps), "learning_rate": float(rate)}
+        else:
+            config |= {"members": int(members), "activation": activation}
+            if penalty:
+                config["penalty"] = float(penalty)
         if mask:
             config["mask_first_token"] = True
         jobs_view.submit_fit(source, corpus, split, list(tasks), method, config)
@@ -54,4 +100,23 @@ if learnt:
         key="trace",
         alt="Mean squared error on train and validation models over the steps, for each task",
     )
-    st.caption("The step with the lowest validation error is kept. Test models are not looked at.")
+    st.caption(
+        "Test models are not looked at. Second order goes down a path of ever weaker penalties to "
+        "the chosen one; of the paper's loop the step with the lowest validation error is kept."
+    )
+    chosen = [fit for fit in learnt if fit.choice]
+    if chosen:
+        st.subheader("How the penalties were chosen", divider="gray")
+        st.plotly_chart(
+            charts.penalty_figure(chosen),
+            key="penalty",
+            alt="Error on models left out of the fit against the strength of the penalty",
+        )
+        st.caption(
+            "Error on what a fit did not see: root mean squared error over groups of train models "
+            "left out in turn and over the validation models, averaged. Left, the baseline alone; "
+            "a ring marks the choice."
+        )
+    for fit in learnt:
+        for note in fit.notes:
+            st.warning(f"{controls.plain(fit.task)}: {controls.plain(note)}")
