@@ -45,7 +45,7 @@ def planted(seed: int, n_heads: int = 3, strength: float = 1e-4) -> tuple[TokenT
     accuracy = gamma[:, None] + (1 - gamma[:, None]) * expit(-1.5 * unit)
     share = rng.exponential(size=accuracy.shape)
     share[:, -2:] = 0.0
-    share[np.arange(n_heads), np.arange(n_heads)] = 0.0  # and one that only this head leaves out
+    share[np.arange(n_heads), np.arange(n_heads) % N_MODELS] = 0.0  # and one that only this head leaves out
     share /= share.sum(axis=1, keepdims=True)
     noisy = accuracy + rng.normal(0.0, 0.02, accuracy.shape)
     noisy[:, -2:] = np.nan

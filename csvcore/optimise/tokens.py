@@ -19,7 +19,8 @@ BLOCK = 4096  # tokens in one product; the products' results stay in the cache
 RANK = 128  # directions kept of wide hidden states
 SAMPLE = 20_000  # tokens the directions are found from
 OVERSAMPLED = 16  # random directions more than are kept
-POWERS = 3  # subspace iterations
+POWERS = 2  # subspace iterations
+WIDE_BLOCK = 1 << 19  # numbers in a block of hidden states; it is passed over several times
 HELD_BLOCKS = 16  # blocks read before the pages of memory maps are given back
 
 
@@ -95,7 +96,10 @@ class Block:
 
 
 def over_tokens(
-    n_tokens: int, work: Callable[[range], Result], device: torch.device | None = None
+    n_tokens: int,
+    work: Callable[[range], Result],
+    device: torch.device | None = None,
+    block: int = BLOCK,
 ) -> list[Result]:
     """Share the blocks of tokens among threads; what each made of its share, in order.
 
@@ -103,7 +107,7 @@ def over_tokens(
     every operation, which on a machine with other work to do costs many times the operation.
     """
     n_threads = torch.get_num_threads()
-    starts = range(0, n_tokens, BLOCK)
+    starts = range(0, n_tokens, block)
     if device is not None and device.type != "cpu":
         return [work(starts)]
     share = max(1, -(-len(starts) // n_threads))
@@ -145,21 +149,27 @@ def features(
     basis = torch.diag(torch.where(alive, 1.0 / spread, 0.0))[:, alive].float()
     if rank is not None and width > rank:
         basis = basis @ _directions(hidden, centre, basis, rank)
-    shift = centre.float() @ basis
     result = np.empty((n_tokens, basis.shape[1]), dtype=np.float32) if out is None else out
+    minus = -(centre.float() @ basis)
 
     def project(starts: range) -> float:
         total = 0.0
         for at in _pausing(starts, hidden, result):
-            part = _singles(hidden[at : at + BLOCK]) @ basis - shift
+            span = slice(at, at + starts.step)
+            part = torch.addmm(minus, _singles(hidden[span]), basis)
             total += float(part.square().sum())
-            result[at : at + BLOCK] = part.numpy()
+            result[span] = part.numpy()
         return total
 
-    scale = np.float32(np.sqrt(n_tokens / sum(over_tokens(n_tokens, project))))
+    block = _wide_block(hidden)
+    scale = np.float32(np.sqrt(n_tokens / sum(over_tokens(n_tokens, project, block=block))))
     for at in _pausing(range(0, n_tokens, BLOCK), result):
         result[at : at + BLOCK] *= scale
     return result
+
+
+def _wide_block(hidden: NDArray[np.floating]) -> int:
+    return max(1, WIDE_BLOCK // int(hidden.shape[1]))
 
 
 def _singles(block: NDArray[np.floating]) -> torch.Tensor:
@@ -169,8 +179,9 @@ def _singles(block: NDArray[np.floating]) -> torch.Tensor:
 
 def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
     """The starts; between them, pages of memory maps are given back now and then."""
+    every = max(1, HELD_BLOCKS * BLOCK // starts.step)
     for number, at in enumerate(starts):
-        if number % HELD_BLOCKS == 0:
+        if number % every == 0:
             _let_go(*arrays)
         yield at
 
@@ -192,12 +203,13 @@ def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
     def sums(starts: range) -> torch.Tensor:
         total = torch.zeros(2, shift.numel(), dtype=torch.float64)
         for at in _pausing(starts, hidden):
-            block = _singles(hidden[at : at + BLOCK]) - shift
-            total[0] += block.sum(dim=0).double()
-            total[1] += block.square().sum(dim=0).double()
+            block = _singles(hidden[at : at + starts.step]).sub(shift)
+            total[0] += block.sum(dim=0)
+            total[1] += block.square_().sum(dim=0)
         return total
 
-    first, second = torch.stack(over_tokens(hidden.shape[0], sums)).sum(dim=0) / hidden.shape[0]
+    shares = over_tokens(hidden.shape[0], sums, block=_wide_block(hidden))
+    first, second = torch.stack(shares).sum(dim=0) / hidden.shape[0]
     return first + shift, (second - first.square()).clamp(min=0.0).sqrt()
 
 
@@ -208,13 +220,28 @@ def _directions(
 
     scale: (all units, width) picks the units that vary and divides them by their spread.
     """
-    stride = max(1, hidden.shape[0] // SAMPLE)
+    sample = hidden[:: max(1, hidden.shape[0] // SAMPLE)]
     kept = scale.any(dim=1)
-    sample = (_singles(hidden[::stride]) - centre.float())[:, kept] * scale.sum(dim=1)[kept]
+    width = int(kept.sum())
+    shift, factor = centre.float()[kept], scale.sum(dim=1)[kept]
+
+    def gram_times(columns: torch.Tensor) -> torch.Tensor:
+        """Gram matrix of the standardised sample times (width, n) columns."""
+
+        def work(starts: range) -> torch.Tensor:
+            total = torch.zeros_like(columns)
+            for at in starts:
+                block = _singles(sample[at : at + starts.step])
+                block = (block if width == kept.numel() else block[:, kept]).sub(shift).mul_(factor)
+                total.addmm_(block.T, block @ columns)
+            return total
+
+        return torch.stack(over_tokens(sample.shape[0], work, block=_wide_block(hidden))).sum(dim=0)
+
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(sample.shape[1], rank + OVERSAMPLED, generator=generator)
+    start = torch.randn(width, min(rank + OVERSAMPLED, width), generator=generator)
     for _ in range(POWERS):
-        start, _ = torch.linalg.qr(sample.T @ (sample @ start))
-    _, _, right = torch.linalg.svd(sample @ start, full_matrices=False)
-    found: torch.Tensor = start @ right.T[:, :rank]
+        start, _ = torch.linalg.qr(gram_times(start))
+    _, right = torch.linalg.eigh(start.T @ gram_times(start))  # ascending
+    found: torch.Tensor = start @ right[:, -rank:].flip(1)
     return found
