@@ -91,7 +91,11 @@ def finish(
         left_out=chosen.left_out,
         config=settings | {"scorer_sha256": data.units.scorer_sha256},
         trace=learnt.trace,
-        notes=(*law_notes(law, score[train], predicted[train]), *learnt.notes),
+        notes=(
+            *law_notes(law, score[train], predicted[train]),
+            *beyond_notes(score, train, chosen.on("test")),
+            *learnt.notes,
+        ),
         choice=learnt.choice,
     )
     spread = None if learnt.spread is None else learnt.spread * data.counts / scale
@@ -160,6 +164,18 @@ def law_notes(law: ScalingFit, score: Floats, predicted: Floats) -> list[str]:
             f"saturated: only {on_slope} of {score.size} train models stand where the curve rises"
         )
     return notes
+
+
+def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
+    """Whether test models score where no train model does, so that the law is extrapolated."""
+    beyond = (score < score[train].min()) | (score > score[train].max())
+    count, n_test = int((beyond & test).sum()), int(test.sum())
+    if count == 0:
+        return []
+    return [
+        f"extrapolated: {count} of {n_test} test models score outside the range of the train "
+        "models; their intervals may be too narrow"
+    ]
 
 
 def choice_notes(choice: PenaltyChoice, nothing: Mapping[str, float], converged: bool) -> list[str]:

@@ -1,0 +1,339 @@
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import DOCS, SIDES, THREE_FAMILIES, World, change
+from numpy.testing import assert_allclose
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from csvcore import pipeline
+from csvcore.pipeline import FitConfig
+from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
+from csvcore.pipeline.finishing import Learnt, choice_notes, finish, law_notes
+from csvcore.records import Fit, Floats, Penalty, PenaltyChoice, ScalingFit
+
+TEST = [model for model, side in SIDES.items() if side == "test"]
+Run = Callable[..., Fit]
+NOISE = "UPDATE accuracies SET accuracy = accuracy * (1 - 0.002 * (ascii(model) * 7 % 30))"
+
+
+# A second opinion on prediction intervals: straight from the definition, the law by scipy
+
+
+def law(score: Floats, accuracy: Floats, gamma: float) -> Callable[[Floats], Floats]:
+    """The best of many least-squares fits of equation 2."""
+
+    def curve(law: Floats, score: Floats) -> Floats:
+        return np.asarray(gamma + (1 - gamma) * expit(law[0] * (score - law[1])))
+
+    spread = score.std()
+    fits = [
+        least_squares(
+            lambda law: curve(law, score) - accuracy,
+            [slope / spread, middle],
+            x_scale=[1 / spread, spread],
+            xtol=1e-14,
+            ftol=1e-14,
+            gtol=1e-14,
+        )
+        for slope in (-8, -3, -1, 1, 3)
+        for middle in np.quantile(score, [0.1, 0.5, 0.9])
+    ]
+    best = min(fits, key=lambda fit: float(fit.cost)).x
+    return lambda score: curve(best, score)
+
+
+def intervals(
+    score: Floats,
+    accuracy: Floats,
+    gamma: float,
+    sides: list[str],
+    groups: Mapping[str, list[int]],
+    fold_score: Mapping[str, Floats] | None = None,
+) -> tuple[Floats, Floats]:
+    """Jackknife+ over the groups, and the validation models, which no fit has seen."""
+    train = np.array([side == "train" for side in sides])
+    whole = law(score[train], accuracy[train], gamma)(score)
+    tops, bottoms = [], []
+    for group in groups:
+        rest = train.copy()
+        rest[groups[group]] = False
+        own = score if fold_score is None else fold_score[group]
+        without = law(own[rest], accuracy[rest], gamma)(own)
+        for i in groups[group]:
+            if train[i]:
+                size = abs(accuracy[i] - without[i])
+                tops.append(without + size)
+                bottoms.append(without - size)
+    for i in [i for i, side in enumerate(sides) if side == "validation"]:
+        size = abs(accuracy[i] - whole[i])
+        tops.append(whole + size)
+        bottoms.append(whole - size)
+    rank = min(int(np.ceil(0.9 * (len(tops) + 1))), len(tops))
+    high = np.sort(tops, axis=0)[rank - 1]
+    low = np.sort(bottoms, axis=0)[len(bottoms) - rank]
+    return (
+        np.minimum(np.clip(low, 0, 1), whole),
+        np.maximum(np.clip(high, 0, 1), whole),
+    )
+
+
+def columns(fit: Fit) -> tuple[list[str], list[str], Floats, Floats, Floats, Floats]:
+    placed = fit.predictions
+    return (
+        [p.model for p in placed],
+        [p.split for p in placed],
+        *(np.array([getattr(p, k) for p in placed]) for k in ("score", "accuracy", "low", "high")),
+    )  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("method", ["all-token", "source-token"])
+def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_run(
+    run: Run, world_db: Path, method: str
+) -> None:
+    change(world_db, NOISE, "UPDATE tasks SET sources = ['sums'] WHERE task = 'reading'")
+    models, sides, score, accuracy, low, high = columns(run("reading", method))
+    groups = {m: [i] for i, (m, side) in enumerate(zip(models, sides, strict=True))
+              if side == "train"}  # fmt: skip
+    expected = intervals(score, accuracy, 0.0, sides, groups)
+    assert_allclose(low, expected[0], atol=2e-5)
+    assert_allclose(high, expected[1], atol=2e-5)
+    assert (high - low).max() > 0.01
+
+
+def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_of_three_families(
+    run: Run, world_db: Path
+) -> None:
+    alone = run("reading").predictions
+    change(world_db, NOISE)
+    by_run = {p.model: (p.low, p.high) for p in run("reading").predictions}
+    for model, family in THREE_FAMILIES.items():
+        change(world_db, f"UPDATE models SET family = '{family}' WHERE model = '{model}'")
+    fit = run("reading")
+    models, sides, score, accuracy, low, high = columns(fit)
+    groups = {
+        family: [i for i, m in enumerate(models) if THREE_FAMILIES.get(m) == family]
+        for family in "abc"
+    }
+    expected = intervals(score, accuracy, 0.0, sides, groups)
+    assert_allclose(low, expected[0], atol=2e-5)
+    assert_allclose(high, expected[1], atol=2e-5)
+    assert {p.model: (p.low, p.high) for p in fit.predictions} != by_run
+    assert max(p.high - p.low for p in alone) < 1e-3  # where the law is exact, so is the interval
+
+
+@pytest.fixture
+def given(world_db: Path, tiny_lm: Path) -> Callable[[], tuple[Dataset, TaskModels]]:
+    """The made-up world's `reading`, a little noisy, as `finish` is given it."""
+    change(world_db, NOISE)
+
+    def read(*statements: str) -> tuple[Dataset, TaskModels]:
+        change(world_db, *statements)
+        data = load_dataset(world_db, "words", "sides", str(tiny_lm))
+        return data, task_models(data, "reading")
+
+    return read
+
+
+def done(data: Dataset, chosen: TaskModels, learnt: Learnt) -> Fit:
+    return finish(data, chosen, "csv", learnt, {}, "made-up")[0]
+
+
+def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
+    given: Any,
+) -> None:
+    data, chosen = given()
+    rng = np.random.default_rng(0)
+    n_tokens = data.nll.shape[1]
+    folds = {name: rng.uniform(0.5, 1.5, n_tokens) for name in list(data.groups())[:4]}
+    learnt = Learnt(np.ones(n_tokens), fold_weight=folds, trained=True)
+    models, sides, score, accuracy, low, high = columns(done(data, chosen, learnt))
+    n_chars = sum(len(doc.text) for doc in DOCS)
+    fold_score = {name: data.nll.astype(float) @ weight / n_chars for name, weight in folds.items()}
+    groups = {name: [models.index(name)] for name in folds}  # the other two have no such weights
+    expected = intervals(score, accuracy, 0.0, sides, groups, fold_score)
+    assert_allclose(low, expected[0], atol=2e-5)
+    assert_allclose(high, expected[1], atol=2e-5)
+
+
+def test_learnt_weights_without_folds_are_judged_by_validation_alone(given: Any) -> None:
+    data, chosen = given()
+    learnt = Learnt(np.ones(data.nll.shape[1]), trained=True)
+    fit = done(data, chosen, learnt)
+    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.split == "validation")
+    for p in fit.predictions:
+        assert p.low == pytest.approx(max(p.predicted - worst, 0.0))
+        assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
+    fixed = done(data, chosen, replace(learnt, trained=False))
+    assert [p.low for p in fixed.predictions] != [p.low for p in fit.predictions]
+
+
+def test_with_nothing_left_out_the_errors_on_train_are_all_there_is(given: Any) -> None:
+    data, chosen = given("UPDATE splits SET side = 'test' WHERE side = 'validation'")
+    fit = done(data, chosen, Learnt(np.ones(data.nll.shape[1]), trained=True))
+    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.split == "train")
+    for p in fit.predictions:
+        assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
+
+
+@pytest.mark.parametrize("method", ["csv", "all-token", "label-token", "best-source"])
+def test_an_interval_holds_its_prediction_within_0_and_1_and_hangs_on_no_test_model(
+    run: Run, world_db: Path, method: str
+) -> None:
+    fit = run("adding", method, penalty=1e-4)
+    for p in fit.predictions:
+        assert 0.0 <= p.low <= p.predicted <= p.high <= 1.0
+    if method != "label-token":  # its law is exact
+        assert max(p.high - p.low for p in fit.predictions) > 0.0
+    spoil = "UPDATE accuracies SET accuracy = {} WHERE model = '{}'"
+    change(world_db, *map(spoil.format, (0.9, 0.1, 0.5), TEST))
+    after = run("adding", method, penalty=1e-4)
+    assert [(p.low, p.high) for p in after.predictions] == [
+        (p.low, p.high) for p in fit.predictions
+    ]
+
+
+# What else is in the record
+
+
+def test_scaling_the_weights_scales_the_spread_and_leaves_the_predictions(given: Any) -> None:
+    data, chosen = given()
+    rng = np.random.default_rng(1)
+    weight = rng.uniform(0.5, 2.0, data.nll.shape[1])
+    one = finish(data, chosen, "csv", Learnt(weight, spread=weight / 10), {}, "a")
+    two = finish(data, chosen, "csv", Learnt(3 * weight, spread=3 * weight / 10), {}, "a")
+    assert np.abs(one[1]).mean() == pytest.approx(1.0)
+    assert_allclose(one[1], weight / weight.mean())
+    assert_allclose(two[1], one[1])
+    assert one[2] is not None
+    assert two[2] is not None
+    assert_allclose(one[2], one[1] / 10)
+    assert_allclose(two[2], one[2])
+    for p, q in zip(one[0].predictions, two[0].predictions, strict=True):
+        assert q.predicted == pytest.approx(p.predicted, rel=1e-9)
+    assert finish(data, chosen, "csv", Learnt(weight), {}, "a")[2] is None
+
+
+def test_the_noise_floor_is_the_binomial_variance_where_all_counts_are_known(
+    run: Run, world: World
+) -> None:
+    accuracy = np.array([world.accuracy(model, "reading") for model in TEST])
+    floor = float(np.mean(accuracy * (1 - accuracy) / 400))
+    assert run("reading").noise_floor["test"] == pytest.approx(floor)
+    assert run("adding").noise_floor == {}
+
+
+# Notes: what is wrong with a law
+
+
+def kinds(notes: Any) -> set[str]:
+    return {note.split(":")[0] for note in notes}
+
+
+def noted(alpha: float, beta: float, gamma: float = 0.25) -> set[str]:
+    """Notes on this law where six train models score 1 to 2."""
+    score = np.linspace(1.0, 2.0, 6)
+    predicted = gamma + (1 - gamma) * expit(alpha * (score - beta))
+    return kinds(law_notes(ScalingFit(alpha, beta, gamma, 0.0, 6), score, predicted))
+
+
+def test_a_law_with_three_models_on_its_slope_has_no_note() -> None:
+    assert noted(-3.0, 1.5) == set()
+    assert noted(-3.0, 1.5, gamma=0.0) == set()
+    # logit(0.02) = -3.89: of 1, 1.2, ..., 2 the last three lie on the slope
+    assert noted(-20.0, 1.79) == set()
+
+
+def test_accuracy_that_rises_with_the_loss_is_noted_as_the_wrong_sign() -> None:
+    assert noted(3.0, 1.5) == {"wrong sign"}
+
+
+def test_one_or_two_models_on_the_slope_are_noted_as_saturated() -> None:
+    assert noted(-20.0, 1.9) == {"saturated"}
+    assert noted(-20.0, 2.1) == {"saturated"}
+    score, law = np.linspace(1.0, 2.0, 6), ScalingFit(-20.0, 2.1, 0.0, 0.0, 6)
+    [note] = law_notes(law, score, expit(-20.0 * (score - 2.1)))
+    assert note == "saturated: only 1 of 6 train models stand where the curve rises"
+
+
+def test_no_model_on_the_slope_is_noted_as_step_like() -> None:
+    assert noted(-50.0, 1.5) == {"step-like"}
+    assert noted(-3.0, 9.0) == {"step-like"}  # all on the upper end
+    assert noted(-3.0, -9.0) == {"step-like"}  # all on the lower end
+    assert noted(50.0, 1.5) == {"wrong sign", "step-like"}
+
+
+def test_a_slope_of_30_in_standard_deviations_is_a_step_whatever_stands_on_it() -> None:
+    spread = np.linspace(1.0, 2.0, 6).std()
+    assert noted(-29.0 / spread, 1.4) == {"saturated"}
+    assert noted(-31.0 / spread, 1.4) == {"step-like"}
+
+
+def choice(**errors: float) -> PenaltyChoice:
+    chosen = Penalty("all-token", 1e-3, 0.1, errors)
+    return PenaltyChoice(chosen, (chosen,))
+
+
+def test_where_most_groups_are_no_better_than_the_mean_it_cannot_be_known() -> None:
+    nothing = {"a": 0.1, "b": 0.1, "c": 0.1}
+    assert choice_notes(choice(a=0.2, b=0.01, c=0.01), nothing, True) == []
+    [note] = choice_notes(choice(a=0.2, b=0.1, c=0.01), nothing, True)
+    assert note.startswith("cannot be known from these models: for a, b left out of train")
+    assert choice_notes(choice(a=0.2), {"a": 0.1, "b": 0.1}, True) == []  # half is not most
+    assert choice_notes(choice(), {}, True) == []
+    assert kinds(choice_notes(choice(validation=9.0), {"a": 0.1}, True)) == set()
+
+
+def test_a_stopping_rule_that_did_not_hold_is_noted() -> None:
+    assert kinds(choice_notes(choice(a=0.0), {"a": 0.1}, False)) == {"not converged"}
+
+
+# Notes by the worlds that cause them
+
+
+def test_a_sound_world_has_no_note(run: Run) -> None:
+    assert run("reading").notes == ()
+    assert run("reading", "csv").notes == ()
+    assert run("adding", "csv").notes == ()
+
+
+def test_accuracies_turned_upside_down_give_the_wrong_sign(run: Run, world_db: Path) -> None:
+    change(world_db, "UPDATE accuracies SET accuracy = 1 - accuracy WHERE task = 'reading'")
+    fit = run("reading")
+    assert kinds(fit.notes) == {"wrong sign"}
+    assert fit.alpha > 0
+
+
+def test_train_models_that_know_all_or_nothing_give_a_step(run: Run, world_db: Path) -> None:
+    change(
+        world_db,
+        "UPDATE accuracies SET accuracy = CASE WHEN accuracy > 0.5 THEN 1 ELSE 0 END"
+        " WHERE task = 'reading'",
+    )
+    assert "step-like" in kinds(run("reading").notes)
+
+
+def test_a_fit_cut_short_is_not_converged(run: Run) -> None:
+    short = run("adding", "csv", penalty=1e-5, steps=1)
+    assert kinds(short.notes) == {"not converged"}
+    assert run("adding", "csv", penalty=1e-5).notes == ()
+    assert run("adding", "csv", algorithm="paper", steps=1).choice is None
+
+
+def test_accuracies_that_hang_on_nothing_cannot_be_known(world_db: Path, config: FitConfig) -> None:
+    for task in ("reading", "adding"):
+        for i, model in enumerate(SIDES):  # high, low, high, low: losses were drawn otherwise
+            change(
+                world_db,
+                f"UPDATE accuracies SET accuracy = {0.9 if i % 2 else 0.4} "
+                f"WHERE model = '{model}' AND task = '{task}'",
+            )
+    wanted: Any = [("reading", "csv"), ("adding", "csv"), ("reading", "all-token")]
+    reading, adding, plain = pipeline.fit(world_db, "words", "sides", wanted, config)
+    assert "cannot be known from these models" in kinds(reading.notes)
+    assert "cannot be known from these models" in kinds(adding.notes)
+    assert "cannot be known from these models" not in kinds(plain.notes)
