@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from csvcore.records import Fit
 from dashboard import data
 
 METHOD_NAMES = {
@@ -31,6 +32,15 @@ def chosen(key: str) -> str | None:
     """What the sidebar says of corpus, split or task; None where nothing of it is stored."""
     value = st.session_state.get(key)
     return None if value is None else str(value)
+
+
+def how_learnt(fit: Fit) -> str:
+    """Where the weights of a CSV fit come from, in a few words."""
+    if fit.choice is None:
+        return f"head of step {fit.steps}"
+    chosen = fit.choice.chosen
+    towards = f"pulled towards {METHOD_NAMES[chosen.pull].lower()}"
+    return towards if chosen.strength is None else f"{towards}, penalty {chosen.strength:.0e}"
 
 
 def next_step(title: str, text: str) -> None:

@@ -131,6 +131,23 @@ def test_a_family_that_only_validates_does_not_make_three(load: Load) -> None:
     assert data.groups().keys() == two.keys()
 
 
+def test_more_than_eight_groups_are_dealt_out_evenly_into_eight(load: Load) -> None:
+    data = load(
+        "UPDATE splits SET side = 'train'",
+        *families({"ant": "a", "bee": "a", "cow": "a", "dog": "a"} | {"elk": "b", "fox": "b"}),
+        "UPDATE models SET family = model WHERE family NOT IN ('a', 'b')",
+    )
+    every = data.groups()
+    assert every.keys() == {"a", "b", "gnu", "hen", "jay", "kid", "owl"}  # seven, each alone
+    assert members(data, every["a"]) == {"ant", "bee", "cow", "dog"}
+    data = load("UPDATE models SET family = model")  # eleven
+    groups = [members(data, mask) for mask in data.groups().values()]
+    assert sorted(model for group in groups for model in group) == MODELS
+    assert sorted(map(len, groups)) == [1, 1, 1, 1, 1, 2, 2, 2]
+    for name, mask in data.groups().items():
+        assert set(name.split(", ")) == members(data, mask)
+
+
 def test_train_of_one_run_has_no_groups(load: Load) -> None:
     data = load("UPDATE models SET family = 'a', n_params = 7, stage = 'base', step = ascii(model)")
     assert data.groups() == {}

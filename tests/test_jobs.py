@@ -78,7 +78,12 @@ def params(tiny_lm: Path) -> Callable[..., dict[str, Any]]:
     """What a fit job of the made-up world says."""
 
     def make(method: str = "all-token", task: str = "reading", **config: Any) -> dict[str, Any]:
-        config = {"steps": 3, "learning_rate": 0.05, "scorer": str(tiny_lm)} | config
+        config = {
+            "algorithm": "paper",
+            "steps": 3,
+            "learning_rate": 0.05,
+            "scorer": str(tiny_lm),
+        } | config
         return {
             "corpus": "words",
             "split": "sides",

@@ -23,9 +23,15 @@ few = settings(max_examples=15)  # each is a whole optimisation
 seeds = st.integers(0, 1000)
 
 
+def set_block(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Make blocks of this many tokens."""
+    monkeypatch.setattr(tokens, "BLOCK", size)
+    monkeypatch.setattr(tokens.over_tokens, "__defaults__", (None, size))
+
+
 @pytest.fixture(autouse=True)
 def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "BLOCK", 64)  # 150 tokens are two blocks and a bit
+    set_block(monkeypatch, 64)  # 150 tokens are two blocks and a bit
 
 
 def planted(seed: int, n_heads: int = 3, strength: float = 1e-4) -> tuple[TokenTable, Heads]:
@@ -339,7 +345,7 @@ def test_where_blocks_end_changes_nothing(block: int, monkeypatch: pytest.Monkey
         return passes.scores(theta, heads.pull), jacobian, weight
 
     before = look()
-    monkeypatch.setattr(tokens, "BLOCK", block)
+    set_block(monkeypatch, block)
     for one, two in zip(before, look(), strict=True):
         assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 

@@ -8,6 +8,9 @@ from csvcore.alignment import character_clock, map_nll
 from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints, ModelLosses
 from csvcore.salience import (
+    BLOCK,
+    Label,
+    LabelSpans,
     answer_bytes,
     capability_score,
     document_losses,
@@ -55,11 +58,11 @@ def test_answer_spans_are_moved_from_characters_to_bytes() -> None:
     ]
 
 
-def test_label_weights_are_one_on_every_token_that_touches_an_answer() -> None:
+def test_label_weights_are_one_over_the_characters_of_the_documents_answer() -> None:
     # the answer of q1 is one half of its last token; that of q2 is exactly its last
     everywhere = label_weight(DOCS, EDGES, [])
-    assert_array_equal(everywhere, [0, 0, 1, 0, 0, 1, 0, 0])
-    assert_array_equal(label_weight(DOCS, EDGES, ["geo"]), [0, 0, 0, 0, 0, 1, 0, 0])
+    assert_array_equal(everywhere, [0, 0, 1, 0, 0, 1 / 3, 0, 0])
+    assert_array_equal(label_weight(DOCS, EDGES, ["geo"]), [0, 0, 0, 0, 0, 1 / 3, 0, 0])
     assert_array_equal(label_weight(DOCS, EDGES, ["geo", "quiz"]), everywhere)
 
 
@@ -71,7 +74,71 @@ def test_a_token_that_only_meets_the_end_of_an_answer_does_not_count(
     span: tuple[int, int], weight: list[int]
 ) -> None:
     doc = Document("d", "s", "abcdef", (span,))
-    assert_array_equal(label_weight([doc], [np.array([0, 2, 4, 6])], ["s"]), weight)
+    found = label_weight([doc], [np.array([0, 2, 4, 6])], ["s"], "sum")
+    assert_array_equal(found, weight)
+
+
+# "猫é" is two characters and five bytes; its tokens end within the cat and with the é
+QUESTION = Document("q", "s", "ab猫é. (B) c", ((2, 4), (6, 9)))
+CUTS = np.array([0, 2, 4, 7, 9, 10, 11, 12])
+
+
+@pytest.mark.parametrize(
+    ("label", "divisor"),
+    [("per-char", 5), ("per-byte", 8), ("per-token", 4), ("sum", 1)],
+)
+def test_an_answers_loss_is_divided_by_its_characters_bytes_or_tokens(
+    label: Label, divisor: int
+) -> None:
+    found = label_weight([QUESTION], [CUTS], [], label)
+    assert_allclose(found, np.array([0, 1, 1, 0, 1, 1, 0]) / divisor)
+    # the score is then the mean over its characters, bytes or tokens of the loss of the answer
+    nll = np.array([[7.0, 1.0, 2.0, 7.0, 3.0, 4.0, 7.0]])
+    assert_allclose(capability_score(found, nll, 1), [10.0 / divisor])
+
+
+@pytest.mark.parametrize(
+    ("spans", "weight"),
+    [
+        ("all", [0, 1 / 5, 1 / 5, 0, 1 / 5, 1 / 5, 0]),
+        ("last", [0, 0, 0, 0, 1 / 3, 1 / 3, 0]),
+        ("letter", [0, 0, 0, 0, 1 / 3, 1 / 3, 0]),
+        ("text", [0, 1 / 2, 1 / 2, 0, 0, 0, 0]),
+    ],
+)
+def test_spans_say_which_answers_count(spans: LabelSpans, weight: list[float]) -> None:
+    assert_allclose(label_weight([QUESTION], [CUTS], [], "per-char", spans), weight)
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [("B", True), ("(B)", True), (" B", True), ("B)", True), ("b", False), ("BC", False),
+     ("É", False), ("1", False)],
+)  # fmt: skip
+def test_a_letter_is_one_capital_with_or_without_brackets(answer: str, letter: bool) -> None:
+    doc = Document("d", "s", answer, ((0, len(answer)),))
+    cuts = [np.array([0, len(answer.encode())])]
+    label_weight([doc], cuts, [], spans="letter" if letter else "text")
+    with pytest.raises(InputError, match=r"no answer spans \((text|letter)\) in the documents"):
+        label_weight([doc], cuts, [], spans="text" if letter else "letter")
+
+
+def test_every_document_counts_once_however_long_its_answer() -> None:
+    docs = [Document("a", "s", "abcd", ((0, 1),)), Document("b", "s", "abcd", ((0, 4),))]
+    edges = [np.arange(5), np.arange(5)]
+    found = label_weight(docs, edges, [])
+    assert_allclose(found, [1, 0, 0, 0, 0.25, 0.25, 0.25, 0.25])
+
+
+def test_scores_of_several_heads_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    n_tokens = 2 * BLOCK + 5  # more than one block
+    weight, nll = rng.normal(size=(3, n_tokens)), rng.exponential(size=(4, n_tokens))
+    scores = capability_score(weight, nll, 10)
+    assert scores.shape == (3, 4)
+    assert_allclose(scores, np.einsum("kt,mt->km", weight, nll) / 10)
+    for one, row in zip(weight, scores, strict=True):
+        assert_allclose(capability_score(one, nll, 10), row)
 
 
 def test_source_weights_are_one_on_the_documents_of_the_tasks_sources() -> None:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from csvcore.errors import InputError
 from csvcore.records import SPLITS, ModelCard
-from csvcore.splits import by_size, check_split, leaks, leave_one_family_out, run_of
+from csvcore.splits import by_size, check_split, leaks, leave_one_family_out, run_name, run_of
 
 
 def card(
@@ -83,6 +83,13 @@ def test_a_run_is_a_family_a_size_and_a_stage_and_a_model_without_a_step_its_own
     assert run_of(card("A", 7, 100)) == run_of(card("A", 7, 200))
     others = [card("A", 7, 1), card("B", 7, 1), card("A", 8, 1), card("A", 7, 1, "chat")]
     assert len({run_of(other) for other in [*others, card("A", 7)]}) == 5
+
+
+def test_a_run_is_named_by_what_is_known_of_it() -> None:
+    assert run_name(card("pythia", 1_400_000_000, 100)) == "pythia 1400000000"
+    assert run_name(card("pythia", 7, 100, "chat")) == "pythia 7 chat"
+    assert run_name(card("pythia", None, 100)) == "pythia"
+    assert run_name(card("A", 7)) == "A-7"  # a model without a step
 
 
 def test_a_checked_split_is_the_split() -> None:

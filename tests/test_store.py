@@ -15,7 +15,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore import packs, store
 from csvcore.errors import InputError, StoreError
-from csvcore.records import Accuracy, Document, Fit, ModelCard, Prediction, Task, TraceStep
+from csvcore.records import (
+    Accuracy,
+    Control,
+    Document,
+    Fit,
+    ModelCard,
+    Penalty,
+    PenaltyChoice,
+    Prediction,
+    Task,
+    TraceStep,
+)
 from csvcore.store import connection
 
 CARDS = (
@@ -151,7 +162,7 @@ def test_somebody_elses_meta_table_is_not_taken_for_ours(tmp_path: Path, table: 
 def test_another_schema_version_is_refused(database: Path, change: str, found: str) -> None:
     with duckdb.connect(str(database)) as db:
         db.execute(change)
-    refusal = f"has schema version {found}, this program reads 1; make a new database"
+    refusal = f"has schema version {found}, this program reads 2; make a new database"
     with pytest.raises(StoreError, match=refusal), store.connect(database, read_only=True):
         pass
     with pytest.raises(StoreError, match=refusal):
@@ -412,8 +423,8 @@ def test_a_fit_comes_back_as_it_was_with_its_weights_on_the_bytes(database: Path
         assert store.has_fit(db, FIT.fit)
         assert not store.has_fit(db, "another")
         assert store.weights(db, FIT.fit).to_pylist() == [
-            {"doc_id": "sum-1", "byte_end": [4, 4, 10], "weight": [0.5, 1.5, 2.0]},
-            {"doc_id": "sum-2", "byte_end": [3], "weight": [0.25]},
+            {"doc_id": "sum-1", "byte_end": [4, 4, 10], "weight": [0.5, 1.5, 2.0], "spread": None},
+            {"doc_id": "sum-2", "byte_end": [3], "weight": [0.25], "spread": None},
         ]
         assert store.weights(db, FIT.fit, "sum-2")["doc_id"].to_pylist() == ["sum-2"]
         placed = store.predictions(db, FIT.fit)
@@ -445,6 +456,38 @@ def test_a_fit_replaces_the_one_of_the_same_id_and_no_other(database: Path) -> N
         assert store.fit(db, "another") == other
         assert len(store.fits(db)) == 2
         assert len(store.weights(db, FIT.fit)) == 2
+
+
+def test_what_a_fast_fit_adds_comes_back(database: Path) -> None:
+    chosen = Penalty("all-token", 1e-3, 0.1, {"tame": 0.25, "validation": 1e-9})
+    tried = (Penalty("all-token", None, 0.5, {}), chosen)
+    noted = replace(
+        FIT, notes=('saturated: it\'s, "so"', "猫"), choice=PenaltyChoice(chosen, tried)
+    )
+    spread = np.array([0.125, 0.0, 0.5, 0.25])
+    with store.connect(database) as db:
+        words(db)
+        store.add_fit(db, noted, ["sum-1", "sum-2"], EDGES, WEIGHT, spread)
+    with store.connect(database, read_only=True) as db:
+        assert store.fit(db, FIT.fit) == noted
+        assert store.weights(db, FIT.fit)["spread"].to_pylist() == [[0.125, 0.0, 0.5], [0.25]]
+        assert list(store.fits(db)["notes"][0]) == list(noted.notes)
+        assert store.control(db, FIT.fit) is None
+
+
+def test_a_control_comes_back_with_its_fit_and_no_other(database: Path) -> None:
+    control = Control(200, 1e-4, 0.001, 0.02, 1 / 201)
+    with store.connect(database) as db:
+        words(db)
+        for record in (FIT, replace(FIT, fit="another")):
+            store.add_fit(db, record, ["sum-1", "sum-2"], EDGES, WEIGHT)
+        store.set_control(db, FIT.fit, control)
+    with store.connect(database, read_only=True) as db:
+        assert store.control(db, FIT.fit) == control
+        assert store.control(db, "another") is None
+        assert store.fit(db, FIT.fit) == FIT
+        with pytest.raises(InputError, match="there is no fit 'nothing'"):
+            store.control(db, "nothing")
 
 
 def test_a_fit_that_is_not_stored_is_refused(database: Path) -> None:

@@ -63,9 +63,16 @@ def mapped(request: pytest.FixtureRequest, tmp_path: Path) -> Loader:
     return load
 
 
+def set_block(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Make blocks of this many tokens, wide ones too."""
+    monkeypatch.setattr(tokens, "BLOCK", size)
+    monkeypatch.setattr(tokens, "_wide_block", lambda hidden: size - 3)
+    monkeypatch.setattr(tokens.over_tokens, "__defaults__", (None, size))
+
+
 @pytest.fixture(autouse=True)
 def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "BLOCK", 32)
+    set_block(monkeypatch, 32)
     monkeypatch.setattr(tokens, "HELD_BLOCKS", 2)
 
 
@@ -191,7 +198,7 @@ def test_features_can_be_written_to_disk(tmp_path: Path) -> None:
 def test_the_size_of_a_block_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = decaying(200, 20)
     small = features(hidden, 8)
-    monkeypatch.setattr(tokens, "BLOCK", 1000)
+    set_block(monkeypatch, 1000)
     assert_allclose(features(hidden, 8), small, atol=1e-4)  # float32 sums in another order
 
 

@@ -40,7 +40,7 @@ for method in SHOWN:
         st.caption(
             f"alpha {fit.alpha:.3g} characters per nat, beta {fit.beta:.4g} nats per character, "
             f"chance {fit.gamma:g}; train MSE {controls.scientific(fit.mse.get('train'))}"
-            + (f", head of step {fit.steps}." if method == "csv" else ".")
+            + (f"; {controls.how_learnt(fit)}." if method == "csv" else ".")
         )
         for note in fit.notes:
             st.caption(f":orange[:material/warning:] {controls.plain(note)}")
