@@ -97,7 +97,8 @@ def choose_heads(
             tried[k][number] = penalty
         report((number + 1) * config.max_steps, _total(config))
     chosen = [_choice(problem, paths, tried) for problem in problems]
-    members = _members(table, heads, paths, chosen, ends, run, config)
+    step = partial(_report, report, len(config.strengths), config)
+    members = _members(table, heads, paths, chosen, ends, run, config, step)
     return [
         _result(table, heads, paths[at], number, choice, member, ends, solutions, config)
         for (at, number, choice), member in zip(chosen, members, strict=True)
@@ -183,6 +184,7 @@ def _members(
     ends: Sequence[Floats],
     run: Ints,
     config: FastConfig,
+    report: Callable[[int], None],
 ) -> list[Floats]:
     """For each task the heads of its ensemble, (members, n_features); the plain one comes first.
 
@@ -200,9 +202,8 @@ def _members(
     asked.share[:] *= np.tile(draws, (len(plain), 1))
     asked.share[:] /= asked.share.sum(axis=1, keepdims=True)
     asked.strength[:] = np.repeat([config.strengths[number] for _, number, _ in chosen], extra)
-    solution = solve(
-        table, asked, np.repeat(start, extra, axis=0), config.activation, config.max_steps
-    )
+    begin = np.repeat(start, extra, axis=0)
+    solution = solve(table, asked, begin, config.activation, config.max_steps, report=report)
     drawn = solution.theta.reshape(len(plain), extra, -1)
     return [np.concatenate([one[None], more]) for one, more in zip(start, drawn, strict=True)]
 

@@ -38,6 +38,8 @@ WEIGHTED_METHODS: tuple[Method, ...] = (
     *("csv", "all-token", "label-token", "source-token", "best-source"),
 )
 PAPER_STEPS = 300  # section 4.1
+# Baselines that CSV weights may be pulled towards, beside all-token.
+PULLS: tuple[Method, ...] = ("source-token", "label-token", "best-source")
 # What a pull leaves of the tokens its baseline does not count, so that a head can raise them again.
 REST = 0.05
 
@@ -294,14 +296,14 @@ def _pulls(
     rows = [np.ones(data.nll.shape[1])]
     names: dict[str, dict[str, int]] = {task: {"all-token": 0} for task in tasks}
     for task in tasks:
-        for method in ("source-token", "label-token"):
+        for method in PULLS:
             if not possible(method, chosen[task].task, data):
                 continue
-            weight = fixed_weight(data, method, chosen[task], config)
-            own = weight > 0
-            softened = REST + (1.0 - REST) * own
-            names[task][method] = len(rows)
-            rows.append(softened / softened.mean())
+            softened = REST + (1.0 - REST) * (fixed_weight(data, method, chosen[task], config) > 0)
+            row = softened / softened.mean()
+            if not any(np.array_equal(row, rows[known]) for known in names[task].values()):
+                names[task][method] = len(rows)
+                rows.append(row)
     return names, np.array(rows, dtype=np.float32)
 
 
