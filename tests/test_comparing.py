@@ -1,16 +1,19 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import SIDES, World, contents
+from helpers import SIDES, World, change, contents
+from scipy.optimize import least_squares
+from scipy.special import expit
 from scipy.stats import spearmanr
 
 from csvcore import pipeline, store
 from csvcore.errors import FitError, InputError
-from csvcore.pipeline import Comparison, FitConfig, fitting
+from csvcore.pipeline import Comparison, FitConfig, comparing, fitting
 
 TEST = [model for model, side in SIDES.items() if side == "test"]
 TRAIN = [model for model, side in SIDES.items() if side == "train"]
@@ -18,8 +21,8 @@ Compare = Callable[..., list[Comparison]]
 
 
 @pytest.fixture
-def config(tiny_lm: Path) -> FitConfig:
-    return FitConfig(steps=12, learning_rate=0.05, seed=0, scorer=str(tiny_lm))
+def config(config: FitConfig) -> FitConfig:
+    return replace(config, members=1, penalty=1e-4)
 
 
 @pytest.fixture
@@ -38,7 +41,10 @@ def by_method(rows: list[Comparison], task: str) -> dict[str, Comparison]:
 
 def test_every_method_the_corpus_allows_stands_in_the_table_best_first(compare: Compare) -> None:
     rows = compare()
-    methods = {"csv", "all-token", "label-token", "train-mean"}
+    methods = {
+        *("csv", "all-token", "label-token", "best-source"),
+        *("train-mean", "sibling", "compute", "best-constant"),
+    }
     assert by_method(rows, "reading").keys() == methods  # it names no sources
     assert by_method(rows, "adding").keys() == methods | {"source-token"}
     assert [row.task for row in rows] == sorted(row.task for row in rows)
@@ -116,19 +122,19 @@ def test_missing_fits_are_made_and_stored_ones_are_taken_as_they_are(
     [first] = pipeline.fit(world_db, "words", "sides", [("adding", "csv")], config)
     made = contents(world_db)["fits"]
     tasks: list[list[str]] = []
-    real = fitting.optimise_heads
+    real = fitting.choose_heads
 
-    def watch(hidden: Any, nll: Any, n_chars: int, problems: Any, *more: Any) -> Any:
+    def watch(table: Any, problems: Any, *more: Any) -> Any:
         tasks.append([problem.task for problem in problems])
-        return real(hidden, nll, n_chars, problems, *more)
+        return real(table, problems, *more)
 
-    monkeypatch.setattr(fitting, "optimise_heads", watch)
+    monkeypatch.setattr(fitting, "choose_heads", watch)
     rows = compare()
     assert tasks == [["reading"]]
     assert by_method(rows, "adding")["csv"].fit == first.fit
     after = contents(world_db)
     assert made[0] in after["fits"]  # not even its time changed
-    assert len(after["fits"]) == 7
+    assert len(after["fits"]) == 9
     assert compare() == rows
     assert tasks == [["reading"]]
     assert contents(world_db) == after
@@ -148,8 +154,9 @@ def test_a_changed_accuracy_makes_new_fits_of_its_task_alone(
 def test_progress_ends_at_its_total(compare: Compare) -> None:
     seen: list[tuple[int, int]] = []
     compare("adding", report=lambda step, total, message: seen.append((step, total)))
-    assert seen[0] == (0, 12)
-    assert seen[-1] == (12, 12)
+    assert seen[0] == (0, 1)
+    assert seen[-1][0] == seen[-1][1]
+    assert all(0 <= step <= total for step, total in seen)
 
 
 # Refusals: each leaves the database as it was
@@ -183,10 +190,198 @@ def test_an_unknown_task_is_refused(compare: Compare, world_db: Path) -> None:
     assert contents(world_db) == before
 
 
-def test_a_task_at_chance_is_refused_by_name(compare: Compare, world_db: Path) -> None:
-    with store.connect(world_db) as db:
-        db.execute("UPDATE accuracies SET accuracy = 0.25 WHERE task = 'adding'")
+def test_a_named_task_at_chance_is_refused_by_name(compare: Compare, world_db: Path) -> None:
+    change(world_db, "UPDATE accuracies SET accuracy = 0.25 WHERE task = 'adding'")
     before = contents(world_db)
     with pytest.raises(FitError, match="all 6 train models are at chance on adding"):
-        compare()
+        compare("reading", "adding")
     assert contents(world_db) == before
+
+
+CANNOT = {
+    "at chance": "UPDATE accuracies SET accuracy = 0.25 WHERE task = 'adding'",
+    "2 train models": "DELETE FROM accuracies WHERE task = 'adding'"
+    " AND model IN ('ant', 'bee', 'cow', 'dog')",
+    "no accuracy of a test model": "DELETE FROM accuracies WHERE task = 'adding'"
+    " AND model IN ('jay', 'kid', 'owl')",
+    "the same accuracy": "UPDATE accuracies SET accuracy = 0.75 WHERE task = 'adding'",
+}
+
+
+@pytest.mark.parametrize("reason", CANNOT)
+@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "lenient"])
+def test_a_task_that_cannot_be_fitted_is_left_out_with_a_warning_unless_it_was_named(
+    compare: Compare, world_db: Path, caplog: pytest.LogCaptureFixture, reason: str, named: bool
+) -> None:
+    change(world_db, CANNOT[reason])
+    rows = compare("adding", "reading", lenient=True) if named else compare()
+    assert {row.task for row in rows} == {"reading"}
+    assert reason in caplog.text
+    with pytest.raises((InputError, FitError), match=reason):
+        compare("adding", "reading")
+
+
+def test_where_nothing_can_be_fitted_every_reason_is_given(
+    compare: Compare, world_db: Path
+) -> None:
+    change(world_db, "UPDATE accuracies SET accuracy = 0.25 WHERE task = 'adding'")
+    change(world_db, "DELETE FROM accuracies WHERE task = 'reading'")
+    for lenient in (False, True):
+        with pytest.raises(InputError, match=r"at chance on adding.*; reading has 0 train models"):
+            compare(lenient=lenient)
+    change(world_db, "DELETE FROM tasks")
+    with pytest.raises(InputError, match="there are no tasks; csvcore import tasks FILE"):
+        compare()
+
+
+# The nulls, by hand
+
+
+def test_the_best_constant_is_the_mean_of_the_test_models(compare: Compare, world: World) -> None:
+    row = by_method(compare("adding"), "adding")["best-constant"]
+    accuracy = np.array([world.accuracy(model, "adding") for model in TEST])
+    assert row.test_mse == pytest.approx(accuracy.var())
+    assert row.r2 == pytest.approx(0.0, abs=1e-9)
+    assert (row.spearman, row.fit, row.covered) == (None, None, None)
+
+
+def test_the_sibling_is_the_next_smaller_model_of_the_family_that_is_not_in_test(
+    compare: Compare, world: World
+) -> None:
+    # sizes rise with the name; ant, cow, elk, gnu, jay, owl are tame, the others wild
+    row = by_method(compare("reading"), "reading")["sibling"]
+    next_smaller = {"jay": "gnu", "owl": "gnu", "kid": "hen"}
+    wrong = [
+        world.accuracy(model, "reading") - world.accuracy(other, "reading")
+        for model, other in next_smaller.items()
+    ]
+    assert row.test_mse == pytest.approx(np.mean(np.square(wrong)))
+
+
+def test_compute_is_the_law_in_the_logarithm_of_the_training_flops(
+    compare: Compare, world: World
+) -> None:
+    row = by_method(compare("reading"), "reading")["compute"]
+    flops = {card.model: np.log10(6.0 * card.n_params * 5000) for card in world.cards}  # type: ignore[operator]
+    accuracy = np.array([world.accuracy(model, "reading") for model in TRAIN])
+    x = np.array([flops[model] for model in TRAIN])
+    fits = [
+        least_squares(lambda law: expit(law[0] * x + law[1]) - accuracy, [slope, -slope * x.mean()])
+        for slope in (-8.0, -1.0, 1.0, 8.0)
+    ]
+    law = min(fits, key=lambda fit: float(fit.cost)).x
+    wrong = [
+        world.accuracy(model, "reading") - expit(law[0] * flops[model] + law[1]) for model in TEST
+    ]
+    assert row.test_mse == pytest.approx(np.mean(np.square(wrong)), rel=1e-4)
+
+
+def test_nulls_that_the_cards_do_not_allow_are_missing(compare: Compare, world_db: Path) -> None:
+    change(world_db, "UPDATE models SET train_tokens = NULL WHERE model = 'ant'")
+    change(world_db, "UPDATE models SET stage = 'chat' WHERE model = 'owl'")
+    methods = by_method(compare("reading"), "reading").keys()
+    assert not {"compute", "sibling"} & methods
+    assert {"train-mean", "best-constant"} <= methods
+
+
+# Differences, intervals, coverage
+
+
+def test_the_difference_is_to_csv_on_the_same_models_and_its_interval_is_paired(
+    compare: Compare, world: World, world_db: Path
+) -> None:
+    rows = by_method(compare("adding"), "adding")
+    csv = rows["csv"]
+    assert (csv.difference, csv.difference_low, csv.difference_high) == (None, None, None)
+    wrong = {}
+    with store.connect(world_db, read_only=True) as db:
+        for method, row in rows.items():
+            if row.fit is not None:
+                placed = {p.model: p for p in store.fit(db, row.fit).predictions}
+                wrong[method] = np.array(
+                    [(placed[m].accuracy - placed[m].predicted) ** 2 for m in TEST]
+                )
+    for method, own in wrong.items():
+        row = rows[method]
+        if method == "csv":
+            continue
+        assert row.difference == pytest.approx(row.test_mse - csv.test_mse)
+        # every way to draw three runs of three, each as likely: paired, so drawn for both at once
+        draws = np.array(list(product(range(3), repeat=3)))
+        means = (own - wrong["csv"])[draws].mean(axis=1)
+        low, high = np.quantile(means, [0.05, 0.95])
+        assert row.difference_low is not None
+        assert row.difference_high is not None
+        step = means.max() - means.min()
+        assert row.difference_low == pytest.approx(low, abs=0.2 * step)
+        assert row.difference_high == pytest.approx(high, abs=0.2 * step)
+        assert means.min() - 1e-12 <= row.difference_low <= row.difference_high
+        assert row.difference_high <= means.max() + 1e-12
+    train_mean = rows["train-mean"]
+    mean = np.mean([world.accuracy(model, "adding") for model in TRAIN])
+    own = np.array([(world.accuracy(m, "adding") - mean) ** 2 for m in TEST])
+    assert train_mean.difference == pytest.approx(float(np.mean(own - wrong["csv"])))
+
+
+def test_covered_is_the_share_of_test_models_within_their_interval(
+    compare: Compare, world_db: Path
+) -> None:
+    rows = by_method(compare("adding"), "adding")
+    shares = set()
+    for row in rows.values():
+        if row.fit is None:
+            assert row.covered is None
+            continue
+        with store.connect(world_db, read_only=True) as db:
+            placed = [p for p in store.fit(db, row.fit).predictions if p.split == "test"]
+        assert row.covered == np.mean([p.low <= p.accuracy <= p.high for p in placed])
+        assert row.n_test == len(placed) == 3
+        shares.add(row.covered)
+    assert len(shares) > 1
+
+
+def test_the_notes_of_a_row_are_those_of_its_fit(compare: Compare, world_db: Path) -> None:
+    for row in compare("adding"):
+        if row.fit is None:
+            assert row.notes == ()
+            continue
+        with store.connect(world_db, read_only=True) as db:
+            assert row.notes == store.fit(db, row.fit).notes
+    assert any(row.notes for row in compare("adding"))
+
+
+# Permutations
+
+
+def test_the_p_value_is_asked_for_stored_and_not_computed_again(
+    compare: Compare, world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {row.p_value for row in compare("adding")} == {None}
+    rows = by_method(compare("adding", permutations=9), "adding")
+    p_value = rows.pop("csv").p_value
+    assert p_value is not None
+    assert p_value * 10 == pytest.approx(round(p_value * 10))
+    assert 0.1 <= p_value <= 1.0
+    assert {row.p_value for row in rows.values()} == {None}
+    monkeypatch.setattr(comparing, "permutation_control", lambda *_: pytest.fail("refitted"))
+    for permutations in (9, 5):
+        again = by_method(compare("adding", permutations=permutations), "adding")
+        assert again["csv"].p_value == p_value
+    with pytest.raises(pytest.fail.Exception, match="refitted"):
+        compare("adding", permutations=10)  # more than were run
+
+
+def test_an_ability_in_the_losses_has_a_small_p_value_and_one_that_is_dealt_out_has_not(
+    compare: Compare, world_db: Path
+) -> None:
+    # six train models have 720 orders; the true one is among the best
+    assert by_method(compare("reading", permutations=39), "reading")["csv"].p_value == 1 / 40
+    for i, model in enumerate(SIDES):
+        change(
+            world_db,
+            f"UPDATE accuracies SET accuracy = {0.9 if i % 2 else 0.4} "
+            f"WHERE model = '{model}' AND task = 'reading'",
+        )
+    dealt = by_method(compare("reading", permutations=39), "reading")["csv"].p_value
+    assert dealt is not None
+    assert dealt > 0.1

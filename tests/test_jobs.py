@@ -78,18 +78,13 @@ def params(tiny_lm: Path) -> Callable[..., dict[str, Any]]:
     """What a fit job of the made-up world says."""
 
     def make(method: str = "all-token", task: str = "reading", **config: Any) -> dict[str, Any]:
-        config = {
-            "algorithm": "paper",
-            "steps": 3,
-            "learning_rate": 0.05,
-            "scorer": str(tiny_lm),
-        } | config
+        usual = {"algorithm": "paper", "steps": 3, "scorer": str(tiny_lm)}
         return {
             "corpus": "words",
             "split": "sides",
             "tasks": [task],
             "method": method,
-            "config": config,
+            "config": usual | config,
         }
 
     return make
@@ -367,8 +362,21 @@ def test_a_compare_job_makes_every_fit(
     run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     done = run("compare", params() | {"tasks": ["adding", "reading"]})
-    assert (done.status, done.message) == ("done", "7 fits stored or found")
-    assert len(contents(world_db)["fits"]) == 7
+    assert (done.status, done.message) == ("done", "9 fits stored or found")
+    assert len(contents(world_db)["fits"]) == 9
+
+
+def test_a_compare_job_may_have_permutations(
+    run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
+) -> None:
+    done = run("compare", params(steps=1) | {"tasks": ["adding"], "permutations": 3})
+    assert (done.status, done.message) == ("done", "5 fits stored or found")
+    with store.connect(world_db, read_only=True) as db:
+        table = store.fits(db)
+        name = table[table["method"] == "csv"]["fit"].iloc[0]
+        control = store.control(db, name)
+    assert control is not None
+    assert control.n_permutations == 3
 
 
 @pytest.mark.parametrize(
