@@ -13,7 +13,9 @@ from scipy.stats import spearmanr
 
 from csvcore import pipeline, store
 from csvcore.errors import FitError, InputError
+from csvcore.optimise import choose_heads
 from csvcore.pipeline import Comparison, FitConfig, comparing, fitting
+from csvcore.records import Floats
 
 TEST = [model for model, side in SIDES.items() if side == "test"]
 TRAIN = [model for model, side in SIDES.items() if side == "train"]
@@ -122,7 +124,7 @@ def test_missing_fits_are_made_and_stored_ones_are_taken_as_they_are(
     [first] = pipeline.fit(world_db, "words", "sides", [("adding", "csv")], config)
     made = contents(world_db)["fits"]
     tasks: list[list[str]] = []
-    real = fitting.choose_heads
+    real = choose_heads
 
     def watch(table: Any, problems: Any, *more: Any) -> Any:
         tasks.append([problem.task for problem in problems])
@@ -265,10 +267,12 @@ def test_compute_is_the_law_in_the_logarithm_of_the_training_flops(
     flops = {card.model: np.log10(6.0 * card.n_params * 5000) for card in world.cards}  # type: ignore[operator]
     accuracy = np.array([world.accuracy(model, "reading") for model in TRAIN])
     x = np.array([flops[model] for model in TRAIN])
-    fits = [
-        least_squares(lambda law: expit(law[0] * x + law[1]) - accuracy, [slope, -slope * x.mean()])
-        for slope in (-8.0, -1.0, 1.0, 8.0)
-    ]
+
+    def residuals(law: Floats) -> Floats:
+        return np.asarray(expit(law[0] * x + law[1]) - accuracy)
+
+    slopes = (-8.0, -1.0, 1.0, 8.0)
+    fits = [least_squares(residuals, [slope, -slope * x.mean()]) for slope in slopes]
     law = min(fits, key=lambda fit: float(fit.cost)).x
     wrong = [
         world.accuracy(model, "reading") - expit(law[0] * flops[model] + law[1]) for model in TEST

@@ -18,7 +18,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled measurements with every baseline of one task, and CSV after a few steps."""
     database = tmp_path_factory.mktemp("zoo") / "zoo.duckdb"
     pipeline.init(database, zoo=True)
-    pipeline.compare(database, "zoo", "by-size", ["facts"], pipeline.FitConfig(steps=5))
+    config = pipeline.FitConfig(steps=5, members=2)
+    pipeline.compare(database, "zoo", "by-size", ["facts"], config)
     return database
 
 
@@ -79,10 +80,28 @@ def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     job = jobs.recent(zoo)[0]
     assert job.status == "queued"
     assert job.params["method"] == "csv"
-    assert job.params["config"]["steps"] == 300
+    assert job.params["config"] == {"seed": 0, "members": 5, "activation": "exp"}
+    assert pipeline.FitConfig(**job.params["config"]).algorithm == "fast"
     cancel = next(button for button in app.button if button.label == "Cancel")
     cancel.click().run()
     assert jobs.recent(zoo)[0].status == "cancelled"
+
+
+def test_a_fit_by_the_papers_loop_is_queued_with_its_settings(
+    app: AppTest, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    app.run()
+    app.switch_page("dashboard/pages/fit.py").run()
+    [algorithm] = [one for one in app.button_group if one.label == "Optimisation of CSV"]
+    algorithm.set_value(["paper"]).run()
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert not app.exception
+    job = jobs.recent(zoo)[0]
+    paper = {"algorithm": "paper", "steps": 300, "learning_rate": 0.01, "seed": 0}
+    assert job.params["config"] == paper
+    pipeline.FitConfig(**job.params["config"])
+    jobs.cancel(zoo, job.job)
 
 
 def test_a_split_with_too_few_train_models_is_refused_and_not_stored(

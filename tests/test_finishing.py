@@ -30,10 +30,13 @@ def law(score: Floats, accuracy: Floats, gamma: float) -> Callable[[Floats], Flo
     def curve(law: Floats, score: Floats) -> Floats:
         return np.asarray(gamma + (1 - gamma) * expit(law[0] * (score - law[1])))
 
+    def residuals(law: Floats) -> Floats:
+        return curve(law, score) - accuracy
+
     spread = score.std()
     fits = [
         least_squares(
-            lambda law: curve(law, score) - accuracy,
+            residuals,
             [slope / spread, middle],
             x_scale=[1 / spread, spread],
             xtol=1e-14,
@@ -303,6 +306,10 @@ def test_test_models_outside_the_scores_of_train_are_counted_as_extrapolated(
     [note] = beyond_notes(score, train, test)
     assert note.startswith("extrapolated: 2 of 3 test models score outside the range of the train")
     assert beyond_notes(score, train, np.array([True, True, False, False, True, False])) == []
+    many = np.array([1.0, 2.0, 0.5, 0.5] + [1.5] * 19)
+    train, test = np.arange(23) < 2, np.arange(23) >= 3
+    assert beyond_notes(many, train, test) == []  # one of 20 goes without saying
+    assert len(beyond_notes(many, train, np.arange(23) >= 2)) == 1  # not two of 21
     own = [world.all_token(model) for model, side in SIDES.items() if side == "train"]
     beyond = [m for m in TEST if not min(own) <= world.all_token(m) <= max(own)]
     [note] = run("reading").notes

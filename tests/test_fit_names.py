@@ -73,7 +73,8 @@ def test_a_setting_that_matters_gives_another_fit_and_one_that_does_not_the_same
     run: Run, tmp_path: Path
 ) -> None:
     other = str(save_gpt2(tmp_path / "other", seed=3))
-    for base, matters, unread in (
+    Settings = dict[str, Any]
+    cases: list[tuple[Settings, list[Settings], list[Settings]]] = [
         (
             QUICK,
             [{"penalty": 1e-3}, {"steps": 2}, {"members": 2}, {"scorer": other},
@@ -91,7 +92,8 @@ def test_a_setting_that_matters_gives_another_fit_and_one_that_does_not_the_same
             [{"members": 4}, {"penalty": 1e-3}, {"activation": "softplus"}, {"label": "sum"},
              {"label_spans": "last"}],
         ),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for base, matters, unread in cases:
         name = run("adding", "csv", **base).fit
         others = {run("adding", "csv", **base | more).fit for more in matters}
         assert len(others | {name}) == len(matters) + 1

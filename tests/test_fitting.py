@@ -208,15 +208,15 @@ def test_where_the_ability_sits_in_a_few_tokens_csv_finds_it_and_all_token_does_
     blind = run("adding", "csv")
     assert blind.mse["test"] < 0.1 * every.mse["test"]
     assert blind.choice is not None
-    assert {penalty.pull for penalty in blind.choice.tried} == {"all-token"}
+    assert {p.pull for p in blind.choice.tried} == {"all-token", "best-source"}
 
 
 def test_where_every_token_counts_alike_csv_is_all_token(run: Run, world_db: Path) -> None:
     csv = run("reading", "csv")
     assert csv.choice is not None
-    assert (csv.choice.chosen.pull, csv.choice.chosen.strength) == ("all-token", None)
-    assert_allclose(all_weights(world_db, csv.fit), 1.0, rtol=1e-6)
-    assert csv.mse["test"] == pytest.approx(run("reading", "all-token").mse["test"], abs=1e-12)
+    assert csv.choice.chosen.pull == "all-token"
+    assert_allclose(all_weights(world_db, csv.fit), 1.0, atol=1e-3)  # losses are float32
+    assert csv.mse["test"] == pytest.approx(run("reading", "all-token").mse["test"], abs=1e-8)
 
 
 def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not_see(
@@ -226,7 +226,8 @@ def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not
     assert choice is not None
     assert choice.chosen in choice.tried
     assert choice.chosen.figure == min(penalty.figure for penalty in choice.tried)
-    assert {p.pull for p in choice.tried} == {"all-token", "label-token", "source-token"}
+    pulls = {"all-token", "label-token", "source-token", "best-source"}
+    assert {p.pull for p in choice.tried} == pulls
     assert {p.strength for p in choice.tried} <= {None, *STRENGTHS[1:]}
     train = {model for model, side in SIDES.items() if side == "train"}
     for penalty in choice.tried:  # two families, so training runs are left out
@@ -264,7 +265,7 @@ def test_softplus_finds_the_ability_too(run: Run) -> None:
 def test_the_spread_is_that_of_an_ensemble_and_of_nothing_else(run: Run, world_db: Path) -> None:
     def spreads(fit: Fit) -> list[Any]:
         with store.connect(world_db, read_only=True) as db:
-            return store.weights(db, fit.fit)["spread"].to_pylist()
+            return list(store.weights(db, fit.fit)["spread"].to_pylist())
 
     spread = np.concatenate(spreads(run("adding", "csv", members=3, **FIXED)))
     weight = all_weights(world_db, run("adding", "csv", members=3, **FIXED).fit)
@@ -359,8 +360,9 @@ def refused(
     split: str = "sides",
 ) -> None:
     before = contents(database)
+    pairs: Any = wanted or [("reading", "csv")]
     with pytest.raises(error, match=match):
-        pipeline.fit(database, corpus, split, wanted or [("reading", "csv")], config)
+        pipeline.fit(database, corpus, split, pairs, config)
     assert contents(database) == before
 
 

@@ -224,6 +224,18 @@ def test_whatever_the_numbers_the_laws_are_finite_and_within_their_bounds(
     assert (laws.mse <= constant + 2e-2).all()
 
 
+def test_of_several_ways_down_the_best_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.normal(size=(40, 8))
+    accuracy = np.where(rng.random((40, 8)) < 0.5, 0.05, 0.95)  # nothing but noise: many minima
+    accuracy[:20] = expit(3.0 * score[:20])  # and rising laws, which a falling start may not find
+    laws = fit_sigmoid_laws(score, accuracy, np.zeros(40), even(40, 8))
+    for k in range(40):
+        one = fit_sigmoid_law(score[k], accuracy[k], 0.0)
+        if abs(one.alpha * score[k].std()) < 0.9 * STEEPEST:
+            assert laws.mse[k] <= one.mse * (1 + 1e-3) + 1e-9
+
+
 def test_a_step_is_found_at_the_steepest_slope_allowed() -> None:
     score = np.arange(8.0)[None]
     laws = fit_sigmoid_laws(score, (score < 3.5).astype(float), np.zeros(1), even(1, 8))

@@ -3,7 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from csvcore.errors import InputError
-from csvcore.records import SPLITS, ModelCard
+from csvcore.records import SPLITS, ModelCard, Split
 from csvcore.splits import by_size, check_split, leaks, leave_one_family_out, run_name, run_of
 
 
@@ -67,7 +67,9 @@ def test_of_a_family_without_sizes_all_train_when_another_is_left_out() -> None:
 
 def test_checkpoints_of_one_run_on_both_sides_are_named_as_a_leak() -> None:
     cards = [card("A", 7, 100), card("A", 7, 200), card("A", 7, 300), card("A", 1, 300)]
-    split = {"A-7-100": "train", "A-7-200": "validation", "A-7-300": "test", "A-1-300": "train"}
+    split: dict[str, Split] = {
+        **{"A-7-100": "train", "A-7-200": "validation", "A-7-300": "test", "A-1-300": "train"}
+    }
     sentence = "Checkpoints of one run (A, 7) stand in test and in train{}."
     assert leaks(cards, split) == [sentence.format(" and validation")]
     assert leaks(cards, split | {"A-7-200": "train"}) == [sentence.format("")]

@@ -140,7 +140,7 @@ def test_the_projection_spans_the_leading_principal_directions() -> None:
     rng = np.random.default_rng(0)
     strong = rng.normal(size=(400, 8)) @ rng.normal(size=(8, 40))
     hidden = np.asarray(strong + 0.5 * rng.normal(size=(400, 40)), dtype=np.float32)
-    standard = standardise(hidden.astype(np.float64))  # type: ignore[arg-type]
+    standard = standardise(hidden.astype(np.float64))
     _, sizes, right = np.linalg.svd(standard, full_matrices=False)
     # the rest is sixteen directions longer than what is kept, and falls with the sixth power
     assert (sizes[8] / sizes[7]) ** 6 < 0.01

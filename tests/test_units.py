@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import DOCS, inputs, save_gpt2
+from helpers import DOCS, save_gpt2
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore import scoring
+from csvcore import inputs, scoring
 from csvcore.pipeline.units import Units, scoring_units
 
 SHA256 = inputs.corpus_sha256(DOCS)
@@ -118,8 +118,8 @@ def test_what_a_killed_process_left_behind_is_never_taken(
             die()
 
     def work() -> None:
-        scoring.hidden_states = some
-        np.savez = die  # the states are whole then, the edges are not
+        setattr(scoring, "hidden_states", some)  # noqa: B010
+        setattr(np, "savez", die)  # noqa: B010   # the states are whole then, the edges are not
         ask(database, tiny_lm)
 
     assert exit_code(forked(work)) == -signal.SIGKILL

@@ -56,6 +56,7 @@ def choose_heads(
     run: Ints,
     config: FastConfig,
     report: Callable[[int, int], None] = lambda step, total: None,
+    more: Mapping[str, Mask] | None = None,
 ) -> list[HeadResult]:
     """Choose each task's penalty and optimise its heads.
 
@@ -66,6 +67,8 @@ def choose_heads(
         run: (n_models,) training run of each model; the ensemble draws whole runs.
         config: settings.
         report: called with (step, steps); may raise to stop.
+        more: further groups to leave out, which have no part in the choice; `fold_weight` of the
+            result has them too.
     """
     paths, heads = _lay_out(problems, groups)
     theta = np.zeros((heads.gamma.size, table.n_features))
@@ -98,10 +101,12 @@ def choose_heads(
         report((number + 1) * config.max_steps, _total(config))
     chosen = [_choice(problem, paths, tried) for problem in problems]
     step = partial(_report, report, len(config.strengths), config)
-    members = _members(table, heads, paths, chosen, ends, run, config, step)
+    rng = np.random.default_rng(config.seed)
+    draws = rng.exponential(size=(config.members - 1, int(run.max()) + 1))[:, run]
+    after = _afterwards(table, heads, paths, chosen, ends, draws, more or {}, config, step)
     return [
-        _result(table, heads, paths[at], number, choice, member, ends, solutions, config)
-        for (at, number, choice), member in zip(chosen, members, strict=True)
+        _result(table, heads, paths[at], number, choice, *own, ends, solutions, config)
+        for (at, number, choice), own in zip(chosen, after, strict=True)
     ]
 
 
@@ -176,36 +181,48 @@ def _choice(
     return *best, PenaltyChoice(chosen=figures[best], tried=tuple(figures.values()))
 
 
-def _members(
+def _afterwards(
     table: TokenTable,
     heads: Heads,
     paths: Sequence[_Path],
     chosen: Sequence[tuple[int, int, PenaltyChoice]],
     ends: Sequence[Floats],
-    run: Ints,
+    draws: Floats,
+    more: Mapping[str, Mask],
     config: FastConfig,
     report: Callable[[int], None],
-) -> list[Floats]:
-    """For each task the heads of its ensemble, (members, n_features); the plain one comes first.
+) -> list[tuple[Floats, dict[str, Floats]]]:
+    """For each task what is fitted at its chosen penalty alone: (members, n_features), and more.
 
-    The others see the train models with random shares, the same for all checkpoints of a run
-    (Bayesian bootstrap over runs: Rubin 1981).
+    draws (n_draws, n_models) are random shares for the ensemble's other members, the same for all
+    checkpoints of a run (Bayesian bootstrap over runs: Rubin 1981); the plain head comes first.
+    more are further groups to leave out, a head (n_features,) each.
     """
-    plain = [int(paths[at].heads[0]) for at, _, _ in chosen]
+    owner: list[int] = []
+    shares: list[Floats] = []
+    names: list[str] = []
+    for k, (at, _, _) in enumerate(chosen):
+        train = paths[at].problem.train
+        left = {name: train & ~mask for name, mask in more.items() if (train & mask).any()}
+        kept = {name: mask for name, mask in left.items() if mask.sum() >= 3}
+        shares += [*(train * draws), *(mask.astype(np.float64) for mask in kept.values())]
+        owner += [k] * (len(draws) + len(kept))
+        names += [*([""] * len(draws)), *kept]
+    plain = np.array([int(paths[at].heads[0]) for at, _, _ in chosen])
     start = [ends[number][row] for (_, number, _), row in zip(chosen, plain, strict=True)]
-    extra = config.members - 1
-    if extra < 1:
-        return [theta[None] for theta in start]
-    rng = np.random.default_rng(config.seed)
-    draws = rng.exponential(size=(extra, int(run.max()) + 1))[:, run]  # (extra, n_models)
-    asked = heads.take(np.repeat(plain, extra))
-    asked.share[:] *= np.tile(draws, (len(plain), 1))
-    asked.share[:] /= asked.share.sum(axis=1, keepdims=True)
-    asked.strength[:] = np.repeat([config.strengths[number] for _, number, _ in chosen], extra)
-    begin = np.repeat(start, extra, axis=0)
-    solution = solve(table, asked, begin, config.activation, config.max_steps, report=report)
-    drawn = solution.theta.reshape(len(plain), extra, -1)
-    return [np.concatenate([one[None], more]) for one, more in zip(start, drawn, strict=True)]
+    found: list[tuple[list[Floats], dict[str, Floats]]] = [([theta], {}) for theta in start]
+    if owner:
+        asked = heads.take(plain[owner])
+        asked.share[:] = np.array(shares) / np.sum(shares, axis=1, keepdims=True)
+        asked.strength[:] = [config.strengths[chosen[k][1]] for k in owner]
+        begin = np.array([start[k] for k in owner])
+        solution = solve(table, asked, begin, config.activation, config.max_steps, report=report)
+        for k, name, theta in zip(owner, names, solution.theta, strict=True):
+            if name:
+                found[k][1][name] = theta
+            else:
+                found[k][0].append(theta)
+    return [(np.array(members), without) for members, without in found]
 
 
 def _result(
@@ -215,15 +232,18 @@ def _result(
     number: int,
     choice: PenaltyChoice,
     members: Floats,
+    without: dict[str, Floats],
     ends: Sequence[Floats],
     solutions: Sequence[tuple[Ints, Solution]],
     config: FastConfig,
 ) -> HeadResult:
     pull = heads.pull[path.heads]
+    without = dict(zip(path.groups, ends[number][path.heads[1:]], strict=True)) | without
     weight = _scaled(
         head_weights(table, members, np.repeat(pull[:1], len(members)), config.activation)
     )
-    folds = head_weights(table, ends[number][path.heads[1:]], pull[1:], config.activation)
+    theta = np.array(list(without.values())).reshape(len(without), table.n_features)
+    folds = head_weights(table, theta, np.repeat(pull[:1], len(without)), config.activation)
     trace = _trace(path, solutions[: number + 1])
     rows, last = solutions[number]
     return HeadResult(
@@ -233,7 +253,7 @@ def _result(
         trace=trace,
         spread=weight.std(axis=0),
         choice=choice,
-        fold_weight=dict(zip(path.groups, folds.astype(np.float64), strict=True)),
+        fold_weight=dict(zip(without, folds.astype(np.float64), strict=True)),
         converged=bool(last.converged[np.flatnonzero(rows == path.heads[0])[0]]),
     )
 

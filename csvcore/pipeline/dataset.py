@@ -54,10 +54,30 @@ class Dataset:
         left is too little to learn another from. More than MAX_GROUPS are dealt out into as many,
         the smallest together. Empty where train is one run.
         """
+        if len(self._train_families()) >= 3:
+            return self._left_out([card.family for card in self.cards])
+        return self._left_out([f"run {splits.run_name(card)}" for card in self.cards])
+
+    def interval_groups(self) -> dict[str, Mask]:
+        """Models to leave out together for prediction intervals, as `groups`.
+
+        Families in turn wherever a test model is of a family that no train model is of, so that the
+        intervals know what a new family does to a fit.
+        """
+        if self.unseen_families() and len(self._train_families()) > 1:
+            return self._left_out([card.family for card in self.cards])
+        return self.groups()
+
+    def unseen_families(self) -> set[str]:
+        """Families of test models that no train model is of."""
+        tested = {card.family for card in self.cards if self.split[card.model] == "test"}
+        return tested - self._train_families()
+
+    def _train_families(self) -> set[str]:
+        return {card.family for card in self.cards if self.split[card.model] == "train"}
+
+    def _left_out(self, keys: list[str]) -> dict[str, Mask]:
         train = [self.split[model] == "train" for model in self.models]
-        keys = [card.family for card in self.cards]
-        if len({key for key, own in zip(keys, train, strict=True) if own}) < 3:
-            keys = [splits.run_name(card) for card in self.cards]
         counts = Counter(key for key, own in zip(keys, train, strict=True) if own)
         if len(counts) < 2:
             return {}

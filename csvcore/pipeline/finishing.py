@@ -108,17 +108,20 @@ def _left_out(
 ) -> tuple[Floats, Floats]:
     """What fits without their groups say of all models, and how far they are from the left out.
 
-    The validation models are left out of the fit itself. Learnt weights that were not fitted anew
-    without a group have seen it, so there the validation models speak alone.
+    The validation models are left out of the fit itself; where test models are of an unseen family,
+    families left out say more, and the validation models are not asked. Learnt weights that were
+    not fitted anew without a group have seen it, so there the validation models speak alone.
 
     Returns:
         centre (n_residuals, n_models) and residual (n_residuals,), as `left_out_interval` asks.
     """
     train, validation = chosen.on("train"), chosen.on("validation")
     wrong = chosen.accuracy - predicted
-    centres = [np.tile(predicted, (int(validation.sum()), 1))]
-    residuals = [wrong[validation]]
-    groups = {} if learnt.trained and not learnt.fold_weight else task_groups(data, chosen)
+    centres: list[Floats] = []
+    residuals: list[Floats] = []
+    groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
+    if learnt.trained and not learnt.fold_weight:
+        groups = {}
     if learnt.fold_weight:
         groups = {name: mask for name, mask in groups.items() if name in learnt.fold_weight}
     fits = {
@@ -141,7 +144,10 @@ def _left_out(
             out = train & mask
             centres.append(np.tile(row, (int(out.sum()), 1)))
             residuals.append((chosen.accuracy - row)[out])
-    if not sum(part.size for part in residuals):
+    if validation.any() and not (fits and data.unseen_families()):
+        centres.append(np.tile(predicted, (int(validation.sum()), 1)))
+        residuals.append(wrong[validation])
+    if not residuals:
         return np.tile(predicted, (int(train.sum()), 1)), wrong[train]
     return np.concatenate(centres), np.concatenate(residuals)
 

@@ -230,13 +230,16 @@ def fast_heads(
 ) -> list[HeadResult]:
     """The fast fit; the losses of test models are not handed to it."""
     table, problems, fitted = fast_problems(data, chosen, tasks, config)
+    groups = {name: mask[fitted] for name, mask in data.groups().items()}
+    intervals = {name: mask[fitted] for name, mask in data.interval_groups().items()}
     return choose_heads(
         table,
         problems,
-        {name: mask[fitted] for name, mask in data.groups().items()},
+        groups,
         data.runs()[fitted],
         fast_config(config),
         report,
+        {name: mask for name, mask in intervals.items() if name not in groups},
     )
 
 
