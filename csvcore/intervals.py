@@ -81,7 +81,8 @@ def left_out_interval(
     if residual.size == 0:
         raise InputError("an interval needs residuals of at least one model")
     size = np.abs(residual)[:, None]
-    rank = min(int(np.ceil((residual.size + 1) * level)), residual.size) - 1
+    rounding = 1e-9  # 100 * 0.55 is 55.00000000000001
+    rank = min(int(np.ceil((residual.size + 1) * level - rounding)), residual.size) - 1
     high = np.sort(centre + size, axis=0)[rank]
     low = np.sort(centre - size, axis=0)[::-1][rank]
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)

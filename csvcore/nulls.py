@@ -84,6 +84,6 @@ def log_flops(cards: Sequence[ModelCard]) -> Floats:
 def _apart(one: ModelCard, other: ModelCard) -> float:
     """How far two checkpoints are from each other in training, as a log ratio."""
     for a, b in ((one.train_tokens, other.train_tokens), (one.step, other.step)):
-        if a and b:
-            return abs(float(np.log(a / b)))
-    return 0.0
+        if a is not None and b is not None:
+            return abs(float(np.log((a + 1) / (b + 1))))
+    return float(np.inf)

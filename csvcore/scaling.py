@@ -11,7 +11,7 @@ from csvcore.records import ScalingFit
 Floats = NDArray[np.float64]
 
 # Slopes at which the fit starts, in units of 1 / standard deviation of the scores.
-START_SLOPES = (-0.5, -2.0, -6.0, 2.0)
+START_SLOPES = (-0.5, -2.0, -6.0, -20.0, 2.0)
 
 
 def sigmoid_law(score: Floats, alpha: float, beta: float, gamma: float) -> Floats:

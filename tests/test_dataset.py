@@ -117,18 +117,18 @@ def test_with_two_families_in_train_the_training_runs_are_the_groups(load: Load)
     )
     found = {name: members(data, mask) for name, mask in data.groups().items()}
     assert found == {
-        "ant": {"ant"},
-        "bee": {"bee"},
-        "b 7 base": {"cow", "dog", "gnu"},
-        "b 7 chat": {"elk"},
-        "fox": {"fox"},
+        "run ant": {"ant"},
+        "run bee": {"bee"},
+        "run b 7 base": {"cow", "dog", "gnu"},
+        "run b 7 chat": {"elk"},
+        "run fox": {"fox"},
     }
 
 
 def test_a_family_that_only_validates_does_not_make_three(load: Load) -> None:
     two = dict.fromkeys(("ant", "bee", "cow"), "a") | dict.fromkeys(("dog", "elk", "fox"), "b")
     data = load(*families(two | {"gnu": "c", "hen": "c"}))
-    assert data.groups().keys() == two.keys()
+    assert data.groups().keys() == {f"run {model}" for model in two}
 
 
 def test_more_than_eight_groups_are_dealt_out_evenly_into_eight(load: Load) -> None:
@@ -146,6 +146,28 @@ def test_more_than_eight_groups_are_dealt_out_evenly_into_eight(load: Load) -> N
     assert sorted(map(len, groups)) == [1, 1, 1, 1, 1, 2, 2, 2]
     for name, mask in data.groups().items():
         assert set(name.split(", ")) == members(data, mask)
+
+
+def test_for_intervals_two_families_are_left_out_where_a_test_model_is_of_neither(
+    load: Load,
+) -> None:
+    data = load()
+    assert data.unseen_families() == set()
+    assert data.interval_groups().keys() == data.groups().keys() == {
+        f"run {model}" for model, side in SIDES.items() if side == "train"
+    }  # fmt: skip
+    data = load(*families({"owl": "new"}))
+    assert data.unseen_families() == {"new"}
+    assert data.groups().keys() == {f"run {m}" for m, s in SIDES.items() if s == "train"}
+    found = {name: members(data, mask) for name, mask in data.interval_groups().items()}
+    assert found == {
+        "tame": {"ant", "cow", "elk", "gnu", "jay"},
+        "wild": {"bee", "dog", "fox", "hen", "kid"},
+    }
+    data = load("UPDATE models SET family = 'tame' WHERE model <> 'owl'")
+    assert data.unseen_families() == {"new"}
+    assert data.interval_groups().keys() == data.groups().keys()  # one family cannot be left out
+    assert len(data.groups()) == 6
 
 
 def test_train_of_one_run_has_no_groups(load: Load) -> None:

@@ -20,7 +20,7 @@ from csvcore.records import Floats, Ints, Penalty, PenaltyChoice, TraceStep
 # From the pull alone to almost free; the first is the baseline the pull stands for.
 STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)
 PATIENCE = 3  # strengths without a better figure after which a pull's path ends
-VALIDATION = "validation"
+VALIDATION = "validation models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +127,16 @@ def _lay_out(
     gamma: list[float] = []
     pull: list[int] = []
     for problem in problems:
-        fits = {"": problem.train} | {
+        left = {
             name: problem.train & ~left_out
             for name, left_out in groups.items()
             if (problem.train & left_out).any() and (problem.train & ~left_out).sum() >= 3
         }
+        fits = [problem.train, *left.values()]
         for name, row in problem.pulls.items():
             rows = np.arange(len(pull), len(pull) + len(fits))
-            paths.append(_Path(problem, name, rows, tuple(fits)[1:]))
-            for mask in fits.values():
+            paths.append(_Path(problem, name, rows, tuple(left)))
+            for mask in fits:
                 accuracy.append(problem.accuracy)
                 share.append(mask / mask.sum())
                 gamma.append(problem.gamma)

@@ -4,6 +4,7 @@ import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from csvcore.records import Ints
 
 Singles = NDArray[np.float32]
 Result = TypeVar("Result")
+_ALONE = Lock()  # the number of torch's threads is one for the whole process
 BLOCK = 4096  # tokens in one product; the products' results stay in the cache
 RANK = 128  # directions kept of wide hidden states
 SAMPLE = 20_000  # tokens the directions are found from
@@ -60,14 +62,14 @@ class TokenTable:
         """The blocks that begin at these tokens, with the losses of these models."""
         everything = rows.size == self.nll.shape[0]
         for at in _pausing(starts, self.states, self.nll):
-            span = slice(at, at + BLOCK)
+            span = slice(at, at + starts.step)
             nll = self.nll[:, span] if everything else self.nll[rows, span]
-            source = torch.from_numpy(self.source[span])
+            source = torch.from_numpy(np.require(self.source[span], requirements="W"))
             yield Block(
                 _singles(self.states[span]).to(device),
                 torch.nn.functional.one_hot(source, self.n_sources).float().to(device),
-                torch.from_numpy(np.ascontiguousarray(nll)).to(device),
-                torch.from_numpy(np.ascontiguousarray(self.pulls[:, span])).to(device),
+                _singles(nll).to(device),
+                _singles(self.pulls[:, span]).to(device),
             )
 
 
@@ -106,18 +108,23 @@ def over_tokens(
     work gets where its blocks begin. Each thread computes alone: torch's own threads meet after
     every operation, which on a machine with other work to do costs many times the operation.
     """
-    n_threads = torch.get_num_threads()
     starts = range(0, n_tokens, block)
     if device is not None and device.type != "cpu":
         return [work(starts)]
+    with _ALONE:
+        return _shared(starts, work)
+
+
+def _shared(starts: range, work: Callable[[range], Result]) -> list[Result]:
+    n_threads = torch.get_num_threads()
     share = max(1, -(-len(starts) // n_threads))
     parts = [starts[at : at + share] for at in range(0, len(starts), share)]
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(max(len(parts), 1)) as pool:
+    with ThreadPoolExecutor(max(len(parts), 1)) as pool:
+        torch.set_num_threads(1)
+        try:
             return list(pool.map(work, parts))
-    finally:
-        torch.set_num_threads(n_threads)
+        finally:
+            torch.set_num_threads(n_threads)
 
 
 def features(
@@ -174,7 +181,7 @@ def _wide_block(hidden: NDArray[np.floating]) -> int:
 
 def _singles(block: NDArray[np.floating]) -> torch.Tensor:
     """A block as float32; half precision is widened by torch, which is faster than numpy."""
-    return torch.from_numpy(np.require(block, requirements="W")).float()
+    return torch.from_numpy(np.require(block, requirements=["C", "W"])).float()
 
 
 def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
@@ -189,11 +196,12 @@ def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
 def _let_go(*arrays: NDArray[np.generic]) -> None:
     """Give back the pages of memory maps; they are read again when asked for."""
     for array in arrays:
-        base: object = array
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, mmap.mmap):
-            base.madvise(mmap.MADV_DONTNEED)
+        if isinstance(array, np.memmap) and array.mode != "c":  # a private map would forget changes
+            base: object = array
+            while isinstance(base, np.ndarray):
+                base = base.base
+            if isinstance(base, mmap.mmap):
+                base.madvise(mmap.MADV_DONTNEED)
 
 
 def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
