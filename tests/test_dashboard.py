@@ -94,7 +94,7 @@ def test_a_fit_by_the_papers_loop_is_queued_with_its_settings(
     app.run()
     app.switch_page("dashboard/pages/fit.py").run()
     [algorithm] = [one for one in app.button_group if one.label == "Optimisation of CSV"]
-    algorithm.set_value(["paper"]).run()
+    algorithm.set_value("paper")  # a form; it is sent with Start
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
     job = jobs.recent(zoo)[0]

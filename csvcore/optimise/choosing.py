@@ -18,7 +18,7 @@ from csvcore.optimise.tokens import TokenTable
 from csvcore.records import Floats, Ints, Penalty, PenaltyChoice, TraceStep
 
 # From the pull alone to almost free; the first is the baseline the pull stands for.
-STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)
+STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 PATIENCE = 3  # strengths without a better figure after which a pull's path ends
 VALIDATION = "validation models"
 
