@@ -231,7 +231,7 @@ def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not
     assert {p.strength for p in choice.tried} <= {None, *STRENGTHS[1:]}
     train = {f"run {model}" for model, side in SIDES.items() if side == "train"}
     for penalty in choice.tried:  # two families, so training runs are left out
-        assert penalty.errors.keys() == train | {"validation"}
+        assert penalty.errors.keys() == train | {"validation models"}
         groups = [error for name, error in penalty.errors.items() if name != "validation"]
         inside, outside = np.mean(np.sqrt(groups)), np.sqrt(penalty.errors["validation"])
         assert penalty.figure == pytest.approx((inside + outside) / 2)
@@ -242,7 +242,7 @@ def test_three_families_in_train_are_left_out_in_turn(run: Run, world_db: Path) 
         change(world_db, f"UPDATE models SET family = '{family}' WHERE model = '{model}'")
     choice = run("adding", "csv", **FIXED).choice
     assert choice is not None
-    assert choice.chosen.errors.keys() == {"a", "b", "c", "validation"}
+    assert choice.chosen.errors.keys() == {"a", "b", "c", "validation models"}
 
 
 def test_a_fixed_penalty_is_the_only_one_tried(run: Run) -> None:

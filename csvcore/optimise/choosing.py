@@ -64,7 +64,8 @@ def choose_heads(
         table: tokens, and losses of the models that train or validate.
         problems: the tasks.
         groups: (n_models,) masks of the models left out together, such as a family.
-        run: (n_models,) training run of each model; the ensemble draws whole runs.
+        run: (n_models,) number of each model's training run, not negative; the ensemble draws
+            whole runs, each by its number.
         config: settings.
         report: called with (step, steps); may raise to stop.
         more: further groups to leave out, which have no part in the choice; `fold_weight` of the
@@ -101,9 +102,19 @@ def choose_heads(
         report((number + 1) * config.max_steps, _total(config))
     chosen = [_choice(problem, paths, tried) for problem in problems]
     step = partial(_report, report, len(config.strengths), config)
-    rng = np.random.default_rng(config.seed)
-    draws = rng.exponential(size=(config.members - 1, int(run.max()) + 1))[:, run]
-    after = _afterwards(table, heads, paths, chosen, ends, draws, more or {}, config, step)
+    size = config.members - 1
+    draws = {key: np.random.default_rng([config.seed, key]).exponential(size=size) for key in run}
+    after = _afterwards(
+        table,
+        heads,
+        paths,
+        chosen,
+        ends,
+        np.array([draws[key] for key in run]).T,
+        more or {},
+        config,
+        step,
+    )
     return [
         _result(table, heads, paths[at], number, choice, *own, ends, solutions, config)
         for (at, number, choice), own in zip(chosen, after, strict=True)

@@ -42,7 +42,7 @@ class Comparison:
     same models, with its 90 % interval: above 0 throughout, csv is surely better. covered is the
     share of test models within their 90 % prediction interval. r2, spearman and pairwise are None
     where they are not defined, as for a constant prediction; intervals where there is one run only.
-    p_value is that of the permutation control, where it was asked for.
+    p_value is that of the permutation control, where it was run, now or before.
     """
 
     task: str
@@ -99,9 +99,6 @@ def compare(
     report(0, 1, "reading losses")
     data = load_dataset(database, corpus, split, config.scorer, config.mask_first_token)
     chosen = usable_tasks(data, tasks, lenient)
-    for task, models in chosen.items():
-        if not models.on("test").any():
-            raise InputError(f"{task} has no accuracy of a test model of the split {split}")
     wanted = [
         (task, method)
         for task, models in chosen.items()
@@ -120,18 +117,19 @@ def compare(
 def usable_tasks(
     data: Dataset, tasks: Sequence[str], lenient: bool = False
 ) -> dict[str, TaskModels]:
-    """Models of each task named; without names or if lenient, of those that can be fitted.
+    """Models of each task named; without names or if lenient, of those that can be compared.
 
     Raises:
-        InputError: as `task_models` for a task that was named, or where none can be fitted.
+        InputError: as `task_models` or for want of a test model, for a task that was named, or
+            where no task is left.
         FitError: likewise.
     """
     if tasks and not lenient:
-        return {task: task_models(data, task) for task in dict.fromkeys(tasks)}
+        return {task: _comparable(data, task) for task in dict.fromkeys(tasks)}
     chosen, reasons = {}, []
     for task in dict.fromkeys(tasks or data.tasks):
         try:
-            chosen[task] = task_models(data, task)
+            chosen[task] = _comparable(data, task)
         except (InputError, FitError) as error:
             reasons.append(str(error))
     if not chosen:
@@ -139,6 +137,13 @@ def usable_tasks(
     for reason in reasons:
         log.warning("left out: %s", reason)
     return chosen
+
+
+def _comparable(data: Dataset, task: str) -> TaskModels:
+    models = task_models(data, task)
+    if not models.on("test").any():
+        raise InputError(f"{task} has no accuracy of a test model of the split {data.split_name}")
+    return models
 
 
 def judge_task(

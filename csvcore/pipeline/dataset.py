@@ -1,5 +1,6 @@
 """What a fit reads: losses on the scorer's tokens, accuracies, sides, and the groups of models."""
 
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,8 @@ class Dataset:
         return {", ".join(part): np.array([key in part for key in keys]) for part in parts}
 
     def runs(self) -> Ints:
-        """Training run of each model, as an index, (n_models,)."""
-        keys = [splits.run_of(card) for card in self.cards]
-        return np.array([keys.index(key) for key in keys])
+        """A number for the training run of each model, (n_models,), whatever models are beside."""
+        return np.array([zlib.crc32(splits.run_name(card).encode()) for card in self.cards])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,8 @@ def task_models(data: Dataset, name: str) -> TaskModels:
 
     Raises:
         InputError: the task is unknown, or fewer than 3 train models are left.
-        FitError: every train model is at chance, so there is nothing to learn from.
+        FitError: every train model is at chance or all have one accuracy, so there is nothing to
+            learn from.
     """
     if name not in data.tasks:
         raise InputError(f"there is no task {name!r}; stored: {', '.join(data.tasks) or 'none'}")
@@ -170,21 +171,26 @@ def task_models(data: Dataset, name: str) -> TaskModels:
             f"{name} has {n_train} train models with losses on every document and an accuracy; "
             f"a fit needs 3, and {len(chosen.left_out)} of the split were left out"
         )
-    _refuse_chance(chosen)
+    _refuse_flat(chosen)
     return chosen
 
 
-def _refuse_chance(chosen: TaskModels) -> None:
-    gamma = chosen.task.chance
-    for i in np.flatnonzero(chosen.on("train")):
-        n_items = chosen.n_items[i]
-        spread = CHANCE_MARGIN
-        if n_items:
-            spread = CHANCE_ERRORS * np.sqrt(max(gamma, 1 / n_items) * (1 - gamma) / n_items)
-        if chosen.accuracy[i] > gamma + spread:
-            return
-    best = chosen.accuracy[chosen.on("train")].max()
-    raise FitError(
-        f"all {chosen.on('train').sum()} train models are at chance on {chosen.task.task} "
-        f"(best {best:.3f}, chance {gamma:g}); put models that have the ability into train"
-    )
+def _refuse_flat(chosen: TaskModels) -> None:
+    gamma, train = chosen.task.chance, chosen.on("train")
+    known = chosen.accuracy[train]
+    items = [n for n, own in zip(chosen.n_items, train, strict=True) if own]
+    spread = [
+        CHANCE_ERRORS * np.sqrt(max(gamma, 1 / n) * (1 - gamma) / n) if n else CHANCE_MARGIN
+        for n in items
+    ]
+    if not np.any(known > gamma + np.array(spread)):
+        raise FitError(
+            f"all {known.size} train models are at chance on {chosen.task.task} "
+            f"(best {known.max():.3f}, chance {gamma:g}); put models that have the ability into "
+            "train"
+        )
+    if np.ptp(known) == 0.0:
+        raise FitError(
+            f"all {known.size} train models have the same accuracy {known[0]:.4g} on "
+            f"{chosen.task.task}; a curve needs models that differ"
+        )

@@ -244,7 +244,11 @@ def fit_id(data: Dataset, chosen: TaskModels, method: Method, settings: dict[str
         "method": method,
         "models": [chosen.names, chosen.sides, chosen.accuracy.tolist(), chosen.n_items],
         "cards": [[str(part) for part in _key(data, row)] for row in chosen.rows],
-        "settings": settings,
+        "groups": [
+            {name: np.flatnonzero(mask[chosen.rows]).tolist() for name, mask in groups.items()}
+            for groups in (data.groups(), data.interval_groups())
+        ],
+        "settings": {key: value for key, value in settings.items() if key != "scorer"},
     }
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(data.nll[chosen.rows]).tobytes())

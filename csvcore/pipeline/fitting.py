@@ -130,7 +130,7 @@ def fit_dataset(
             doc_ids = [doc.doc_id for doc in data.docs]
             store.add_fit(db, record, doc_ids, data.units.edges, weight, spread)
     made = stored | {record.fit: record for record, *_ in results}
-    return [made[ids[pair]] for pair in wanted]
+    return [replace(made[ids[pair]], left_out=chosen[pair[0]].left_out) for pair in wanted]
 
 
 def _stored(database: Path, ids: set[str]) -> dict[str, Fit]:
@@ -140,7 +140,11 @@ def _stored(database: Path, ids: set[str]) -> dict[str, Fit]:
 
 def _settings(method: Method, config: FitConfig, data: Dataset) -> dict[str, object]:
     """The settings that bear on a method's result, and so on its id."""
-    settings = asdict(config) | {"scorer": Path(config.scorer).name}
+    settings = asdict(config) | {
+        "scorer": Path(config.scorer).name,
+        "steps": _steps(config),
+        "activation": fast_config(config).activation,
+    }
     unused = {"label", "label_spans"}
     if method != "csv":
         unused = set(settings) - {"scorer", "mask_first_token"}
@@ -210,13 +214,12 @@ def _paper(
 ) -> list[HeadResult]:
     """Algorithm 2."""
     problems = [_problem(data, chosen[task], np.arange(len(data.models))) for task in tasks]
-    steps = PAPER_STEPS if config.steps is None else config.steps
     return optimise_heads(
         standardise(data.units.hidden),
         data.nll,
         data.n_chars,
         problems,
-        OptimiseConfig(steps, config.learning_rate, config.seed),
+        OptimiseConfig(_steps(config), config.learning_rate, config.seed),
         report,
     )
 
@@ -243,14 +246,22 @@ def fast_heads(
     )
 
 
+def _steps(config: FitConfig) -> int:
+    if config.steps is not None:
+        return config.steps
+    return PAPER_STEPS if config.algorithm == "paper" else MAX_STEPS
+
+
 def fast_config(config: FitConfig) -> FastConfig:
-    """The fast fit's part of the settings."""
+    """The fast fit's part of the settings; refuses a penalty that is none."""
+    if config.penalty is not None and not 0.0 < config.penalty < np.inf:
+        raise InputError(f"a penalty is a positive number, got {config.penalty}")
     return FastConfig(
         strengths=STRENGTHS if config.penalty is None else (config.penalty,),
         members=config.members,
         seed=config.seed,
         activation=config.activation or "exp",
-        max_steps=MAX_STEPS if config.steps is None else config.steps,
+        max_steps=_steps(config),
     )
 
 
@@ -296,13 +307,14 @@ def _pulls(
 
     Mean 1 each; what a baseline does not count keeps REST of the weight.
     """
+    plain = replace(config, label="per-char", label_spans="all")
     rows = [np.ones(data.nll.shape[1])]
     names: dict[str, dict[str, int]] = {task: {"all-token": 0} for task in tasks}
     for task in tasks:
         for method in PULLS:
             if not possible(method, chosen[task].task, data):
                 continue
-            softened = REST + (1.0 - REST) * (fixed_weight(data, method, chosen[task], config) > 0)
+            softened = REST + (1.0 - REST) * (fixed_weight(data, method, chosen[task], plain) > 0)
             row = softened / softened.mean()
             if not any(np.array_equal(row, rows[known]) for known in names[task].values()):
                 names[task][method] = len(rows)

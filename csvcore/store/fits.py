@@ -42,6 +42,7 @@ def add_fit(
         weight: (sum of n_tokens,) salience.
         spread: (sum of n_tokens,) its standard deviation over an ensemble, or None.
     """
+    known = first(db, "SELECT control FROM fits WHERE fit = ?", [fit.fit])
     for table in ("fits", "predictions", "traces", "weights"):
         db.execute(f"DELETE FROM {table} WHERE fit = ?", [fit.fit])
     row = {
@@ -54,6 +55,7 @@ def add_fit(
         "config": json.dumps(fit.config),
         "notes": list(fit.notes),
         "choice": None if fit.choice is None else json.dumps(asdict(fit.choice)),
+        "control": None if known is None else known[0],
     }
     marks = ", ".join("?" for _ in row)
     db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
