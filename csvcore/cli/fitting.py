@@ -40,7 +40,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--members",
             type=click.IntRange(1),
-            help="Heads of the ensemble (fast).  [default: 5]",
+            help="Heads that tell how stable the weights are (fast).  [default: 5]",
         ),
         click.option(
             "--activation",

@@ -1,4 +1,4 @@
-"""The fast fit of whole tasks: the penalty chosen inside train, then an ensemble of heads.
+"""The fast fit of whole tasks: the penalty chosen inside train, and how stable the weights are.
 
 Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
 each strength starting where the one before it ended. A penalty is judged by the errors on what its
@@ -28,8 +28,8 @@ class FastConfig:
     """Settings of the fast fit.
 
     strengths: penalties on |theta|^2, falling; one alone leaves nothing to choose. members: heads
-    of the ensemble, the plain one and bootstrap draws of training runs. max_steps: Gauss-Newton
-    steps at one strength.
+    whose spread tells how stable the weights are, the plain one and bootstrap draws of training
+    runs. max_steps: Gauss-Newton steps at one strength.
     """
 
     strengths: tuple[float, ...] = STRENGTHS
@@ -64,8 +64,8 @@ def choose_heads(
         table: tokens, and losses of the models that train or validate.
         problems: the tasks.
         groups: (n_models,) masks of the models left out together, such as a family.
-        run: (n_models,) number of each model's training run, not negative; the ensemble draws
-            whole runs, each by its number.
+        run: (n_models,) number of each model's training run, not negative; the draws are
+            of whole runs, each by its number.
         config: settings.
         report: called with (step, steps); may raise to stop.
         more: further groups to leave out, which have no part in the choice; `fold_weight` of the
@@ -206,9 +206,9 @@ def _afterwards(
 ) -> list[tuple[Floats, dict[str, Floats]]]:
     """For each task what is fitted at its chosen penalty alone: (members, n_features), and more.
 
-    draws (n_draws, n_models) are random shares for the ensemble's other members, the same for all
-    checkpoints of a run (Bayesian bootstrap over runs: Rubin 1981); the plain head comes first.
-    more are further groups to leave out, a head (n_features,) each.
+    draws (n_draws, n_models) are random shares for the members behind the plain one, the same for
+    all checkpoints of a run (Bayesian bootstrap over runs: Rubin 1981). more are further groups to
+    leave out, a head (n_features,) each.
     """
     owner: list[int] = []
     shares: list[Floats] = []
@@ -260,7 +260,7 @@ def _result(
     rows, last = solutions[number]
     return HeadResult(
         task=path.problem.task,
-        weight=weight.mean(axis=0),
+        weight=weight[0],
         step=trace[-1].step,
         trace=trace,
         spread=weight.std(axis=0),

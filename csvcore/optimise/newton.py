@@ -29,7 +29,7 @@ Activation = Literal["exp", "softplus"]
 LARGEST_LOGIT = 30.0
 HEADS_AT_ONCE = 8  # heads whose models x tokens products are formed together
 MAX_STEPS = 30
-TOLERANCE = 1e-3  # a step that lowers F by less than this share ends the fit
+TOLERANCE = 3e-3  # a step that lowers F by less than this share ends the fit
 FIRST_DAMPING, LEAST_DAMPING, TRIES = 1e-5, 1e-9, 8
 
 

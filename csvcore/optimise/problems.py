@@ -33,7 +33,8 @@ class HeadResult:
     """The selected head of one task: weight (n_tokens,) before scaling, its step, and the trace.
 
     The rest is of the fast fit alone. spread: (n_tokens,) standard deviation of the weights over
-    the members of the ensemble, each scaled to mean 1 as `weight` then is. choice: the penalties
+    heads of random draws of training runs, each scaled to mean 1 as `weight` then is. choice: the
+    penalties
     that were tried. fold_weight: (n_tokens,) weights of the same penalty without a group of train
     models, by the group's name. converged: whether the stopping rule held in the end.
     """

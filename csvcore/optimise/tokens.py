@@ -21,7 +21,7 @@ BLOCK = 4096  # tokens in one product; the products' results stay in the cache
 RANK = 128  # directions kept of wide hidden states
 SAMPLE = 20_000  # tokens the directions are found from
 OVERSAMPLED = 16  # random directions more than are kept
-POWERS = 2  # subspace iterations
+POWERS = 4  # subspace iterations
 WIDE_BLOCK = 1 << 19  # numbers in a block of hidden states; it is passed over several times
 HELD_BLOCKS = 16  # blocks read before the pages of memory maps are given back
 

@@ -50,9 +50,9 @@ class FitConfig:
 
     algorithm: "fast" is `optimise.choose_heads`, "paper" is Algorithm 2. steps: of the paper's
     loop, or Gauss-Newton steps at one penalty; None for the usual number. learning_rate: the
-    paper's loop alone. members, penalty: the fast fit's ensemble, and a fixed penalty in place of a
-    chosen one. mask_first_token: leave out, for every model, the bytes that are the first token of
-    any. label, label_spans: the variant of label-token.
+    paper's loop alone. members: heads that tell the weights' spread. penalty: a fixed one in place
+    of a chosen one. mask_first_token: leave out, for every model, the bytes that are the first
+    token of any. label, label_spans: the variant of label-token.
     """
 
     algorithm: Algorithm = "fast"

@@ -40,7 +40,7 @@ def add_fit(
         doc_ids: (n_docs,) documents in corpus order.
         edges: for each document its (n_tokens + 1,) byte boundaries.
         weight: (sum of n_tokens,) salience.
-        spread: (sum of n_tokens,) its standard deviation over an ensemble, or None.
+        spread: (sum of n_tokens,) its standard deviation over bootstrap draws, or None.
     """
     known = first(db, "SELECT control FROM fits WHERE fit = ?", [fit.fit])
     for table in ("fits", "predictions", "traces", "weights"):
@@ -213,7 +213,7 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
     """Salience of a fit, all documents in corpus order or one.
 
     Columns: doc_id, byte_end, weight, spread, the last three as lists with one entry a token;
-    spread is null where the fit is no ensemble.
+    spread is null where it is not known.
     """
     if not has_fit(db, fit):
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")

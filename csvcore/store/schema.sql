@@ -119,6 +119,6 @@ CREATE TABLE weights (
     doc_id VARCHAR NOT NULL,
     byte_end INTEGER[] NOT NULL,      -- ends of the scoring tokenizer's tokens, which tile the text
     weight FLOAT[] NOT NULL,          -- salience, mean absolute value 1 over the corpus
-    spread FLOAT[],                   -- its standard deviation over the ensemble, if there is one
+    spread FLOAT[],                   -- its standard deviation over bootstrap draws of runs, or null
     PRIMARY KEY (fit, doc_id)
 );

@@ -38,12 +38,12 @@ with st.form("fit", border=True):
         columns = st.columns(4)
         seed = columns[0].number_input("Seed", 0, 1_000_000, 0)
         members = columns[1].number_input(
-            "Ensemble",
+            "Stability",
             1,
             50,
             5,
-            help="Heads whose weights are averaged: one on all train runs, "
-            "the others on random draws of them. Second order only.",
+            help="Heads fitted to random draws of train's runs, to see how stable each weight is. "
+            "Second order only.",
         )
         activation = columns[2].selectbox(
             "Non-linearity",
