@@ -16,9 +16,7 @@ PALETTE = (
 )  # fmt: skip
 MARKERS = {"train": "circle", "validation": "diamond", "test": "star"}
 CURVE_COLOUR = "#888888"
-PULL_DASHES = {
-    "all-token": "solid", "source-token": "dash", "label-token": "dot", "best-source": "dashdot",
-}  # fmt: skip
+PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot"}
 SCORE_AXIS = "capability score, nats per character"
 
 

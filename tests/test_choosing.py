@@ -262,14 +262,15 @@ def test_members_are_repeatable_draws_around_the_plain_head(
     results = [
         small.choose(small.problem(), config=replace(config, seed=seed))[0] for seed in (1, 1, 2)
     ]
-    assert_array_equal(results[0].weight, results[1].weight)
-    assert not np.array_equal(results[0].weight, results[2].weight)
+    spreads = [result.spread for result in results if result.spread is not None]
+    assert_array_equal(spreads[0], spreads[1])
+    assert not np.array_equal(spreads[0], spreads[2])
     for result in results:
         assert result.spread is not None
         assert result.spread.max() > 0.01
         assert result.choice == found.choice  # the plain head's
         assert result.trace == found.trace
-        assert np.corrcoef(result.weight, found.weight)[0, 1] > 0.8
+        assert_allclose(result.weight, found.weight, rtol=1e-6)  # draws do not move the weights
 
 
 def test_checkpoints_of_one_run_are_drawn_together(small: Known) -> None:

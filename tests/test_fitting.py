@@ -208,7 +208,7 @@ def test_where_the_ability_sits_in_a_few_tokens_csv_finds_it_and_all_token_does_
     blind = run("adding", "csv")
     assert blind.mse["test"] < 0.1 * every.mse["test"]
     assert blind.choice is not None
-    assert {p.pull for p in blind.choice.tried} == {"all-token", "best-source"}
+    assert {p.pull for p in blind.choice.tried} == {"all-token"}
 
 
 def test_where_every_token_counts_alike_csv_is_all_token(run: Run, world_db: Path) -> None:
@@ -226,13 +226,13 @@ def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not
     assert choice is not None
     assert choice.chosen in choice.tried
     assert choice.chosen.figure == min(penalty.figure for penalty in choice.tried)
-    pulls = {"all-token", "label-token", "source-token", "best-source"}
+    pulls = {"all-token", "label-token", "source-token"}
     assert {p.pull for p in choice.tried} == pulls
     assert {p.strength for p in choice.tried} <= {None, *STRENGTHS[1:]}
     train = {f"run {model}" for model, side in SIDES.items() if side == "train"}
     for penalty in choice.tried:  # two families, so training runs are left out
         assert penalty.errors.keys() == train | {"validation models"}
-        groups = [error for name, error in penalty.errors.items() if name != "validation"]
+        groups = [error for name, error in penalty.errors.items() if name != "validation models"]
         inside, outside = np.mean(np.sqrt(groups)), np.sqrt(penalty.errors["validation models"])
         assert penalty.figure == pytest.approx((inside + outside) / 2)
 

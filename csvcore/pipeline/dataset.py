@@ -18,6 +18,7 @@ Mask = NDArray[np.bool_]
 # An accuracy this many standard errors above chance is not chance; without n_items, this far.
 CHANCE_ERRORS, CHANCE_MARGIN = 3.0, 0.02
 MAX_GROUPS = 8  # left out in turn; every one of them is another head to fit
+NAMED = 2  # members of a group that its name tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Dataset:
         parts: list[list[str]] = [[] for _ in range(min(len(counts), MAX_GROUPS))]
         for key, _ in counts.most_common():
             min(parts, key=lambda part: sum(counts[one] for one in part)).append(key)
-        return {", ".join(part): np.array([key in part for key in keys]) for part in parts}
+        return {_short(part): np.array([key in part for key in keys]) for part in parts}
 
     def runs(self) -> Ints:
         """A number for the training run of each model, (n_models,), whatever models are beside."""
@@ -107,6 +108,12 @@ class TaskModels:
     def on(self, side: Split) -> Mask:
         """Which of them stand on a side, (n_models,)."""
         return np.array([own == side for own in self.sides], dtype=bool)
+
+
+def _short(names: list[str]) -> str:
+    """The names of a group that is left out together, the first few written out."""
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def load_dataset(

@@ -39,7 +39,7 @@ WEIGHTED_METHODS: tuple[Method, ...] = (
 )
 PAPER_STEPS = 300  # section 4.1
 # Baselines that CSV weights may be pulled towards, beside all-token.
-PULLS: tuple[Method, ...] = ("source-token", "label-token", "best-source")
+PULLS: tuple[Method, ...] = ("source-token", "label-token")
 # What a pull leaves of the tokens its baseline does not count, so that a head can raise them again.
 REST = 0.05
 
