@@ -228,7 +228,9 @@ def _directions(
 
     scale: (all units, width) picks the units that vary and divides them by their spread.
     """
-    sample = hidden[:: max(1, hidden.shape[0] // SAMPLE)]
+    stride = max(1, hidden.shape[0] // SAMPLE)
+    blocks = _pausing(range(0, hidden.shape[0], BLOCK), hidden)
+    sample = np.concatenate([hidden[at : at + BLOCK][-at % stride :: stride] for at in blocks])
     kept = scale.any(dim=1)
     width = int(kept.sum())
     shift, factor = centre.float()[kept], scale.sum(dim=1)[kept]
