@@ -230,7 +230,8 @@ def _directions(
     """
     stride = max(1, hidden.shape[0] // SAMPLE)
     blocks = _pausing(range(0, hidden.shape[0], BLOCK), hidden)
-    sample = np.concatenate([hidden[at : at + BLOCK][-at % stride :: stride] for at in blocks])
+    parts = [hidden[at : at + BLOCK][-at % stride :: stride].copy() for at in blocks]
+    sample = np.concatenate(parts)
     kept = scale.any(dim=1)
     width = int(kept.sum())
     shift, factor = centre.float()[kept], scale.sum(dim=1)[kept]
