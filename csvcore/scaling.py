@@ -29,13 +29,6 @@ def sigmoid_law(score: Floats, alpha: float, beta: float, gamma: float) -> Float
     return np.asarray(gamma + (1.0 - gamma) * expit(alpha * (score - beta)), dtype=np.float64)
 
 
-def law_jacobian(score: Floats, alpha: float, beta: float, gamma: float) -> Floats:
-    """Derivatives of `sigmoid_law` by (alpha, beta), (n_models, 2)."""
-    share = expit(alpha * (score - beta))
-    slope = (1.0 - gamma) * share * (1.0 - share)
-    return np.stack([slope * (score - beta), -slope * alpha], axis=1)
-
-
 def fit_sigmoid_law(
     score: Floats,
     accuracy: Floats,
