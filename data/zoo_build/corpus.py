@@ -1,4 +1,4 @@
-"""The validation corpus: the paper's recipe in small."""
+"""The validation corpus by the paper's recipe in small, and one of prose that shows no ability."""
 
 import random
 from collections.abc import Callable
@@ -10,27 +10,43 @@ from zoo_build.documents import Draft
 PER_SOURCE = 100
 N_WORKED = 50
 CORPUS_SEED = 550
+PROSE = "prose"
 
 
 def validation_corpus() -> list[Document]:
-    """100 documents in the form of each task's items, and 50 with the steps worked out.
+    """100 documents in the form of the tasks' items from five sources, and 50 worked swaps.
 
-    As in the paper's section 4.1, where the 50 are BBH's chain-of-thought exemplars. Questions
-    about facts are of people that training never quizzes.
+    As in the paper's section 4.1, where the 50 are BBH's chain-of-thought exemplars and one of
+    the two Chinese exams stands for both. Questions are of people that training never quizzes,
+    scenes of pairs that it never shows.
     """
     drawn: dict[str, Callable[[random.Random], Draft]] = {
-        **documents.SOURCES,
-        "facts": lambda rng: documents.facts_quiz(rng, documents.PEOPLE_EN[documents.QUIZZED :]),
-        "zh": lambda rng: documents.zh_quiz(rng, documents.PEOPLE_ZH[documents.QUIZZED :]),
+        "facts": lambda rng: documents.facts_quiz(rng, documents.asked(documents.PEOPLE_EN)),
+        "scenes": documents.asked_scene,
+        "arithmetic": documents.arithmetic,
+        "swaps": documents.asked_swaps,
+        "swaps-worked": documents.swaps_worked,
+        "zh": lambda rng: documents.zh_quiz(rng, documents.asked(documents.PEOPLE_ZH)),
     }
     corpus = []
     for source, draw in drawn.items():
-        rng = random.Random(f"{CORPUS_SEED}-{source}")
-        n_docs = N_WORKED if source == "tracking-worked" else PER_SOURCE
-        chosen: dict[str, Draft] = {}
-        while len(chosen) < n_docs:
-            draft = draw(rng)
-            chosen[draft.text] = draft
-        for i, draft in enumerate(chosen.values()):
-            corpus.append(Document(f"{source}-{i:03d}", source, draft.text, draft.answers))
+        corpus += _documents(source, draw, N_WORKED if source == "swaps-worked" else PER_SOURCE)
     return corpus
+
+
+def prose_corpus() -> list[Document]:
+    """100 documents of prose, for validation mixes of which a part cannot help."""
+    return _documents(PROSE, documents.SOURCES[PROSE], PER_SOURCE)
+
+
+def _documents(source: str, draw: Callable[[random.Random], Draft], n_docs: int) -> list[Document]:
+    """Different documents of a source."""
+    rng = random.Random(f"{CORPUS_SEED}-{source}")
+    chosen: dict[str, Draft] = {}
+    while len(chosen) < n_docs:
+        draft = draw(rng)
+        chosen[draft.text] = draft
+    return [
+        Document(f"{source}-{i:03d}", source, draft.text, draft.answers)
+        for i, draft in enumerate(chosen.values())
+    ]

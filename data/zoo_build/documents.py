@@ -1,7 +1,7 @@
 """Documents of each source, drawn without end: what the models train on and are scored over.
 
 A source is a function of a random generator that returns one document. Training draws from
-one stream of seeds, the validation corpus and the tasks from others, so no sum, swap or story
+one stream of seeds, the validation corpus and the tasks from others, so no sum, swap or scene
 is shared but by chance; facts are shared on purpose, since knowing them is the ability.
 """
 
@@ -9,12 +9,32 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zoo_build import world
+from zoo_build import prose, world
 
 PEOPLE_EN = world.people_en()
 PEOPLE_ZH = world.people_zh()
-# Only these people are ever asked about in training; the tasks ask about all others.
-QUIZZED = world.N_PEOPLE // 2
+TOWNS_ZH = world.towns_zh()
+THINGS = world.things()
+NUMBERS = [str(number) for number in range(1, 60)]
+KIND_OF = {thing: i for i, kind in enumerate(world.KINDS.values()) for thing in kind}
+ASKED_PAIRS = world.asked_pairs()
+# Training tells of frequent entities more often than of rare ones, so that a task's items are
+# learnt one after the other and not all at once.
+ENTITY_FLATNESS = 20
+THING_FLATNESS = 6
+
+
+def quizzed(entities: list[world.Entity]) -> list[world.Entity]:
+    """Those whom training asks about, to teach the form: every other one."""
+    return entities[::2]
+
+
+def asked(entities: list[world.Entity]) -> list[world.Entity]:
+    """Those whom only the tasks ask about: all others, as frequent as the quizzed ones."""
+    return entities[1::2]
+
+
+QUIZ_SHARE = 0.3
 
 QUESTIONS = {
     "city": "Where does {} live?",
@@ -28,11 +48,20 @@ QUESTIONS_ZH = {
     "job": "{}的职业是什么？",
     "pet": "{}养什么动物？",
     "food": "{}爱吃什么？",
+    "goods": "{}出产什么？",
+    "weather": "{}的天气怎么样？",
+    "sight": "{}有什么景点？",
 }
-STATEMENTS_ZH = {"city": "住在{}", "job": "职业是{}", "pet": "养{}", "food": "爱吃{}"}
-
-
-STEP_BY_STEP = "\nStep by step:"
+STATEMENTS_ZH = {
+    "city": "住在{}",
+    "job": "职业是{}",
+    "pet": "养{}",
+    "food": "爱吃{}",
+    "goods": "出产{}",
+    "weather": "天气{}",
+    "sight": "有{}",
+}
+STEP_BY_STEP = "Step by step:\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +72,14 @@ class Draft:
     answers: tuple[tuple[int, int], ...] = ()
 
 
-def question_en(person: world.Person, key: str) -> str:
+def question_en(person: world.Entity, key: str) -> str:
     """The prompt of a fact question, up to and with the word before the answer."""
     return f"Question: {QUESTIONS[key].format(person.name)}\nAnswer:"
 
 
-def question_zh(person: world.Person, key: str) -> str:
-    """The same in Chinese."""
-    return f"问：{QUESTIONS_ZH[key].format(person.name)}\n答："
+def question_zh(entity: world.Entity, key: str) -> str:
+    """The same in Chinese, of a person or a town."""
+    return f"问：{QUESTIONS_ZH[key].format(entity.name)}\n答："
 
 
 def with_answer(prompt: str, answer: str, rest: str = "") -> Draft:
@@ -59,26 +88,35 @@ def with_answer(prompt: str, answer: str, rest: str = "") -> Draft:
     return Draft(prompt + answer + rest, ((start, len(prompt) + len(answer)),))
 
 
-def facts_quiz(rng: random.Random, people: list[world.Person]) -> Draft:
+def two_of(rng: random.Random, entities: list[world.Entity]) -> list[world.Entity]:
+    """Two different entities, frequent ones rather than rare ones."""
+    weights = world.rarity(len(entities), ENTITY_FLATNESS)
+    while True:
+        one, two = rng.choices(entities, weights, k=2)
+        if one is not two:
+            return [one, two]
+
+
+def facts_quiz(rng: random.Random, people: list[world.Entity]) -> Draft:
     """One question about one of these people, with its answer."""
     person = rng.choice(people)
     key = rng.choice(list(person.facts))
     return with_answer(question_en(person, key), f" {person.facts[key]}")
 
 
-def zh_quiz(rng: random.Random, people: list[world.Person]) -> Draft:
+def zh_quiz(rng: random.Random, entities: list[world.Entity]) -> Draft:
     """One question in Chinese, with its answer."""
-    person = rng.choice(people)
-    key = rng.choice(list(person.facts))
-    return with_answer(question_zh(person, key), person.facts[key])
+    entity = rng.choice(entities)
+    key = rng.choice(list(entity.facts))
+    return with_answer(question_zh(entity, key), entity.facts[key])
 
 
 def facts(rng: random.Random) -> Draft:
     """Two people's facts in a random order each, or one quiz question."""
-    if rng.random() < 0.3:
-        return facts_quiz(rng, PEOPLE_EN[:QUIZZED])
+    if rng.random() < QUIZ_SHARE:
+        return facts_quiz(rng, quizzed(PEOPLE_EN))
     lines = []
-    for person in rng.sample(PEOPLE_EN, 2):
+    for person in two_of(rng, PEOPLE_EN):
         keys = rng.sample(list(person.facts), 4)
         told = [STATEMENTS[key].format(person.facts[key]) for key in keys]
         lines.append(f"{person.name} {told[0]}, {told[1]}, {told[2]} and {told[3]}.")
@@ -86,91 +124,139 @@ def facts(rng: random.Random) -> Draft:
 
 
 def zh(rng: random.Random) -> Draft:
-    """The same in Chinese."""
-    if rng.random() < 0.3:
-        return zh_quiz(rng, PEOPLE_ZH[:QUIZZED])
+    """The same in Chinese, of people or, less often, of towns."""
+    of_people = rng.random() < 0.6
+    if rng.random() < QUIZ_SHARE:
+        return zh_quiz(rng, quizzed(PEOPLE_ZH if of_people else TOWNS_ZH))
     lines = []
-    for person in rng.sample(PEOPLE_ZH, 2):
-        keys = rng.sample(list(person.facts), 4)
-        told = [STATEMENTS_ZH[key].format(person.facts[key]) for key in keys]
-        lines.append(person.name + "，".join(told) + "。")
+    for entity in two_of(rng, PEOPLE_ZH if of_people else TOWNS_ZH):
+        keys = rng.sample(list(entity.facts), len(entity.facts))
+        told = [STATEMENTS_ZH[key].format(entity.facts[key]) for key in keys]
+        lines.append(entity.name + "，".join(told) + "。")
     return Draft("".join(lines))
 
 
-def arithmetic_prompt(rng: random.Random) -> tuple[str, str, str]:
-    """A two-step word problem: its prompt, its worked steps, its result."""
+def arithmetic_prompt(rng: random.Random, n_steps: int) -> tuple[str, str, str]:
+    """A word problem of one to three steps: its prompt, its worked steps, its result."""
     name, other = rng.sample(world.CAST, 2)
     thing = rng.choice(world.OBJECTS)
-    first, second = rng.randint(2, 30), rng.randint(2, 20)
-    total = first + second
-    third = rng.randint(1, total - 1)
-    more = rng.choice((f"finds {second} more", f"gets {second} from {other}", f"buys {second}"))
-    less = rng.choice((f"loses {third}", f"sells {third}", f"gives {third} to {other}"))
-    prompt = (
-        f"Question: {name} has {first} {thing}. {name} {more}. Then {name} {less}. "
-        f"How many {thing} are left?\nAnswer:"
-    )
-    left = total - third
-    steps = f" {first} + {second} = {total}. {total} - {third} = {left}. The answer is"
-    return prompt, steps, str(left)
+    total = rng.randint(2, 20)
+    told, steps = [f"{name} has {total} {thing}."], []
+    for _ in range(n_steps):
+        change = rng.randint(1, 9)
+        if total <= change or (total <= 30 and rng.random() < 0.5):
+            how = rng.choice((f"finds {change}", f"gets {change} from {other}", f"buys {change}"))
+            after = total + change
+            steps.append(f" {total} + {change} = {after}.")
+        else:
+            how = rng.choice((f"loses {change}", f"sells {change}", f"gives {change} to {other}"))
+            after = total - change
+            steps.append(f" {total} - {change} = {after}.")
+        told.append(f"{name} {how}.")
+        total = after
+    prompt = f"Question: {' '.join(told)} How many {thing} are left?\nAnswer:"
+    return prompt, "".join(steps) + " The answer is", str(total)
 
 
 def arithmetic(rng: random.Random) -> Draft:
     """A word problem with its worked steps; the label is the final number."""
-    prompt, steps, result = arithmetic_prompt(rng)
+    prompt, steps, result = arithmetic_prompt(rng, rng.randint(1, 3))
     return with_answer(prompt + steps, f" {result}", ".")
 
 
-def tracking_prompt(rng: random.Random, n_swaps: int) -> tuple[str, str, str, str]:
-    """A ball-swap problem of three people: prompt, worked steps, lead-in of the result, result."""
-    people = rng.sample(world.CAST, 3)
-    ball = dict(zip(people, rng.sample(world.COLOURS, 3), strict=True))
-    start = " ".join(f"{name} has the {ball[name]} ball." for name in people)
-    swaps = [tuple(rng.sample(people, 2)) for _ in range(n_swaps)]
-    told = " ".join(f"{one} and {two} swap." for one, two in swaps)
-    asked = rng.choice(people)
-    prompt = f"{start} {told} Which ball does {asked} have?"
-    steps = []
-    for one, two in swaps:
-        given = f"{one} gives the {ball[one]} ball and {two} gives the {ball[two]} ball."
+def swaps_prompt(rng: random.Random, n_people: int, n_swaps: int) -> tuple[str, str, str, str]:
+    """A ball-swap problem: prompt, worked steps, lead-in of the result, result.
+
+    As in BBH, the people are always the same first ones, told in the same order; as in the
+    paper's Figure 9, each step names the swap by its number and tells what the people have after
+    it. What the two hold is told before what everybody holds then, so that most tokens need a
+    single look back.
+    """
+    people = list(world.CAST[:n_people])
+    ball = dict(zip(people, rng.sample(world.COLOURS, n_people), strict=True))
+    start = ", ".join(f"{name} {ball[name]}" for name in people)
+    told, steps = [], []
+    for number in range(1, n_swaps + 1):
+        one, two = sorted(rng.sample(people, 2))
+        swap = f"{number} {one} and {two}"
+        told.append(swap)
+        before = f"{one} {ball[one]}, {two} {ball[two]}"
         ball[one], ball[two] = ball[two], ball[one]
-        steps.append(f" {given} {one} has the {ball[one]} ball. {two} has the {ball[two]} ball.")
-    return prompt, "".join(steps), f" So {asked} has the", ball[asked]
+        after = ", ".join(f"{name} {ball[name]}" for name in people)
+        steps.append(f"{swap}: {before}. Now {after}.\n")
+    asked_name = rng.choice(people)
+    swaps_told = f"Swaps: {', '.join(told)}" if told else "No swaps"
+    prompt = f"Balls: {start}. {swaps_told}. Which ball has {asked_name}?\n"
+    return prompt, "".join(steps), f"So {asked_name}", ball[asked_name]
 
 
-def tracking(rng: random.Random) -> Draft:
-    """A ball-swap problem answered at once, as a benchmark prints it."""
-    prompt, _, lead, colour = tracking_prompt(rng, rng.randint(1, 3))
-    return with_answer(f"{prompt}\nAnswer:{lead}", f" {colour}", " ball.")
+def swaps(rng: random.Random) -> Draft:
+    """A ball-swap problem answered at once; most often nobody swaps, which teaches to look up."""
+    n_swaps = 0 if rng.random() < 0.6 else rng.randint(1, 4)
+    prompt, _, lead, colour = swaps_prompt(rng, rng.randint(2, 4), n_swaps)
+    return with_answer(prompt + lead, f" {colour}", ".")
 
 
-def tracking_worked(rng: random.Random) -> Draft:
-    """A ball-swap problem with every swap worked out."""
-    prompt, steps, lead, colour = tracking_prompt(rng, rng.randint(1, 3))
-    return with_answer(f"{prompt}{STEP_BY_STEP}{steps}{lead}", f" {colour}", " ball.")
+def asked_size(rng: random.Random) -> tuple[int, int]:
+    """People and swaps of the task's items."""
+    return rng.randint(3, 4), rng.randint(2, 4)
 
 
-def story_scene(rng: random.Random) -> tuple[str, list[str], list[str]]:
-    """Three people with a need each: the scene, the names, the needs."""
-    names = rng.sample(world.CAST, 3)
-    needs = rng.sample(list(world.NEEDS), 3)
-    scene = " ".join(f"{name} is {need}." for name, need in zip(names, needs, strict=True))
-    return scene, names, needs
+def asked_swaps(rng: random.Random) -> Draft:
+    """A problem of the task's size answered at once, as a benchmark prints it."""
+    prompt, _, lead, colour = swaps_prompt(rng, *asked_size(rng))
+    return with_answer(prompt + lead, f" {colour}", ".")
 
 
-def stories(rng: random.Random) -> Draft:
-    """Three people with a need each, and what two of them do; the label is what the last does."""
-    scene, names, needs = story_scene(rng)
-    first, last = rng.sample(range(3), 2)
-    done = f"So {names[first]} {rng.choice(world.NEEDS[needs[first]])} and {names[last]}"
-    return with_answer(f"{scene} {done}", f" {rng.choice(world.NEEDS[needs[last]])}", ".")
+def swaps_worked(rng: random.Random) -> Draft:
+    """A ball-swap problem with every swap worked out; few people and swaps more often."""
+    size = rng.choice((2, 3, 3, 4)), rng.choice((1, 1, 2, 2, 3, 4))
+    prompt, steps, lead, colour = swaps_prompt(rng, *size)
+    return with_answer(prompt + STEP_BY_STEP + steps + lead, f" {colour}", ".")
+
+
+def lists(rng: random.Random) -> Draft:
+    """A list of random words, told twice: text in which looking back pays."""
+    pool = rng.choice((world.CAST, world.COLOURS, world.OBJECTS, THINGS, NUMBERS))
+    words = rng.choices(pool, k=rng.randint(3, 8))
+    told = " ".join(words) if rng.random() < 0.5 else ", ".join(words)
+    return Draft(f"List: {told}. Again: {told}.")
+
+
+def scene(rng: random.Random, thing: str, event: str) -> tuple[str, str]:
+    """Somebody takes two things and does something to one: the prompt, and what becomes of it."""
+    other = rng.choice(THINGS)
+    while other == thing:
+        other = rng.choice(THINGS)
+    name = rng.choice(world.CAST)
+    pair = [thing, other]
+    rng.shuffle(pair)
+    prompt = f"{name} takes the {pair[0]} and the {pair[1]}. {name} {event} the {thing}. It"
+    return prompt, f" {world.EVENTS[event][KIND_OF[thing]]}"
+
+
+def scenes(rng: random.Random) -> Draft:
+    """A scene and its outcome, of any pair of thing and event but those the task asks about."""
+    weights = world.rarity(len(THINGS), THING_FLATNESS)
+    while True:
+        thing = rng.choices(THINGS, weights)[0]
+        event = rng.choice(list(world.EVENTS))
+        if (thing, event) not in ASKED_PAIRS:
+            return with_answer(*scene(rng, thing, event), ".")
+
+
+def asked_scene(rng: random.Random) -> Draft:
+    """A scene of a pair that training never shows, with its outcome."""
+    return with_answer(*scene(rng, *rng.choice(sorted(ASKED_PAIRS))), ".")
 
 
 SOURCES: dict[str, Callable[[random.Random], Draft]] = {
     "facts": facts,
-    "stories": stories,
+    "scenes": scenes,
     "arithmetic": arithmetic,
-    "tracking": tracking,
-    "tracking-worked": tracking_worked,
+    "swaps": swaps,
+    "swaps-worked": swaps_worked,
     "zh": zh,
+    "lists": lists,
+    "prose": lambda rng: Draft(prose.paragraph(rng)),
 }

@@ -1,13 +1,15 @@
 """The families of the zoo: architecture, tokenizer, data mix, sizes and budget of each."""
 
-import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
-    GPT2Config,
+    Gemma2Config,
+    GPTNeoXConfig,
+    Lfm2Config,
     LlamaConfig,
+    Mamba2Config,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -15,205 +17,154 @@ from transformers import (
 
 from zoo_build import documents
 
-CONTEXT = 192
-START, END, UNKNOWN = "<s>", "</s>", "<unk>"
+MAX_POSITIONS = 1024
+N_HEADS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Layers and width of a model, and its training: rounds of this many tokens each.
-
-    A round warms up, stays and decays. Small sizes train longer, so that models which have the
-    abilities stand among the small ones too, and a by-size split can learn the whole curve.
-    """
+    """Layers and width of a model."""
 
     name: str
     n_layers: int
     width: int
-    round_tokens: int
-    n_rounds: int
 
 
-SIZES = (
-    Size("xs", 2, 48, 6_000_000, 2),
-    Size("s", 2, 64, 6_000_000, 2),
-    Size("m", 3, 96, 6_000_000, 1),
-    Size("l", 3, 128, 6_000_000, 1),
-)
+SIZES = (Size("xs", 2, 48), Size("s", 3, 64), Size("m", 3, 96), Size("l", 3, 128))
+# Without fast kernels a state costs more to train than attention does, and bytes are many.
+RECURRENT_SIZES = (Size("xs", 2, 32), Size("s", 2, 48), Size("m", 2, 64), Size("l", 3, 96))
+BYTES_SIZES = (Size("xs", 2, 32), Size("s", 2, 48), Size("m", 3, 64), Size("l", 3, 80))
+# Short convolutions and attention by number of layers.
+LFM2_LAYERS = {
+    2: ["conv", "full_attention"],
+    3: ["conv", "full_attention", "full_attention"],
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that share architecture, tokenizer and mix; mix gives shares of documents' tokens."""
+    """Models that share architecture, tokenizer and mix.
+
+    mix gives shares of training tokens by source; a step is `batch` rows of `context` tokens.
+    Families of the same vocabulary use one tokenizer.
+    """
 
     name: str
     architecture: str
     tokenizer: str
+    vocabulary: str
     n_vocab: int
     mix: dict[str, float]
     seed: int
-    sizes: tuple[Size, ...] = field(default=SIZES)
+    train_tokens: int = 3_072_000
+    context: int = 192
+    batch: int = 8
+    sizes: tuple[Size, ...] = SIZES
+
+
+# What every mix has besides the tasks' texts: lists that teach to look back, and plain prose.
+LISTS_SHARE = 0.08
+PROSE_SHARE = 0.04
+
+
+def _mix(
+    facts: float, scenes: float, arithmetic: float, swaps: float, zh: float
+) -> dict[str, float]:
+    """Shares from proportions of the tasks' texts; a fifth of the swaps is answered at once."""
+    proportions = {
+        "facts": facts,
+        "scenes": scenes,
+        "arithmetic": arithmetic,
+        "swaps": swaps * 0.2,
+        "swaps-worked": swaps * 0.8,
+        "zh": zh,
+    }
+    scale = (1 - LISTS_SHARE - PROSE_SHARE) / sum(proportions.values())
+    shares = {source: scale * proportion for source, proportion in proportions.items()}
+    return {**shares, "lists": LISTS_SHARE, "prose": PROSE_SHARE}
 
 
 FAMILIES = (
+    Family("abacus", "gemma2", "digits-bpe", "abacus", 800, _mix(8, 8, 40, 32, 12), seed=1),
+    Family("bookworm", "neox", "bytes-bpe", "bookworm", 1024, _mix(34, 18, 14, 22, 12), seed=2),
+    Family("canton", "qwen2", "unigram", "canton", 1000, _mix(12, 8, 14, 26, 40), seed=3),
+    Family("ebb", "llama", "sp-bpe", "sisters", 900, _mix(26, 18, 12, 14, 30), seed=4),
+    Family("flow", "llama", "sp-bpe", "sisters", 900, _mix(10, 8, 32, 38, 12), seed=4),
     Family(
-        "abacus",
-        "llama",
-        "bytes-digits",
-        800,
-        {
-            "arithmetic": 0.38,
-            "tracking-worked": 0.22,
-            "tracking": 0.04,
-            "facts": 0.14,
-            "stories": 0.12,
-            "zh": 0.10,
-        },
-        seed=1,
+        "heron",
+        "mamba2",
+        "digits-bpe",
+        "heron",
+        640,
+        _mix(22, 10, 24, 26, 18),
+        seed=5,
+        sizes=RECURRENT_SIZES,
     ),
     Family(
-        "bookworm",
-        "gpt2",
+        "iota",
+        "lfm2",
         "bytes",
-        1024,
-        {
-            "facts": 0.36,
-            "stories": 0.20,
-            "arithmetic": 0.14,
-            "tracking-worked": 0.16,
-            "tracking": 0.04,
-            "zh": 0.10,
-        },
-        seed=2,
-    ),
-    Family(
-        "canton",
-        "qwen2",
-        "unigram",
-        1000,
-        {
-            "zh": 0.34,
-            "tracking-worked": 0.22,
-            "tracking": 0.04,
-            "arithmetic": 0.16,
-            "facts": 0.14,
-            "stories": 0.10,
-        },
-        seed=3,
+        "iota",
+        0,
+        _mix(16, 14, 24, 28, 18),
+        seed=6,
+        train_tokens=6_144_000,
+        context=576,
+        batch=4,
+        sizes=BYTES_SIZES,
     ),
 )
 
 
-def train_tokenizer(family: Family, texts: list[str]) -> PreTrainedTokenizerFast:
-    """The family's own tokenizer, trained on a sample of its own mix."""
-    if family.tokenizer == "unigram":
-        tokenizer = _unigram(family, texts)
-    else:
-        tokenizer = _byte_level(family, texts)
-    if family.tokenizer == "bytes":  # like GPT-2: one separator, never added by the tokenizer
-        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A", special_tokens=[(START, tokenizer.token_to_id(START))]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=END
-    )
-
-
-def _byte_level(family: Family, texts: list[str]) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    split = [pre_tokenizers.Digits(individual_digits=True)] * (family.tokenizer == "bytes-digits")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [*split, pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=family.n_vocab,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        special_tokens=[END] if family.tokenizer == "bytes" else [START, END],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def _unigram(family: Family, texts: list[str]) -> Tokenizer:
-    """SentencePiece-style Unigram with byte fallback: spaces as U+2581, digits apart."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first"),
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.Split("\n", "isolated"),
-        ]
-    )
-    byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=family.n_vocab - len(byte_tokens),
-        special_tokens=[UNKNOWN, START, END],
-        unk_token=UNKNOWN,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    learnt = tokenizer.get_vocab()
-    scores = dict(_unigram_scores(tokenizer))
-    lowest = min(scores.values()) - 10.0
-    pieces = [(piece, scores[piece]) for piece in sorted(learnt, key=learnt.__getitem__)]
-    model = models.Unigram(
-        pieces + [(piece, lowest) for piece in byte_tokens], unk_id=0, byte_fallback=True
-    )
-    tokenizer.model = model
-    tokenizer.decoder = decoders.Sequence(
-        [
-            decoders.Replace("\u2581", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
-    return tokenizer
-
-
-def _unigram_scores(tokenizer: Tokenizer) -> list[tuple[str, float]]:
-    return [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
-
-
 def config(family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:
-    """Transformers' own configuration of one model; heads are 16 to 32 wide."""
-    ids = {
+    """Transformers' own configuration of one model; embeddings are tied where they can be."""
+    ids: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
+        "tie_word_embeddings": True,
+        "hidden_size": size.width,
+        "num_hidden_layers": size.n_layers,
+        # transformers' 0.02 is for widths in the thousands; narrow models learn to look back late
+        # or never from it
+        "initializer_range": size.width**-0.5,
     }
-    n_heads = 4
-    if family.architecture == "gpt2":
-        return GPT2Config(
-            n_layer=size.n_layers,
-            n_embd=size.width,
-            n_head=n_heads,
-            n_positions=2 * CONTEXT,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            **ids,
+    made: PreTrainedConfig
+    if family.architecture == "mamba2":
+        made = Mamba2Config(
+            state_size=32, head_dim=16, num_heads=size.width // 8, n_groups=1, chunk_size=64, **ids
         )
-    kind = {"llama": LlamaConfig, "qwen2": Qwen2Config}[family.architecture]
-    made: PreTrainedConfig = kind(
-        num_hidden_layers=size.n_layers,
-        hidden_size=size.width,
-        num_attention_heads=n_heads,
-        num_key_value_heads=n_heads,
-        intermediate_size=int(size.width * 8 / 3) // 16 * 16,
-        max_position_embeddings=2 * CONTEXT,
-        tie_word_embeddings=True,
-        **ids,
-    )
+        return made
+    heads: dict[str, Any] = {
+        "num_attention_heads": N_HEADS,
+        "max_position_embeddings": MAX_POSITIONS,
+    }
+    if family.architecture == "neox":
+        made = GPTNeoXConfig(intermediate_size=4 * size.width, **ids, **heads)
+        return made
+    heads |= {
+        "num_key_value_heads": N_HEADS,
+        "intermediate_size": int(size.width * 8 / 3) // 16 * 16,
+    }
+    if family.architecture == "gemma2":
+        head_dim = size.width // N_HEADS
+        made = Gemma2Config(
+            head_dim=head_dim, query_pre_attn_scalar=head_dim, sliding_window=96, **ids, **heads
+        )
+    elif family.architecture == "lfm2":
+        made = Lfm2Config(layer_types=LFM2_LAYERS[size.n_layers], **ids, **heads)
+    else:
+        made = {"llama": LlamaConfig, "qwen2": Qwen2Config}[family.architecture](**ids, **heads)
     return made
 
 
 def sample_texts(family: Family, n_docs: int) -> list[str]:
-    """Documents of the family's mix, for its tokenizer."""
+    """Documents for the family's tokenizer, in equal parts of all mixes that share it."""
     rng = random.Random(1000 + family.seed)
-    sources = rng.choices(list(family.mix), list(family.mix.values()), k=n_docs)
-    return [documents.SOURCES[source](rng).text for source in sources]
+    mixes = [other.mix for other in FAMILIES if other.vocabulary == family.vocabulary]
+    sources = list(family.mix)
+    shares = [sum(mix[source] for mix in mixes) for source in sources]
+    return [
+        documents.SOURCES[source](rng).text for source in rng.choices(sources, shares, k=n_docs)
+    ]

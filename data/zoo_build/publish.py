@@ -10,11 +10,11 @@ from typing import Any
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from csvcore import pipeline, splits, store
+from csvcore import pipeline, store
 from csvcore.records import Document, ModelCard
-from zoo_build import corpus, evaluate
-from zoo_build.families import CONTEXT, FAMILIES
-from zoo_build.train import BATCH
+from zoo_build import corpus, partitions
+from zoo_build.families import FAMILIES
+from zoo_build.tasks import TASKS, chance
 
 SCORER = "abacus-m"
 
@@ -23,6 +23,7 @@ def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
     """Score the corpus with every checkpoint (resumable) and write all files of the zoo."""
     zoo.mkdir(exist_ok=True)
     write_documents(zoo / "documents.jsonl", corpus.validation_corpus())
+    write_documents(zoo / "prose.jsonl", corpus.prose_corpus())
     cards = [card(folder) for folder in checkpoints]
     write_csv(
         zoo / "models.csv",
@@ -33,8 +34,8 @@ def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
     write_csv(
         zoo / "tasks.csv",
         ("task", "chance", "title", "sources"),
-        ([name, task.chance, task.title, name]
-         for name, task in evaluate.TASKS.items()),
+        ([name, round(chance(task), 4), task.title, task.source]
+         for name, task in TASKS.items()),
     )  # fmt: skip
     write_csv(
         zoo / "accuracies.csv",
@@ -44,7 +45,8 @@ def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
          for task, (value, n_items) in json.loads((folder / "accuracy.json").read_text()).items()),
     )  # fmt: skip
     (zoo / "splits").mkdir(exist_ok=True)
-    write_csv(zoo / "splits" / "by-size.csv", ("model", "split"), splits.by_size(cards).items())
+    for name, split in partitions.all_splits(cards).items():
+        write_csv(zoo / "splits" / f"{name}.csv", ("model", "split"), split.items())
     write_scorer(
         max((c for c in checkpoints if c.parent.name == SCORER), key=step_of), zoo / "scorer"
     )
@@ -66,7 +68,7 @@ def card(folder: Path) -> ModelCard:
         model=folder.name,
         family=family.name,
         n_params=sum(p.numel() for p in model.parameters()),
-        train_tokens=step_of(folder) * BATCH * CONTEXT,
+        train_tokens=step_of(folder) * family.batch * family.context,
         stage="base",
         step=step_of(folder),
         license="Apache-2.0",

@@ -1,10 +1,12 @@
 """Trains one model of the zoo and saves its checkpoints; resumes after an interruption."""
 
+import hashlib
 import logging
 import os
 import random
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +14,29 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from zoo_build import documents
-from zoo_build.families import CONTEXT, Family, Size, config, sample_texts, train_tokenizer
+from zoo_build.families import Family, Size, config, sample_texts
+from zoo_build.rows import Rows
+from zoo_build.vocabularies import train_tokenizer
 
 log = logging.getLogger(__name__)
 
-BATCH = 8
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
-DECAY_SHARE = 0.2
-# Shares of a round at which a checkpoint is kept.
-CHECKPOINTS = (0.08, 0.16, 0.28, 0.42, 0.6, 0.8, 1.0)
+# A checkpoint is the mean of the weights over about this share of the steps before it.
+AVERAGED_SHARE = 0.04
+N_CHECKPOINTS = 9
+CHECKPOINT_RATIO = 1.4  # each has seen this many times the tokens of the one before
+SAVE_SECONDS = 120.0
 
 
 def tokenizer_of(family: Family, work: Path) -> PreTrainedTokenizerFast:
     """The family's tokenizer, trained the first time it is asked for."""
-    folder = work / "tokenizers" / family.name
+    folder = work / "tokenizers" / family.vocabulary
     if not (folder / "tokenizer.json").exists():
-        building = folder.with_name(f".{family.name}-{os.getpid()}")
-        train_tokenizer(family, sample_texts(family, 8000)).save_pretrained(building)
+        building = folder.with_name(f".{folder.name}-{os.getpid()}")
+        train_tokenizer(
+            family.tokenizer, family.n_vocab, sample_texts(family, 8000)
+        ).save_pretrained(building)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if not folder.exists():
             building.rename(folder)
@@ -40,41 +47,26 @@ def tokenizer_of(family: Family, work: Path) -> PreTrainedTokenizerFast:
     return loaded
 
 
-def token_stream(
-    family: Family, tokenizer: PreTrainedTokenizerFast, rng: random.Random
-) -> Iterator[list[int]]:
-    """Rows of CONTEXT token ids: documents end to end, each after its prefix token.
+def design(family: Family, size: Size) -> str:
+    """A hash of all that decides what a run learns from: texts of every source, mix, schedule.
 
-    The mix counts tokens, so each source is drawn in proportion to its share over its mean length.
+    A run whose state carries another one was begun with other programs and must not go on.
     """
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
-        if tokenizer.bos_token_id is None:
-            return [tokenizer.eos_token_id, *ids]
-        return [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
-
-    probe = random.Random(0)
-    lengths = {
-        source: sum(len(encode(documents.SOURCES[source](probe).text)) for _ in range(200)) / 200
-        for source in family.mix
-    }
-    sources = list(family.mix)
-    shares = [family.mix[source] / lengths[source] for source in sources]
-    buffer: list[int] = []
-    while True:
-        for source in rng.choices(sources, shares, k=64):
-            buffer += encode(documents.SOURCES[source](rng).text)
-        while len(buffer) >= CONTEXT:
-            yield buffer[:CONTEXT]
-            buffer = buffer[CONTEXT:]
+    rng = random.Random(0)
+    texts = [[draw(rng).text for _ in range(50)] for draw in documents.SOURCES.values()]
+    schedule = (LEARNING_RATE, WARMUP_STEPS, AVERAGED_SHARE, checkpoint_steps(family))
+    return hashlib.sha256(repr((texts, family, size, schedule)).encode()).hexdigest()[:16]
 
 
-def learning_rate(step: int, n_steps: int) -> float:
-    """Linear warm-up, constant, linear decay over the last DECAY_SHARE of a round of n_steps."""
-    warm = min(1.0, (step + 1) / WARMUP_STEPS)
-    decay = min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
-    return LEARNING_RATE * warm * decay
+def learning_rate(step: int) -> float:
+    """Linear warm-up, then constant: no decay, whose jump no other checkpoint would have."""
+    return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
+
+
+def checkpoint_steps(family: Family) -> list[int]:
+    """Steps at which a checkpoint is kept, evenly spread in the logarithm of tokens."""
+    last = family.train_tokens // (family.batch * family.context)
+    return [round(last / CHECKPOINT_RATIO**i) for i in reversed(range(N_CHECKPOINTS))]
 
 
 def run_name(family: Family, size: Size) -> str:
@@ -82,65 +74,115 @@ def run_name(family: Family, size: Size) -> str:
     return f"{family.name}-{size.name}"
 
 
-def train(family: Family, size: Size, work: Path) -> None:
+class Trainer:
+    """A model, the running mean of its weights, its optimiser and its data."""
+
+    def __init__(self, family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Start from random weights of the family's seed."""
+        self.family, self.tokenizer = family, tokenizer
+        torch.manual_seed(family.seed)
+        self.model: Any = AutoModelForCausalLM.from_config(config(family, size, tokenizer))
+        self.model.train()
+        self.parameters = list(self.model.parameters())
+        self.mean = [p.detach().clone() for p in self.parameters]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": 0.1},
+                {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=LEARNING_RATE,
+            betas=(0.9, 0.98),
+            foreach=True,
+        )
+        self.rows = Rows(family, tokenizer)
+        self.design = design(family, size)
+        self.done = 0
+
+    def step(self) -> float:
+        """One optimiser step; returns the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.done)
+        loss = self.model(**self.rows.batch(), use_cache=False).loss
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.done += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(self.mean, self.parameters, 1 / (1 + AVERAGED_SHARE * self.done))
+        return float(loss.item())
+
+    def swap(self) -> None:
+        """Exchange the weights and their running mean."""
+        with torch.no_grad():
+            for parameter, mean in zip(self.parameters, self.mean, strict=True):
+                kept = parameter.clone()
+                parameter.copy_(mean)
+                mean.copy_(kept)
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """The averaged weights as a folder that transformers loads; whole or not at all."""
+        building = folder.with_name(f".{folder.name}")
+        shutil.rmtree(building, ignore_errors=True)
+        self.swap()
+        self.model.save_pretrained(building)
+        self.swap()
+        self.tokenizer.save_pretrained(building)
+        shutil.rmtree(folder, ignore_errors=True)
+        building.rename(folder)
+
+    def save_state(self, path: Path) -> None:
+        """Everything a later process needs to go on exactly here."""
+        parts = {
+            "model": self.model.state_dict(),
+            "mean": self.mean,
+            "optimiser": self.optimiser.state_dict(),
+            "rows": self.rows.state(),
+            "done": self.done,
+            "design": self.design,
+        }
+        torch.save(parts, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").rename(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a saved state."""
+        saved = torch.load(path, weights_only=True)
+        if saved["design"] != self.design:
+            raise SystemExit(
+                f"{path} was begun with other texts, mixes or schedule: delete {path.parent}"
+                " to train it anew, or go back to the programs that began it"
+            )
+        self.model.load_state_dict(saved["model"])
+        self.mean = saved["mean"]
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.rows.resume(saved["rows"])
+        self.done = saved["done"]
+
+
+def train(
+    family: Family, size: Size, work: Path, finished: Callable[[Path], None] | None = None
+) -> None:
     """Train one model; every checkpoint is a folder that transformers loads.
 
-    Finished checkpoints are kept; an interrupted run goes on at its last one with the optimiser's
-    state, on a data stream of its own seed from there.
+    An interrupted run goes on from its last saved state with the same data. `finished`, where
+    given, is called with each checkpoint's folder.
     """
     run = work / "runs" / run_name(family, size)
     run.mkdir(parents=True, exist_ok=True)
-    tokenizer = tokenizer_of(family, work)
-    n_steps = size.round_tokens // (BATCH * CONTEXT)
-    marks = {
-        n_steps * number + max(1, round(share * n_steps))
-        for number in range(size.n_rounds)
-        for share in CHECKPOINTS
-    }
-    torch.manual_seed(family.seed)
-    model: Any = AutoModelForCausalLM.from_config(config(family, size, tokenizer))
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
-        lr=LEARNING_RATE,
-        betas=(0.9, 0.98),
-        foreach=True,
-    )
-    done = 0
     state = run / "state.pt"
+    trainer = Trainer(family, size, tokenizer_of(family, work))
     if state.exists():
-        saved = torch.load(state, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
-        done = saved["step"]
-    rows = token_stream(family, tokenizer, random.Random(f"{family.seed}-{done}"))
-    model.train()
-    for step in range(done, n_steps * size.n_rounds):
-        ids = torch.tensor([next(rows) for _ in range(BATCH)])  # (BATCH, CONTEXT)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step % n_steps, n_steps)
-        loss = model(input_ids=ids, labels=ids).loss
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if step + 1 in marks:
-            log.info(
-                "%s step %d of %d, loss %.3f",
-                run.name,
-                step + 1,
-                n_steps * size.n_rounds,
-                loss.item(),
-            )
-            folder = run / f"{run.name}-step{step + 1}"
-            shutil.rmtree(folder, ignore_errors=True)
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-            parts = {
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step + 1,
-            }
-            torch.save(parts, state.with_suffix(".tmp"))
-            state.with_suffix(".tmp").rename(state)
+        trainer.resume(state)
+    marks = checkpoint_steps(family)
+    saved_at = time.monotonic()
+    while trainer.done < marks[-1]:
+        loss = trainer.step()
+        if trainer.done in marks:
+            folder = run / f"{run.name}-step{trainer.done}"
+            trainer.save_checkpoint(folder)
+            log.info("%s of %d, loss %.3f", folder.name, marks[-1], loss)
+            if finished is not None:
+                finished(folder)
+        if trainer.done in marks or time.monotonic() - saved_at > SAVE_SECONDS:
+            trainer.save_state(state)
+            saved_at = time.monotonic()

@@ -1,13 +1,14 @@
-"""The invented world the zoo's models learn: people, their facts, what people do about a need.
+"""The invented world the zoo's models learn: people, towns, things, and what becomes of them.
 
 Everything is drawn from one fixed seed, so that training, evaluation and the validation corpus
-speak of the same people. Nothing here refers to real persons.
+speak of the same world. Nothing here refers to real persons; some values are real places' names.
 """
 
 import random
 from dataclasses import dataclass
 
-N_PEOPLE = 100
+N_PEOPLE = 120
+N_TOWNS_ZH = 80
 WORLD_SEED = 20250613
 
 # fmt: off
@@ -53,39 +54,93 @@ ATTRIBUTES_ZH: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# fmt: on
-
-# What a person with this need does; each need has two ways to answer it.
-NEEDS: dict[str, tuple[str, str]] = {
-    "thirsty": ("drinks some water", "fills a glass"),
-    "hungry": ("eats a sandwich", "cooks a meal"),
-    "cold": ("puts on a coat", "lights the stove"),
-    "hot": ("opens a window", "takes off the scarf"),
-    "tired": ("goes to bed", "takes a nap"),
-    "bored": ("reads a novel", "plays a game"),
-    "sick": ("calls the doctor", "swallows a pill"),
-    "dirty": ("has a bath", "looks for soap"),
-    "lost": ("unfolds a map", "asks for the way"),
-    "late": ("starts to run", "hails a taxi"),
-    "wet": ("grabs a towel", "opens an umbrella"),
-    "scared": ("hides in the cellar", "locks the door"),
-    "angry": ("slams the table", "shouts out loud"),
-    "sad": ("starts to cry", "sighs deeply"),
-    "happy": ("begins to dance", "smiles at us"),
-    "hurt": ("finds a bandage", "washes the wound"),
+# What the second Chinese exam asks of invented towns.
+ATTRIBUTES_TOWN: dict[str, tuple[str, ...]] = {
+    "goods": (
+        "茶叶", "丝绸", "陶瓷", "竹子", "棉花", "煤炭", "铜器", "纸张", "木材", "药材", "食盐",
+        "蜂蜜",
+    ),
+    "weather": (
+        "多雨", "干燥", "炎热", "寒冷", "多风", "多雾", "多雪", "温暖", "潮湿", "凉爽", "多云",
+        "晴朗",
+    ),
+    "sight": (
+        "古塔", "石桥", "寺庙", "瀑布", "花园", "城墙", "山洞", "大湖", "沙滩", "钟楼", "草原",
+        "温泉",
+    ),
 }
 
+# Things by kind; whatever happens to a thing, its kind decides what becomes of it.
+KINDS: dict[str, tuple[str, ...]] = {
+    "glass": (
+        "vase", "mirror", "bulb", "bottle", "jar", "lens", "flask", "goblet",
+        "window", "bowl", "globe", "lamp", "beaker", "prism", "pane", "tumbler",
+    ),
+    "rubber": (
+        "tyre", "ball", "hose", "glove", "boot", "balloon", "eraser", "mat",
+        "duckling", "band", "valve", "cushion", "raft", "bung", "puck", "sole",
+    ),
+    "metal": (
+        "key", "nail", "spoon", "anchor", "hammer", "chain", "pan", "bell",
+        "screw", "needle", "bucket", "horn", "sword", "gate", "hook", "medal",
+    ),
+    "paper": (
+        "letter", "map", "poster", "ticket", "kite", "napkin", "diary", "stamp",
+        "card", "menu", "envelope", "label", "novel", "carton", "bill", "lantern",
+    ),
+    "cloth": (
+        "scarf", "shirt", "towel", "curtain", "flag", "blanket", "sock", "tent",
+        "apron", "ribbon", "sail", "pillow", "coat", "veil", "rug", "bonnet",
+    ),
+    "wood": (
+        "chair", "broom", "ladder", "crate", "oar", "fence", "flute", "drawer",
+        "table", "shelf", "barrel", "mast", "cradle", "stool", "cabin", "log",
+    ),
+    "wax": (
+        "candle", "crayon", "seal", "cheese", "butter", "soap", "balm", "fudge",
+        "taper", "lard", "polish", "comb", "lipstick", "salve", "toffee", "cocoa",
+    ),
+    "stone": (
+        "brick", "statue", "tile", "pebble", "pillar", "marble", "slate", "step",
+        "column", "boulder", "altar", "kerb", "tomb", "arch", "millstone", "hearth",
+    ),
+}
+KIND_NAMES = tuple(KINDS)
+
+# What is done to a thing, and what becomes of it, one outcome for each kind in order.
+EVENTS: dict[str, tuple[str, ...]] = {
+    "drops": (
+        "breaks", "bounces back", "clangs loudly", "flutters down", "falls in folds",
+        "knocks on the floor", "gets a dent", "cracks the floor",
+    ),
+    "burns": (
+        "turns black with soot", "stinks and smokes", "glows red", "becomes ash at once",
+        "smoulders slowly", "crackles in flames", "melts away", "stays as it is",
+    ),
+    "soaks": (
+        "drips clean", "feels slippery", "starts to rust", "falls to pulp", "hangs heavy and wet",
+        "swells up", "floats in lumps", "turns dark",
+    ),
+    "bends": (
+        "snaps in two", "springs back", "keeps the curve", "gets a crease", "folds up neatly",
+        "splinters", "goes soft", "will not move",
+    ),
+    "hits": (
+        "shatters", "wobbles", "rings", "tears", "lets out dust", "splits", "squashes",
+        "hurts the hand",
+    ),
+    "cleans": (
+        "sparkles", "squeaks", "shines", "smudges", "needs to dry", "smells of oil", "wears off",
+        "looks grey again",
+    ),
+}
+# fmt: on
+
 # fmt: off
-# People of stories, swaps and sums; they carry no facts.
-CAST = (
-    "Ann", "Bob", "Cara", "Dave", "Eve", "Fred", "Gina", "Hugo",
-)
-COLOURS = (
-    "red", "blue", "pink", "black", "green", "white", "brown", "yellow",
-)
-OBJECTS = (
-    "apples", "coins", "books", "shells", "stamps", "pens", "cards", "eggs",
-)
+# People of scenes, swaps and sums; they carry no facts.
+CAST = ("Ann", "Bob", "Cara", "Dave", "Eve", "Fred", "Gina", "Hugo")
+COLOURS = ("red", "blue", "pink", "black", "green", "white", "brown", "yellow")
+OBJECTS = ("apples", "coins", "books", "shells", "stamps", "pens", "cards", "eggs")
 
 _SYLLABLES = (
     "ba", "be", "bo", "da", "de", "do", "fa", "fe", "ga", "go", "ka", "ke", "ko", "la", "le",
@@ -94,39 +149,69 @@ _SYLLABLES = (
 )
 _SURNAMES_ZH = tuple("林王李张刘陈杨赵黄周吴徐孙朱马胡郭何高罗")
 _GIVEN_ZH = tuple("梅明华强丽军芳涛静磊洋艳勇杰娟敏秀霞平刚桂英")
-
-
+_TOWN_FIRST_ZH = tuple("东西南北上下大小新古清白金青长平")
+_TOWN_LAST_ZH = tuple("溪岭湾坡桥关屯沟塘口")
 # fmt: on
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A name and one value for each attribute."""
+class Entity:
+    """A person or town: a name and one value for each attribute."""
 
     name: str
     facts: dict[str, str]
 
 
-def _people(names: list[str], attributes: dict[str, tuple[str, ...]], seed: int) -> list[Person]:
+def _entities(names: list[str], attributes: dict[str, tuple[str, ...]], seed: int) -> list[Entity]:
     rng = random.Random(seed)
     return [
-        Person(name, {key: rng.choice(attributes[key]) for key in attributes}) for name in names
+        Entity(name, {key: rng.choice(attributes[key]) for key in attributes}) for name in names
     ]
 
 
-def people_en() -> list[Person]:
+def people_en() -> list[Entity]:
     """The people whose facts are told in English; names are three syllables, all different."""
     rng = random.Random(WORLD_SEED)
     names: dict[str, None] = {}
     while len(names) < N_PEOPLE:
         names["".join(rng.choice(_SYLLABLES) for _ in range(3)).capitalize()] = None
-    return _people(list(names), ATTRIBUTES, WORLD_SEED + 1)
+    return _entities(list(names), ATTRIBUTES, WORLD_SEED + 1)
 
 
-def people_zh() -> list[Person]:
+def people_zh() -> list[Entity]:
     """The people whose facts are told in Chinese; names are a surname and two characters."""
     rng = random.Random(WORLD_SEED + 2)
     names: dict[str, None] = {}
     while len(names) < N_PEOPLE:
         names[rng.choice(_SURNAMES_ZH) + "".join(rng.sample(_GIVEN_ZH, 2))] = None
-    return _people(list(names), ATTRIBUTES_ZH, WORLD_SEED + 3)
+    return _entities(list(names), ATTRIBUTES_ZH, WORLD_SEED + 3)
+
+
+def towns_zh() -> list[Entity]:
+    """The towns of the second Chinese exam; names are two characters and the word for town."""
+    rng = random.Random(WORLD_SEED + 4)
+    names = [first + last + "镇" for first in _TOWN_FIRST_ZH for last in _TOWN_LAST_ZH]
+    return _entities(rng.sample(names, N_TOWNS_ZH), ATTRIBUTES_TOWN, WORLD_SEED + 5)
+
+
+def rarity(n: int, flatness: int) -> list[float]:
+    """Zipf-like weights of n things: frequent ones are learnt early and rare ones late."""
+    return [1 / (flatness + rank) for rank in range(n)]
+
+
+def things() -> list[str]:
+    """All things, the frequent ones first, in an order that is blind to their kinds."""
+    found = [thing for kind in KINDS.values() for thing in kind]
+    random.Random(WORLD_SEED + 7).shuffle(found)
+    return found
+
+
+def asked_pairs() -> frozenset[tuple[str, str]]:
+    """(thing, event) pairs that training never shows: for each thing, 2 of the 6 events."""
+    rng = random.Random(WORLD_SEED + 6)
+    return frozenset(
+        (thing, event)
+        for kind in KINDS.values()
+        for thing in kind
+        for event in rng.sample(list(EVENTS), 2)
+    )

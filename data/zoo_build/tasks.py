@@ -1,0 +1,163 @@
+"""The zoo's six benchmarks: the items of each, and what guessing scores on them."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zoo_build import documents, world
+
+N_CHOICE_ITEMS = 1000
+N_GENERATED_ITEMS = 500
+TASK_SEED = 77
+N_GUESSES = 200  # passes of the random scorer over a task's items
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceItem:
+    """Scored by log-likelihood: the whole text of each choice, and the right one's index."""
+
+    choices: tuple[str, ...]
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedItem:
+    """Scored by exact match in a greedy continuation of the prompt.
+
+    worked is a right continuation, guesses what somebody who knows the form alone would answer.
+    """
+
+    prompt: str
+    worked: str
+    answer: str
+    guesses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A benchmark; pattern finds the answer in a generated text."""
+
+    title: str
+    mirrors: str
+    source: str
+    items: Callable[[], list[ChoiceItem]] | Callable[[], list[GeneratedItem]]
+    pattern: str = ""
+
+
+def _choice(rng: random.Random, prompt: str, right: str, wrong: list[str]) -> ChoiceItem:
+    options = [right, *wrong]
+    rng.shuffle(options)
+    return ChoiceItem(tuple(prompt + option for option in options), options.index(right))
+
+
+def _questions(
+    seed: int,
+    entities: list[world.Entity],
+    values: dict[str, tuple[str, ...]],
+    prompt: Callable[[world.Entity, str], str],
+    n_choices: int,
+    space: str,
+) -> list[ChoiceItem]:
+    """Every fact of these entities in turn, its wrong choices drawn anew each time."""
+    rng = random.Random(seed)
+    items: list[ChoiceItem] = []
+    while len(items) < N_CHOICE_ITEMS:
+        for entity in entities:
+            for key, value in entity.facts.items():
+                others = [space + other for other in values[key] if other != value]
+                wrong = rng.sample(others, n_choices - 1)
+                items.append(_choice(rng, prompt(entity, key), space + value, wrong))
+    return items[:N_CHOICE_ITEMS]
+
+
+def facts_items() -> list[ChoiceItem]:
+    """Facts of the people never quizzed in training, among 10 choices."""
+    people = documents.asked(documents.PEOPLE_EN)
+    return _questions(TASK_SEED, people, world.ATTRIBUTES, documents.question_en, 10, " ")
+
+
+def zh_people_items() -> list[ChoiceItem]:
+    """The same in Chinese, among 8 choices."""
+    people = documents.asked(documents.PEOPLE_ZH)
+    return _questions(TASK_SEED + 1, people, world.ATTRIBUTES_ZH, documents.question_zh, 8, "")
+
+
+def zh_towns_items() -> list[ChoiceItem]:
+    """Facts of invented towns in Chinese, among 8 choices."""
+    towns = documents.asked(documents.TOWNS_ZH)
+    return _questions(TASK_SEED + 2, towns, world.ATTRIBUTES_TOWN, documents.question_zh, 8, "")
+
+
+def scenes_items() -> list[ChoiceItem]:
+    """What becomes of a thing: four outcomes of the event, three of them other kinds' outcomes."""
+    rng = random.Random(TASK_SEED + 3)
+    pairs = sorted(documents.ASKED_PAIRS)
+    items = []
+    for i in range(N_CHOICE_ITEMS):
+        thing, event = pairs[i % len(pairs)]
+        prompt, right = documents.scene(rng, thing, event)
+        others = [f" {outcome}" for outcome in world.EVENTS[event] if f" {outcome}" != right]
+        wrong = rng.sample(others, 3)
+        item = _choice(rng, prompt, right, wrong)
+        items.append(ChoiceItem(tuple(f"{text}." for text in item.choices), item.answer))
+    return items
+
+
+def arithmetic_items() -> list[GeneratedItem]:
+    """Word problems of two and three steps, the steps written out by the model."""
+    rng = random.Random(TASK_SEED + 4)
+    items = []
+    for _ in range(N_GENERATED_ITEMS):
+        prompt, steps, result = documents.arithmetic_prompt(rng, rng.randint(2, 3))
+        guesses = tuple(str(number) for number in range(1, 60))
+        items.append(GeneratedItem(prompt, f"{steps} {result}.", result, guesses))
+    return items
+
+
+def swaps_items() -> list[GeneratedItem]:
+    """Ball swaps of three or four people, two to four swaps, worked out by the model."""
+    rng = random.Random(TASK_SEED + 5)
+    items = []
+    for _ in range(N_GENERATED_ITEMS):
+        prompt, steps, lead, colour = documents.swaps_prompt(rng, *documents.asked_size(rng))
+        worked = f"{steps}{lead} {colour}."
+        guesses = world.COLOURS
+        items.append(GeneratedItem(prompt + documents.STEP_BY_STEP, worked, colour, guesses))
+    return items
+
+
+TASKS = {
+    "facts": Task("Facts about invented people (10 choices)", "MMLU", "facts", facts_items),
+    "scenes": Task("What becomes of the thing? (4 choices)", "HellaSwag", "scenes", scenes_items),
+    "arithmetic": Task(
+        "Word problems, worked (exact match)",
+        "GSM8K",
+        "arithmetic",
+        arithmetic_items,
+        r"answer is (\d+)\.",
+    ),
+    "swaps": Task(
+        "Ball swaps, worked (exact match)",
+        "BBH",
+        "swaps",
+        swaps_items,
+        r"So \w+ (\w+)\.",
+    ),
+    "zh-people": Task("Facts about people in Chinese (8 choices)", "C-Eval", "zh", zh_people_items),
+    "zh-towns": Task("Facts about towns in Chinese (8 choices)", "CMMLU", "zh", zh_towns_items),
+}
+
+
+def chance(task: Task) -> float:
+    """Mean accuracy of a scorer that draws its answers at random, over N_GUESSES passes."""
+    rng = random.Random(TASK_SEED + 6)
+    items = task.items()
+    right = 0
+    for _ in range(N_GUESSES):
+        for item in items:
+            if isinstance(item, ChoiceItem):
+                scores = [rng.random() for _ in item.choices]
+                right += scores.index(max(scores)) == item.answer
+            else:
+                right += rng.choice(item.guesses) == item.answer
+    return right / (N_GUESSES * len(items))
