@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,56 @@ def test_with_many_items_a_small_step_above_chance_is_not_chance(load: Load) -> 
         "UPDATE accuracies SET accuracy = 0.26 WHERE task = 'adding' AND model = 'ant'",
     )
     assert task_models(data, "adding").n_items[0] == 100_000  # 0.01 is 7 standard errors
+
+
+# Parts and wholes
+
+
+def test_a_part_holds_what_a_corpus_of_those_documents_alone_would(load: Load) -> None:
+    whole = load()
+    kept = [DOCS[2].doc_id, DOCS[0].doc_id]
+    part = whole.only(kept)
+    assert [doc.doc_id for doc in part.docs] == [DOCS[0].doc_id, DOCS[2].doc_id]
+    assert part.n_chars == len(DOCS[0].text) + len(DOCS[2].text)
+    assert part.models == whole.models
+    cuts = np.cumsum([0, *(edges.size - 1 for edges in whole.units.edges)])
+    on = np.r_[cuts[0] : cuts[1], cuts[2] : cuts[3]]
+    assert_array_equal(part.nll, whole.nll[:, on])
+    assert_array_equal(part.units.hidden, whole.units.hidden[on])
+    assert part.corpus_sha256 != whole.corpus_sha256
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_parts_joined_again_are_the_whole(load: Load, masked: bool) -> None:
+    whole = load(mask_first_token=masked)
+    ids = [doc.doc_id for doc in whole.docs]
+    again = whole.only(ids[:2]).joined(whole.only(ids[2:]))
+    assert again.docs == whole.docs
+    assert again.n_chars == whole.n_chars
+    assert again.corpus_sha256 == whole.corpus_sha256
+    assert_array_equal(again.nll, whole.nll)
+    assert_array_equal(again.counts, whole.counts)
+    assert_array_equal(again.units.hidden, whole.units.hidden)
+
+
+def test_a_part_of_nothing_is_refused(load: Load) -> None:
+    with pytest.raises(InputError, match="has none of the 1 documents"):
+        load().only(["not-there"])
+
+
+def test_what_is_joined_keeps_the_models_of_both(load: Load) -> None:
+    whole = load()
+    ids = [doc.doc_id for doc in whole.docs]
+    fewer = replace(
+        whole.only(ids[2:]),
+        models=whole.models[::-1][:4],
+        cards=whole.cards[::-1][:4],
+        nll=whole.only(ids[2:]).nll[::-1][:4],
+    )
+    again = whole.only(ids[:2]).joined(fewer)
+    assert again.models == whole.models[-4:]
+    assert_array_equal(again.nll, whole.nll[-4:])
+    with pytest.raises(InputError, match="0 models have losses on both"):
+        whole.joined(replace(fewer, models=["else"], nll=fewer.nll[:1]))
+    with pytest.raises(InputError, match="one scorer and one split only"):
+        whole.joined(replace(fewer, split_name="other"))

@@ -2,7 +2,8 @@
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from csvcore import splits, store
 from csvcore.alignment import Aligner
 from csvcore.errors import FitError, InputError
+from csvcore.inputs import corpus_sha256
 from csvcore.pipeline.units import Units, scoring_units, without_first_tokens
 from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, Task
 
@@ -48,6 +50,71 @@ class Dataset:
         names = sorted({doc.source for doc in self.docs})
         own = [names.index(doc.source) for doc in self.docs]
         return names, np.repeat(own, [cuts.size - 1 for cuts in self.units.edges])
+
+    def only(self, doc_ids: Collection[str]) -> "Dataset":
+        """The same of some documents alone, as if the corpus had no others.
+
+        Raises:
+            InputError: none of them is in the corpus.
+        """
+        kept = np.array([doc.doc_id in doc_ids for doc in self.docs], dtype=bool)
+        if not kept.any():
+            raise InputError(f"the corpus {self.corpus} has none of the {len(doc_ids)} documents")
+        on = np.repeat(kept, [cuts.size - 1 for cuts in self.units.edges])
+        docs = [doc for doc, own in zip(self.docs, kept, strict=True) if own]
+        edges = [cuts for cuts, own in zip(self.units.edges, kept, strict=True) if own]
+        return replace(
+            self,
+            corpus_sha256=corpus_sha256(docs),
+            docs=docs,
+            units=replace(self.units, edges=edges, hidden=self.units.hidden[on]),
+            nll=self.nll[:, on],
+            counts=self.counts[on],
+            n_chars=self._n_chars_of(docs, edges, on),
+        )
+
+    def joined(self, other: "Dataset") -> "Dataset":
+        """The same with the documents of another corpus behind its own, for the models of both.
+
+        Raises:
+            InputError: another scorer or split, or not 3 models in common.
+        """
+        mine = (self.units.scorer_sha256, self.split_name)
+        if mine != (other.units.scorer_sha256, other.split_name):
+            raise InputError("corpora are joined for one scorer and one split only")
+        common = [model for model in self.models if model in other.models]
+        if len(common) < 3:
+            raise InputError(
+                f"{len(common)} models have losses on both {self.corpus} and {other.corpus}; "
+                "collect the other's"
+            )
+        at = [self.models.index(model) for model in common]
+        at_other = [other.models.index(model) for model in common]
+        docs = [*self.docs, *other.docs]
+        return replace(
+            self,
+            corpus=f"{self.corpus}+{other.corpus}",
+            corpus_sha256=corpus_sha256(docs),
+            docs=docs,
+            units=replace(
+                self.units,
+                edges=[*self.units.edges, *other.units.edges],
+                hidden=np.concatenate([self.units.hidden, other.units.hidden]),
+            ),
+            models=common,
+            cards=[self.cards[row] for row in at],
+            nll=np.concatenate([self.nll[at], other.nll[at_other]], axis=1),
+            counts=np.concatenate([self.counts, other.counts]),
+            n_chars=self.n_chars + other.n_chars,
+        )
+
+    def _n_chars_of(self, docs: Sequence[Document], edges: Sequence[Ints], on: Mask) -> int:
+        """Characters of these documents that count: those of units that do."""
+        counts = np.split(self.counts[on], np.cumsum([cuts.size - 1 for cuts in edges])[:-1])
+        return sum(
+            len(doc.text.encode()[cuts[:-1][own][0] :].decode()) if own.any() else 0
+            for doc, cuts, own in zip(docs, edges, counts, strict=True)
+        )
 
     def groups(self) -> dict[str, Mask]:
         """Models to leave out together inside train, (n_models,) masks by name.

@@ -113,17 +113,7 @@ def fit_dataset(
     }
     stored = _stored(database, set(ids.values())) if only_missing else {}
     missing = [pair for pair in dict.fromkeys(wanted) if ids[pair] not in stored]
-    heads = _optimise(data, chosen, [t for t, m in missing if m == "csv"], config, report)
-    results = []
-    for task, method in missing:
-        started = time.perf_counter()
-        learnt = heads.get(task) if method == "csv" else None
-        if learnt is None:
-            learnt = Learnt(fixed_weight(data, method, chosen[task], config))
-        settings = _settings(method, config, data)
-        done = finish(data, chosen[task], method, learnt, settings, ids[task, method])
-        seconds = learnt.seconds + time.perf_counter() - started
-        results.append((replace(done[0], seconds=seconds), *done[1:]))
+    results = learn(data, chosen, missing, config, report)
     report(1, 1, "storing")
     with store.connect(database) as db:
         for record, weight, spread in results:
@@ -131,6 +121,29 @@ def fit_dataset(
             store.add_fit(db, record, doc_ids, data.units.edges, weight, spread)
     made = stored | {record.fit: record for record, *_ in results}
     return [replace(made[ids[pair]], left_out=chosen[pair[0]].left_out) for pair in wanted]
+
+
+def learn(
+    data: Dataset,
+    chosen: Mapping[str, TaskModels],
+    wanted: Sequence[tuple[str, Method]],
+    config: FitConfig,
+    report: Report = lambda step, total, message: None,
+) -> list[tuple[Fit, Floats, Floats | None]]:
+    """Fit (task, method) pairs without storing them: each fit, its weights and their spread."""
+    heads = _optimise(data, chosen, [t for t, m in wanted if m == "csv"], config, report)
+    results = []
+    for task, method in wanted:
+        started = time.perf_counter()
+        learnt = heads.get(task) if method == "csv" else None
+        if learnt is None:
+            learnt = Learnt(fixed_weight(data, method, chosen[task], config))
+        settings = _settings(method, config, data)
+        name = fit_id(data, chosen[task], method, settings)
+        record, weight, spread = finish(data, chosen[task], method, learnt, settings, name)
+        seconds = learnt.seconds + time.perf_counter() - started
+        results.append((replace(record, seconds=seconds), weight, spread))
+    return results
 
 
 def _stored(database: Path, ids: set[str]) -> dict[str, Fit]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from zoo_build.tasks import ChoiceItem, GeneratedItem, Task
+from zoo_build.tasks import ChoiceItem, GeneratedItem, Task, found_answer
 
 BATCH_TOKENS = 4096
 GENERATED_BATCH = 128
@@ -125,11 +125,11 @@ def generated_accuracy(
     )
     prompts = [item.prompt for item in items]
     written = continuations(model, tokenizer, prompts, longest + longest // 4, pattern)
-    right = 0
-    for item, text in zip(items, written, strict=True):
-        found = re.search(pattern, text)
-        right += found is not None and found.group(1) == item.answer
-    return right / len(items)
+    right = [
+        found_answer(pattern, text) == item.answer
+        for item, text in zip(items, written, strict=True)
+    ]
+    return sum(right) / len(items)
 
 
 @torch.inference_mode()
