@@ -6,7 +6,7 @@ a tokenizer: token pieces and offsets come in as plain strings and integers.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -113,6 +113,11 @@ def character_clock(text: str) -> Floats:
     starts = np.cumsum([0, *(len(char.encode()) for char in text)])
     clock[starts] = np.arange(len(text) + 1)  # whole characters are whole numbers, not 2.9999
     return clock
+
+
+def byte_clock(text: str) -> Floats:
+    """How many bytes lie before each byte boundary, (n_bytes + 1,): losses spread by byte."""
+    return np.arange(len(text.encode()) + 1, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +229,14 @@ class Aligner:
     tokenization and kept.
     """
 
-    def __init__(self, texts: Sequence[str], target_edges: Sequence[Ints]) -> None:
-        """Texts and, for each, its (n_target + 1,) byte boundaries."""
-        self._clocks = [character_clock(text) for text in texts]
+    def __init__(
+        self,
+        texts: Sequence[str],
+        target_edges: Sequence[Ints],
+        clock: Callable[[str], Floats] = character_clock,
+    ) -> None:
+        """Texts and, for each, its (n_target + 1,) byte boundaries; clock: what losses follow."""
+        self._clocks = [clock(text) for text in texts]
         self._target_edges = target_edges
         self._known: dict[bytes, Sharing] = {}
 

@@ -36,41 +36,7 @@ def sigmoid_figure(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> An
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure()
-    low, high = table["score"].min(), table["score"].max()
-    margin = 0.06 * (high - low)
-    grid = np.linspace(low - margin, high + margin, 200)
-    figure.add_scatter(
-        x=grid,
-        y=sigmoid_law(grid, fit.alpha, fit.beta, fit.gamma),
-        mode="lines",
-        line={"color": CURVE_COLOUR, "width": 2},
-        name="fitted law",
-        hoverinfo="skip",
-    )
-    for (family, split), rows in table.groupby(["family", "split"], sort=True):
-        figure.add_scatter(
-            x=rows["score"],
-            y=rows["accuracy"],
-            mode="markers",
-            marker={
-                "color": colours[str(family)],
-                "symbol": MARKERS[str(split)],
-                "size": 11 if split == "test" else 8,
-                "opacity": 0.85,
-                "line": {"width": 0.5, "color": CURVE_COLOUR},
-            },
-            name=escape(f"{family}, {split}"),
-            legendgroup=escape(str(family)),
-            customdata=np.stack(
-                [rows["model"].map(escape), rows["predicted"], rows["low"], rows["high"]], axis=-1
-            ),
-            hovertemplate=(
-                "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
-                "<br>90 % interval %{customdata[2]:.3f} to %{customdata[3]:.3f}<br>score %{x:.4f}"
-                "<extra></extra>"
-            ),
-        )
+    figure = go.Figure(law_traces(table, fit, colours))
     figure.add_hline(y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
     figure.update_layout(
         xaxis_title=SCORE_AXIS,
@@ -82,6 +48,52 @@ def sigmoid_figure(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> An
         uirevision=fit.fit,
     )
     return figure
+
+
+def law_traces(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> list[Any]:
+    """The fitted curve and the models around it."""
+    import plotly.graph_objects as go
+
+    low, high = table["score"].min(), table["score"].max()
+    margin = 0.06 * (high - low)
+    grid = np.linspace(low - margin, high + margin, 200)
+    traces = [
+        go.Scatter(
+            x=grid,
+            y=sigmoid_law(grid, fit.alpha, fit.beta, fit.gamma),
+            mode="lines",
+            line={"color": CURVE_COLOUR, "width": 2},
+            name="fitted law",
+            hoverinfo="skip",
+        )
+    ]
+    for (family, split), rows in table.groupby(["family", "split"], sort=True):
+        traces.append(
+            go.Scatter(
+                x=rows["score"],
+                y=rows["accuracy"],
+                mode="markers",
+                marker={
+                    "color": colours[str(family)],
+                    "symbol": MARKERS[str(split)],
+                    "size": 11 if split == "test" else 8,
+                    "opacity": 0.85,
+                    "line": {"width": 0.5, "color": CURVE_COLOUR},
+                },
+                name=escape(f"{family}, {split}"),
+                legendgroup=escape(str(family)),
+                customdata=np.stack(
+                    [rows["model"].map(escape), rows["predicted"], rows["low"], rows["high"]],
+                    axis=-1,
+                ),
+                hovertemplate=(
+                    "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
+                    "<br>90 % interval %{customdata[2]:.3f} to %{customdata[3]:.3f}"
+                    "<br>score %{x:.4f}<extra></extra>"
+                ),
+            )
+        )
+    return traces
 
 
 def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> Any:

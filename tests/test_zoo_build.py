@@ -96,7 +96,7 @@ def test_closed_source_tests_the_later_checkpoints_of_one_sister():
     cards = [
         ModelCard(f"{family.name}-{step}", family.name, n_params=100, step=step)
         for family in FAMILIES
-        for step in train.checkpoint_steps(family)
+        for step in train.checkpoint_steps(family, family.sizes[-1])
     ]
     found = partitions.closed_source(cards)
     sides = {name: [found[c.model] for c in cards if c.family == name] for name in ("ebb", "flow")}

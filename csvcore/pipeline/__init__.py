@@ -13,6 +13,7 @@ from csvcore.pipeline.exporting import export_losses, export_weights
 from csvcore.pipeline.fitting import FitConfig, fit
 from csvcore.pipeline.importing import (
     ZOO,
+    ZOO_CORPORA,
     import_accuracies,
     import_corpus,
     import_losses,
@@ -27,6 +28,7 @@ from csvcore.pipeline.serving import ServerConfig, import_completions
 
 __all__ = [
     "ZOO",
+    "ZOO_CORPORA",
     "CollectConfig",
     "Collected",
     "Collection",

@@ -9,6 +9,7 @@ from csvcore.records import Document
 from csvcore.store import Connection
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
+ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}
 
 
 def init(database: Path, zoo: bool = False) -> str:
@@ -40,15 +41,16 @@ def _zoo_documents() -> list[Document]:
 
 
 def _load_zoo(db: Connection) -> None:
-    docs = _zoo_documents()
-    store.add_corpus(db, "zoo", inputs.corpus_sha256(docs), docs)
+    for name, documents in ZOO_CORPORA.items():
+        docs = inputs.read_corpus(ZOO / documents)
+        store.add_corpus(db, name, inputs.corpus_sha256(docs), docs)
     store.add_models(db, inputs.read_models(ZOO / "models.csv"))
     store.add_tasks(db, inputs.read_tasks(ZOO / "tasks.csv"))
     store.add_accuracies(db, inputs.read_accuracies([ZOO / "accuracies.csv"]))
     for file in sorted((ZOO / "splits").glob("*.csv")):
         _add_split(db, file.stem, file)
-    for pack in sorted(ZOO.glob("losses*.parquet")):
-        _add_losses(db, pack, "zoo")
+    for pack in sorted(ZOO.glob("losses/*.parquet")):
+        _add_losses(db, pack, None)
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo_build.runs import Job, status, waiting
+from zoo_build.runs import Job, is_done, jobs, status, waiting
 
 DEFAULT_WORK = Path(__file__).parents[1] / "zoo_work"
 DEFAULT_ZOO = Path(__file__).parents[1] / "zoo"
@@ -125,8 +125,13 @@ def publish_all(options: argparse.Namespace) -> None:
     from zoo_build.publish import publish
 
     _prepare_process()
-    runs = sorted((options.work / "runs").iterdir())
-    publish([folder for run in runs for folder in checkpoints(run)], options.work, options.zoo)
+    asked = jobs(options.family, options.size)
+    done = [job for job in asked if is_done(options.work, job)]
+    for job in asked:
+        if job not in done:
+            log.warning("%s is not finished and left out", job.name)
+    folders = [folder for job in done for folder in checkpoints(options.work / "runs" / job.name)]
+    publish(folders, options.work, options.zoo)
 
 
 def checkpoints(run: Path) -> list[Path]:

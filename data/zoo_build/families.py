@@ -23,17 +23,22 @@ N_HEADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Layers and width of a model."""
+    """Layers and width of a model, and by how many checkpoints its run is longer than others.
+
+    Small models go on for longer, so that abilities show in them too: a law learnt from models that
+    are all at chance says nothing.
+    """
 
     name: str
     n_layers: int
     width: int
+    n_more: int = 0
 
 
-SIZES = (Size("xs", 2, 48), Size("s", 3, 64), Size("m", 3, 96), Size("l", 3, 128))
+SIZES = (Size("xs", 2, 48, 3), Size("s", 3, 64, 2), Size("m", 3, 96), Size("l", 3, 128))
 # Without fast kernels a state costs more to train than attention does, and bytes are many.
-RECURRENT_SIZES = (Size("xs", 2, 32), Size("s", 2, 48), Size("m", 2, 64), Size("l", 3, 96))
-BYTES_SIZES = (Size("xs", 2, 32), Size("s", 2, 48), Size("m", 3, 64), Size("l", 3, 80))
+RECURRENT_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 2, 64), Size("l", 3, 96))
+BYTES_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 3, 64), Size("l", 3, 80))
 # Short convolutions and attention by number of layers.
 LFM2_LAYERS = {
     2: ["conv", "full_attention"],

@@ -7,23 +7,31 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from csvcore import pipeline, store
+from csvcore import packs, pipeline, store
 from csvcore.records import Document, ModelCard
 from zoo_build import corpus, partitions
 from zoo_build.families import FAMILIES
 from zoo_build.tasks import TASKS, chance
 
 SCORER = "abacus-m"
+SHIPPED_FAMILY = "iota"  # whose models come along, a few hundred kilobytes each
+QUANTUM, SIGNIFICANT_BITS = 2.0**-10, 8  # of the losses that come along, in nats
 
 
 def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
-    """Score the corpus with every checkpoint (resumable) and write all files of the zoo."""
+    """Score both corpora with every checkpoint (resumable) and write all files of the zoo."""
     zoo.mkdir(exist_ok=True)
-    write_documents(zoo / "documents.jsonl", corpus.validation_corpus())
-    write_documents(zoo / "prose.jsonl", corpus.prose_corpus())
+    for file, docs in (
+        ("documents.jsonl", corpus.validation_corpus()),
+        ("prose.jsonl", corpus.prose_corpus()),
+    ):
+        write_documents(zoo / file, docs)
     cards = [card(folder) for folder in checkpoints]
     write_csv(
         zoo / "models.csv",
@@ -47,9 +55,11 @@ def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
     (zoo / "splits").mkdir(exist_ok=True)
     for name, split in partitions.all_splits(cards).items():
         write_csv(zoo / "splits" / f"{name}.csv", ("model", "split"), split.items())
-    write_scorer(
-        max((c for c in checkpoints if c.parent.name == SCORER), key=step_of), zoo / "scorer"
-    )
+    last = {folder.parent.name: folder for folder in sorted(checkpoints, key=step_of)}
+    copy_model(last[SCORER], zoo / "scorer")
+    for run, folder in last.items():
+        if run.startswith(f"{SHIPPED_FAMILY}-"):
+            copy_model(folder, zoo / "models" / run)
     write_losses(checkpoints, work / "losses.duckdb", zoo)
 
 
@@ -96,24 +106,48 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def write_scorer(checkpoint: Path, folder: Path) -> None:
-    """The scoring model: one of the zoo's own, weights as safetensors."""
+def copy_model(checkpoint: Path, folder: Path) -> None:
+    """A checkpoint that transformers loads, weights as safetensors."""
     shutil.rmtree(folder, ignore_errors=True)
     AutoModelForCausalLM.from_pretrained(checkpoint).save_pretrained(folder)
     PreTrainedTokenizerFast.from_pretrained(checkpoint).save_pretrained(folder)
 
 
 def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None:
-    """Collect every checkpoint's losses as a user would, and write them as one pack."""
+    """Collect every checkpoint's losses as a user would; a pack for each corpus and size."""
     store.create(database)
-    pipeline.import_corpus(database, zoo / "documents.jsonl", "zoo")
     pipeline.import_models(database, zoo / "models.csv")
-    names = [str(folder) for folder in checkpoints]
-    config = pipeline.CollectConfig(device="cpu")
-    collection = pipeline.prepare(database, names, "zoo", config)
-    for found in tqdm(pipeline.collect(collection), total=len(names), unit="model"):
-        if found.status == "failed":
-            raise SystemExit(f"{found.model}: {found.message}")
-    pipeline.export_losses(
-        database, "zoo", [folder.name for folder in checkpoints], zoo / "losses.parquet"
-    )
+    (zoo / "losses").mkdir(exist_ok=True)
+    for name, file in pipeline.ZOO_CORPORA.items():
+        pipeline.import_corpus(database, zoo / file, name)
+        config = pipeline.CollectConfig(device="cpu")
+        folders = [str(folder) for folder in checkpoints]
+        collection = pipeline.prepare(database, folders, name, config)
+        for found in tqdm(pipeline.collect(collection), total=len(folders), unit="model"):
+            if found.status == "failed":
+                raise SystemExit(f"{found.model}: {found.message}")
+        for size in dict.fromkeys(folder.parent.name.rpartition("-")[2] for folder in checkpoints):
+            own = [f.name for f in checkpoints if f.parent.name.endswith(f"-{size}")]
+            out = zoo / "losses" / f"{name}-{size}.parquet"
+            pipeline.export_losses(database, name, own, out)
+            shorten(out)
+
+
+def shorten(path: Path) -> None:
+    """Round the losses of a pack and drop its token ids: a quarter of the bytes."""
+    pack = packs.read(path)
+    nll = pack.table["nll"].combine_chunks()
+    values = pa.array(rounded(nll.flatten().to_numpy()), type=pa.float32())
+    nothing = pa.nulls(len(pack.table), packs.SCHEMA.field("token_id").type)
+    table = pack.table.drop_columns(["nll", "token_id"])
+    table = table.append_column("nll", pa.ListArray.from_arrays(nll.offsets, values))
+    table = table.append_column("token_id", nothing)
+    manifest = pack.manifest or {}
+    packs.write(path, table, manifest["corpus_sha256"], manifest["models"])
+
+
+def rounded(nll: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiples of QUANTUM nats that have at most SIGNIFICANT_BITS bits."""
+    _, exponent = np.frexp(nll)
+    step = np.maximum(QUANTUM, np.ldexp(1.0, exponent - SIGNIFICANT_BITS))
+    return (np.rint(nll / step) * step).astype(np.float32)

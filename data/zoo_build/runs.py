@@ -46,7 +46,7 @@ def waiting(
 def is_done(work: Path, job: Job) -> bool:
     """Whether every checkpoint of the run is there and has an accuracy on every task."""
     run = work / "runs" / job.name
-    for step in checkpoint_steps(job.family):
+    for step in checkpoint_steps(job.family, job.size):
         measured = run / f"{job.name}-step{step}" / "accuracy.json"
         if not measured.exists() or TASKS.keys() - json.loads(measured.read_text()).keys():
             return False
@@ -57,7 +57,7 @@ def status(work: Path, families: Sequence[str] | None = None) -> Iterator[str]:
     """A line for each checkpoint: tokens seen and accuracies, or that it is still to come."""
     yield f"{'checkpoint':24}{'tokens':>8} " + " ".join(f"{name:>10}" for name in TASKS)
     for job in jobs(families):
-        for step in checkpoint_steps(job.family):
+        for step in checkpoint_steps(job.family, job.size):
             folder = work / "runs" / job.name / f"{job.name}-step{step}"
             tokens = step * job.family.batch * job.family.context / 1e6
             line = f"{folder.name:24}{tokens:7.2f}M "

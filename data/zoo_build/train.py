@@ -24,7 +24,7 @@ LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
 # A checkpoint is the mean of the weights over about this share of the steps before it.
 AVERAGED_SHARE = 0.04
-N_CHECKPOINTS = 9
+N_CHECKPOINTS = 9  # and `Size.n_more`
 CHECKPOINT_RATIO = 1.4  # each has seen this many times the tokens of the one before
 SAVE_SECONDS = 120.0
 
@@ -54,7 +54,7 @@ def design(family: Family, size: Size) -> str:
     """
     rng = random.Random(0)
     texts = [[draw(rng).text for _ in range(50)] for draw in documents.SOURCES.values()]
-    schedule = (LEARNING_RATE, WARMUP_STEPS, AVERAGED_SHARE, checkpoint_steps(family))
+    schedule = (LEARNING_RATE, WARMUP_STEPS, AVERAGED_SHARE, checkpoint_steps(family, size))
     return hashlib.sha256(repr((texts, family, size, schedule)).encode()).hexdigest()[:16]
 
 
@@ -63,10 +63,11 @@ def learning_rate(step: int) -> float:
     return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
 
 
-def checkpoint_steps(family: Family) -> list[int]:
+def checkpoint_steps(family: Family, size: Size) -> list[int]:
     """Steps at which a checkpoint is kept, evenly spread in the logarithm of tokens."""
-    last = family.train_tokens // (family.batch * family.context)
-    return [round(last / CHECKPOINT_RATIO**i) for i in reversed(range(N_CHECKPOINTS))]
+    usual = family.train_tokens // (family.batch * family.context)
+    powers = range(1 - N_CHECKPOINTS, size.n_more + 1)
+    return [round(usual * CHECKPOINT_RATIO**power) for power in powers]
 
 
 def run_name(family: Family, size: Size) -> str:
@@ -173,7 +174,7 @@ def train(
     trainer = Trainer(family, size, tokenizer_of(family, work))
     if state.exists():
         trainer.resume(state)
-    marks = checkpoint_steps(family)
+    marks = checkpoint_steps(family, size)
     saved_at = time.monotonic()
     while trainer.done < marks[-1]:
         loss = trainer.step()

@@ -1,0 +1,50 @@
+"""The paper's evidence, recomputed on the bundled zoo: `python benchmarks/evidence [PART]...`.
+
+Measures what the paper's tables and figures show and a few things they leave open, and writes
+docs/evidence/ (numbers as JSON, figures as PNG) and the tables of docs/evidence.md. Fits are kept
+in a database, so that what was done is not done again.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import figures
+import measure
+import page
+
+from csvcore import pipeline
+
+DOCS = Path(__file__).parents[2] / "docs"
+PARTS: dict[str, Callable[[Path], object]] = {
+    "splits": measure.splits,
+    "families": measure.families,
+    "steps": measure.steps,
+    "mixes": measure.mixes,
+    "highlights": measure.highlights,
+    "ablations": measure.ablations,
+}
+
+
+def main() -> None:
+    """Measure the parts named, all of them by default, then draw and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--db", type=Path, default=Path("evidence.duckdb"), help="keeps the fits")
+    parser.add_argument("part", nargs="*", choices=[*PARTS, "page", []], help="default: all")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    pipeline.init(options.db, zoo=True)
+    folder = DOCS / "evidence"
+    folder.mkdir(exist_ok=True)
+    for name, part in PARTS.items():
+        if not options.part or name in options.part:
+            logging.info("measuring %s", name)
+            measure.write(folder / f"{name}.json", part(options.db))
+    figures.draw(options.db, folder)
+    page.write(DOCS / "evidence.md", folder)
+
+
+if __name__ == "__main__":
+    main()

