@@ -134,6 +134,26 @@ def publish_all(options: argparse.Namespace) -> None:
     publish(folders, options.work, options.zoo)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Make the runs asked for in a folder of their own and compare their accuracies."""
+    from zoo_build.check import agreements
+
+    if options.work == DEFAULT_WORK:
+        raise SystemExit("check makes runs anew: name an empty folder, --work FOLDER")
+    train_all(options)
+    runs = [options.work / "runs" / job.name for job in jobs(options.family, options.size)]
+    folders = [folder for run in runs for folder in checkpoints(run)]
+    found = list(agreements(folders, options.zoo / "accuracies.csv"))
+    for one in found:
+        verdict = "agree" if one.holds else "DIFFER"
+        sys.stdout.write(
+            f"{one.task}: {one.n_models} models {verdict}, mean squared difference "
+            f"{one.difference:.1e}, by chance {one.floor:.1e}\n"
+        )
+    if not all(one.holds for one in found):
+        raise SystemExit(1)
+
+
 def checkpoints(run: Path) -> list[Path]:
     """Folders of a run's finished checkpoints, by step."""
     found = run.glob(f"{run.name}-step*")  # not one half written, whose name begins with a dot
@@ -170,4 +190,5 @@ STEPS = {
     "evaluate": evaluate_all,
     "status": show,
     "publish": publish_all,
+    "check": check,
 }

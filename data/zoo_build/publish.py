@@ -150,4 +150,4 @@ def rounded(nll: NDArray[np.float32]) -> NDArray[np.float32]:
     """Multiples of QUANTUM nats that have at most SIGNIFICANT_BITS bits."""
     _, exponent = np.frexp(nll)
     step = np.maximum(QUANTUM, np.ldexp(1.0, exponent - SIGNIFICANT_BITS))
-    return (np.rint(nll / step) * step).astype(np.float32)
+    return np.asarray(np.rint(nll / step) * step, dtype=np.float32)

@@ -1,0 +1,56 @@
+"""Whether a family made again has the accuracies that come along with the repository."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from csvcore import inputs
+from csvcore.metrics import mean_squared_error
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One task: mean squared difference of two makings, and what chance alone would make of it.
+
+    floor: two measurements of p on n items each differ by 2 p (1 - p) / n in mean square.
+    """
+
+    task: str
+    n_models: int
+    difference: float
+    floor: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two differ by no more than chance."""
+        return self.difference <= self.floor
+
+
+def agreements(checkpoints: Sequence[Path], bundled: Path) -> Iterator[Agreement]:
+    """Compare evaluated checkpoints with `accuracies.csv`, task by task.
+
+    Raises:
+        SystemExit: a checkpoint is not among the bundled ones, or there is none.
+    """
+    known = {(e.model, e.task): e for e in inputs.read_accuracies([bundled])}
+    pairs: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
+    for folder in checkpoints:
+        for task, (accuracy, n_items) in json.loads((folder / "accuracy.json").read_text()).items():
+            if (folder.name, task) not in known:
+                raise SystemExit(f"{bundled} has no {task} of {folder.name}; publish made another")
+            pairs[task].append((accuracy, known[folder.name, task].accuracy, n_items))
+    if not pairs:
+        raise SystemExit("no checkpoint is evaluated; run the step `train` first")
+    for task, rows in pairs.items():
+        again, before, n_items = np.array(rows, dtype=np.float64).T
+        middle = (again + before) / 2
+        yield Agreement(
+            task=task,
+            n_models=len(rows),
+            difference=mean_squared_error(again, before),
+            floor=float(np.mean(2 * middle * (1 - middle) / n_items)),
+        )
