@@ -245,6 +245,9 @@ def write_split(path: Path, sides: dict[str, Any]) -> Path:
     return write_csv(path, "model,split", sides.items())
 
 
+PACK = Path("losses") / "zoo" / "all.parquet"
+
+
 def write_world(folder: Path, world: World) -> Path:
     """All files of a world, laid out as data/zoo is."""
     (folder / "splits").mkdir(parents=True)
@@ -263,7 +266,11 @@ def write_world(folder: Path, world: World) -> Path:
     write_csv(folder / "tasks.csv", "task,chance,title,sources", tasks)
     write_accuracies(folder / "accuracies.csv", world.accuracies)
     write_split(folder / "splits" / "sides.csv", SIDES)
-    write_pack(folder / "losses.parquet", pack_rows(world))
+    (folder / "losses" / "zoo").mkdir(parents=True)
+    write_pack(folder / PACK, pack_rows(world))
+    (folder / "prose.jsonl").write_text(
+        '{"doc_id": "p", "source": "prose", "text": "Rain."}\n', encoding="utf-8"
+    )
     return folder
 
 
@@ -277,7 +284,7 @@ def import_world(database: Path, folder: Path) -> Path:
     pipeline.import_tasks(database, folder / "tasks.csv")
     pipeline.import_accuracies(database, [folder / "accuracies.csv"])
     pipeline.import_split(database, folder / "splits" / "sides.csv", "sides")
-    pipeline.import_losses(database, [folder / "losses.parquet"])
+    pipeline.import_losses(database, [folder / PACK])
     return database
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from tokenizers import Tokenizer
 
-from csvcore.alignment import Aligner, Tiling, character_clock, map_nll, sharing, tile
+from csvcore.alignment import Aligner, Tiling, byte_clock, character_clock, map_nll, sharing, tile
 from csvcore.errors import OffsetsError
 from csvcore.records import Floats, Ints, ModelLosses
 
@@ -361,3 +361,11 @@ def test_losses_of_another_number_of_tokens_are_refused() -> None:
 def test_losses_on_an_empty_text_need_a_target_token() -> None:
     with pytest.raises(OffsetsError, match="1 source tokens but no target token for an empty text"):
         map_nll(np.ones(1), edges(0, 0), edges(0), character_clock(""))
+
+
+def test_by_bytes_a_loss_is_shared_evenly_over_bytes() -> None:
+    text = "aé"  # 1 and 2 bytes
+    losses = ModelLosses("m", np.array([1]), np.array([3]), np.array([3.0]))
+    targets = [np.array([0, 1, 3])]
+    assert_allclose(Aligner([text], targets).map(losses), [1.5, 1.5])
+    assert_allclose(Aligner([text], targets, byte_clock).map(losses), [1.0, 2.0])

@@ -11,7 +11,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from helpers import DOCS, SIDES, World, change, contents, pack_rows, write_accuracies, write_pack
+from helpers import (
+    DOCS,
+    PACK,
+    SIDES,
+    World,
+    change,
+    contents,
+    pack_rows,
+    write_accuracies,
+    write_pack,
+)
 from tqdm import tqdm
 
 from csvcore import cli, pipeline, store
@@ -85,7 +95,7 @@ def test_the_whole_way_from_files_to_a_comparison(
         ["import", "tasks", world_files / "tasks.csv"],
         ["import", "accuracies", world_files / "accuracies.csv"],
         ["import", "split", world_files / "splits" / "sides.csv", "--name", "sides"],
-        ["import", "losses", world_files / "losses.parquet"],
+        ["import", "losses", world_files / PACK],
         ["compare", "--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "2"],
         ["fits"],
     ):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers import DOCS, SIDES, World, contents, import_world, pack_rows, write_pack
+from helpers import DOCS, PACK, SIDES, World, contents, import_world, pack_rows, write_pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -281,9 +281,9 @@ def test_one_model_with_a_longer_first_token_masks_its_bytes_for_all(
     files.mkdir()
     for file in world_files.rglob("*.*"):
         target = files / file.relative_to(world_files)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
-    write_pack(files / "losses.parquet", rows)
+    write_pack(files / PACK, rows)
     database = import_world(tmp_path / "owl.duckdb", files)
     [fit] = pipeline.fit(database, "words", "sides", [("reading", "all-token")], config)
     sums = [

@@ -12,6 +12,7 @@ import pytest
 from helpers import (
     ADDING,
     DOCS,
+    PACK,
     READING,
     SIDES,
     World,
@@ -87,7 +88,7 @@ def test_each_import_says_how_much_it_brought(database: Path, world_files: Path)
     assert pipeline.import_split(database, world_files / "splits" / "sides.csv", "sides") == (
         "split sides: 6 train, 2 validation, 3 test"
     )
-    assert pipeline.import_losses(database, [world_files / "losses.parquet"]) == (
+    assert pipeline.import_losses(database, [world_files / PACK]) == (
         "66 documents' losses from 1 packs"
     )
 
@@ -361,6 +362,7 @@ def test_init_loads_every_file_of_the_zoo_and_doing_it_again_changes_nothing(
         assert store.coverage(db, "zoo") == dict.fromkeys(SIDES, len(DOCS))
         assert store.split(db, "sides") == SIDES
         assert set(store.accuracies(db)) == set(world.accuracies)
+        assert [doc.source for doc in store.documents(db, "zoo-prose")] == ["prose"]
     before = contents(database)
     assert "was there, with the bundled zoo" in pipeline.init(database, zoo=True)
     assert "was there; next: csvcore import corpus" in pipeline.init(database)

@@ -25,8 +25,10 @@ PAPER_STEPS = (0, 10, 30, 300)
 MIX_DOCS = 60  # documents of every mix, however many sources they are from
 MIXES_PER_SIZE = 8
 RUNS = pipeline.ZOO.parent / "zoo_work" / "runs"
-# What a worked step states: who holds what after it, and what a sum comes to.
-RESULTS = re.compile(r"= (\d+)|(?<=Now )\w+ (\w+)|(?<=, )[A-Z]\w+ (\w+)(?=[,.])")
+# What a worked step of the zoo's texts comes to.
+SUM = re.compile(r"= (\d+)")
+STATE = re.compile(r"Now [^.]*")
+HOLDING = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
 
 Row = dict[str, Any]
 
@@ -79,7 +81,7 @@ def mixes(db: Path) -> list[Row]:
     parts = [load_dataset(db, name, "by-size", config.scorer) for name in (CORPUS, PROSE)]
     whole = parts[0].joined(parts[1])
     rows = []
-    for number, sources in enumerate(_mixes(sorted({doc.source for doc in whole.docs}))):
+    for number, sources in enumerate(mixes_of(sorted({doc.source for doc in whole.docs}))):
         data = whole.only(_sample(whole, sources, number))
         chosen = usable_tasks(data, [])
         for record, *_ in learn(data, chosen, [(task, "csv") for task in chosen], config):
@@ -98,7 +100,7 @@ def mixes(db: Path) -> list[Row]:
     return rows
 
 
-def _mixes(sources: Sequence[str]) -> list[tuple[str, ...]]:
+def mixes_of(sources: Sequence[str]) -> list[tuple[str, ...]]:
     """Sources alone, then at most MIXES_PER_SIZE draws of each larger number, then all of them."""
     rng = random.Random(8)
     found: dict[tuple[str, ...], None] = dict.fromkeys((source,) for source in sources)
@@ -159,15 +161,11 @@ def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
 
 
 def result_bytes(text: str) -> list[tuple[int, int]]:
-    """Byte spans of the results that the worked steps of a text state."""
-    head, found, worked = text.partition("Step by step:\n")
-    begin = len(head) + len(found) if found else 0
-    steps_text = worked if found else text
-    spans = [match.span(match.lastindex or 0) for match in RESULTS.finditer(steps_text)]
-    return [
-        (len(text[: begin + start].encode()), len(text[: begin + end].encode()))
-        for start, end in spans
-    ]
+    """Byte spans of what the worked steps of a text come to: sums, and who then holds what."""
+    spans = [found.span(1) for found in SUM.finditer(text)]
+    for state in STATE.finditer(text):
+        spans += [found.span(1) for found in HOLDING.finditer(text, *state.span())]
+    return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
 
 
 def csv_fit(db: Path, task: str, split: str) -> Fit:

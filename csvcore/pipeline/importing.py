@@ -23,7 +23,7 @@ def init(database: Path, zoo: bool = False) -> str:
         return f"{done}; next: csvcore import corpus FILE --name NAME"
     with store.connect(database) as db:
         if "zoo" in store.corpora(db)["corpus"].tolist():
-            if store.corpus_sha256(db, "zoo") == inputs.corpus_sha256(_zoo_documents()):
+            if store.corpus_sha256(db, "zoo") == inputs.corpus_sha256(_zoo_corpora()["zoo"]):
                 return f"{done}, with the bundled zoo"
             raise StoreError(
                 f"{database} holds another version of the bundled zoo; take a new file, "
@@ -34,23 +34,23 @@ def init(database: Path, zoo: bool = False) -> str:
     return f"{done}, the bundled zoo loaded: {n_models} models"
 
 
-def _zoo_documents() -> list[Document]:
-    if not (ZOO / "documents.jsonl").is_file():
+def _zoo_corpora() -> dict[str, list[Document]]:
+    missing = [file for file in ZOO_CORPORA.values() if not (ZOO / file).is_file()]
+    if missing:
         raise InputError(f"the bundled zoo is not at {ZOO}; work from a checkout of the repository")
-    return inputs.read_corpus(ZOO / "documents.jsonl")
+    return {name: inputs.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
 
 
 def _load_zoo(db: Connection) -> None:
-    for name, documents in ZOO_CORPORA.items():
-        docs = inputs.read_corpus(ZOO / documents)
+    for name, docs in _zoo_corpora().items():
         store.add_corpus(db, name, inputs.corpus_sha256(docs), docs)
     store.add_models(db, inputs.read_models(ZOO / "models.csv"))
     store.add_tasks(db, inputs.read_tasks(ZOO / "tasks.csv"))
     store.add_accuracies(db, inputs.read_accuracies([ZOO / "accuracies.csv"]))
-    for file in sorted((ZOO / "splits").glob("*.csv")):
-        _add_split(db, file.stem, file)
-    for pack in sorted(ZOO.glob("losses/*.parquet")):
-        _add_losses(db, pack, None)
+    for split in sorted((ZOO / "splits").glob("*.csv")):
+        _add_split(db, split.stem, split)
+    for pack in sorted(ZOO.glob("losses/*/*.parquet")):
+        _add_losses(db, pack, pack.parent.name)
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:

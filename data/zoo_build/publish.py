@@ -117,7 +117,6 @@ def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None
     """Collect every checkpoint's losses as a user would; a pack for each corpus and size."""
     store.create(database)
     pipeline.import_models(database, zoo / "models.csv")
-    (zoo / "losses").mkdir(exist_ok=True)
     for name, file in pipeline.ZOO_CORPORA.items():
         pipeline.import_corpus(database, zoo / file, name)
         config = pipeline.CollectConfig(device="cpu")
@@ -128,7 +127,8 @@ def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None
                 raise SystemExit(f"{found.model}: {found.message}")
         for size in dict.fromkeys(folder.parent.name.rpartition("-")[2] for folder in checkpoints):
             own = [f.name for f in checkpoints if f.parent.name.endswith(f"-{size}")]
-            out = zoo / "losses" / f"{name}-{size}.parquet"
+            out = zoo / "losses" / name / f"{size}.parquet"
+            out.parent.mkdir(parents=True, exist_ok=True)
             pipeline.export_losses(database, name, own, out)
             shorten(out)
 

@@ -1,0 +1,59 @@
+"""Laws of weighted text as a page of its own."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from dashboard import token_html, tokens
+
+HOSTILE = '<script>x</script>"><img onerror=y>\u202eabc'
+
+
+class Seen(HTMLParser):
+    """The tags, and the text of the body."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page.split("</head>")[1])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(text: str, ends: list[int], weight: list[float], top: float = 1.0) -> str:
+    return token_html.page([("doc", tokens.cells(text, ends), np.array(weight))], top)
+
+
+def test_the_strongest_token_has_the_darkest_shade_and_none_the_lightest() -> None:
+    found = page("abc", [1, 2, 3], [0.0, 1.0, 7.0])
+    assert re.findall(r'class="l(\d)" title="weight ([\d.]+)">(.)<', found) == [
+        ("0", "0.00", "a"),
+        ("9", "1.00", "b"),
+        ("9", "7.00", "c"),
+    ]
+
+
+def test_hostile_tokens_and_headings_stay_text() -> None:
+    ends = list(range(1, len(HOSTILE.encode()) + 1))
+    cells = tokens.cells(HOSTILE, ends)
+    made = token_html.page([(HOSTILE, cells, np.zeros(len(cells.text)))], 1.0)
+    seen = Seen(made)
+    assert set(seen.tags) == {"body", "h2", "p", "span"}
+    assert seen.text.count(HOSTILE) == 2
+
+
+def test_the_page_asks_for_nothing_from_elsewhere() -> None:
+    found = page("a b", [2, 3], [0.5, 0.5])
+    assert not re.search(r"https?:|src=|@import|url\(", found)
+
+
+@pytest.mark.parametrize("top", [0.0, -1.0])
+def test_without_a_top_nothing_is_shaded(top: float) -> None:
+    assert 'class="l0"' in page("a", [1], [3.0], top)
