@@ -16,6 +16,8 @@ LabelSpans = Literal["all", "last", "letter", "text"]
 BLOCK = 8192  # tokens summed in one product
 _LETTER = re.compile(r"\(?[A-Z]\)?")
 _RESULT = re.compile(r"= ?(\d+)|has the (\w+)")
+_STATE = re.compile(r"Now [^.]*")
+_HELD = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
 
 
 def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) -> Floats:
@@ -131,8 +133,14 @@ def answer_bytes(doc: Document) -> list[tuple[int, int]]:
 
 
 def result_bytes(text: str) -> list[tuple[int, int]]:
-    """Where a worked step states its result: the number behind "= ", the word behind "has the "."""
-    spans = (found.span(found.lastindex or 0) for found in _RESULT.finditer(text))
+    """Where worked steps state their results, in UTF-8 bytes.
+
+    The number behind "= ", the word behind "has the ", and in a clause that begins with "Now" the
+    word behind each name.
+    """
+    spans = [found.span(found.lastindex or 0) for found in _RESULT.finditer(text)]
+    for state in _STATE.finditer(text):
+        spans += [found.span(1) for found in _HELD.finditer(text, state.start() + 4, state.end())]
     return _in_bytes(text, spans)
 
 

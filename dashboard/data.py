@@ -295,9 +295,9 @@ def hover_models(source: Database, names: list[str], limit: int) -> list[int]:
 def weight_by_kind(source: Database, corpus: str, name: str) -> pd.DataFrame:
     """Mean weight of each kind of token in each source.
 
-    Columns: source, tokens, all, answers, results, others. results are tokens of a number behind
-    "= " or a word behind "has the "; others are neither results nor answers. A kind that a source
-    does not have is missing.
+    Columns: source, tokens, all, answers, results, others. results are those of worked steps
+    (`salience.result_bytes`); others are neither results nor answers. A kind that a source does not
+    have is missing.
     """
     by_doc = weights(source, name).set_index("doc_id")
     rows = []

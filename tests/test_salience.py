@@ -160,6 +160,13 @@ def test_a_worked_step_states_its_result_behind_an_equals_sign_or_has_the() -> N
     assert found == ["4", "15", "ball"]
 
 
+def test_after_a_swap_the_results_are_what_everybody_now_holds() -> None:
+    text = "Who?\n1 Ann and Bob: Ann red, Bob blue. Now Ann blue, Bob red.\nSo Ann blue."
+    found = [text[start:end] for start, end in result_bytes(text)]
+    assert found == ["blue", "red"]
+    assert all(start > text.index("Now") for start, _ in result_bytes(text))
+
+
 def test_the_scale_of_weights_counts_both_signs() -> None:
     assert mean_absolute(np.array([1.0, -3.0, 0.0, 2.0])) == 1.5
 

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import random
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,10 +24,6 @@ PAPER_STEPS = (0, 10, 30, 300)
 MIX_DOCS = 60  # documents of every mix, however many sources they are from
 MIXES_PER_SIZE = 8
 RUNS = pipeline.ZOO.parent / "zoo_work" / "runs"
-# What a worked step of the zoo's texts comes to.
-SUM = re.compile(r"= (\d+)")
-STATE = re.compile(r"Now [^.]*")
-HOLDING = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
 
 Row = dict[str, Any]
 
@@ -155,17 +150,9 @@ def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
             continue
         ends = np.array(row["byte_end"])
         starts = np.concatenate([[0], ends[:-1]])
-        hits.append(salience.touches(starts, ends, result_bytes(doc.text)))
+        hits.append(salience.touches(starts, ends, salience.result_bytes(doc.text)))
         weights.append(np.array(row["weight"]))
     return np.concatenate(hits), np.concatenate(weights)
-
-
-def result_bytes(text: str) -> list[tuple[int, int]]:
-    """Byte spans of what the worked steps of a text come to: sums, and who then holds what."""
-    spans = [found.span(1) for found in SUM.finditer(text)]
-    for state in STATE.finditer(text):
-        spans += [found.span(1) for found in HOLDING.finditer(text, *state.span())]
-    return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
 
 
 def csv_fit(db: Path, task: str, split: str) -> Fit:

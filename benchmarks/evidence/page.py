@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -66,22 +66,32 @@ def errors(rows: Sequence[Row], split: str) -> str:
             ]
         )
     header = ["task (test models)", *METHODS.values(), "noise floor"]
-    return _table([*header, "all token / CSV", "CSV / floor", "p"], lines) + _verdict(
-        [(mse[task, "csv"], mse[task, "all-token"], csv[task]["noise_floor"]) for task in tasks],
-        [min(m for (t, name), m in mse.items() if t == task and name != "best-constant")
-         == mse[task, "csv"] for task in tasks],
-    )  # fmt: skip
+    table = _table([*header, "all token / CSV", "CSV / floor", "p"], lines)
+    return table + _covered(rows) + _verdict(mse, csv)
 
 
-def _verdict(found: Sequence[tuple[float, float, float]], best: Sequence[bool]) -> str:
-    n_tasks = len(found)
-    fifth = sum(own <= other / 5 for own, other, _ in found)
-    near = sum(own <= 2 * floor for own, _, floor in found)
-    lower = sum(own < other for own, other, _ in found)
+def _covered(rows: Sequence[Row]) -> str:
+    """Share of test models within the 90 % interval of CSV's prediction."""
+    own = [row for row in rows if row["method"] == "csv" and row["covered"] is not None]
+    n_cases = sum(row["n_test"] for row in own)
+    held = sum(row["covered"] * row["n_test"] for row in own)
+    return f"\nCSV's 90 % intervals hold {held / n_cases:.0%} of {n_cases} cases.\n" if own else ""
+
+
+def _verdict(mse: Mapping[tuple[str, str], float], csv: Mapping[str, Row]) -> str:
+    """On how many tasks the claims hold."""
+    lower = sum(mse[task, "csv"] < mse[task, "all-token"] for task in csv)
+    fifth = sum(mse[task, "csv"] <= mse[task, "all-token"] / 5 for task in csv)
+    near = sum(row["test_mse"] <= 2 * row["noise_floor"] for row in csv.values())
+    fair = {key: value for key, value in mse.items() if key[1] != "best-constant"}
+    best = sum(
+        mse[task, "csv"] == min(value for (own, _), value in fair.items() if own == task)
+        for task in csv
+    )
     return (
-        f"\nCSV is below all-token loss on {lower} of {n_tasks} tasks, at most a fifth of it on "
+        f"\nCSV is below all-token loss on {lower} of {len(csv)} tasks, at most a fifth of it on "
         f"{fifth}, within twice the noise floor on {near}, and the best of all methods and nulls "
-        f"that know no test accuracy on {sum(best)}.\n"
+        f"that know no test accuracy on {best}.\n"
     )
 
 
@@ -100,7 +110,8 @@ def families(rows: Sequence[Row]) -> str:
         ]
         for task in tasks
     ]
-    return _table(["task (families left out)", *METHODS.values()], lines)
+    header = ["task (families left out)", *METHODS.values()]
+    return _table(header, lines) + _covered([row["row"] for row in rows])
 
 
 def steps(rows: Sequence[Row]) -> str:
