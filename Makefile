@@ -5,8 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DB ?= csvcore.duckdb
 PORT ?= 8501
 MODELS ?=
+FAMILY ?= bookworm
 
-.PHONY: app test zoo clean
+.PHONY: app test zoo zoo-check clean
 
 app: $(VENV)/.runtime
 	$(BIN)/csvcore --db $(DB) init --zoo
@@ -23,6 +24,9 @@ test: $(VENV)/.development
 
 zoo: $(VENV)/.runtime
 	cd data && ../$(BIN)/python -m zoo_build
+
+zoo-check: $(VENV)/.runtime
+	cd data && ../$(BIN)/python -m zoo_build --work zoo_check --family $(FAMILY) check
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
