@@ -88,6 +88,29 @@ def left_out_interval(
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
+def residual_interval(
+    predicted: Floats, residuals: Floats, level: float = 0.9
+) -> tuple[Floats, Floats]:
+    """Prediction intervals of models that came after the fit, from its errors on left-out models.
+
+    As `left_out_interval` with the fit itself in the place of those without a group, which is what
+    is known once a fit is stored.
+
+    Args:
+        predicted: (n_models,) what the fit predicts.
+        residuals: (n_residuals,) its errors on models left out in turn.
+        level: share of new models to cover.
+
+    Returns:
+        low and high, (n_models,) each, within [0, 1].
+
+    Raises:
+        InputError: no residual.
+    """
+    centre = np.tile(predicted, (residuals.size, 1))
+    return left_out_interval(centre, residuals, level)
+
+
 def permutation_p(observed: float, permuted: Floats) -> float:
     """Share of permutations at least as good as the observed error, itself counted among them.
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from csvcore.errors import InputError, OffsetsError
-from csvcore.records import TokenLosses
+from csvcore.records import ModelLosses, TokenLosses
 
 FORMAT = "csvcore-losspack/1"
 MANIFEST_KEY = b"csvcore.manifest"
@@ -216,3 +216,37 @@ def loss_table(rows: Sequence[TokenLosses]) -> pa.Table:
         },
         schema=SCHEMA,
     )
+
+
+def model_losses(name: str, table: pa.Table, doc_ids: Sequence[str]) -> list[ModelLosses]:
+    """A pack's models on all documents of a corpus, in its order.
+
+    Args:
+        name: what to call the pack in messages.
+        table: rows of a pack whose documents were checked.
+        doc_ids: the corpus.
+
+    Raises:
+        InputError: a model lacks a document.
+    """
+    by_model: dict[str, dict[str, Any]] = {}
+    for row in table.select(["model", "doc_id", "byte_end", "nll"]).to_pylist():
+        by_model.setdefault(row["model"], {})[row["doc_id"]] = row
+    found = []
+    for model, rows in by_model.items():
+        missing = [doc_id for doc_id in doc_ids if doc_id not in rows]
+        if missing:
+            raise InputError(
+                f"{name}: {model} has losses on {len(doc_ids) - len(missing)} of {len(doc_ids)} "
+                f"documents, not on {missing[0]}; collect the others too"
+            )
+        own = [rows[doc_id] for doc_id in doc_ids]
+        found.append(
+            ModelLosses(
+                model=model,
+                n_tokens=np.array([len(row["nll"]) for row in own]),
+                byte_end=np.concatenate([row["byte_end"] for row in own]).astype(np.int64),
+                nll=np.concatenate([row["nll"] for row in own]).astype(np.float64),
+            )
+        )
+    return found

@@ -173,6 +173,9 @@ class Fit:
     mse and noise_floor are keyed by split; a split without models is missing from them, and so is
     the floor of a split where a model's n_items is unknown. `steps` is the selected step. notes:
     one sentence for each thing that is wrong or unsure about it. choice: of the fast CSV fit.
+    n_chars: characters of the text that count, N_c of equation 1. residuals: accuracy less what a
+    fit without the model predicts, for every model that was left out in turn. The last two are
+    empty in fits made before they were kept.
     """
 
     fit: str
@@ -194,3 +197,21 @@ class Fit:
     trace: tuple[TraceStep, ...] = ()
     notes: tuple[str, ...] = ()
     choice: PenaltyChoice | None = None
+    n_chars: int | None = None
+    residuals: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a fit predicts for a model whose accuracy it never saw.
+
+    low and high are its 90 % interval. extrapolated: the score lies outside the range of the
+    models that the law was fitted to, so the interval may be too narrow.
+    """
+
+    model: str
+    score: float
+    predicted: float
+    low: float
+    high: float
+    extrapolated: bool

@@ -186,6 +186,19 @@ def run(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
     return fit
 
 
+@pytest.fixture
+def csvcore(world_db: Path) -> Callable[..., Any]:
+    """The command on the made-up world's database."""
+    from click.testing import CliRunner
+
+    from csvcore import cli
+
+    def run(*arguments: object, db: Path = world_db) -> Any:
+        return CliRunner().invoke(cli.main, ["--db", str(db), *map(str, arguments)])
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def _words_made(world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from csvcore import pipeline

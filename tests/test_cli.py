@@ -46,16 +46,6 @@ Csvcore = Callable[..., Result]
 
 
 @pytest.fixture
-def csvcore(world_db: Path) -> Csvcore:
-    """The command on the made-up world's database."""
-
-    def run(*arguments: object, db: Path = world_db) -> Result:
-        return CliRunner().invoke(cli.main, ["--db", str(db), *map(str, arguments)])
-
-    return run
-
-
-@pytest.fixture
 def fit(csvcore: Csvcore, tiny_lm: Path) -> Csvcore:
     """`csvcore fit` with few steps and the tiny scorer."""
 

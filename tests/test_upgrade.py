@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -57,7 +58,7 @@ def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     assert after.keys() == before.keys()
     for table, rows in before.items():
         if table == "meta":
-            assert after[table] == [(2,)]
+            assert after[table] == [(3,)]
             continue
         assert len(after[table]) == len(rows) > 0 or not rows
         for row, new in zip(rows, after[table], strict=True):
@@ -127,7 +128,7 @@ def test_an_upgrade_that_fails_leaves_the_old_database_whole(
     check(old, before)
 
 
-@pytest.mark.parametrize("version", [0, 3, 99])
+@pytest.mark.parametrize("version", [0, 4, 99])
 def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     old: Path, version: int
 ) -> None:
@@ -136,7 +137,7 @@ def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     before = contents(old)
     for read_only in (True, False):
         with (
-            pytest.raises(StoreError, match=r"has schema version .*, this program reads 2"),
+            pytest.raises(StoreError, match=r"has schema version .*, this program reads 3"),
             store.connect(old, read_only=read_only),
         ):
             pass
@@ -167,3 +168,22 @@ def test_processes_that_open_an_old_database_at_once_all_find_everything(old: Pa
     start.set()
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
     check(old, before)
+
+
+def test_a_database_of_version_2_keeps_its_fits_without_left_out_errors(tmp_path: Path) -> None:
+    path = tmp_path / "two.duckdb"
+    store.create(path)
+    fitted = replace(FIT, n_chars=10, residuals=(0.1, -0.2))
+    with store.connect(path) as db:
+        words(db)
+        store.add_split(db, "sides", {"ant": "train", "bee": "test"})
+        store.add_fit(db, fitted, ["sum-1", "sum-2"], EDGES, WEIGHT)
+        assert store.fit(db, FIT.fit) == fitted
+    with duckdb.connect(str(path)) as db:
+        for column in ("n_chars", "residuals"):
+            db.execute(f"ALTER TABLE fits DROP COLUMN {column}")
+        db.execute("UPDATE meta SET schema_version = 2")
+    with store.connect(path, read_only=True) as db:
+        assert store.fit(db, FIT.fit) == FIT
+    store.create(tmp_path / "new.duckdb")
+    assert columns(path) == columns(tmp_path / "new.duckdb")

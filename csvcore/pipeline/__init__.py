@@ -23,6 +23,7 @@ from csvcore.pipeline.importing import (
     init,
 )
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
+from csvcore.pipeline.predicting import predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
 
@@ -51,6 +52,7 @@ __all__ = [
     "init",
     "leave_one_family_out",
     "medians",
+    "predict",
     "prepare",
     "run_job",
     "try_out",

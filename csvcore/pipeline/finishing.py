@@ -98,6 +98,8 @@ def finish(
             *learnt.notes,
         ),
         choice=learnt.choice,
+        n_chars=data.n_chars,
+        residuals=tuple(residual.tolist()),
     )
     spread = None if learnt.spread is None else learnt.spread * data.counts / scale
     return record, weight, spread

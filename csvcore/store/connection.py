@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # What turns a database of the version before into one of this.
 UPGRADES = {
     1: (
@@ -24,7 +24,11 @@ UPGRADES = {
         "ALTER TABLE fits ADD COLUMN choice VARCHAR",
         "ALTER TABLE fits ADD COLUMN control VARCHAR",
         "ALTER TABLE weights ADD COLUMN spread FLOAT[]",
-    )
+    ),
+    2: (
+        "ALTER TABLE fits ADD COLUMN n_chars BIGINT",
+        "ALTER TABLE fits ADD COLUMN residuals DOUBLE[] DEFAULT []",
+    ),
 }
 LOCK_SECONDS = 30.0
 Connection = duckdb.DuckDBPyConnection

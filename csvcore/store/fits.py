@@ -56,6 +56,8 @@ def add_fit(
         "notes": list(fit.notes),
         "choice": None if fit.choice is None else json.dumps(asdict(fit.choice)),
         "control": None if known is None else known[0],
+        "n_chars": fit.n_chars,
+        "residuals": list(fit.residuals),
     }
     marks = ", ".join("?" for _ in row)
     db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
@@ -129,7 +131,7 @@ def fits(db: Connection) -> pd.DataFrame:
         for side in ("train", "validation", "test"):
             table[f"{prefix}_{side}"] = pd.array([p.get(side) for p in parts], dtype="Float64")
         table = table.drop(columns=column)
-    return table.drop(columns=["config", "choice", "control"])
+    return table.drop(columns=["config", "choice", "control", "n_chars", "residuals"])
 
 
 def fit(db: Connection, name: str) -> Fit:
@@ -155,7 +157,7 @@ def fit(db: Connection, name: str) -> Fit:
         """,
         [name],
     ).fetchall()
-    fields |= {key: tuple(fields[key]) for key in ("left_out", "notes")}
+    fields |= {key: tuple(fields[key]) for key in ("left_out", "notes", "residuals")}
     fields["choice"] = _choice(fields["choice"])
     return Fit(
         **fields,

@@ -89,7 +89,9 @@ CREATE TABLE fits (
     config VARCHAR NOT NULL,          -- JSON: settings, scorer, seed
     notes VARCHAR[] NOT NULL,         -- what is wrong or unsure about the fit, a sentence each
     choice VARCHAR,                   -- JSON: penalties tried and the one chosen, of the fast fit
-    control VARCHAR                   -- JSON: permutation control, see intervals.permutation_p
+    control VARCHAR,                  -- JSON: permutation control, see intervals.permutation_p
+    n_chars BIGINT,                   -- characters of the text that count
+    residuals DOUBLE[] NOT NULL       -- errors on models left out in turn, for intervals
 );
 
 CREATE TABLE predictions (
