@@ -15,13 +15,14 @@ from csvcore.alignment import Aligner, byte_clock
 from csvcore.pipeline.comparing import usable_tasks
 from csvcore.pipeline.dataset import Dataset, load_dataset
 from csvcore.pipeline.fitting import FitConfig, learn
+from csvcore.pipeline.mixing import draw_documents
 from csvcore.records import Fit, Method
 
 CORPUS, PROSE = "zoo", "zoo-prose"
 SPLITS = ("by-size", "closed-source")
 PERMUTATIONS = 200
 PAPER_STEPS = (0, 10, 30, 300)
-MIX_DOCS = 60  # documents of every mix, however many sources they are from
+MIX_TOKENS = 1500  # of every mix, however many sources it is from
 MIXES_PER_SIZE = 8
 RUNS = pipeline.ZOO.parent / "zoo_work" / "runs"
 
@@ -70,14 +71,14 @@ def steps(db: Path) -> list[Row]:
 def mixes(db: Path) -> list[Row]:
     """Test error with the validation text drawn from some of the sources alone (Figure 8).
 
-    Every mix has MIX_DOCS documents, so that what differs is where they are from, not how many.
+    Every mix has about MIX_TOKENS tokens, so that what differs is where they are from, not how many.
     """
     config = FitConfig(members=1)
     parts = [load_dataset(db, name, "by-size", config.scorer) for name in (CORPUS, PROSE)]
     whole = parts[0].joined(parts[1])
     rows = []
-    for number, sources in enumerate(mixes_of(sorted({doc.source for doc in whole.docs}))):
-        data = whole.only(_sample(whole, sources, number))
+    for sources in mixes_of(sorted({doc.source for doc in whole.docs})):
+        data = whole.only(draw_documents(whole, dict.fromkeys(sources, 1.0), MIX_TOKENS))
         chosen = usable_tasks(data, [])
         for record, *_ in learn(data, chosen, [(task, "csv") for task in chosen], config):
             own = chosen[record.task].task.sources
@@ -105,17 +106,6 @@ def mixes_of(sources: Sequence[str]) -> list[tuple[str, ...]]:
             draws[tuple(sorted(rng.sample(sources, size)))] = None
         found |= draws
     return [*found, tuple(sources)]
-
-
-def _sample(data: Dataset, sources: Sequence[str], seed: int) -> set[str]:
-    """MIX_DOCS documents in equal parts of the sources, fewer where a source has fewer."""
-    rng = random.Random(seed)
-    share, more = divmod(MIX_DOCS, len(sources))
-    ids: set[str] = set()
-    for number, source in enumerate(sources):
-        own = [doc.doc_id for doc in data.docs if doc.source == source]
-        ids.update(rng.sample(own, min(len(own), share + (number < more))))
-    return ids
 
 
 def highlights(db: Path) -> list[Row]:

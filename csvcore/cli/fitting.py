@@ -219,42 +219,6 @@ def leave_one_family_out(
 
 
 @main.command()
-@click.option("--fit", "fit_id", required=True, help="As `csvcore fits` lists it.")
-@click.option("--model", "models", multiple=True, help="One or more with losses in the database.")
-@click.option("--losses", "files", type=FILE, multiple=True, help="Loss packs of further models.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.argument("more_models", nargs=-1, metavar="[MODEL]...")  # those behind the first
-@database
-def predict(
-    db: Path,
-    fit_id: str,
-    models: tuple[str, ...],
-    files: tuple[Path, ...],
-    more_models: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Accuracy of models that need none, with 90 % intervals.
-
-    Without models and packs, of all with losses on the fit's corpus that the fit did not use.
-    """
-    from csvcore import pipeline
-
-    found = pipeline.predict(db, fit_id, models + more_models, files)
-    if as_json:
-        click.echo(json.dumps({"fit": fit_id, "predictions": [asdict(one) for one in found]}))
-        return
-    rows = [
-        [
-            *(one.model, f"{one.score:.4f}", f"{one.predicted:.3f}"),
-            f"{one.low:.3f} to {one.high:.3f}",
-            "beyond the train models" if one.extrapolated else "",
-        ]
-        for one in found
-    ]
-    click.echo(text_table(["model", "score", "predicted", "90 %", "score lies"], rows))
-
-
-@main.command()
 @click.option("--fit", "fit_id", required=True)
 @click.option("--out", type=FILE, required=True)
 @database

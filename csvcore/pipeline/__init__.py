@@ -23,6 +23,7 @@ from csvcore.pipeline.importing import (
     init,
 )
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
+from csvcore.pipeline.mixing import Mix, mixes
 from csvcore.pipeline.predicting import predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
@@ -36,6 +37,7 @@ __all__ = [
     "Comparison",
     "FamilyComparison",
     "FitConfig",
+    "Mix",
     "ServerConfig",
     "collect",
     "compare",
@@ -52,6 +54,7 @@ __all__ = [
     "init",
     "leave_one_family_out",
     "medians",
+    "mixes",
     "predict",
     "prepare",
     "run_job",
