@@ -71,7 +71,7 @@ def steps(db: Path) -> list[Row]:
 def mixes(db: Path) -> list[Row]:
     """Test error with the validation text drawn from some of the sources alone (Figure 8).
 
-    Every mix has about MIX_TOKENS tokens, so that what differs is where they are from, not how many.
+    Every mix has about MIX_TOKENS tokens, so that they differ in where they are from, not in size.
     """
     config = FitConfig(members=1)
     parts = [load_dataset(db, name, "by-size", config.scorer) for name in (CORPUS, PROSE)]
