@@ -43,6 +43,25 @@ def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) ->
     return total / n_chars
 
 
+def partial_scores(
+    weight: Floats, nll: NDArray[np.floating], source: Ints, n_sources: int, n_chars: int
+) -> Floats:
+    """What each source adds to every model's score, (n_models, n_sources), nats per character.
+
+    With weights given the score is the sum over sources, so leaving one out or counting it twice
+    needs no look at the tokens.
+
+    Args:
+        weight: (n_tokens,) salience.
+        nll: (n_models, n_tokens) nats.
+        source: (n_tokens,) index of each token's source.
+        n_sources: number of sources.
+        n_chars: N_c of equation 1.
+    """
+    own = weight * (source == np.arange(n_sources)[:, None])  # (n_sources, n_tokens)
+    return capability_score(own, nll, n_chars).T
+
+
 def uniform_weight(n_tokens: int) -> Floats:
     """Weights of the all-token baseline: every token counts once."""
     return np.ones(n_tokens)

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from csvcore import packs, salience, store
-from csvcore.alignment import Aligner
+from csvcore import packs, store
 from csvcore.errors import InputError
-from csvcore.intervals import residual_interval
-from csvcore.records import Document, Fit, Floats, Forecast, Ints, ModelLosses
-from csvcore.scaling import sigmoid_law
+from csvcore.forecasts import forecasts
+from csvcore.records import Document, Fit, Forecast, ModelLosses
 
 
 def predict(
@@ -53,46 +51,6 @@ def predict(
     edges = [np.array([0, *row]) for row in table["byte_end"].to_pylist()]
     weight = np.concatenate(table["weight"].to_pylist()).astype(np.float64)
     return forecasts(record, docs, edges, weight, losses)
-
-
-def forecasts(
-    fit: Fit,
-    docs: Sequence[Document],
-    edges: Sequence[Ints],
-    weight: Floats,
-    losses: Sequence[ModelLosses],
-) -> list[Forecast]:
-    """Forecasts of models from their losses and a fit's weights, best score first.
-
-    Args:
-        fit: the record.
-        docs: its corpus.
-        edges: for each document the (n_tokens + 1,) byte boundaries of the weights.
-        weight: (sum of n_tokens,) salience.
-        losses: of each model on all documents.
-    """
-    if fit.n_chars is None or not fit.residuals:
-        raise InputError(
-            f"the fit {fit.fit} keeps no errors on left-out models, from which intervals come; "
-            "make it again with csvcore fit"
-        )
-    aligner = Aligner([doc.text for doc in docs], edges)
-    nll = np.stack([aligner.map(entry) for entry in losses])
-    score = salience.capability_score(weight, nll, fit.n_chars)
-    predicted = sigmoid_law(score, fit.alpha, fit.beta, fit.gamma)
-    low, high = residual_interval(predicted, np.array(fit.residuals))
-    known = [one.score for one in fit.predictions if one.split == "train"]
-    beyond = (score < min(known)) | (score > max(known))
-    rows = zip(
-        [entry.model for entry in losses],
-        score.tolist(),
-        predicted.tolist(),
-        low.tolist(),
-        high.tolist(),
-        beyond.tolist(),
-        strict=True,
-    )
-    return sorted((Forecast(*row) for row in rows), key=lambda one: one.score)
 
 
 def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:
