@@ -1,5 +1,6 @@
 """The only place where computing meets storing: imports, collection of losses, fits, jobs."""
 
+from csvcore.judging import Comparison
 from csvcore.pipeline.collecting import (
     CollectConfig,
     Collected,
@@ -8,7 +9,7 @@ from csvcore.pipeline.collecting import (
     prepare,
     try_out,
 )
-from csvcore.pipeline.comparing import Comparison, compare
+from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.exporting import export_losses, export_weights
 from csvcore.pipeline.fitting import FitConfig, fit
 from csvcore.pipeline.importing import (

@@ -1,22 +1,12 @@
-"""Every method and every null on the same split, judged on the test models."""
+"""Every method on the same split: the fits that are missing, then the judgement."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from csvcore import nulls, splits, store
+from csvcore import store
 from csvcore.errors import FitError, InputError
-from csvcore.intervals import bootstrap_difference, bootstrap_mean
-from csvcore.metrics import (
-    mean_absolute_error,
-    mean_squared_error,
-    pairwise_accuracy,
-    r_squared,
-    rank_correlation,
-)
+from csvcore.judging import Comparison, judge_fits
 from csvcore.optimise import permutation_control
 from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
 from csvcore.pipeline.fitting import (
@@ -28,41 +18,9 @@ from csvcore.pipeline.fitting import (
     fit_dataset,
     possible,
 )
-from csvcore.records import Control, Fit, Floats, Null
+from csvcore.records import Control, Fit
 
 log = logging.getLogger(__name__)
-NULLS: tuple[Null, ...] = ("train-mean", "sibling", "compute", "best-constant")
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One method on one task's test models.
-
-    low and high are the 90 % interval of test_mse; difference is test_mse less that of csv on the
-    same models, with its 90 % interval: above 0 throughout, csv is surely better. covered is the
-    share of test models within their 90 % prediction interval. r2, spearman and pairwise are None
-    where they are not defined, as for a constant prediction; intervals where there is one run only.
-    p_value is that of the permutation control, where it was run, now or before.
-    """
-
-    task: str
-    method: str
-    test_mse: float
-    test_mae: float
-    r2: float | None
-    spearman: float | None
-    pairwise: float | None
-    noise_floor: float | None
-    low: float | None
-    high: float | None
-    difference: float | None
-    difference_low: float | None
-    difference_high: float | None
-    covered: float | None
-    n_test: int
-    fit: str | None
-    p_value: float | None = None
-    notes: tuple[str, ...] = ()
 
 
 def compare(
@@ -107,10 +65,11 @@ def compare(
     ]
     fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
     controls = _controls(database, data, chosen, fits, config, permutations, report)
-    rows = []
-    for task, models in chosen.items():
+    cards = {card.model: card for card in data.cards}
+    rows: list[Comparison] = []
+    for task in chosen:
         own = [found for found in fits if found.task == task]
-        rows += judge_task(data, models, own, controls.get(task))
+        rows += judge_fits(own, cards, controls.get(task))
     return sorted(rows, key=lambda row: (row.task, row.test_mse))
 
 
@@ -144,108 +103,6 @@ def _comparable(data: Dataset, task: str) -> TaskModels:
     if not models.on("test").any():
         raise InputError(f"{task} has no accuracy of a test model of the split {data.split_name}")
     return models
-
-
-def judge_task(
-    data: Dataset, models: TaskModels, fits: Sequence[Fit], control: Control | None
-) -> list[Comparison]:
-    """All methods of one task on its test models, and the nulls that can be had."""
-    test = models.on("test")
-    names = [name for name, own in zip(models.names, test, strict=True) if own]
-    cards = [data.cards[row] for row in models.rows]
-    runs = [splits.run_of(card) for card, own in zip(cards, test, strict=True) if own]
-    accuracy = models.accuracy[test]
-    predicted: dict[str, Floats] = {}
-    within: dict[str, float] = {}
-    for found in fits:
-        place = {p.model: p for p in found.predictions}
-        at = [place[name] for name in names]
-        predicted[found.method] = np.array([p.predicted for p in at])
-        within[found.method] = float(np.mean([p.low <= p.accuracy <= p.high for p in at]))
-    by_method = {found.method: found for found in fits}
-    csv = predicted.get("csv")
-    floor = fits[0].noise_floor.get("test") if fits else None
-    rows = []
-    for method, guess in (predicted | null_predictions(data, models)).items():
-        found_fit = by_method.get(method)  # type: ignore[call-overload]
-        rows.append(
-            replace(
-                judge(models.task.task, method, accuracy, guess, runs, floor, csv),
-                fit=found_fit.fit if found_fit else None,
-                covered=within.get(method),
-                notes=found_fit.notes if found_fit else (),
-                p_value=control.p_value if control and method == "csv" else None,
-            )
-        )
-    return rows
-
-
-def null_predictions(data: Dataset, models: TaskModels) -> dict[str, Floats]:
-    """Predictions of every null that these models' cards allow, for the test models."""
-    cards = [data.cards[row] for row in models.rows]
-    train, test = models.on("train"), models.on("test")
-    tested = [card for card, own in zip(cards, test, strict=True) if own]
-    known = [card for card, own in zip(cards, test, strict=True) if not own]
-    trained = [card for card, own in zip(cards, train, strict=True) if own]
-    accuracy, gamma = models.accuracy, models.task.chance
-    found = {
-        "train-mean": nulls.constant(accuracy[train], len(tested)),
-        "best-constant": nulls.constant(accuracy[test], len(tested)),
-    }
-    asks: dict[str, Callable[[], Floats]] = {
-        "sibling": lambda: nulls.sibling(tested, known, accuracy[~test]),
-        "compute": lambda: nulls.compute(trained, accuracy[train], gamma, tested),
-    }
-    for name, ask in asks.items():
-        try:
-            found[name] = ask()
-        except (InputError, FitError) as error:
-            log.info("%s: no %s: %s", models.task.task, name, error)
-    return found
-
-
-def judge(
-    task: str,
-    method: str,
-    accuracy: Floats,
-    predicted: Floats,
-    runs: Sequence[tuple[str, ...]],
-    floor: float | None,
-    csv: Floats | None = None,
-) -> Comparison:
-    """All figures of one method's predictions for the test models, (n_models,) each.
-
-    Intervals draw whole training runs; they are missing where there is only one. csv: what CSV
-    predicts for the same models.
-    """
-    wrong = np.square(accuracy - predicted)
-    low = high = difference = difference_low = difference_high = None
-    if len(set(runs)) > 1:
-        low, high = bootstrap_mean(wrong, runs, np.random.default_rng(0))
-    if csv is not None and method != "csv":
-        own = np.square(accuracy - csv)
-        difference = float(np.mean(wrong) - np.mean(own))
-        if len(set(runs)) > 1:
-            rng = np.random.default_rng(0)
-            difference_low, difference_high = bootstrap_difference(wrong, own, runs, rng)
-    return Comparison(
-        task=task,
-        method=method,
-        test_mse=mean_squared_error(accuracy, predicted),
-        test_mae=mean_absolute_error(accuracy, predicted),
-        r2=r_squared(accuracy, predicted),
-        spearman=rank_correlation(accuracy, predicted),
-        pairwise=pairwise_accuracy(accuracy, predicted),
-        noise_floor=floor,
-        low=low,
-        high=high,
-        difference=difference,
-        difference_low=difference_low,
-        difference_high=difference_high,
-        covered=None,
-        n_test=accuracy.size,
-        fit=None,
-    )
 
 
 def _controls(

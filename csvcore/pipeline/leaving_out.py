@@ -9,7 +9,8 @@ import numpy as np
 
 from csvcore import splits, store
 from csvcore.errors import FitError, InputError
-from csvcore.pipeline.comparing import Comparison, compare
+from csvcore.judging import Comparison
+from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from csvcore import splits
 from csvcore.errors import InputError
-from csvcore.pipeline.comparing import judge
+from csvcore.judging import judge
 from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
 from csvcore.pipeline.fitting import FitConfig, Report, learn
 
