@@ -32,6 +32,10 @@ page = st.navigation(
                 title="Salience",
                 icon=":material/format_ink_highlighter:",
             ),
+            st.Page("dashboard/pages/baselines.py", title="Baselines", icon=":material/balance:"),
+            st.Page(
+                "dashboard/pages/predict.py", title="Predict", icon=":material/online_prediction:"
+            ),
         ],
     }
 )

@@ -14,6 +14,14 @@ METHOD_NAMES = {
 }
 
 
+NULL_NAMES = {
+    "train-mean": "Mean of the train models",
+    "sibling": "Next smaller sibling",
+    "compute": "Training compute",
+    "best-constant": "Best constant (knows the test)",
+}
+
+
 def sidebar() -> None:
     """Corpus, split and task, chosen once for all pages; the address line restores them."""
     source = data.database()

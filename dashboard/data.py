@@ -14,6 +14,7 @@ import streamlit as st
 from csvcore import salience, store
 from csvcore.errors import StoreError
 from csvcore.records import Document, Fit, Floats, Ints, ModelCard, Split, Task
+from csvcore.splits import run_name
 
 DATABASE_VARIABLE = "CSVCORE_DB"
 MODELS_VARIABLE = "CSVCORE_MODELS"
@@ -119,6 +120,17 @@ def coverage(source: Database, corpus: str) -> dict[str, int]:
     """See `store.coverage`."""
     with store.connect(source.path, read_only=True) as db:
         return store.coverage(db, corpus)
+
+
+def complete_runs(source: Database, corpus: str) -> dict[str, list[str]]:
+    """Models with losses on every document, by their training run, in the order of their steps."""
+    n_docs = len(documents(source, corpus))
+    covered = coverage(source, corpus)
+    found: dict[str, list[str]] = {}
+    for card in sorted(cards(source), key=lambda one: (one.step or 0, one.model)):
+        if covered.get(card.model) == n_docs:
+            found.setdefault(run_name(card), []).append(card.model)
+    return dict(sorted(found.items()))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

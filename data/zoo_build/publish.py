@@ -114,7 +114,7 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
 
 
 def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None:
-    """Collect every checkpoint's losses as a user would; a pack for each corpus and size."""
+    """Collect every checkpoint's losses as a user would; a pack for each corpus and run."""
     store.create(database)
     pipeline.import_models(database, zoo / "models.csv")
     for name, file in pipeline.ZOO_CORPORA.items():
@@ -125,9 +125,9 @@ def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None
         for found in tqdm(pipeline.collect(collection), total=len(folders), unit="model"):
             if found.status == "failed":
                 raise SystemExit(f"{found.model}: {found.message}")
-        for size in dict.fromkeys(folder.parent.name.rpartition("-")[2] for folder in checkpoints):
-            own = [f.name for f in checkpoints if f.parent.name.endswith(f"-{size}")]
-            out = zoo / "losses" / name / f"{size}.parquet"
+        for run in dict.fromkeys(folder.parent.name for folder in checkpoints):
+            own = [folder.name for folder in checkpoints if folder.parent.name == run]
+            out = zoo / "losses" / name / f"{run}.parquet"
             out.parent.mkdir(parents=True, exist_ok=True)
             pipeline.export_losses(database, name, own, out)
             shorten(out)

@@ -1,0 +1,78 @@
+import streamlit as st
+
+from dashboard import charts, controls, data, judged
+
+st.header("Predict")
+source = data.database()
+corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+fits = data.newest_fits(source, corpus, split) if corpus and split else data.fits(source).head(0)
+fits = fits[fits["task"] == task].set_index("method")
+if fits.empty or corpus is None:
+    controls.next_step("No fit of this task yet", "A forecast needs one; start it on the Fit page.")
+    st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
+    st.stop()
+
+known = [name for name in controls.METHOD_NAMES if name in fits.index]
+method = st.segmented_control(
+    "By",
+    known,
+    default=known[0],
+    format_func=controls.METHOD_NAMES.__getitem__,
+    key="by",
+    bind="query-params",
+    help="The fit whose weights and law make the forecast.",
+)
+fit = data.fit(source, str(fits.loc[method or known[0], "fit"]))
+if not fit.residuals:
+    controls.next_step("This fit is of an older version", "Fit it again, then it has intervals.")
+    st.stop()
+
+runs = data.complete_runs(source, corpus)
+tested = {p.model for p in fit.predictions if p.split == "test"}
+first = next((run for run, models in runs.items() if tested & set(models)), next(iter(runs), None))
+left, right = st.columns(2)
+picked = left.multiselect(
+    "Training runs",
+    list(runs),
+    default=[first] if first else [],
+    help="Checkpoints of these runs that have losses on every document of the corpus.",
+)
+upload = right.file_uploader(
+    "Loss pack",
+    type="parquet",
+    help="Losses of your own models on this corpus, from csvcore collect --out; nothing is stored.",
+)
+if upload is not None:
+    table = judged.pack_forecasts(source, fit.fit, upload.name, upload.getvalue())
+    st.caption(f"{len(table)} models of {controls.plain(upload.name)}")
+elif picked:
+    models = tuple(model for run in picked for model in runs[run])
+    table = judged.stored_forecasts(source, fit.fit, models)
+else:
+    controls.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
+    st.stop()
+
+st.plotly_chart(
+    charts.forecast_figure(table, fit.gamma),
+    key="forecast",
+    alt=f"Predicted accuracy on {task} with 90 % intervals, and what was observed",
+)
+st.caption(
+    "Bars are 90 % intervals from the errors on models left out of the fit; a cross marks a score "
+    "outside the range of the train models, where they may be too narrow. Open diamonds: observed."
+)
+sides = {p.model: p.split for p in fit.predictions}
+st.dataframe(
+    table.assign(split=table["model"].map(sides))[
+        ["model", "split", "score", "predicted", "low", "high", "extrapolated", "accuracy"]
+    ],
+    hide_index=True,
+    column_config={
+        name: st.column_config.NumberColumn(format="%.3f")
+        for name in ("predicted", "low", "high", "accuracy")
+    }
+    | {
+        "score": st.column_config.NumberColumn("score, nats per character", format="%.4f"),
+        "split": st.column_config.TextColumn(help="Side in the fit; empty: the fit never saw it"),
+    },
+)
