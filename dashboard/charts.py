@@ -338,6 +338,36 @@ def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     return figure
 
 
+def added_bars(table: pd.DataFrame) -> Any:
+    """What each source adds to a model's score; hatched where it does worse than expected.
+
+    Args:
+        table: source, added (nats per character).
+    """
+    import plotly.graph_objects as go
+
+    ordered = table.sort_values("added")
+    worse = ordered["added"] > 0
+    figure = go.Figure(
+        go.Bar(
+            x=ordered["added"],
+            y=ordered["source"].map(escape),
+            orientation="h",
+            marker={
+                "color": np.where(worse, PALETTE[1], PALETTE[0]),
+                "pattern": {"shape": np.where(worse, "/", "")},
+            },
+            hovertemplate="%{y}: %{x:.5f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        xaxis_title="added, nats per character",
+        height=260,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    return figure
+
+
 def millions(count: float) -> str:
     """A number of parameters for people: 0.38 M, 7.0 B."""
     return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.2f} M"

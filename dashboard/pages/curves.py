@@ -1,6 +1,8 @@
+from html import unescape
+
 import streamlit as st
 
-from dashboard import charts, controls, data
+from dashboard import charts, controls, data, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -32,11 +34,17 @@ for method in SHOWN:
         with st.container(horizontal=True):
             st.metric("Test MSE", controls.scientific(fit.mse.get("test")))
             st.metric("Noise floor", controls.scientific(fit.noise_floor.get("test")))
-        st.plotly_chart(
+        clicked = st.plotly_chart(
             charts.sigmoid_figure(table, fit, colours),
             key=f"curve-{method}",
+            on_select="rerun",
+            selection_mode="points",
             alt=f"Accuracy on {task} against the capability score by {method}, with the fitted law",
         )
+        for point in clicked["selection"]["points"]:
+            if point.get("customdata"):
+                st.session_state["why-method"] = method
+                st.session_state["why-model"] = unescape(str(point["customdata"][0]))
         st.caption(
             f"alpha {fit.alpha:.3g} characters per nat, beta {fit.beta:.4g} nats per character, "
             f"chance {fit.gamma:g}; train MSE {controls.scientific(fit.mse.get('train'))}"
@@ -46,6 +54,9 @@ for method in SHOWN:
             st.caption(f":orange[:material/warning:] {controls.plain(note)}")
         if fit.left_out:
             st.caption(f"{len(fit.left_out)} models of the split lack losses or this accuracy.")
+
+st.subheader("Why is it off the curve?", divider="gray")
+why.off_the_curve(source, fits)
 
 st.subheader("Every model", divider="gray")
 listed = st.segmented_control(

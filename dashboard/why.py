@@ -1,0 +1,89 @@
+"""The view that takes a model's place off the curve apart, down to the token in its text."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, controls, data, explained
+from dashboard.data import Database
+
+SALIENCE = "dashboard/pages/salience.py"
+
+
+@st.fragment
+def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
+    """Choose a model of one of these fits, by method, and see what its losses add to its score.
+
+    A click on a curve sets `why-method` and `why-model` in the session's state.
+    """
+    methods = [name for name in controls.METHOD_NAMES if name in fits.index]
+    left, right = st.columns([1, 2])
+    method = left.selectbox(
+        "Curve", methods, format_func=controls.METHOD_NAMES.__getitem__, key="why-method"
+    )
+    fit = data.fit(source, str(fits.loc[method, "fit"]))
+    apart = sorted(fit.predictions, key=lambda one: -abs(one.predicted - one.accuracy))
+    model = right.selectbox(
+        "Model, farthest from the curve first",
+        [one.model for one in apart],
+        key="why-model",
+        help="Or click a point of a curve above.",
+    )
+    if model is None:
+        return
+    place = next(one for one in apart if one.model == model)
+    found = explained.off_curve(source, fit.fit, model)
+    better = found.score < found.on_curve
+    st.markdown(
+        f"{controls.plain(model)} scores {found.score:.4f}; at its accuracy of "
+        f"{place.accuracy:.3f} the curve has {found.on_curve:.4f} nats per character, and for its "
+        f"score it says {place.predicted:.3f}. It loses **{'less' if better else 'more'}** on "
+        "the weighted text than models of its accuracy usually do. Where:"
+    )
+    columns = st.columns(2)
+    with columns[0]:
+        st.plotly_chart(
+            charts.added_bars(found.by_source), key="why-sources", alt="What each source adds"
+        )
+    with columns[1]:
+        st.dataframe(
+            found.by_document.sort_values("added", key=abs, ascending=False).head(50),
+            hide_index=True,
+            height=260,
+            column_config={"added": st.column_config.NumberColumn(format="%.5f")},
+        )
+    st.caption(
+        "In nats per character, above 0 where the model does worse than expected; the parts add up "
+        "to the difference of the two scores. Expected is a line through all models of the fit."
+    )
+    chosen = st.dataframe(
+        found.by_token,
+        hide_index=True,
+        height=300,
+        key="why-tokens",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            name: st.column_config.NumberColumn(format=shape)
+            for name, shape in (
+                ("weight", "%.2f"),
+                ("nll", "%.3f"),
+                ("expected", "%.3f"),
+                ("added", "%.5f"),
+            )
+        },
+    )
+    rows = chosen["selection"]["rows"]
+    go = st.button(
+        "Show the token in its text",
+        disabled=not rows,
+        help="Select a row of the table first; opens the Salience page there.",
+        icon=":material/format_ink_highlighter:",
+    )
+    if rows and go:
+        token = found.by_token.iloc[rows[0]]
+        by_doc = found.by_document.set_index("doc_id")["source"]
+        st.session_state["source"] = str(by_doc[token["doc_id"]])
+        st.session_state["doc"] = str(token["doc_id"])
+        cell = int(token["token"])
+        st.session_state.setdefault("picked", {})[str(token["doc_id"])] = (cell, cell)
+        st.switch_page(SALIENCE)
