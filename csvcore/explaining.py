@@ -8,7 +8,7 @@ from csvcore.errors import InputError
 from csvcore.records import Floats
 
 # Accuracies this near to the ends of a curve are taken for the ends: no score tells them apart.
-END = 0.01
+END = 0.05
 
 
 def score_at(accuracy: float, alpha: float, beta: float, gamma: float) -> float:

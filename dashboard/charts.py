@@ -270,7 +270,7 @@ def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
     x = "train_tokens" if over_tokens else "model"
     for number, (run, rows) in enumerate(ordered.groupby("run", sort=True, dropna=False)):
         colour = PALETTE[number % len(PALETTE)]
-        label = escape("no run" if pd.isna(run) else str(run))
+        label = escape("no run" if pd.isna(run) else short_run(str(run)))
         figure.add_scatter(
             x=rows[x].map(escape) if x == "model" else rows[x],
             y=rows["predicted"],
@@ -373,8 +373,21 @@ def millions(count: float) -> str:
     return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.2f} M"
 
 
-def legend_text(colours: dict[str, str]) -> str:
-    """One line of Markdown that explains colours and markers of several figures at once."""
-    names = {"#4477AA": "blue", "#CC6677": "red", "#228833": "green", "#AA7722": "orange"}
-    parts = [f":{names.get(colour, 'gray')}[●] {family}" for family, colour in colours.items()]
-    return "\u2003".join([*parts, "\u2003", "● train", "◆ validation", "★ test"])
+def short_run(name: str) -> str:
+    """A training run's name, `splits.run_name`, with its parameters in millions."""
+    parts = [millions(float(part)) if part.isdigit() else part for part in name.split(" ")]
+    return " ".join(parts)
+
+
+def legend_html(colours: dict[str, str]) -> str:
+    """One line of HTML that explains colours and markers of several figures at once."""
+    families = [
+        f'<span><b style="color:{colour}">\u25cf</b> {escape(family)}</span>'
+        for family, colour in colours.items()
+    ]
+    sides = [
+        f"<span>{mark} {side}</span>"
+        for mark, side in zip("\u25cf\u25c6\u2605", MARKERS, strict=True)
+    ]
+    style = "display:flex;flex-wrap:wrap;gap:0.2rem 1.1rem"
+    return f'<div style="{style}">{"".join([*families, *sides])}</div>'

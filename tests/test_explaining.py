@@ -49,7 +49,7 @@ def test_the_law_at_the_score_of_an_accuracy_is_that_accuracy(
     assert sigmoid_law(np.array([score]), alpha, beta, 0.25)[0] == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize(("accuracy", "share"), [(0.0, 0.01), (0.25, 0.01), (1.0, 0.99)])
+@pytest.mark.parametrize(("accuracy", "share"), [(0.0, 0.05), (0.25, 0.05), (1.0, 0.95)])
 def test_accuracies_at_the_ends_are_held_away_from_them(accuracy: float, share: float) -> None:
     found = sigmoid_law(np.array([score_at(accuracy, -3.0, 1.0, 0.25)]), -3.0, 1.0, 0.25)
     assert found[0] == pytest.approx(0.25 + 0.75 * share)

@@ -55,7 +55,7 @@ columns = {
 named = table["method"].map(controls.METHOD_NAMES | controls.NULL_NAMES)
 squares = [name for name in columns if name.startswith(("test_mse", "low", "high", "difference"))]
 st.dataframe(
-    table.assign(method=named)[["method", *columns]],
+    table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),
     hide_index=True,
     column_config={
         name: st.column_config.NumberColumn(title, format="%.1e" if name in squares else "%.3f")

@@ -21,7 +21,7 @@ if fits.empty:
     st.stop()
 
 colours = charts.family_colours(data.models(source)["family"].tolist())
-st.markdown(charts.legend_text(colours))
+st.html(charts.legend_html(colours))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
 for method in SHOWN:
     with grid.cell():

@@ -35,6 +35,7 @@ picked = left.multiselect(
     "Training runs",
     list(runs),
     default=[first] if first else [],
+    format_func=charts.short_run,
     help="Checkpoints of these runs that have losses on every document of the corpus.",
 )
 upload = right.file_uploader(

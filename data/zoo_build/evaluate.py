@@ -1,7 +1,6 @@
 """A model's accuracy on the items of a task, in plain passes that suit every architecture."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -69,29 +68,37 @@ def continuations(
 ) -> list[str]:
     """Greedy continuations, until the pattern is found, the text ends or max_new_tokens.
 
-    Prompts of the same number of tokens run together, so there is no padding for a recurrent
-    state to see.
+    Prompts of about the same length run together, padded on the left, where the mask keeps the
+    padding out of attention, convolutions and states alike.
     """
-    by_length: dict[int, list[int]] = defaultdict(list)
     encoded = [encode(tokenizer, prompt) for prompt in prompts]
-    for i, row in enumerate(encoded):
-        by_length[len(row)].append(i)
+    order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
     texts = [""] * len(prompts)
-    for group in by_length.values():
-        for start in range(0, len(group), GENERATED_BATCH):
-            batch = group[start : start + GENERATED_BATCH]
-            ids = torch.tensor([encoded[i] for i in batch])
-            written = _greedy(model, tokenizer, ids, max_new_tokens, pattern)
-            for i, text in zip(batch, written, strict=True):
-                texts[i] = text
+    for start in range(0, len(order), GENERATED_BATCH):
+        batch = order[start : start + GENERATED_BATCH]
+        width = len(encoded[batch[-1]])
+        pads = [width - len(encoded[i]) for i in batch]
+        padded = [
+            [tokenizer.pad_token_id] * pad + encoded[i] for i, pad in zip(batch, pads, strict=True)
+        ]
+        seen = (torch.arange(width) >= torch.tensor(pads)[:, None]).long()
+        ids = torch.tensor(padded)
+        written = _greedy(model, tokenizer, ids, seen, max_new_tokens, pattern)
+        for i, text in zip(batch, written, strict=True):
+            texts[i] = text
     return texts
 
 
 def _greedy(
-    model: Any, tokenizer: Any, ids: torch.Tensor, max_new_tokens: int, pattern: str
+    model: Any,
+    tokenizer: Any,
+    ids: torch.Tensor,
+    seen: torch.Tensor,
+    max_new_tokens: int,
+    pattern: str,
 ) -> list[str]:
-    """Continuations of prompts of one length, run until the last of them is done."""
-    out = model(input_ids=ids, use_cache=True)
+    """Continuations of padded prompts, seen being 1 on what is no padding, until all are done."""
+    out = model(input_ids=ids, attention_mask=seen, use_cache=True)
     new: list[torch.Tensor] = []
     going = torch.ones(len(ids), dtype=torch.bool)
     for step in range(max_new_tokens):
@@ -103,7 +110,8 @@ def _greedy(
             going &= torch.tensor([re.search(pattern, text) is None for text in written])
         if not going.any() or step + 1 == max_new_tokens:
             break
-        out = model(input_ids=chosen[:, None], **_memory(out), use_cache=True)
+        seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
+        out = model(input_ids=chosen[:, None], attention_mask=seen, **_memory(out), use_cache=True)
     texts: list[str] = tokenizer.batch_decode(torch.stack(new, 1))
     return [text.split(tokenizer.eos_token)[0] for text in texts]
 
