@@ -215,3 +215,23 @@ class Forecast:
     low: float
     high: float
     extrapolated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A validation text drawn from some sources, and how well its losses predict a task.
+
+    shares: of the tokens, by source. error: root mean squared error on models that a fit did not
+    see inside train and validation, in units of accuracy; mixes are chosen by it alone. test_mse,
+    low, high: on the test models, with its 90 % interval where it is known.
+    """
+
+    task: str
+    shares: dict[str, float]
+    doc_ids: tuple[str, ...]
+    n_tokens: int
+    error: float
+    test_mse: float | None
+    low: float | None
+    high: float | None
+    noise_floor: float | None

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from helpers import DOCS
+from numpy.testing import assert_array_equal
 
-from csvcore import pipeline
+from csvcore import pipeline, store
 from csvcore.errors import InputError
 from csvcore.pipeline import FitConfig
 from csvcore.pipeline.dataset import Dataset, load_dataset, task_models
@@ -117,3 +118,38 @@ def test_the_command_recommends_a_mix_and_writes_its_documents(
     assert json.loads(out.read_text())["doc_ids"] == best["doc_ids"]
     told = csvcore("mixes", *where, "--budget-tokens", 10**6, db=world_db)
     assert "points off when left out" in told.stdout
+
+
+def test_what_was_tried_is_stored_until_it_is_tried_again(
+    world_db: Path, config: FitConfig
+) -> None:
+    quick = replace(config, penalty=1e-4, steps=3)
+    first = pipeline.mixes(world_db, ["words"], "sides", "reading", quick, 10**6)
+    with store.connect(world_db, read_only=True) as db:
+        assert store.mixes(db, ["words"], "sides", "reading") == first
+        assert store.mixes(db, ["words"], "sides", "adding") == []
+    params = {"corpora": ["words"], "split": "sides", "task": "reading", "budget_tokens": 30}
+    more = {"config": {"scorer": quick.scorer, "steps": 3}}
+    done = pipeline.run_job(world_db, "mixes", params | more, lambda step, total, message: None)
+    with store.connect(world_db, read_only=True) as db:
+        again = store.mixes(db, ["words"], "sides", "reading")
+    assert done == f"{len(again)} mixes tried"
+    assert again != first
+
+
+def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) -> None:
+    ids = [DOCS[2].doc_id, DOCS[0].doc_id]
+    told = pipeline.save_mix(world_db, ["words"], ids, "small")
+    assert told.startswith("corpus small: 2 documents")
+    with store.connect(world_db, read_only=True) as db:
+        assert [doc.doc_id for doc in store.documents(db, "small")] == ids
+        whole = store.coverage(db, "words")
+        assert store.coverage(db, "small") == dict.fromkeys(whole, 2)
+        (own,) = store.losses(db, "small", [min(whole)], DOCS[2].doc_id)
+        (before,) = store.losses(db, "words", [min(whole)], DOCS[2].doc_id)
+        assert_array_equal(own.nll, before.nll)
+    pipeline.save_mix(world_db, ["words"], ids, "small")  # again changes nothing
+    with pytest.raises(InputError, match="a corpus 'small' with other documents is stored"):
+        pipeline.save_mix(world_db, ["words"], ids[:1], "small")
+    with pytest.raises(InputError, match="there is no document 'nowhere' in words"):
+        pipeline.save_mix(world_db, ["words"], ["nowhere"], "other")

@@ -57,6 +57,7 @@ def predict(
     help="Size of every mix in tokens of the scorer.  [default: the smallest source's]",
 )
 @click.option("--out", type=FILE, help="Write the documents of the recommended mix here, as JSON.")
+@click.option("--save", "name", help="Store the recommended mix as a corpus of this name.")
 @click.option("--scorer", help="Folder or hub name of the scoring model.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -68,6 +69,7 @@ def mixes(
     task: str,
     budget_tokens: int | None,
     out: Path | None,
+    name: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -84,6 +86,8 @@ def mixes(
         building = out.with_name(f".{out.name}.part")
         building.write_text(json.dumps({"doc_ids": found[0].doc_ids}) + "\n", encoding="utf-8")
         building.replace(out)
+    if name is not None:
+        pipeline.save_mix(db, corpora, found[0].doc_ids, name)
     if as_json:
         click.echo(json.dumps({"mixes": [asdict(mix) for mix in found]}))
         return

@@ -24,7 +24,7 @@ from csvcore.pipeline.importing import (
     init,
 )
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
-from csvcore.pipeline.mixing import Mix, mixes
+from csvcore.pipeline.mixing import mixes, save_mix
 from csvcore.pipeline.predicting import predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
@@ -38,7 +38,6 @@ __all__ = [
     "Comparison",
     "FamilyComparison",
     "FitConfig",
-    "Mix",
     "ServerConfig",
     "collect",
     "compare",
@@ -59,5 +58,6 @@ __all__ = [
     "predict",
     "prepare",
     "run_job",
+    "save_mix",
     "try_out",
 ]

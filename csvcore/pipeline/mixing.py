@@ -2,39 +2,21 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from csvcore import splits
+from csvcore import splits, store
 from csvcore.errors import InputError
+from csvcore.inputs import corpus_sha256
 from csvcore.judging import judge
 from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
 from csvcore.pipeline.fitting import FitConfig, Report, learn
+from csvcore.records import Mix
 
 FACTORS = (2.0, 0.5)  # by which the share of one source is changed to try another mix
 MAX_CHANGES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """A validation text drawn from some sources, and how well its losses predict a task.
-
-    shares: of the tokens, by source. error: root mean squared error on models that a fit did not
-    see inside train and validation, in units of accuracy; mixes are chosen by it alone. test_mse,
-    low, high: on the test models, with its 90 % interval where it is known.
-    """
-
-    task: str
-    shares: dict[str, float]
-    doc_ids: tuple[str, ...]
-    n_tokens: int
-    error: float
-    test_mse: float | None
-    low: float | None
-    high: float | None
-    noise_floor: float | None
 
 
 def mixes(
@@ -46,7 +28,7 @@ def mixes(
     budget_tokens: int | None = None,
     report: Report = lambda step, total, message: None,
 ) -> list[Mix]:
-    """Mixes tried for a task, the recommended one first; CSV weights are learnt anew for each.
+    """Try mixes for a task, with weights learnt anew for each; stored, the recommended one first.
 
     From the best source alone, the source that helps most is added until all are in; then the
     shares of the best of these are doubled or halved while that helps.
@@ -68,7 +50,31 @@ def mixes(
     data, *others = [load_dataset(database, corpus, split, config.scorer) for corpus in corpora]
     for other in others:
         data = data.joined(other)
-    return search(data, task_models(data, task), config, budget_tokens, report)
+    found = search(data, task_models(data, task), config, budget_tokens, report)
+    with store.connect(database) as db:
+        store.set_mixes(db, corpora, split, task, found)
+    return found
+
+
+def save_mix(database: Path, corpora: Sequence[str], doc_ids: Sequence[str], name: str) -> str:
+    """Store some documents of these corpora, with all models' losses on them, as a new corpus.
+
+    Raises:
+        InputError: a document is in none of the corpora, or the name is taken by another corpus.
+    """
+    with store.connect(database) as db:
+        home = {
+            doc.doc_id: (corpus, doc) for corpus in corpora for doc in store.documents(db, corpus)
+        }
+        unknown = [doc_id for doc_id in doc_ids if doc_id not in home]
+        if unknown:
+            raise InputError(f"there is no document {unknown[0]!r} in {', '.join(corpora)}")
+        docs = [home[doc_id][1] for doc_id in doc_ids]
+        store.add_corpus(db, name, corpus_sha256(docs), docs)
+        for corpus in corpora:
+            own = [doc_id for doc_id in doc_ids if home[doc_id][0] == corpus]
+            store.copy_losses(db, corpus, name, own)
+    return f"corpus {name}: {len(docs)} documents, {len({doc.source for doc in docs})} sources"
 
 
 def search(
@@ -100,11 +106,14 @@ def search(
         best = best_of([dict.fromkeys((*chosen, source), 1.0) for source in rest])
         chosen = tuple(best.shares)
     best = min(tried, key=lambda mix: mix.error)
-    for _ in range(MAX_CHANGES if len(best.shares) > 1 else 0):
+    for _ in range(MAX_CHANGES):
+        drawn = {source: share for source, share in best.shares.items() if share > 0}
+        if len(drawn) < 2:
+            break
         changed = best_of(
             [
-                best.shares | {source: share * factor}
-                for source, share in best.shares.items()
+                drawn | {source: share * factor}
+                for source, share in drawn.items()
                 for factor in FACTORS
             ]
         )
@@ -145,7 +154,7 @@ def judge_mix(
         judged = judge(task, "csv", models.accuracy[test], predicted, runs, floor)
     return Mix(
         task=task,
-        shares={name: float(count[names.index(name)]) for name in shares if name in names},
+        shares={name: float(count[names.index(name)]) if name in names else 0.0 for name in shares},
         doc_ids=tuple(ids),
         n_tokens=int(source.size),
         error=record.choice.chosen.figure,

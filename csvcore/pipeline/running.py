@@ -8,6 +8,7 @@ from csvcore.errors import CollectError, InputError
 from csvcore.pipeline.collecting import CollectConfig, collect, prepare
 from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report, fit
+from csvcore.pipeline.mixing import mixes
 
 
 def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -> str:
@@ -16,10 +17,16 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
     A `fit` job has corpus, split, tasks, method and the fields of FitConfig that differ from its
     defaults; a `compare` job has no method, for it fits them all, and may have permutations. A
     `collect` job has corpus,
-    models (folders) and the fields of CollectConfig that differ from its defaults.
+    models (folders) and the fields of CollectConfig that differ from its defaults. A `mixes` job
+    has corpora, split, task and budget_tokens, and the fields of FitConfig likewise.
     """
     if kind == "collect":
         return _collect(database, params, report)
+    if kind == "mixes":
+        where = (params["corpora"], params["split"], params["task"])
+        config = FitConfig(**params.get("config", {}))
+        found = mixes(database, *where, config, params.get("budget_tokens"), report)
+        return f"{len(found)} mixes tried"
     config = FitConfig(**params.get("config", {}))
     corpus, split, tasks = params["corpus"], params["split"], params["tasks"]
     if kind == "fit":
@@ -30,7 +37,7 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
         permutations = params.get("permutations", 0)
         rows = compare(database, corpus, split, tasks, config, report, permutations)
         return f"{sum(row.fit is not None for row in rows)} fits stored or found"
-    raise InputError(f"a job is a fit, a compare or a collect, got {kind!r}")
+    raise InputError(f"a job is a fit, a compare, a collect or mixes, got {kind!r}")
 
 
 def _collect(database: Path, params: dict[str, Any], report: Report) -> str:

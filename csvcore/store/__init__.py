@@ -36,6 +36,7 @@ from csvcore.store.measurements import (
     splits,
     tasks,
 )
+from csvcore.store.mixes import copy_losses, mixes, set_mixes
 
 __all__ = [
     "Connection",
@@ -49,6 +50,7 @@ __all__ = [
     "add_tasks",
     "connect",
     "control",
+    "copy_losses",
     "corpora",
     "corpus_of_sha256",
     "corpus_sha256",
@@ -61,9 +63,11 @@ __all__ = [
     "loss_rows",
     "losses",
     "manifests",
+    "mixes",
     "models",
     "predictions",
     "set_control",
+    "set_mixes",
     "split",
     "splits",
     "tasks",

@@ -28,6 +28,8 @@ UPGRADES = {
     2: (
         "ALTER TABLE fits ADD COLUMN n_chars BIGINT",
         "ALTER TABLE fits ADD COLUMN residuals DOUBLE[] DEFAULT []",
+        "CREATE TABLE IF NOT EXISTS mixes (corpora VARCHAR NOT NULL, split VARCHAR NOT NULL, "
+        "task VARCHAR NOT NULL, found VARCHAR NOT NULL, PRIMARY KEY (corpora, split, task))",
     ),
 }
 LOCK_SECONDS = 30.0

@@ -124,3 +124,11 @@ CREATE TABLE weights (
     spread FLOAT[],                   -- its standard deviation over bootstrap draws of runs, or null
     PRIMARY KEY (fit, doc_id)
 );
+
+CREATE TABLE mixes (
+    corpora VARCHAR NOT NULL,         -- names joined by +
+    split VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    found VARCHAR NOT NULL,           -- JSON: what was tried, the recommended one first
+    PRIMARY KEY (corpora, split, task)
+);
