@@ -33,6 +33,7 @@ page = st.navigation(
                 icon=":material/format_ink_highlighter:",
             ),
             st.Page("dashboard/pages/baselines.py", title="Baselines", icon=":material/balance:"),
+            st.Page("dashboard/pages/mixes.py", title="Mixes", icon=":material/tune:"),
             st.Page(
                 "dashboard/pages/predict.py", title="Predict", icon=":material/online_prediction:"
             ),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvcore.records import Fit
+from csvcore.records import Fit, ScalingFit
 from csvcore.scaling import sigmoid_law
 
 PALETTE = (
@@ -26,17 +26,20 @@ def family_colours(families: Sequence[str]) -> dict[str, str]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
-def sigmoid_figure(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> Any:
+def sigmoid_figure(
+    table: pd.DataFrame, fit: Fit, colours: dict[str, str], law: ScalingFit | None = None
+) -> Any:
     """Accuracy against score with the fitted law: colour by family, marker by split.
 
     Args:
         table: one row a model, columns of `store.predictions`.
-        fit: the law, for its curve.
+        fit: the fit, for its curve.
         colours: from `family_colours`.
+        law: another law to draw in place of the fit's own.
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure(law_traces(table, fit, colours))
+    figure = go.Figure(law_traces(table, law or fit, fit.gamma, colours))
     figure.add_hline(y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
     figure.update_layout(
         xaxis_title=SCORE_AXIS,
@@ -50,7 +53,9 @@ def sigmoid_figure(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> An
     return figure
 
 
-def law_traces(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> list[Any]:
+def law_traces(
+    table: pd.DataFrame, law: Fit | ScalingFit, gamma: float, colours: dict[str, str]
+) -> list[Any]:
     """The fitted curve and the models around it."""
     import plotly.graph_objects as go
 
@@ -60,7 +65,7 @@ def law_traces(table: pd.DataFrame, fit: Fit, colours: dict[str, str]) -> list[A
     traces = [
         go.Scatter(
             x=grid,
-            y=sigmoid_law(grid, fit.alpha, fit.beta, fit.gamma),
+            y=sigmoid_law(grid, law.alpha, law.beta, gamma),
             mode="lines",
             line={"color": CURVE_COLOUR, "width": 2},
             name="fitted law",
@@ -210,111 +215,6 @@ def _strength(value: float | None) -> str:
     return "baseline" if value is None or np.isinf(value) else f"{value:.0e}"
 
 
-def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | None) -> Any:
-    """Test error of every method with its interval, on a log axis, and the noise floor.
-
-    Args:
-        table: method, test_mse, low and high, best first.
-        names: of the methods, for people.
-        floor: noise floor of the test models, where it is known.
-    """
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for is_csv, colour, symbol in ((True, PALETTE[0], "star"), (False, PALETTE[7], "circle")):
-        rows = table[(table["method"] == "csv") == is_csv]
-        figure.add_scatter(
-            x=rows["test_mse"],
-            y=rows["method"].map(names),
-            mode="markers",
-            marker={"color": colour, "symbol": symbol, "size": 12 if is_csv else 9},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": rows["high"] - rows["test_mse"],
-                "arrayminus": rows["test_mse"] - rows["low"],
-                "color": colour,
-            },
-            hovertemplate="%{y}: %{x:.2e}<extra></extra>",
-            showlegend=False,
-        )
-    if floor:
-        figure.add_vline(
-            x=floor,
-            line={"dash": "dot", "color": CURVE_COLOUR},
-            annotation_text="noise floor",
-            annotation_position="top right",
-        )
-    figure.update_xaxes(type="log", exponentformat="power", title="test MSE")
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=table["method"].map(names).tolist()[::-1]
-    )
-    figure.update_layout(height=110 + 32 * len(table), margin={"l": 10, "r": 10, "t": 30, "b": 10})
-    return figure
-
-
-def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
-    """Predicted accuracy with its interval over training tokens, a line a run; observed beside it.
-
-    Models of which no tokens are known stand at the left, in the order of their scores.
-
-    Args:
-        table: from `judged.stored_forecasts`.
-        gamma: chance level.
-    """
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    over_tokens = table["train_tokens"].notna().all() and table["train_tokens"].nunique() > 1
-    ordered = table.sort_values("train_tokens" if over_tokens else "score")
-    x = "train_tokens" if over_tokens else "model"
-    for number, (run, rows) in enumerate(ordered.groupby("run", sort=True, dropna=False)):
-        colour = PALETTE[number % len(PALETTE)]
-        label = escape("no run" if pd.isna(run) else short_run(str(run)))
-        figure.add_scatter(
-            x=rows[x].map(escape) if x == "model" else rows[x],
-            y=rows["predicted"],
-            mode="lines+markers" if over_tokens else "markers",
-            marker={
-                "color": colour,
-                "size": 8,
-                "symbol": np.where(rows["extrapolated"], "x", "circle"),
-            },
-            line={"color": colour},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": rows["high"] - rows["predicted"],
-                "arrayminus": rows["predicted"] - rows["low"],
-                "color": colour,
-                "thickness": 1,
-            },
-            name=f"{label}, predicted",
-            text=rows["model"].map(escape),
-            hovertemplate="%{text}<br>predicted %{y:.3f}<extra></extra>",
-        )
-        seen = rows.dropna(subset=["accuracy"])
-        if not seen.empty:
-            figure.add_scatter(
-                x=seen[x].map(escape) if x == "model" else seen[x],
-                y=seen["accuracy"],
-                mode="markers",
-                marker={"color": colour, "size": 10, "symbol": "diamond-open"},
-                name=f"{label}, observed",
-                text=seen["model"].map(escape),
-                hovertemplate="%{text}<br>observed %{y:.3f}<extra></extra>",
-            )
-    figure.add_hline(y=gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
-    figure.update_layout(
-        xaxis_title="training tokens" if over_tokens else "model, best score first",
-        yaxis_title="accuracy",
-        yaxis_range=[-0.03, 1.03],
-        height=420,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-    )
-    return figure
-
-
 def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     """Each model's loss on chosen tokens. Columns of table: model, family, nll (nats)."""
     import plotly.graph_objects as go
@@ -332,36 +232,6 @@ def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     figure.update_layout(
         yaxis_title="loss on the selection, nats",
         xaxis={"showticklabels": False, "title": "models, lowest loss first"},
-        height=260,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-    )
-    return figure
-
-
-def added_bars(table: pd.DataFrame) -> Any:
-    """What each source adds to a model's score; hatched where it does worse than expected.
-
-    Args:
-        table: source, added (nats per character).
-    """
-    import plotly.graph_objects as go
-
-    ordered = table.sort_values("added")
-    worse = ordered["added"] > 0
-    figure = go.Figure(
-        go.Bar(
-            x=ordered["added"],
-            y=ordered["source"].map(escape),
-            orientation="h",
-            marker={
-                "color": np.where(worse, PALETTE[1], PALETTE[0]),
-                "pattern": {"shape": np.where(worse, "/", "")},
-            },
-            hovertemplate="%{y}: %{x:.5f}<extra></extra>",
-        )
-    )
-    figure.update_layout(
-        xaxis_title="added, nats per character",
         height=260,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )

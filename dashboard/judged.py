@@ -11,7 +11,7 @@ from csvcore import packs, splits, store
 from csvcore.errors import InputError
 from csvcore.forecasts import forecasts
 from csvcore.judging import judge_fits
-from csvcore.records import ModelLosses
+from csvcore.records import Mix, ModelLosses
 from dashboard.data import Database
 
 LEFT_OUT = "without-"  # how `csvcore leave-one-family-out` names its splits
@@ -42,6 +42,12 @@ def left_out(source: Database, corpus: str) -> pd.DataFrame:
     newest = table.drop_duplicates(["split", "task", "method"])
     families = newest["split"].str.removeprefix(LEFT_OUT)
     return newest.assign(family=families)[["family", "task", "method", "mse_test"]]
+
+
+def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
+    """The mixes last tried, the recommended one first; see `store.mixes`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.mixes(db, corpora, split, task)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -23,7 +23,7 @@ def law_panels(
     figure = _grid([title for title, *_ in panels], n_columns)
     for at, (_, table, fit) in enumerate(panels):
         place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
-        for trace in law_traces(table, fit, colours):
+        for trace in law_traces(table, fit, fit.gamma, colours):
             figure.add_trace(trace, **place)
         figure.add_hline(
             y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place

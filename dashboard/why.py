@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, controls, data, explained
+from dashboard import controls, data, explained, findings
 from dashboard.data import Database
 
 SALIENCE = "dashboard/pages/salience.py"
@@ -42,7 +42,7 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     columns = st.columns(2)
     with columns[0]:
         st.plotly_chart(
-            charts.added_bars(found.by_source), key="why-sources", alt="What each source adds"
+            findings.added_bars(found.by_source), key="why-sources", alt="What each source adds"
         )
     with columns[1]:
         st.dataframe(

@@ -2,7 +2,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import jobs
-from dashboard import charts, controls, data, jobs_view, judged
+from dashboard import controls, data, findings, jobs_view, judged
 
 PERMUTATIONS = 200
 
@@ -35,7 +35,7 @@ if not csv.empty:
     st.markdown(f"**{controls.plain(verdict)}**")
 floor = None if pd.isna(table["noise_floor"].iloc[0]) else float(table["noise_floor"].iloc[0])
 st.plotly_chart(
-    charts.baselines_figure(table, controls.METHOD_NAMES | controls.NULL_NAMES, floor),
+    findings.baselines_figure(table, controls.METHOD_NAMES | controls.NULL_NAMES, floor),
     key="baselines",
     alt=f"Test error of every method and null on {task}, with 90 % intervals and the noise floor",
 )

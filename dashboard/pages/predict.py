@@ -1,6 +1,6 @@
 import streamlit as st
 
-from dashboard import charts, controls, data, judged
+from dashboard import charts, controls, data, findings, judged
 
 st.header("Predict")
 source = data.database()
@@ -54,7 +54,7 @@ else:
     st.stop()
 
 st.plotly_chart(
-    charts.forecast_figure(table, fit.gamma),
+    findings.forecast_figure(table, fit.gamma),
     key="forecast",
     alt=f"Predicted accuracy on {task} with 90 % intervals, and what was observed",
 )

@@ -1,0 +1,180 @@
+"""Figures of what is found: baselines, mixes, forecasts, and why a model is off the curve."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboard.charts import CURVE_COLOUR, PALETTE, short_run
+
+
+def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | None) -> Any:
+    """Test error of every method with its interval, on a log axis, and the noise floor.
+
+    Args:
+        table: method, test_mse, low and high, best first.
+        names: of the methods, for people.
+        floor: noise floor of the test models, where it is known.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for is_csv, colour, symbol in ((True, PALETTE[0], "star"), (False, PALETTE[7], "circle")):
+        rows = table[(table["method"] == "csv") == is_csv]
+        figure.add_scatter(
+            x=rows["test_mse"],
+            y=rows["method"].map(names),
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 12 if is_csv else 9},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": rows["high"] - rows["test_mse"],
+                "arrayminus": rows["test_mse"] - rows["low"],
+                "color": colour,
+            },
+            hovertemplate="%{y}: %{x:.2e}<extra></extra>",
+            showlegend=False,
+        )
+    if floor:
+        figure.add_vline(
+            x=floor,
+            line={"dash": "dot", "color": CURVE_COLOUR},
+            annotation_text="noise floor",
+            annotation_position="top right",
+        )
+    figure.update_xaxes(type="log", exponentformat="power", title="test MSE")
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=table["method"].map(names).tolist()[::-1]
+    )
+    figure.update_layout(height=110 + 32 * len(table), margin={"l": 10, "r": 10, "t": 30, "b": 10})
+    return figure
+
+
+def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
+    """What every mix that was tried is off by, against the number of its sources.
+
+    Args:
+        table: mix, sources, error (points, on models left out), test_mse, the best mix first.
+        floor: noise floor of the test models, where it is known.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure(
+        go.Scatter(
+            x=table["sources"],
+            y=table["error"],
+            mode="markers",
+            marker={
+                "size": [14, *([8] * (len(table) - 1))],
+                "symbol": ["star", *(["circle"] * (len(table) - 1))],
+                "color": [PALETTE[0], *([PALETTE[7]] * (len(table) - 1))],
+            },
+            text=table["mix"].map(escape),
+            hovertemplate="%{text}<br>%{y:.1f} points<extra></extra>",
+        )
+    )
+    if floor:
+        figure.add_hline(
+            y=100 * float(np.sqrt(floor)), line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}
+        )
+    figure.update_layout(
+        xaxis={"title": "sources in the mix", "dtick": 1},
+        yaxis_title="points off on models left out",
+        height=340,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    return figure
+
+
+def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
+    """Predicted accuracy with its interval over training tokens, a line a run; observed beside it.
+
+    Models of which no tokens are known stand at the left, in the order of their scores.
+
+    Args:
+        table: from `judged.stored_forecasts`.
+        gamma: chance level.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    over_tokens = table["train_tokens"].notna().all() and table["train_tokens"].nunique() > 1
+    ordered = table.sort_values("train_tokens" if over_tokens else "score")
+    x = "train_tokens" if over_tokens else "model"
+    for number, (run, rows) in enumerate(ordered.groupby("run", sort=True, dropna=False)):
+        colour = PALETTE[number % len(PALETTE)]
+        label = escape("no run" if pd.isna(run) else short_run(str(run)))
+        figure.add_scatter(
+            x=rows[x].map(escape) if x == "model" else rows[x],
+            y=rows["predicted"],
+            mode="lines+markers" if over_tokens else "markers",
+            marker={
+                "color": colour,
+                "size": 8,
+                "symbol": np.where(rows["extrapolated"], "x", "circle"),
+            },
+            line={"color": colour},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": rows["high"] - rows["predicted"],
+                "arrayminus": rows["predicted"] - rows["low"],
+                "color": colour,
+                "thickness": 1,
+            },
+            name=f"{label}, predicted",
+            text=rows["model"].map(escape),
+            hovertemplate="%{text}<br>predicted %{y:.3f}<extra></extra>",
+        )
+        seen = rows.dropna(subset=["accuracy"])
+        if not seen.empty:
+            figure.add_scatter(
+                x=seen[x].map(escape) if x == "model" else seen[x],
+                y=seen["accuracy"],
+                mode="markers",
+                marker={"color": colour, "size": 10, "symbol": "diamond-open"},
+                name=f"{label}, observed",
+                text=seen["model"].map(escape),
+                hovertemplate="%{text}<br>observed %{y:.3f}<extra></extra>",
+            )
+    figure.add_hline(y=gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
+    figure.update_layout(
+        xaxis_title="training tokens" if over_tokens else "model, best score first",
+        yaxis_title="accuracy",
+        yaxis_range=[-0.03, 1.03],
+        height=420,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    return figure
+
+
+def added_bars(table: pd.DataFrame) -> Any:
+    """What each source adds to a model's score; hatched where it does worse than expected.
+
+    Args:
+        table: source, added (nats per character).
+    """
+    import plotly.graph_objects as go
+
+    ordered = table.sort_values("added")
+    worse = ordered["added"] > 0
+    figure = go.Figure(
+        go.Bar(
+            x=ordered["added"],
+            y=ordered["source"].map(escape),
+            orientation="h",
+            marker={
+                "color": np.where(worse, PALETTE[1], PALETTE[0]),
+                "pattern": {"shape": np.where(worse, "/", "")},
+            },
+            hovertemplate="%{y}: %{x:.5f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        xaxis_title="added, nats per character",
+        height=260,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+    )
+    return figure

@@ -1,0 +1,155 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from csvcore import jobs
+from csvcore.errors import FitError
+from csvcore.metrics import mean_squared_error
+from csvcore.scaling import fit_sigmoid_law, sigmoid_law
+from dashboard import charts, controls, data, explained, findings, jobs_view, judged
+
+LARGEST = 3.0  # times that a source can be made to count
+
+st.header("Mixes")
+source = data.database()
+corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+fits = data.newest_fits(source, corpus, split) if corpus and split else data.fits(source).head(0)
+fits = fits[(fits["task"] == task) & (fits["method"] == "csv")]
+if fits.empty or corpus is None or split is None or task is None:
+    controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
+    st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
+    st.stop()
+fit = data.fit(source, str(fits.iloc[0]["fit"]))
+
+
+@st.fragment
+def sliders() -> None:
+    parts = explained.partial_scores(source, fit.fit)
+    left, right = st.columns([1, 2])
+    with left:
+        factors = {
+            name: st.slider(
+                name,
+                0.0,
+                LARGEST,
+                1.0,
+                0.1,
+                key=f"mix-{name}",
+                help="How many times the tokens of this source count; their weights stay.",
+            )
+            for name in parts.columns
+        }
+    score = parts.to_numpy() @ np.array(list(factors.values()))
+    table = data.predictions(source, fit.fit).set_index("model").loc[parts.index]
+    train = (table["split"] == "train").to_numpy()
+    accuracy = table["accuracy"].to_numpy(dtype=np.float64)
+    with right:
+        try:
+            law = fit_sigmoid_law(score[train], accuracy[train], fit.gamma)
+        except FitError as error:
+            st.warning(f"No law fits this mix: {controls.plain(str(error))}")
+            return
+        predicted = sigmoid_law(score, law.alpha, law.beta, fit.gamma)
+        figures = {
+            side: mean_squared_error(accuracy[on], predicted[on])
+            for side in ("train", "validation", "test")
+            if (on := (table["split"] == side).to_numpy()).any()
+        }
+        with st.container(horizontal=True):
+            for side, value in figures.items():
+                st.metric(
+                    f"{side} MSE",
+                    controls.scientific(value),
+                    delta=f"{value / fit.mse[side] - 1:+.0%}",
+                    delta_color="inverse",
+                    help="Beside it the change against the fit as it is.",
+                )
+        shown = table.reset_index().assign(score=score, predicted=predicted, low=predicted)
+        colours = charts.family_colours(data.models(source)["family"].tolist())
+        st.plotly_chart(
+            charts.sigmoid_figure(shown.assign(high=predicted), fit, colours, law),
+            key="mix-curve",
+            alt=f"Accuracy on {task} against the score of this mix, with the law fitted anew",
+        )
+
+
+st.caption(
+    "The weights stay as they were learnt, alpha and beta are fitted anew at once. To learn the "
+    "weights anew for every mix, search below."
+)
+sliders()
+
+st.subheader("Search", divider="gray")
+names = data.corpora(source)["corpus"].tolist()
+with st.form("search", border=True):
+    columns = st.columns(2)
+    mixed = columns[0].multiselect(
+        "Corpora", names, default=[corpus], help="Sources of all of them may be mixed."
+    )
+    budget = columns[1].number_input(
+        "Budget, tokens",
+        1,
+        10_000_000,
+        None,
+        placeholder="what the smallest source has",
+        help="Size of every mix in tokens of the scorer.",
+    )
+    start = st.form_submit_button(
+        "Search", icon=":material/search:", help="Learns new weights for some dozens of mixes."
+    )
+if start and mixed:
+    params: dict[str, Any] = {"corpora": mixed, "split": split, "task": task}
+    if budget:
+        params["budget_tokens"] = int(budget)
+    jobs.submit(source.path, "mixes", params)
+jobs_view.live(source)
+
+found = judged.mixes(source, tuple(mixed or [corpus]), split, task)
+if found:
+    rows = pd.DataFrame(
+        [
+            {
+                "mix": ", ".join(f"{share:.0%} {name}" for name, share in one.shares.items()),
+                "sources": sum(share > 0 for share in one.shares.values()),
+                "documents": len(one.doc_ids),
+                "tokens": one.n_tokens,
+                "error": 100 * one.error,
+                "test_mse": one.test_mse,
+                "low": one.low,
+                "high": one.high,
+            }
+            for one in found
+        ]
+    )
+    best = found[0]
+    st.markdown(f"Recommended: **{controls.plain(rows['mix'].iloc[0])}**")
+    st.plotly_chart(
+        findings.search_figure(rows, best.noise_floor),
+        key="search",
+        alt="Error of every mix against the number of its sources",
+    )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config={
+            "error": st.column_config.NumberColumn("points off when left out", format="%.1f")
+        }
+        | {
+            name: st.column_config.NumberColumn(title, format="%.1e")
+            for name, title in (("test_mse", "test MSE"), ("low", "from"), ("high", "to"))
+        },
+    )
+    st.caption(
+        "Mixes are ranked by the error on models left out inside train and validation, in points "
+        "of accuracy; the test models have no part in it."
+    )
+    st.download_button(
+        "Documents of the recommended mix",
+        data="\n".join(best.doc_ids) + "\n",
+        file_name=f"mix-{task}.txt",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    st.caption("`csvcore mixes --save NAME` stores it as a corpus with all losses.")
