@@ -1,0 +1,88 @@
+"""Laws of the figures of judgements and forecasts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard import charts, findings
+
+METHODS = pd.DataFrame(
+    {
+        "method": ["csv", "all-token", "train-mean"],
+        "test_mse": [0.001, 0.01, 0.1],
+        "low": [0.0005, 0.005, None],
+        "high": [0.002, 0.03, None],
+    }
+)
+NAMES = {"csv": "CSV", "all-token": "All tokens", "train-mean": "Mean"}
+FORECASTS = pd.DataFrame(
+    {
+        "model": ["<i>a1", "a2", "b1"],
+        "run": ["a 100000", "a 100000", None],
+        "train_tokens": [1e6, 2e6, np.nan],
+        "score": [0.5, 0.4, 0.3],
+        "predicted": [0.2, 0.5, 0.9],
+        "low": [0.1, 0.4, 0.7],
+        "high": [0.3, 0.6, 1.0],
+        "extrapolated": [False, False, True],
+        "accuracy": [0.25, np.nan, np.nan],
+    }
+)
+
+
+def test_the_best_method_stands_on_top_and_csv_by_its_own_mark() -> None:
+    figure = findings.baselines_figure(METHODS, NAMES, 0.0001)
+    assert list(figure.layout.yaxis.categoryarray) == ["Mean", "All tokens", "CSV"]
+    marks = {trace.marker.symbol: list(trace.y) for trace in figure.data}
+    assert marks == {"star": ["CSV"], "circle": ["All tokens", "Mean"]}
+    assert figure.layout.xaxis.type == "log"
+    (line,) = figure.layout.shapes
+    assert line.x0 == 0.0001
+
+
+def test_error_bars_reach_the_ends_of_the_intervals() -> None:
+    figure = findings.baselines_figure(METHODS, NAMES, None)
+    csv = figure.data[0]
+    assert csv.error_x.array[0] == pytest.approx(0.001)
+    assert csv.error_x.arrayminus[0] == pytest.approx(0.0005)
+    assert not figure.layout.shapes
+
+
+def test_a_run_is_drawn_over_its_tokens_with_what_was_observed() -> None:
+    figure = findings.forecast_figure(FORECASTS[:2], 0.25)
+    predicted, observed = figure.data
+    assert list(predicted.x) == [1e6, 2e6]
+    assert predicted.name == "a 0.10 M, predicted"
+    assert (list(observed.x), list(observed.y)) == ([1e6], [0.25])
+    assert observed.text[0] == "&lt;i&gt;a1"
+
+
+def test_models_of_unknown_age_stand_side_by_side_best_score_first() -> None:
+    figure = findings.forecast_figure(FORECASTS, 0.25)
+    drawn = {trace.name: list(trace.x) for trace in figure.data if "predicted" in trace.name}
+    assert drawn == {"a 0.10 M, predicted": ["a2", "&lt;i&gt;a1"], "no run, predicted": ["b1"]}
+    outside = next(trace for trace in figure.data if trace.name == "no run, predicted")
+    assert list(outside.marker.symbol) == ["x"]
+
+
+def test_what_is_worse_is_hatched() -> None:
+    table = pd.DataFrame({"source": ["a", "<b>"], "added": [-0.1, 0.2]})
+    (bars,) = findings.added_bars(table).data
+    assert list(bars.y) == ["a", "&lt;b&gt;"]
+    assert list(bars.marker.pattern.shape) == ["", "/"]
+
+
+def test_the_recommended_mix_is_a_star() -> None:
+    table = pd.DataFrame({"mix": ["100% <a>", "x"], "sources": [1, 2], "error": [3.0, 4.0]})
+    figure = findings.search_figure(table, 0.0004)
+    (points,) = figure.data
+    assert list(points.marker.symbol) == ["star", "circle"]
+    assert points.text[0] == "100% &lt;a&gt;"
+    assert figure.layout.shapes[0].y0 == pytest.approx(2.0)  # points
+
+
+def test_the_legend_escapes_names_and_tells_the_sides_apart() -> None:
+    html = charts.legend_html(charts.family_colours(["<script>"]))
+    assert "&lt;script&gt;" in html
+    assert "<script>" not in html
+    assert [side for side in charts.MARKERS if side in html] == list(charts.MARKERS)
