@@ -7,6 +7,7 @@ import numpy as np
 from csvcore.errors import FitError, InputError
 from csvcore.records import Floats, ModelCard
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
+from csvcore.splits import run_of
 
 
 def constant(accuracy: Floats, n_models: int) -> Floats:
@@ -19,10 +20,11 @@ def constant(accuracy: Floats, n_models: int) -> Floats:
 
 
 def sibling(cards: Sequence[ModelCard], known: Sequence[ModelCard], accuracy: Floats) -> Floats:
-    """For each model the accuracy of its nearest smaller sibling, (n_models,).
+    """For each model the accuracy of its nearest known relative, (n_models,).
 
-    A sibling is of the same family and stage. Of those with fewer parameters the largest count, and
-    of their checkpoints the one whose training tokens (else steps) are nearest in ratio.
+    That is the checkpoint of its own training run which is nearest in training tokens (else steps);
+    where none of them is known, its nearest smaller sibling: of the same family and stage, of those
+    with fewer parameters the largest, and of its checkpoints again the nearest.
 
     Args:
         cards: models to predict.
@@ -30,20 +32,28 @@ def sibling(cards: Sequence[ModelCard], known: Sequence[ModelCard], accuracy: Fl
         accuracy: (n_known,) theirs.
 
     Raises:
-        InputError: a model has no smaller sibling among the known.
+        InputError: a model has neither among the known.
     """
     found = []
     for card in cards:
-        smaller = [
-            (other, value)
-            for other, value in zip(known, accuracy.tolist(), strict=True)
-            if (other.family, other.stage) == (card.family, card.stage)
-            and (other.n_params or np.inf) < (card.n_params or 0)
+        pairs = list(zip(known, accuracy.tolist(), strict=True))
+        checkpoints = [
+            pair for pair in pairs if card.step is not None and run_of(pair[0]) == run_of(card)
         ]
-        if not smaller:
-            raise InputError(f"{card.model} has no smaller sibling with a known accuracy")
-        size = max(other.n_params or 0 for other, _ in smaller)
-        checkpoints = [pair for pair in smaller if pair[0].n_params == size]
+        if not checkpoints:
+            smaller = [
+                pair
+                for pair in pairs
+                if (pair[0].family, pair[0].stage) == (card.family, card.stage)
+                and (pair[0].n_params or np.inf) < (card.n_params or 0)
+            ]
+            size = max((other.n_params or 0 for other, _ in smaller), default=0)
+            checkpoints = [pair for pair in smaller if pair[0].n_params == size]
+        if not checkpoints:
+            raise InputError(
+                f"{card.model} has no checkpoint of its run and no smaller sibling with a known "
+                "accuracy"
+            )
         found.append(min(checkpoints, key=lambda pair: _apart(pair[0], card))[1])
     return np.array(found)
 

@@ -16,7 +16,7 @@ METHOD_NAMES = {
 
 NULL_NAMES = {
     "train-mean": "Mean of the train models",
-    "sibling": "Next smaller sibling",
+    "sibling": "Nearest checkpoint or smaller sibling",
     "compute": "Training compute",
     "best-constant": "Best constant (knows the test)",
 }

@@ -56,6 +56,14 @@ def test_of_its_checkpoints_the_nearest_in_ratio_of_tokens_counts() -> None:
     assert_array_equal(sibling([card(160, 10**9)], known, accuracy), [0.3])
 
 
+def test_a_known_checkpoint_of_the_same_run_counts_before_any_sibling() -> None:
+    run = [card(160, tokens, tokens) for tokens in (100, 200, 900)]
+    known, accuracy = [card(70, 880, 880), *run[:2]], np.array([0.9, 0.1, 0.2])
+    assert_array_equal(sibling(run[2:], known, accuracy), [0.2])
+    alone = [card(70, 100), card(160, 100)]  # without a step a model is a run of its own
+    assert_array_equal(sibling([card(160, 200)], alone, np.array([0.3, 0.4])), [0.3])
+
+
 def test_steps_stand_in_where_tokens_are_not_known() -> None:
     known = [card(70, step=10), card(70, step=1000)]
     assert_array_equal(sibling([card(160, step=300)], known, np.array([0.1, 0.2])), [0.2])
@@ -81,12 +89,12 @@ def test_a_checkpoint_before_training_is_the_nearest_to_none_that_was_trained() 
 )
 def test_other_families_stages_and_sizes_not_smaller_are_no_siblings(other: ModelCard) -> None:
     assert_array_equal(sibling([card(160)], [other, card(10)], np.array([0.9, 0.3])), [0.3])
-    with pytest.raises(InputError, match=r"pythia-160-None has no smaller sibling with a known"):
+    with pytest.raises(InputError, match=r"pythia-160-None has no checkpoint of its run and"):
         sibling([card(160)], [other], np.array([0.9]))
 
 
 def test_a_model_of_unknown_size_has_no_sibling() -> None:
-    with pytest.raises(InputError, match=r"pythia-None-None has no smaller sibling"):
+    with pytest.raises(InputError, match=r"pythia-None-None has no checkpoint of its run"):
         sibling([card(None)], [card(70)], np.array([0.5]))
 
 
