@@ -11,8 +11,8 @@ from csvcore import salience, store
 from csvcore.alignment import Aligner
 from csvcore.errors import InputError
 from csvcore.explaining import contributions, expected_losses, score_at
+from csvcore.figures import highlights
 from csvcore.records import Document, Fit, Floats, Ints
-from dashboard import tokens
 from dashboard.data import Database
 
 CONTEXT = 30  # characters shown before and after a token
@@ -143,7 +143,7 @@ def off_curve(source: Database, fit: str, model: str, n_tokens: int = 30) -> Off
 
 def _place(doc: Document, edges: Ints, token: int) -> dict[str, object]:
     """A token with the text around it, and the cell of the heatmap it lies in."""
-    cells = tokens.cells(doc.text, edges[1:].tolist())
+    cells = highlights.cells(doc.text, edges[1:].tolist())
     cell = int(np.searchsorted(cells.token_end, token, side="right"))
     before, after = "".join(cells.text[:cell]), "".join(cells.text[cell + 1 :])
     return {

@@ -6,7 +6,6 @@ Token text is hostile. It travels as Arrow data and reaches the page through tex
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,56 +36,6 @@ _component = st.components.v2.component(
     css=(_HERE / "token_heatmap.css").read_text(encoding="utf-8"),
     js=(_HERE / "token_heatmap.js").read_text(encoding="utf-8"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Tokens grouped into cells of whole characters, which can be shown.
-
-    text: (n_cells,) what each shows. token_start, token_end: (n_cells,) half-open token ranges.
-    """
-
-    text: list[str]
-    token_start: list[int]
-    token_end: list[int]
-
-    def sum(self, values: Floats) -> Floats:
-        """Sum over the tokens of each cell; values (..., n_tokens) become (..., n_cells)."""
-        return np.add.reduceat(values, self.token_start, axis=-1)
-
-    def mean(self, values: Floats) -> Floats:
-        """Mean over the tokens of each cell."""
-        width = np.subtract(self.token_end, self.token_start)
-        return np.asarray(self.sum(values) / width, dtype=np.float64)
-
-
-def cells(text: str, byte_end: Sequence[int]) -> Cells:
-    """Group tokens so that no cell cuts a character or is empty.
-
-    Args:
-        text: the document, not empty.
-        byte_end: (n_tokens,) where each token ends in its UTF-8 bytes; the last at its end.
-    """
-    whole = {0}
-    at = 0
-    for char in text:
-        at += len(char.encode())
-        whole.add(at)
-    data = text.encode()
-    shown: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    first, begin = 0, 0
-    for i, end in enumerate(byte_end):
-        last = i == len(byte_end) - 1
-        if end > begin and end in whole:
-            shown.append(data[begin:end].decode())
-            starts.append(first)
-            ends.append(i + 1)
-            first, begin = i + 1, end
-        elif last and ends:  # empty tokens at the end belong to the last cell
-            ends[-1] = i + 1
-    return Cells(shown, starts, ends)
 
 
 def pack(text: Sequence[str], weight: Floats, losses: Floats) -> tuple[pa.Table, str]:

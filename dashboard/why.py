@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import controls, data, explained, findings
+from csvcore.figures import findings
+from dashboard import controls, data, explained
 from dashboard.data import Database
 
 SALIENCE = "dashboard/pages/salience.py"

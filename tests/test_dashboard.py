@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from csvcore import jobs, pipeline, store
-from dashboard import charts, controls, tokens
+from csvcore.figures import charts, highlights
+from dashboard import controls
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
@@ -65,7 +66,9 @@ def test_an_unknown_task_in_the_address_falls_back_to_a_stored_one(app: AppTest)
     app.query_params["task"] = "no-such-task"
     app.run()
     assert not app.exception
-    assert app.session_state["task"] in {"arithmetic", "facts", "stories", "tracking", "zh"}
+    assert app.session_state["task"] in {
+        *("arithmetic", "facts", "scenes", "swaps", "zh-people", "zh-towns")
+    }
 
 
 def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
@@ -151,7 +154,7 @@ def test_cells_cover_the_text_and_all_tokens_whatever_the_tokens_cut(
     n_bytes = len(text.encode())
     cuts = data.draw(st.lists(st.integers(0, n_bytes), max_size=12))
     byte_end = [*sorted(cuts), n_bytes]
-    cells = tokens.cells(text, byte_end)
+    cells = highlights.cells(text, byte_end)
     assert "".join(cells.text) == text
     assert all(cells.text)
     assert cells.token_start[0] == 0
@@ -162,7 +165,7 @@ def test_cells_cover_the_text_and_all_tokens_whatever_the_tokens_cut(
 
 
 def test_tokens_that_cut_an_emoji_share_one_cell() -> None:
-    cells = tokens.cells("a😀b", [1, 2, 3, 5, 6])
+    cells = highlights.cells("a😀b", [1, 2, 3, 5, 6])
     assert cells.text == ["a", "😀", "b"]
     assert cells.sum(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1.0, 9.0, 5.0]
     assert cells.mean(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1.0, 3.0, 5.0]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts, findings
+from csvcore.figures import charts, findings
 
 METHODS = pd.DataFrame(
     {

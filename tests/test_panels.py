@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from csvcore.figures import panels
+from csvcore.figures.charts import family_colours
 from csvcore.records import Fit
-from dashboard import panels
-from dashboard.charts import family_colours
 
 FAMILIES = ["a", "a", "<b>", "<b>"]
 COLOURS = family_colours(FAMILIES)

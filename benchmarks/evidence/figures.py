@@ -9,9 +9,9 @@ import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
 from csvcore import pipeline, store
+from csvcore.figures import highlights, panels
+from csvcore.figures.charts import family_colours
 from csvcore.records import Fit, Method
-from dashboard import panels, token_html, tokens
-from dashboard.charts import family_colours
 
 SISTERS = ("ebb", "flow")
 WIDTH = 1000
@@ -118,11 +118,11 @@ def _highlights(db: Path) -> str:
             docs = {doc.doc_id: doc for doc in store.documents(connection, fit.corpus)}
         rows = [row for row in table if docs[row["doc_id"]].source == source][:n_docs]
         for row in rows:
-            cells = tokens.cells(docs[row["doc_id"]].text, row["byte_end"])
+            cells = highlights.cells(docs[row["doc_id"]].text, row["byte_end"])
             weight = cells.mean(row["weight"])
             top = max(top, float(weight.max()))
             texts.append((f"{task}: {row['doc_id']}", cells, weight))
-    return token_html.page(texts, 0.6 * top)
+    return highlights.page(texts, 0.6 * top)
 
 
 def _save(screen: Page, figure: Any, path: Path) -> None:

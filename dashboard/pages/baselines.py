@@ -2,7 +2,8 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import jobs
-from dashboard import controls, data, findings, jobs_view, judged
+from csvcore.figures import findings
+from dashboard import controls, data, jobs_view, judged
 
 PERMUTATIONS = 200
 

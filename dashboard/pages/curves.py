@@ -2,7 +2,8 @@ from html import unescape
 
 import streamlit as st
 
-from dashboard import charts, controls, data, why
+from csvcore.figures import charts
+from dashboard import controls, data, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side

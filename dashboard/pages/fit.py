@@ -2,7 +2,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, data, jobs_view
+from csvcore.figures import charts
+from dashboard import controls, data, jobs_view
 
 ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
 

@@ -6,9 +6,10 @@ import streamlit as st
 
 from csvcore import jobs
 from csvcore.errors import FitError
+from csvcore.figures import charts, findings
 from csvcore.metrics import mean_squared_error
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import charts, controls, data, explained, findings, jobs_view, judged
+from dashboard import controls, data, explained, jobs_view, judged
 
 LARGEST = 3.0  # times that a source can be made to count
 

@@ -1,8 +1,9 @@
 import streamlit as st
 
 from csvcore import splits, store
+from csvcore.figures import charts
 from csvcore.records import SPLITS, Split
-from dashboard import charts, controls, data
+from dashboard import controls, data
 
 st.header("Models & splits")
 source = data.database()

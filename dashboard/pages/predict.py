@@ -1,6 +1,7 @@
 import streamlit as st
 
-from dashboard import charts, controls, data, findings, judged
+from csvcore.figures import charts, findings
+from dashboard import controls, data, judged
 
 st.header("Predict")
 source = data.database()

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, controls, data, tokens
+from csvcore.figures import charts, highlights
+from dashboard import controls, data, tokens
 
 HOVER_MODELS = 6
 KEY = "heatmap"
@@ -32,7 +33,7 @@ doc = docs[right.selectbox("Document", names, key="doc", bind="query-params")]
 
 row = weights.loc[doc.doc_id]
 ends = tuple(int(end) for end in row["byte_end"])
-cells = tokens.cells(doc.text, ends)
+cells = highlights.cells(doc.text, ends)
 weight = cells.mean(np.asarray(row["weight"], dtype=np.float64))
 models, losses = data.token_losses(source, corpus, doc, ends)
 by_cell = cells.sum(losses)  # (n_models, n_cells)

@@ -20,7 +20,7 @@ from zoo_build.families import FAMILIES
 from zoo_build.tasks import TASKS, chance
 
 SCORER = "abacus-m"
-SHIPPED_FAMILY = "iota"  # whose models come along, a few hundred kilobytes each
+SHIPPED_FAMILY = "ebb"  # whose models come along
 QUANTUM, SIGNIFICANT_BITS = 2.0**-10, 8  # of the losses that come along, in nats
 
 

@@ -14,14 +14,14 @@ def test_the_overview_shows_the_zoo(visit: Visit) -> None:
 
 
 def test_a_click_on_a_token_shows_its_loss_in_every_model(visit: Visit) -> None:
-    page = visit("/salience?task=facts&source=tracking-worked")
+    page = visit("/salience?task=facts&source=swaps-worked")
     page.locator(".token[data-index='3']").click()
     expect(page.get_by_role("heading", name="Token 3", exact=True)).to_be_visible(timeout=60_000)
     expect(page.locator(".token.selected")).to_have_count(1)
 
 
 def test_the_keyboard_selects_a_token_and_escape_clears_it(visit: Visit) -> None:
-    page = visit("/salience?task=facts&source=tracking-worked")
+    page = visit("/salience?task=facts&source=swaps-worked")
     page.locator(".text").focus()
     for _ in range(2):
         page.keyboard.press("ArrowRight")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from csvcore.figures.charts import CURVE_COLOUR, PALETTE, law_traces
 from csvcore.records import Fit
-from dashboard.charts import CURVE_COLOUR, PALETTE, law_traces
 
 
 def law_panels(

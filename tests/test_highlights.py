@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from dashboard import token_html, tokens
+from csvcore.figures import highlights
 
 HOSTILE = '<script>x</script>"><img onerror=y>\u202eabc'
 
@@ -28,7 +28,7 @@ class Seen(HTMLParser):
 
 
 def page(text: str, ends: list[int], weight: list[float], top: float = 1.0) -> str:
-    return token_html.page([("doc", tokens.cells(text, ends), np.array(weight))], top)
+    return highlights.page([("doc", highlights.cells(text, ends), np.array(weight))], top)
 
 
 def test_the_strongest_token_has_the_darkest_shade_and_none_the_lightest() -> None:
@@ -42,8 +42,8 @@ def test_the_strongest_token_has_the_darkest_shade_and_none_the_lightest() -> No
 
 def test_hostile_tokens_and_headings_stay_text() -> None:
     ends = list(range(1, len(HOSTILE.encode()) + 1))
-    cells = tokens.cells(HOSTILE, ends)
-    made = token_html.page([(HOSTILE, cells, np.zeros(len(cells.text)))], 1.0)
+    cells = highlights.cells(HOSTILE, ends)
+    made = highlights.page([(HOSTILE, cells, np.zeros(len(cells.text)))], 1.0)
     seen = Seen(made)
     assert set(seen.tags) == {"body", "h2", "p", "span"}
     assert seen.text.count(HOSTILE) == 2

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.charts import CURVE_COLOUR, PALETTE, short_run
+from csvcore.figures.charts import CURVE_COLOUR, PALETTE, short_run
 
 
 def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | None) -> Any:
