@@ -230,6 +230,17 @@ def weights(db: Path, fit_id: str, out: Path) -> None:
 
 
 @main.command()
+@click.option("--fit", "fit_id", required=True, help="As `csvcore fits` lists it.")
+@click.option("--out", type=FILE, required=True, help="An HTML file.")
+@database
+def report(db: Path, fit_id: str, out: Path) -> None:
+    """A fit, its rivals and its highlights as one self-contained page."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.write_report(db, fit_id, out))
+
+
+@main.command()
 @database
 def fits(db: Path) -> None:
     """The stored fits, newest first."""

@@ -26,6 +26,7 @@ from csvcore.pipeline.importing import (
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
 from csvcore.pipeline.mixing import mixes, save_mix
 from csvcore.pipeline.predicting import predict
+from csvcore.pipeline.reporting import write_report
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
 
@@ -60,4 +61,5 @@ __all__ = [
     "run_job",
     "save_mix",
     "try_out",
+    "write_report",
 ]
