@@ -20,7 +20,7 @@ from csvcore.records import Fit, Method
 
 CORPUS, PROSE = "zoo", "zoo-prose"
 SPLITS = ("by-size", "closed-source")
-PERMUTATIONS = 200
+PERMUTATIONS = 100
 PAPER_STEPS = (0, 10, 30, 300)
 MIX_TOKENS = 1500  # of every mix, however many sources it is from
 MIXES_PER_SIZE = 8

@@ -141,7 +141,7 @@ TASKS = {
     "swaps": Task(
         "Ball swaps, worked (exact match)",
         "BBH",
-        "swaps",
+        "swaps swaps-worked",
         swaps_items,
         r"So \w+ (\w+)\.",
     ),
