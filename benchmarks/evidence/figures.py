@@ -133,4 +133,5 @@ def _save(screen: Page, figure: Any, path: Path) -> None:
 def _save_html(screen: Page, html: str, path: Path) -> None:
     screen.set_content(html, wait_until="load")
     screen.wait_for_timeout(400)  # for Plotly's own drawing
-    screen.locator("body").screenshot(path=path)
+    drawn = screen.locator(".js-plotly-plot")
+    (drawn if drawn.count() else screen.locator("body")).first.screenshot(path=path)

@@ -41,8 +41,6 @@ def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | 
         figure.add_vline(
             x=floor,
             line={"dash": "dot", "color": CURVE_COLOUR},
-            annotation_text="noise floor",
-            annotation_position="top right",
         )
     figure.update_xaxes(type="log", exponentformat="power", title="test MSE")
     figure.update_yaxes(

@@ -53,6 +53,7 @@ def sliders() -> None:
             st.warning(f"No law fits this mix: {controls.plain(str(error))}")
             return
         predicted = sigmoid_law(score, law.alpha, law.beta, fit.gamma)
+        changed = set(factors.values()) != {1.0}
         figures = {
             side: mean_squared_error(accuracy[on], predicted[on])
             for side in ("train", "validation", "test")
@@ -63,7 +64,7 @@ def sliders() -> None:
                 st.metric(
                     f"{side} MSE",
                     controls.scientific(value),
-                    delta=f"{value / fit.mse[side] - 1:+.0%}",
+                    delta=f"{value / fit.mse[side] - 1:+.0%}" if changed else None,
                     delta_color="inverse",
                     help="Beside it the change against the fit as it is.",
                 )
