@@ -65,9 +65,9 @@ st.dataframe(
 )
 st.caption(
     f"{int(table['n_test'].iloc[0])} test models; dotted, the noise floor. Intervals draw whole "
-    "training runs with replacement, since checkpoints of one run are not independent; differences to CSV are paired. "
-    "The best constant knows the test accuracies: nobody has it, it shows what a flat guess could "
-    "reach at most."
+    "training runs with replacement, since checkpoints of one run are not independent; differences "
+    "to CSV are paired. The best constant knows the test accuracies: nobody has it, it shows what "
+    "a flat guess could reach at most."
 )
 
 st.subheader("Could chance do this?", divider="gray")
