@@ -45,10 +45,9 @@ def inside(source: Database, fit: str) -> Inside:
     with store.connect(source.path, read_only=True) as db:
         record = store.fit(db, fit)
         docs = store.documents(db, record.corpus)
-        table = store.weights(db, fit)
+        edges, weight = store.weight_vector(db, fit)
         names = [one.model for one in record.predictions]
         found = {entry.model: entry for entry in store.losses(db, record.corpus, names)}
-    edges = [np.array([0, *row]) for row in table["byte_end"].to_pylist()]
     aligner = Aligner([doc.text for doc in docs], edges)
     nll = np.stack([aligner.map(found[name]) for name in names]).astype(np.float32)
     sources = list(dict.fromkeys(doc.source for doc in docs))
@@ -57,7 +56,7 @@ def inside(source: Database, fit: str) -> Inside:
         fit=record,
         docs=docs,
         edges=edges,
-        weight=np.concatenate(table["weight"].to_pylist()).astype(np.float64),
+        weight=weight,
         nll=nll,
         sources=sources,
         source=np.repeat([sources.index(doc.source) for doc in docs], sizes),

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from pathlib import PurePath
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -85,11 +84,9 @@ def _table(source: Database, fit: str, losses: list[ModelLosses]) -> pd.DataFram
     with store.connect(source.path, read_only=True) as db:
         record = store.fit(db, fit)
         docs = store.documents(db, record.corpus)
-        table = store.weights(db, fit)
+        edges, weight = store.weight_vector(db, fit)
         cards = {card.model: card for card in store.models(db)}
         known = {e.model: e.accuracy for e in store.accuracies(db) if e.task == record.task}
-    edges = [np.array([0, *row]) for row in table["byte_end"].to_pylist()]
-    weight = np.concatenate(table["weight"].to_pylist()).astype(np.float64)
     found = pd.DataFrame([asdict(one) for one in forecasts(record, docs, edges, weight, losses)])
     runs = {name: splits.run_name(card) for name, card in cards.items()}
     tokens = {name: card.train_tokens for name, card in cards.items()}

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from csvcore import packs, store
 from csvcore.errors import InputError
 from csvcore.forecasts import forecasts
@@ -30,7 +28,7 @@ def predict(
     with store.connect(database, read_only=True) as db:
         record = store.fit(db, fit)
         docs = store.documents(db, record.corpus)
-        table = store.weights(db, fit)
+        edges, weight = store.weight_vector(db, fit)
         covered = store.coverage(db, record.corpus)
         full = [name for name, n_docs in covered.items() if n_docs == len(docs)]
         asked = list(models) or ([] if files else _unused(record, full))
@@ -48,8 +46,6 @@ def predict(
             f"the fit {fit} used every model with losses on {record.corpus}; name models, or "
             "bring the losses of others"
         )
-    edges = [np.array([0, *row]) for row in table["byte_end"].to_pylist()]
-    weight = np.concatenate(table["weight"].to_pylist()).astype(np.float64)
     return forecasts(record, docs, edges, weight, losses)
 
 

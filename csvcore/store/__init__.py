@@ -13,6 +13,7 @@ from csvcore.store.fits import (
     has_fit,
     predictions,
     set_control,
+    weight_vector,
     weights,
 )
 from csvcore.store.measurements import (
@@ -71,5 +72,6 @@ __all__ = [
     "split",
     "splits",
     "tasks",
+    "weight_vector",
     "weights",
 ]

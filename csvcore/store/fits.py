@@ -230,3 +230,14 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
         """,
         params={"fit": fit, "doc_id": doc_id},
     ).to_arrow_table()
+
+
+def weight_vector(db: Connection, fit: str) -> tuple[list[Ints], Floats]:
+    """Salience of a fit over the whole corpus: byte boundaries by document, and one weight a token.
+
+    Returns:
+        edges, for each document (n_tokens + 1,); weight, (sum of n_tokens,).
+    """
+    table = weights(db, fit)
+    edges = [np.array([0, *ends]) for ends in table["byte_end"].to_pylist()]
+    return edges, np.concatenate(table["weight"].to_pylist()).astype(np.float64)
