@@ -6,6 +6,7 @@ DB ?= csvcore.duckdb
 PORT ?= 8501
 MODELS ?=
 FAMILY ?= bookworm
+SIZES ?= xs s
 
 .PHONY: app test zoo zoo-check clean
 
@@ -26,7 +27,7 @@ zoo: $(VENV)/.runtime
 	cd data && ../$(BIN)/python -m zoo_build
 
 zoo-check: $(VENV)/.runtime
-	cd data && ../$(BIN)/python -m zoo_build --work zoo_check --family $(FAMILY) check
+	cd data && ../$(BIN)/python -m zoo_build --work zoo_check --family $(FAMILY) $(SIZES:%=--size %) check
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, default=DEFAULT_ZOO, help="what `publish` writes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--family", action="append", help="this family only (may be repeated)")
-    parser.add_argument("--size", help="this size only")
+    parser.add_argument("--size", action="append", help="this size only (may be repeated)")
     parser.add_argument("step", nargs="?", default="all", choices=["all", *STEPS])
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -35,7 +35,7 @@ class Size:
     n_more: int = 0
 
 
-SIZES = (Size("xs", 2, 48, 3), Size("s", 3, 64, 2), Size("m", 3, 96), Size("l", 3, 128))
+SIZES = (Size("xs", 2, 48, 3), Size("s", 3, 64, 2), Size("m", 3, 96), Size("l", 3, 128, 2))
 # Without fast kernels a state costs more to train than attention does, and bytes are many.
 RECURRENT_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 2, 64), Size("l", 3, 96))
 BYTES_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 3, 64), Size("l", 3, 80))

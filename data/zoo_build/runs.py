@@ -23,8 +23,10 @@ class Job:
         return run_name(self.family, self.size)
 
 
-def jobs(families: Sequence[str] | None = None, size: str | None = None) -> list[Job]:
-    """All runs, or those of some families and one size: the small sizes of all families first."""
+def jobs(
+    families: Sequence[str] | None = None, sizes: Sequence[str] | None = None
+) -> list[Job]:
+    """All runs, or those of some families and sizes: the small sizes of all families first."""
     ranks = max(len(family.sizes) for family in FAMILIES)
     return [
         Job(family, family.sizes[rank])
@@ -32,15 +34,15 @@ def jobs(families: Sequence[str] | None = None, size: str | None = None) -> list
         for family in FAMILIES
         if rank < len(family.sizes)
         and (not families or family.name in families)
-        and (size is None or family.sizes[rank].name == size)
+        and (not sizes or family.sizes[rank].name in sizes)
     ]
 
 
 def waiting(
-    work: Path, families: Sequence[str] | None = None, size: str | None = None
+    work: Path, families: Sequence[str] | None = None, sizes: Sequence[str] | None = None
 ) -> Iterator[Job]:
     """Runs that lack a checkpoint or its accuracies, asked for one by one."""
-    return (job for job in jobs(families, size) if not is_done(work, job))
+    return (job for job in jobs(families, sizes) if not is_done(work, job))
 
 
 def is_done(work: Path, job: Job) -> bool:
