@@ -35,7 +35,9 @@ class Size:
     n_more: int = 0
 
 
-SIZES = (Size("xs", 2, 48, 3), Size("s", 3, 64, 2), Size("m", 3, 96), Size("l", 3, 128, 2))
+SIZES = (Size("xs", 2, 48, 3), Size("s", 3, 64, 2), Size("m", 3, 96), Size("l", 3, 128))
+# Chinese needs more tokens; these families tell more of it, or are compared in it.
+LONG_SIZES = (*SIZES[:-1], Size("l", 3, 128, 2))
 # Without fast kernels a state costs more to train than attention does, and bytes are many.
 RECURRENT_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 2, 64), Size("l", 3, 96))
 BYTES_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 3, 64), Size("l", 3, 80))
@@ -92,9 +94,36 @@ def _mix(
 FAMILIES = (
     Family("abacus", "gemma2", "digits-bpe", "abacus", 800, _mix(8, 8, 40, 32, 12), seed=1),
     Family("bookworm", "neox", "bytes-bpe", "bookworm", 1024, _mix(34, 18, 14, 22, 12), seed=2),
-    Family("canton", "qwen2", "unigram", "canton", 1000, _mix(12, 8, 14, 26, 40), seed=3),
-    Family("ebb", "llama", "sp-bpe", "sisters", 900, _mix(26, 18, 12, 14, 30), seed=4),
-    Family("flow", "llama", "sp-bpe", "sisters", 900, _mix(10, 8, 32, 38, 12), seed=4),
+    Family(
+        "canton",
+        "qwen2",
+        "unigram",
+        "canton",
+        1000,
+        _mix(12, 8, 14, 26, 40),
+        seed=3,
+        sizes=LONG_SIZES,
+    ),
+    Family(
+        "ebb",
+        "llama",
+        "sp-bpe",
+        "sisters",
+        900,
+        _mix(26, 18, 12, 14, 30),
+        seed=4,
+        sizes=LONG_SIZES,
+    ),
+    Family(
+        "flow",
+        "llama",
+        "sp-bpe",
+        "sisters",
+        900,
+        _mix(10, 8, 32, 38, 12),
+        seed=4,
+        sizes=LONG_SIZES,
+    ),
     Family(
         "heron",
         "mamba2",
