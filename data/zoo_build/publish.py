@@ -20,7 +20,7 @@ from zoo_build.families import FAMILIES
 from zoo_build.tasks import TASKS, chance
 
 SCORER = "abacus-m"
-SHIPPED_FAMILY = "ebb"  # whose models come along
+SHIPPED = ("ebb-xs", "ebb-s", "ebb-m")  # models that come along, to collect from
 QUANTUM, SIGNIFICANT_BITS = 2.0**-10, 8  # of the losses that come along, in nats
 
 
@@ -57,9 +57,8 @@ def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
         write_csv(zoo / "splits" / f"{name}.csv", ("model", "split"), split.items())
     last = {folder.parent.name: folder for folder in sorted(checkpoints, key=step_of)}
     copy_model(last[SCORER], zoo / "scorer")
-    for run, folder in last.items():
-        if run.startswith(f"{SHIPPED_FAMILY}-"):
-            copy_model(folder, zoo / "models" / run)
+    for run in SHIPPED:
+        copy_model(last[run], zoo / "models" / run)
     write_losses(checkpoints, work / "losses.duckdb", zoo)
 
 
