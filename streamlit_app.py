@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard import controls
+from dashboard import links
 
 # A file: a named icon would be fetched from the internet.
 ICON = Path(__file__).parent / "dashboard" / "icon.png"
@@ -41,7 +41,7 @@ page = st.navigation(
     }
 )
 try:
-    controls.sidebar()
+    links.sidebar()
     page.run()
 except CsvcoreError as error:
     st.warning(str(error), icon=":material/error:")
