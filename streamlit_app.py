@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard import links
+from dashboard import controls, links
 
 # A file: a named icon would be fetched from the internet.
 ICON = Path(__file__).parent / "dashboard" / "icon.png"
@@ -44,4 +44,4 @@ try:
     links.sidebar()
     page.run()
 except CsvcoreError as error:
-    st.warning(str(error), icon=":material/error:")
+    st.warning(controls.sentence(str(error)), icon=":material/error:")

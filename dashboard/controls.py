@@ -46,6 +46,14 @@ def plain(text: str) -> str:
     return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|~$:<>&" else char for char in text)
 
 
+def sentence(text: str) -> str:
+    """A message of ours with data in it: literal, but for the commands between its backticks."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return plain(text)
+    return "`".join(part if i % 2 else plain(part) for i, part in enumerate(parts))
+
+
 def scientific(value: float | None) -> str:
     """A squared error for a metric, or a dash where it is not known."""
     return "–" if value is None else f"{value:.1e}"

@@ -1,14 +1,19 @@
 """Laws of every page: help on every control, links that keep a view and say what is gone."""
 
+import io
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from csvcore import pipeline
+from dashboard import controls, judged
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
@@ -106,3 +111,38 @@ def test_the_copied_link_names_corpus_split_and_task_even_at_their_defaults(app:
     ]
     for key in ("corpus", "split", "task"):
         assert f'"{key}": "{app.session_state[key]}"' in button.proto.json.replace('":"', '": "')
+
+
+def parquet(n_values: int) -> bytes:
+    """One column of equal values: some bytes, however many."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"nll": pa.repeat(pa.scalar(True), n_values)}), out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not a table", r"is not a Parquet file that can be read"),
+        (parquet(3), r"lacks the column model, doc_id, byte_start, byte_end"),
+        (bytes(judged.UPLOAD_MB * 2**20 + 2**20), r"has 21 MB, at most 20 MB are taken here"),
+        (parquet(judged.UPLOAD_VALUES + 1), r"has 50,000,001 values, at most 50,000,000 are taken"),
+    ],
+    ids=["junk", "other table", "too large", "unfolds"],
+)
+def test_an_upload_that_is_refused_says_why_in_one_sentence(
+    app: AppTest, content: bytes, said: str
+) -> None:
+    app.query_params["task"] = "reading"
+    app.switch_page("dashboard/pages/predict.py").run()
+    app.file_uploader[0].upload("*mine*.parquet", content).run()
+    assert not app.exception
+    (told,) = [one.value for one in app.warning]
+    assert re.match(r"\\\*mine\\\*\\\.parquet ", told)
+    assert re.search(said, told.replace("\\", ""))
+    assert "\n" not in told
+
+
+def test_a_message_keeps_its_commands_and_nothing_else_of_markdown() -> None:
+    assert controls.sentence("**x** lacks `a*b`") == "\\*\\*x\\*\\* lacks `a*b`"
+    assert controls.sentence("a ` b *") == "a \\` b \\*"

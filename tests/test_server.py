@@ -1,4 +1,4 @@
-"""Laws of the server: it answers to its own names alone, and its policy admits no foreign script."""
+"""Laws of the server: it answers to its own names alone and admits no foreign script."""
 
 import re
 

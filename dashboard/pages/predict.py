@@ -44,6 +44,7 @@ picked = links.choose(
 upload = right.file_uploader(
     "Loss pack",
     type="parquet",
+    max_upload_size=judged.UPLOAD_MB,
     help="Losses of your own models on this corpus, from csvcore collect --out; nothing is stored.",
 )
 if upload is not None:
