@@ -38,6 +38,9 @@ page = st.navigation(
                 "dashboard/pages/predict.py", title="Predict", icon=":material/online_prediction:"
             ),
         ],
+        "Background": [
+            st.Page("dashboard/pages/paper.py", title="Paper", icon=":material/article:"),
+        ],
     }
 )
 try:
