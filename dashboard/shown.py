@@ -2,11 +2,13 @@
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from csvcore import reporting
 from csvcore.figures.report import Part, report
 
 FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would run at the head of a cell
@@ -45,6 +47,19 @@ def figure(drawn: Any, table: pd.DataFrame, *, key: str, alt: str, name: str, **
                 icon=":material/download:",
             )
     return state
+
+
+def report_button(database: Path, fit: str) -> None:
+    """A button that makes the report of a stored fit and downloads it."""
+    st.download_button(
+        "Report",
+        lambda: reporting.fit_page(database, fit)[1],
+        f"{file_name(fit)}.html",
+        "text/html",
+        help="The fit, its rivals, its highlights and every model as one HTML file, made on click.",
+        on_click="ignore",
+        icon=":material/description:",
+    )
 
 
 def page(drawn: Any, title: str) -> str:

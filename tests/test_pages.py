@@ -146,3 +146,11 @@ def test_an_upload_that_is_refused_says_why_in_one_sentence(
 def test_a_message_keeps_its_commands_and_nothing_else_of_markdown() -> None:
     assert controls.sentence("**x** lacks `a*b`") == "\\*\\*x\\*\\* lacks `a*b`"
     assert controls.sentence("a ` b *") == "a \\` b \\*"
+
+
+def test_the_chosen_fit_can_be_taken_away_as_its_report(app: AppTest) -> None:
+    app.query_params["task"] = "reading"
+    app.switch_page("dashboard/pages/curves.py").run()
+    labels = [one.proto.label for one in app.get("download_button")]
+    assert labels.count("Report") == 1
+    assert labels.count("HTML") == labels.count("CSV") == 4  # three curves and the sources

@@ -72,6 +72,7 @@ listed = links.choose(
     help="Whose scores and predictions the table has.",
 )
 if listed:
+    shown.report_button(source.path, str(fits.loc[listed, "fit"]))
     table = data.predictions(source, str(fits.loc[listed, "fit"]))
     table["error"] = table["predicted"] - table["accuracy"]
     columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]
