@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard import controls
+from dashboard import controls, links
 
 # A file: a named icon would be fetched from the internet.
 ICON = Path(__file__).parent / "dashboard" / "icon.png"
@@ -38,10 +38,13 @@ page = st.navigation(
                 "dashboard/pages/predict.py", title="Predict", icon=":material/online_prediction:"
             ),
         ],
+        "Background": [
+            st.Page("dashboard/pages/paper.py", title="Paper", icon=":material/article:"),
+        ],
     }
 )
 try:
-    controls.sidebar()
+    links.sidebar()
     page.run()
 except CsvcoreError as error:
-    st.warning(str(error), icon=":material/error:")
+    st.warning(controls.sentence(str(error)), icon=":material/error:")

@@ -1,9 +1,8 @@
-"""Widgets that several pages share, and the state they keep in the address line."""
+"""What several pages share: names for people, empty states, and the choices of the side bar."""
 
 import streamlit as st
 
 from csvcore.records import Fit
-from dashboard import data
 
 METHOD_NAMES = {
     "csv": "CSV",
@@ -20,20 +19,6 @@ NULL_NAMES = {
     "compute": "Training compute",
     "best-constant": "Best constant (knows the test)",
 }
-
-
-def sidebar() -> None:
-    """Corpus, split and task, chosen once for all pages; the address line restores them."""
-    source = data.database()
-    choices = {
-        "corpus": data.corpora(source)["corpus"].tolist(),
-        "split": data.splits(source),
-        "task": [task.task for task in data.tasks(source)],
-    }
-    with st.sidebar:
-        for key, names in choices.items():
-            if names:
-                st.selectbox(key.capitalize(), names, key=key, bind="query-params")
 
 
 def chosen(key: str) -> str | None:
@@ -59,6 +44,14 @@ def next_step(title: str, text: str) -> None:
 def plain(text: str) -> str:
     """Data as literal text in places where Streamlit would read Markdown."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|~$:<>&" else char for char in text)
+
+
+def sentence(text: str) -> str:
+    """A message of ours with data in it: literal, but for the commands between its backticks."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return plain(text)
+    return "`".join(part if i % 2 else plain(part) for i, part in enumerate(parts))
 
 
 def scientific(value: float | None) -> str:

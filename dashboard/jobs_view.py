@@ -95,6 +95,7 @@ def _row(source: Database, job: jobs.Job) -> None:
             on_click=jobs.cancel,
             args=(source.path, job.job),
             disabled=job.cancel_asked is not None,
+            help="Stops at the next step; what is stored by then stays.",
         )
     else:
         seconds = (job.ended or job.created) - (job.started or job.created)

@@ -4,6 +4,8 @@ from dataclasses import asdict
 from pathlib import PurePath
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import streamlit as st
 
 from csvcore import packs, splits, store
@@ -13,6 +15,8 @@ from csvcore.judging import judge_fits
 from csvcore.records import Mix, ModelLosses
 from dashboard.data import Database
 
+UPLOAD_MB = 20
+UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
 LEFT_OUT = "without-"  # how `csvcore leave-one-family-out` names its splits
 
 
@@ -63,14 +67,32 @@ def pack_forecasts(source: Database, fit: str, name: str, content: bytes) -> pd.
     """Forecasts for the models of a loss pack, given as the bytes of its file.
 
     Raises:
-        InputError, OffsetsError: the pack cannot be read or does not fit the corpus.
+        InputError, OffsetsError: the pack is too large, cannot be read or does not fit the corpus.
     """
+    _check_size(PurePath(name).name, content)
     pack = packs.decode(PurePath(name).name, content)
     with store.connect(source.path, read_only=True) as db:
         docs = store.documents(db, store.fit(db, fit).corpus)
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
     packs.check_documents(name, pack.table, n_bytes)
     return _table(source, fit, packs.model_losses(name, pack.table, list(n_bytes)))
+
+
+def _check_size(name: str, content: bytes) -> None:
+    """Refuse what would take too much memory; what is no Parquet file is left to the reader."""
+    if len(content) > UPLOAD_MB * 2**20:
+        held = f"{len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are"
+    else:
+        try:
+            footer = pq.read_metadata(pa.BufferReader(content))
+        except (pa.ArrowException, OSError):
+            return
+        groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+        n_values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
+        if n_values <= UPLOAD_VALUES:
+            return
+        held = f"{n_values:,} values, at most {UPLOAD_VALUES:,} are"
+    raise InputError(f"{name} has {held} taken here; store it with `csvcore import losses`")
 
 
 def _table(source: Database, fit: str, losses: list[ModelLosses]) -> pd.DataFrame:

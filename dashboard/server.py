@@ -1,14 +1,33 @@
 """`streamlit run dashboard/server.py`: the dashboard behind a strict content security policy."""
 
+import base64
+import hashlib
+import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
+
+
+def inline_scripts() -> str:
+    """Hashes of the scripts inside Streamlit's own page, as the policy names them."""
+    page = (files("streamlit") / "static" / "index.html").read_text(encoding="utf-8")
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    ]
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
 POLICY = (
-    "default-src 'self'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    f"default-src 'self'; script-src 'self' blob: {inline_scripts()}; "
+    "style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; "
     "worker-src 'self' blob:; form-action 'self'; frame-ancestors 'self'; base-uri 'self'; "
     "object-src 'none'"
@@ -38,6 +57,20 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+class KnownHosts(TrustedHostMiddleware):
+    """Answers to its own names alone, so that no other site can pass for this machine.
+
+    The names are `server.allowedHosts`; Streamlit itself asks them of websockets alone, and not at
+    all where the option is empty.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an ASGI app; the configuration is read by now."""
+        hosts = st.get_option("server.allowedHosts") or HOSTS
+        super().__init__(app, allowed_hosts=list(hosts), www_redirect=False)
+
+
 app: Any = st.App(
-    str(Path(__file__).parents[1] / "streamlit_app.py"), middleware=[Middleware(SecurityHeaders)]
+    str(Path(__file__).parents[1] / "streamlit_app.py"),
+    middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts)],
 )

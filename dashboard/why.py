@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.figures import findings
-from dashboard import controls, data, explained
+from dashboard import controls, data, explained, links, shown
 from dashboard.data import Database
 
 SALIENCE = "dashboard/pages/salience.py"
@@ -18,12 +18,18 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     """
     methods = [name for name in controls.METHOD_NAMES if name in fits.index]
     left, right = st.columns([1, 2])
-    method = left.selectbox(
-        "Curve", methods, format_func=controls.METHOD_NAMES.__getitem__, key="why-method"
+    method = links.choose(
+        left.selectbox,
+        "Curve",
+        methods,
+        format_func=controls.METHOD_NAMES.__getitem__,
+        key="why-method",
+        help="The fit whose score and law are looked into.",
     )
     fit = data.fit(source, str(fits.loc[method, "fit"]))
     apart = sorted(fit.predictions, key=lambda one: -abs(one.predicted - one.accuracy))
-    model = right.selectbox(
+    model = links.choose(
+        right.selectbox,
         "Model, farthest from the curve first",
         [one.model for one in apart],
         key="why-model",
@@ -42,8 +48,12 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     )
     columns = st.columns(2)
     with columns[0]:
-        st.plotly_chart(
-            findings.added_bars(found.by_source), key="why-sources", alt="What each source adds"
+        shown.figure(
+            findings.added_bars(found.by_source),
+            found.by_source,
+            key="why-sources",
+            alt=f"What each source adds to the score of {model}",
+            name=f"off-the-curve-{model}",
         )
     with columns[1]:
         st.dataframe(

@@ -1,6 +1,7 @@
 """Table in, Plotly figure out. Model names are escaped: Plotly reads some HTML in text."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -18,6 +19,8 @@ MARKERS = {"train": "circle", "validation": "diamond", "test": "star"}
 CURVE_COLOUR = "#888888"
 PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot"}
 SCORE_AXIS = "capability score, nats per character"
+ACCURACY_AXIS = "accuracy, 0 to 1"
+MSE_AXIS = "MSE, accuracy squared"
 
 
 def family_colours(families: Sequence[str]) -> dict[str, str]:
@@ -43,7 +46,7 @@ def sigmoid_figure(
     figure.add_hline(y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
     figure.update_layout(
         xaxis_title=SCORE_AXIS,
-        yaxis_title="accuracy",
+        yaxis_title=ACCURACY_AXIS,
         yaxis_range=[-0.03, 1.03],
         showlegend=False,
         height=360,
@@ -122,8 +125,8 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
             hovertemplate="%{text}<br>accuracy %{y:.3f}<extra></extra>",
         )
     figure.update_layout(
-        xaxis_title="training tokens",
-        yaxis_title=f"accuracy, {escape(task)}",
+        xaxis_title="training tokens, number",
+        yaxis_title=f"{escape(task)}, {ACCURACY_AXIS}",
         height=380,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         uirevision=task,
@@ -152,14 +155,43 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
                 hovertemplate="step %{x}: %{y:.2e}",
             )
     figure.update_layout(
-        xaxis_title="step",
-        yaxis_title="mean squared error",
+        xaxis_title="step, number",
+        yaxis_title=MSE_AXIS,
         yaxis_type="log",
         yaxis_exponentformat="e",
         height=340,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )
     return figure
+
+
+def trace_table(fits: Sequence[Fit]) -> pd.DataFrame:
+    """What `trace_figure` draws. Columns: task, fit, step, train_mse, validation_mse."""
+    rows = [{"task": fit.task, "fit": fit.fit, **asdict(one)} for fit in fits for one in fit.trace]
+    return pd.DataFrame(rows)
+
+
+def penalty_table(fits: Sequence[Fit]) -> pd.DataFrame:
+    """What `penalty_figure` draws: a row for each penalty that was tried.
+
+    Columns: task, fit, pull, strength (missing for the pull alone), points (of accuracy, root mean
+    squared error on left-out models), chosen.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "task": fit.task,
+                "fit": fit.fit,
+                "pull": one.pull,
+                "strength": one.strength,
+                "points": 100 * one.figure,
+                "chosen": one == fit.choice.chosen,
+            }
+            for fit in fits
+            if fit.choice
+            for one in fit.choice.tried
+        ]
+    )
 
 
 def penalty_figure(fits: Sequence[Fit]) -> Any:
@@ -197,8 +229,8 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
         )
     strengths = {one.strength or np.inf for fit in fits if fit.choice for one in fit.choice.tried}
     figure.update_layout(
-        xaxis_title="penalty on the head",
-        yaxis_title="error on left-out models, points",
+        xaxis_title="penalty on the head, no unit",
+        yaxis_title="error on left-out models, points of accuracy",
         yaxis_type="log",
         height=380,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvcore.figures.charts import CURVE_COLOUR, PALETTE, short_run
+from csvcore.figures.charts import (
+    ACCURACY_AXIS,
+    CURVE_COLOUR,
+    MSE_AXIS,
+    PALETTE,
+    short_run,
+)
 
 
 def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | None) -> Any:
@@ -42,7 +48,7 @@ def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | 
             x=floor,
             line={"dash": "dot", "color": CURVE_COLOUR},
         )
-    figure.update_xaxes(type="log", exponentformat="power", title="test MSE")
+    figure.update_xaxes(type="log", exponentformat="power", title=f"test {MSE_AXIS}")
     figure.update_yaxes(
         categoryorder="array", categoryarray=table["method"].map(names).tolist()[::-1]
     )
@@ -78,8 +84,8 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
             y=100 * float(np.sqrt(floor)), line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}
         )
     figure.update_layout(
-        xaxis={"title": "sources in the mix", "dtick": 1},
-        yaxis_title="points off on models left out",
+        xaxis={"title": "sources in the mix, number", "dtick": 1},
+        yaxis_title="error on models left out, points of accuracy",
         height=340,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )
@@ -139,8 +145,8 @@ def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
             )
     figure.add_hline(y=gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
     figure.update_layout(
-        xaxis_title="training tokens" if over_tokens else "model, best score first",
-        yaxis_title="accuracy",
+        xaxis_title="training tokens, number" if over_tokens else "model, best score first",
+        yaxis_title=ACCURACY_AXIS,
         yaxis_range=[-0.03, 1.03],
         height=420,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},

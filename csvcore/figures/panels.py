@@ -6,7 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from csvcore.figures.charts import CURVE_COLOUR, PALETTE, law_traces
+from csvcore.figures.charts import (
+    ACCURACY_AXIS,
+    CURVE_COLOUR,
+    MSE_AXIS,
+    PALETTE,
+    SCORE_AXIS,
+    law_traces,
+)
 from csvcore.records import Fit
 
 
@@ -30,7 +37,7 @@ def law_panels(
         )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_traces(marker_size=6, selector={"mode": "markers"})
-    _axis_titles(figure, n_columns, "capability score", "accuracy")
+    _axis_titles(figure, n_columns, SCORE_AXIS, ACCURACY_AXIS)
     return figure
 
 
@@ -69,7 +76,7 @@ def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str,
     figure.update_xaxes(type="log", exponentformat="power")
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
-    _axis_titles(figure, 3, "training compute, FLOPs", "accuracy")
+    _axis_titles(figure, 3, "training compute, FLOPs", ACCURACY_AXIS)
     return figure
 
 
@@ -104,7 +111,7 @@ def parity_panels(
             )
     figure.update_xaxes(range=[-0.03, 1.03])
     figure.update_yaxes(range=[-0.03, 1.03])
-    _axis_titles(figure, n_columns, "predicted accuracy", "observed")
+    _axis_titles(figure, n_columns, f"predicted {ACCURACY_AXIS}", "observed, 0 to 1")
     return figure
 
 
@@ -158,7 +165,7 @@ def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float
         )
     figure.update_yaxes(type="log", exponentformat="power")
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
-    _axis_titles(figure, 3, "sources in the mix", "test MSE")
+    _axis_titles(figure, 3, "sources in the mix, number", f"test {MSE_AXIS}")
     return figure
 
 

@@ -3,7 +3,7 @@ import streamlit as st
 
 from csvcore import jobs
 from csvcore.figures import findings
-from dashboard import controls, data, jobs_view, judged
+from dashboard import controls, data, jobs_view, judged, shown
 
 PERMUTATIONS = 200
 
@@ -35,9 +35,11 @@ if not csv.empty:
         verdict = f"CSV has the smallest error, but {name} may be as good."
     st.markdown(f"**{controls.plain(verdict)}**")
 floor = None if pd.isna(table["noise_floor"].iloc[0]) else float(table["noise_floor"].iloc[0])
-st.plotly_chart(
+shown.figure(
     findings.baselines_figure(table, controls.METHOD_NAMES | controls.NULL_NAMES, floor),
+    table,
     key="baselines",
+    name=f"baselines-{task}",
     alt=f"Test error of every method and null on {task}, with 90 % intervals and the noise floor",
 )
 columns = {
@@ -81,7 +83,11 @@ if p_value is not None and not pd.isna(p_value):
     )
 elif not csv.empty:
     st.caption("The control refits CSV with the accuracies shuffled among the train models.")
-    if st.button(f"Run {PERMUTATIONS} permutations", icon=":material/shuffle:"):
+    if st.button(
+        f"Run {PERMUTATIONS} permutations",
+        icon=":material/shuffle:",
+        help="Queues as many refits of CSV on this task.",
+    ):
         params = {
             "corpus": corpus,
             "split": split,

@@ -30,6 +30,7 @@ if folders:
             "Models",
             list(labels),
             default=missing,
+            help="Folders with weights on this machine; those with all losses are not preset.",
             format_func=lambda path: (
                 labels[path] if path in missing else f"{labels[path]} (stored)"
             ),
@@ -40,7 +41,12 @@ if folders:
             default="float32",
             help="Models that are compared should share it. Half precision suits GPUs.",
         )
-        start = st.form_submit_button("Start", type="primary", icon=":material/play_circle:")
+        start = st.form_submit_button(
+            "Start",
+            type="primary",
+            icon=":material/play_circle:",
+            help="Queues the collection; models with all losses are skipped.",
+        )
     if start and chosen and dtype:
         jobs_view.submit_collect(source, corpus, chosen, dtype)
     elif start:

@@ -3,7 +3,7 @@ from html import unescape
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, why
+from dashboard import controls, data, links, shown, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -35,9 +35,11 @@ for method in SHOWN:
         with st.container(horizontal=True):
             st.metric("Test MSE", controls.scientific(fit.mse.get("test")))
             st.metric("Noise floor", controls.scientific(fit.noise_floor.get("test")))
-        clicked = st.plotly_chart(
+        clicked = shown.figure(
             charts.sigmoid_figure(table, fit, colours),
+            table,
             key=f"curve-{method}",
+            name=f"curve-{task}-{method}",
             on_select="rerun",
             selection_mode="points",
             alt=f"Accuracy on {task} against the capability score by {method}, with the fitted law",
@@ -60,14 +62,17 @@ st.subheader("Why is it off the curve?", divider="gray")
 why.off_the_curve(source, fits)
 
 st.subheader("Every model", divider="gray")
-listed = st.segmented_control(
+listed = links.choose(
+    st.segmented_control,
     "Method",
     [name for name in controls.METHOD_NAMES if name in fits.index],
     default=str(fits.index[0]) if "csv" not in fits.index else "csv",
     format_func=controls.METHOD_NAMES.__getitem__,
     key="table-method",
+    help="Whose scores and predictions the table has.",
 )
 if listed:
+    shown.report_button(source.path, str(fits.loc[listed, "fit"]))
     table = data.predictions(source, str(fits.loc[listed, "fit"]))
     table["error"] = table["predicted"] - table["accuracy"]
     columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]

@@ -3,7 +3,7 @@ from typing import Any
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, jobs_view
+from dashboard import controls, data, jobs_view, shown
 
 ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
 
@@ -96,9 +96,11 @@ fits = data.newest_fits(source, corpus, split)
 learnt = [data.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
 if learnt:
     st.subheader("How the newest fits converged", divider="gray")
-    st.plotly_chart(
+    shown.figure(
         charts.trace_figure(learnt),
+        charts.trace_table(learnt),
         key="trace",
+        name="convergence",
         alt="Mean squared error on train and validation models over the steps, for each task",
     )
     st.caption(
@@ -108,9 +110,11 @@ if learnt:
     chosen = [fit for fit in learnt if fit.choice]
     if chosen:
         st.subheader("How the penalties were chosen", divider="gray")
-        st.plotly_chart(
+        shown.figure(
             charts.penalty_figure(chosen),
+            charts.penalty_table(chosen),
             key="penalty",
+            name="penalties",
             alt="Error on models left out of the fit against the strength of the penalty",
         )
         st.caption(

@@ -9,7 +9,7 @@ from csvcore.errors import FitError
 from csvcore.figures import charts, findings
 from csvcore.metrics import mean_squared_error
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import controls, data, explained, jobs_view, judged
+from dashboard import controls, data, explained, jobs_view, judged, shown
 
 LARGEST = 3.0  # times that a source can be made to count
 
@@ -68,11 +68,13 @@ def sliders() -> None:
                     delta_color="inverse",
                     help="Beside it the change against the fit as it is.",
                 )
-        shown = table.reset_index().assign(score=score, predicted=predicted, low=predicted)
+        table = table.reset_index().assign(score=score, predicted=predicted)
         colours = charts.family_colours(data.models(source)["family"].tolist())
-        st.plotly_chart(
-            charts.sigmoid_figure(shown.assign(high=predicted), fit, colours, law),
+        shown.figure(
+            charts.sigmoid_figure(table.assign(low=predicted, high=predicted), fit, colours, law),
+            table.drop(columns=["low", "high"]),
             key="mix-curve",
+            name=f"mix-{task}",
             alt=f"Accuracy on {task} against the score of this mix, with the law fitted anew",
         )
 
@@ -127,9 +129,11 @@ if found:
     )
     best = found[0]
     st.markdown(f"Recommended: **{controls.plain(rows['mix'].iloc[0])}**")
-    st.plotly_chart(
+    shown.figure(
         findings.search_figure(rows, best.noise_floor),
+        rows,
         key="search",
+        name=f"mixes-{task}",
         alt="Error of every mix against the number of its sources",
     )
     st.dataframe(
@@ -153,5 +157,6 @@ if found:
         file_name=f"mix-{task}.txt",
         on_click="ignore",
         icon=":material/download:",
+        help="The doc_id of each of its documents, one a line.",
     )
     st.caption("`csvcore mixes --save NAME` stores it as a corpus with all losses.")

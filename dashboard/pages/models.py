@@ -3,7 +3,7 @@ import streamlit as st
 from csvcore import splits, store
 from csvcore.figures import charts
 from csvcore.records import SPLITS, Split
-from dashboard import controls, data
+from dashboard import controls, data, links, shown
 
 st.header("Models & splits")
 source = data.database()
@@ -19,7 +19,13 @@ presets = {"By size: largest of each family tests": "by-size"} | {
     f"Leave out {family}": f"without-{family}" for family in families
 }
 stored = {f"Stored: {name}": name for name in data.splits(source)}
-choice = st.selectbox("Start from", [*stored, *presets], key="start", bind="query-params")
+choice = links.choose(
+    st.selectbox,
+    "Start from",
+    [*stored, *presets],
+    key="start",
+    help="A stored split or a rule; each model's side can be changed in the table.",
+)
 if choice in stored:
     split, name = data.split(source, stored[choice]), stored[choice]
 elif presets[choice] == "by-size":
@@ -53,8 +59,12 @@ for warning in splits.leaks(cards, sides):
     st.warning(controls.plain(warning), icon=":material/warning:")
 
 with st.form("save", border=False):
-    new_name = st.text_input("Save as", name)
-    if st.form_submit_button("Save split", icon=":material/save:"):
+    new_name = st.text_input(
+        "Save as", name, help="A name that is taken is replaced; its fits are then marked stale."
+    )
+    if st.form_submit_button(
+        "Save split", icon=":material/save:", help="Stores the sides as the table has them."
+    ):
         checked = splits.check_split(dict(sides), models["model"])
         if not new_name.strip():
             st.warning("A split needs a name.")
@@ -67,9 +77,11 @@ with st.form("save", border=False):
 if task in models:
     st.subheader("Growth with training", divider="gray")
     colours = charts.family_colours(families)
-    st.plotly_chart(
+    shown.figure(
         charts.growth_figure(models, str(task), colours),
+        models[["model", "family", "n_params", "train_tokens", "step", str(task)]],
         key="growth",
+        name=f"growth-{task}",
         alt=f"Accuracy on {task} over training tokens, one line for each training run",
     )
     st.caption("One line a run, thicker for larger models: the same tokens, other abilities.")

@@ -35,7 +35,12 @@ if fits.empty and not working:
         "No fits on this corpus and split yet",
         "Fit every task with CSV and all baselines; for the bundled zoo it takes under a minute.",
     )
-    if st.button("Fit everything", type="primary", icon=":material/play_circle:") and split:
+    if split and st.button(
+        "Fit everything",
+        type="primary",
+        icon=":material/play_circle:",
+        help="Queues every method on every task; the page goes on while it runs.",
+    ):
         jobs_view.submit_compare(source, corpus, split, [task.task for task in tasks])
         st.rerun()
 if not fits.empty:

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from csvcore.figures import charts, findings
-from dashboard import controls, data, judged
+from dashboard import controls, data, judged, links, shown
 
 st.header("Predict")
 source = data.database()
@@ -14,13 +14,13 @@ if fits.empty or corpus is None:
     st.stop()
 
 known = [name for name in controls.METHOD_NAMES if name in fits.index]
-method = st.segmented_control(
+method = links.choose(
+    st.segmented_control,
     "By",
     known,
     default=known[0],
     format_func=controls.METHOD_NAMES.__getitem__,
     key="by",
-    bind="query-params",
     help="The fit whose weights and law make the forecast.",
 )
 fit = data.fit(source, str(fits.loc[method or known[0], "fit"]))
@@ -32,16 +32,19 @@ runs = data.complete_runs(source, corpus)
 tested = {p.model for p in fit.predictions if p.split == "test"}
 first = next((run for run, models in runs.items() if tested & set(models)), next(iter(runs), None))
 left, right = st.columns(2)
-picked = left.multiselect(
+picked = links.choose(
+    left.multiselect,
     "Training runs",
     list(runs),
     default=[first] if first else [],
     format_func=charts.short_run,
+    key="runs",
     help="Checkpoints of these runs that have losses on every document of the corpus.",
 )
 upload = right.file_uploader(
     "Loss pack",
     type="parquet",
+    max_upload_size=judged.UPLOAD_MB,
     help="Losses of your own models on this corpus, from csvcore collect --out; nothing is stored.",
 )
 if upload is not None:
@@ -54,9 +57,11 @@ else:
     controls.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
     st.stop()
 
-st.plotly_chart(
+shown.figure(
     findings.forecast_figure(table, fit.gamma),
+    table,
     key="forecast",
+    name=f"forecast-{task}",
     alt=f"Predicted accuracy on {task} with 90 % intervals, and what was observed",
 )
 st.caption(

@@ -17,7 +17,20 @@ TOP_SHARE = 0.995  # of the weights lies below the darkest shade
 
 
 def write_report(database: Path, fit: str, out: Path) -> str:
-    """Write a fit, its rivals on the same models and its highlights as one HTML file.
+    """Write `fit_page` as a file, whole or not at all; returns what was written, for people.
+
+    Raises:
+        InputError: there is no such fit.
+    """
+    record, page = fit_page(database, fit)
+    building = out.with_name(f".{out.name}.part")
+    building.write_text(page, encoding="utf-8")
+    building.replace(out)
+    return f"{out}: {record.task} by {record.method} on {record.corpus}, {record.split}"
+
+
+def fit_page(database: Path, fit: str) -> tuple[Fit, str]:
+    """A fit, and its page: its law, its rivals on the same models, its highlights, every model.
 
     Raises:
         InputError: there is no such fit.
@@ -46,10 +59,7 @@ def write_report(database: Path, fit: str, out: Path) -> str:
             ),
         ]
     parts += [_highlights(docs, weights, sources), _models(record, cards)]
-    building = out.with_name(f".{out.name}.part")
-    building.write_text(report(f"{record.task} by {record.method}", parts), encoding="utf-8")
-    building.replace(out)
-    return f"{out}: {record.task} by {record.method} on {record.corpus}, {record.split}"
+    return record, report(f"{record.task} by {record.method}", parts)
 
 
 def _rivals(fits: pd.DataFrame, record: Fit) -> list[str]:

@@ -1,0 +1,107 @@
+import pandas as pd
+import streamlit as st
+
+from dashboard import links, paper, shown
+from dashboard.controls import next_step, plain
+
+st.header("Paper")
+st.markdown(
+    "Ge et al., [arXiv 2506.13216](https://arxiv.org/abs/2506.13216), Capability Salience Vector: "
+    "its tables, and the same questions asked of the bundled zoo."
+)
+tables = {name: found for name in paper.TABLES if (found := paper.table(name)) is not None}
+parts = paper.evidence()
+if not tables or "zoo" not in parts:
+    next_step(
+        "The paper's tables and our evidence are not at hand",
+        "They come with the repository (data/ and docs/evidence), not with the installed packages.",
+    )
+    st.stop()
+st.info(
+    f"{paper.scale(parts['zoo'])} Nothing here is a measurement of theirs.",
+    title="The zoo is not the paper's models",
+    icon=":material/pets:",
+)
+
+st.subheader("Does ours agree?", divider="gray")
+found = paper.verdicts(parts, tables["Table 1"])
+st.dataframe(
+    pd.DataFrame(
+        [
+            {"": one.where, "paper": one.printed, "ours": one.measured, "verdict": one.verdict}
+            for one in found
+        ]
+    ),
+    hide_index=True,
+    row_height=52,
+    column_config={
+        "": st.column_config.TextColumn(width=70),
+        "paper": st.column_config.TextColumn("The paper shows", width="large"),
+        "ours": st.column_config.TextColumn("Ours, counted from docs/evidence", width="large"),
+        "verdict": st.column_config.TextColumn(
+            width=110, help="Agrees: ours holds on as large a share of the tasks as the paper's."
+        ),
+    },
+)
+if len(parts) < 5:
+    st.caption("Some parts are not measured yet; `python benchmarks/evidence` does it.")
+
+at_hand = [name for name, (part, _) in paper.EVIDENCE.items() if part in parts]
+look = links.choose(
+    st.segmented_control,
+    "Ours in full",
+    at_hand,
+    key="evidence",
+    default=at_hand[0],
+    help="Named as in the paper; made by python benchmarks/evidence on the zoo.",
+)
+if look:
+    numbers, picture = paper.numbers(look, parts), paper.EVIDENCE[look][1]
+    for one in found:
+        if one.where == look:
+            st.markdown(
+                f"**The paper:** {plain(one.printed)}. **Ours:** {plain(one.measured)}. "
+                f"**{one.verdict.capitalize()}.**"
+            )
+    figure = paper.drawn(look, parts)
+    path = paper.bundled("docs", "evidence", picture) if picture else None
+    if figure is not None:
+        alt = f"{look} of the paper, drawn from the zoo's measurements"
+        shown.figure(figure, numbers, key="evidence-figure", alt=alt, name=f"ours-{look}")
+    elif path is not None:
+        st.image(str(path), caption=f"{look}, drawn from the zoo's measurements")
+    if figure is None:
+        errors = numbers.select_dtypes("float").columns
+        form = st.column_config.NumberColumn(format="%.1e" if look != "Figure 9" else "%.2f")
+        st.dataframe(numbers, hide_index=True, column_config={str(name): form for name in errors})
+
+st.subheader("The paper's tables", divider="gray")
+name = links.choose(
+    st.segmented_control,
+    "Table",
+    list(tables),
+    key="printed",
+    default="Table 1",
+    help="Facts as printed; the text itself is not copied.",
+)
+if name:
+    st.caption(paper.TABLES[name])
+    st.dataframe(tables[name], hide_index=True)
+    st.download_button(
+        "CSV",
+        shown.csv(tables[name]),
+        f"paper-{shown.file_name(name.lower())}.csv",
+        "text/csv",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+        help="The table as printed.",
+    )
+
+left, right = st.columns(2)
+left.subheader("What was not published", divider="gray")
+left.markdown("\n".join(f"- {line}" for line in paper.UNPUBLISHED))
+quarrels = paper.quarrels(tables["Table 2"], pd.concat([tables["Table 3"], tables["Table 4"]]))
+left.markdown("\n".join(f"- {plain(line)}" for line in quarrels))
+right.subheader("Where ours differs", divider="gray")
+right.markdown("\n".join(f"- {line}" for line in paper.DIFFERENT))

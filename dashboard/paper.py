@@ -1,0 +1,166 @@
+"""The paper's tables and our evidence as they are bundled, and what sets the two apart."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from csvcore.figures import charts, panels
+from dashboard import claims
+
+ROOT = Path(__file__).parents[1]
+TABLES = {
+    "Table 1": "Test MSE of accuracy by the loss a prediction is made from.",
+    "Table 2": "The models that train, validate and test, as printed, and their names in Tables 3 "
+    "and 4; empty where these have no result.",
+    "Table 3": "Accuracy of open models, percent (OpenCompass), first part.",
+    "Table 4": "Accuracy of open models, percent (OpenCompass), second part.",
+}
+EVIDENCE = {
+    "Table 1": ("splits", None),
+    "Figure 1": ("zoo", None),
+    "Figure 2": ("splits", "figure-2.png"),
+    "Figure 4": ("splits", "figure-4.png"),
+    "Figure 5": ("splits", "figure-5.png"),
+    "Figure 6": ("steps", "figure-6.png"),
+    "Figure 7": ("splits", "figure-7.png"),
+    "Figure 8": ("mixes", None),
+    "Figure 9": ("highlights", "figure-9.png"),
+}
+UNPUBLISHED = (
+    "**Code and data.** The text names nothing to download: no code, no weights, no losses.",
+    "**Weights.** No Capability Salience Vector as numbers; Figure 9 shades one worked example.",
+    "**Losses and texts.** No model's token losses, and not the 550 texts: 100 from each benchmark "
+    "(C-Eval and CMMLU share theirs, from which of the two is not said) and 50 worked answers "
+    "for BBH.",
+    "**Scorer.** InternLM2.5 1.8B, frozen, with a linear layer on its final hidden states. Not "
+    "said: before or after the final norm, which non-linearity follows, how the layer starts.",
+    "**Optimisation.** SGD, learning rate 1e-3, mostly under 300 steps. Not said: any penalty, the "
+    "batch, the stopping rule, and by which models the best step is chosen.",
+    "**Fits.** No alpha, beta or gamma, and no model's predicted accuracy: points without numbers.",
+    "**Their own two series.** Neither sizes, data shares, losses nor accuracies as numbers.",
+    "**Tokens.** Not said: what precedes the first token, and whether it counts.",
+    "**Uncertainty.** No item counts, noise floors, intervals or repeats, and no baseline without "
+    "a loss.",
+)
+DIFFERENT = (
+    "**Tasks** are six of our own that mirror the paper's; models see invented people, towns, "
+    "sums and swaps.",
+    "**The fit** is second order, with a penalty chosen inside train and weights in two levels (a "
+    "scale a source, a factor a token). The paper's Algorithm 2, with Adam in place of SGD, is "
+    "`--algorithm paper`.",
+    "**The score** is per character, as equation 1 prints it. Algorithm 1 runs on UTF-8 bytes and "
+    "adds up; as printed it loses mass where tokens share a character.",
+    "**The scorer** is one of the zoo's own models; `--scorer` takes any other.",
+    "**Label tokens** are the answers in the corpus, not each benchmark's whole test set.",
+    "**Beside every error** stand its interval, the noise floor and predictors that know no loss.",
+)
+
+
+def bundled(*parts: str) -> Path | None:
+    """A file that comes with the repository; None where only the packages are installed."""
+    path = ROOT.joinpath(*parts)
+    return path if path.exists() else None
+
+
+@st.cache_data(show_spinner=False)
+def _csv(path: str, changed: int) -> pd.DataFrame:
+    return pd.read_csv(path)
+
+
+@st.cache_data(show_spinner=False)
+def _rows(path: str, changed: int) -> pd.DataFrame:
+    return pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def table(name: str) -> pd.DataFrame | None:
+    """A table of the paper, by its name, as printed."""
+    path = bundled("data", "paper", f"{name.lower().replace(' ', '-')}.csv")
+    return None if path is None else _csv(str(path), path.stat().st_mtime_ns)
+
+
+def evidence() -> dict[str, pd.DataFrame]:
+    """What `python benchmarks/evidence` measured, by part, and `zoo`: a row a model and task.
+
+    A part that was not measured or is not at hand is missing.
+    """
+    found = {}
+    for part in ("splits", "steps", "mixes", "highlights"):
+        path = bundled("docs", "evidence", f"{part}.json")
+        if path is not None:
+            found[part] = _rows(str(path), path.stat().st_mtime_ns)
+    files = [bundled("data", "zoo", f"{name}.csv") for name in ("models", "accuracies")]
+    if all(files):
+        cards, known = (_csv(str(path), path.stat().st_mtime_ns) for path in files if path)
+        found["zoo"] = known.merge(cards, on="model")
+    return found
+
+
+def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[claims.Claim]:
+    """Every claim of the paper that ours can be asked; none without the zoo."""
+    first = claims.table_1(parts["splits"], printed) if "splits" in parts else []
+    return first + (claims.figures(parts, parts["zoo"]) if "zoo" in parts else [])
+
+
+def drawn(shown: str, parts: dict[str, pd.DataFrame]) -> Any:
+    """Ours as a figure, where its points are at hand; None for a table or a picture."""
+    if shown == "Figure 1":
+        zoo = parts["zoo"]
+        wide = zoo.pivot_table(
+            index=["model", "family", "n_params", "train_tokens"],
+            columns="task",
+            values="accuracy",
+        ).reset_index()
+        sisters = wide[wide["family"].isin(claims.SISTERS)].reset_index(drop=True)
+        colours = charts.family_colours(zoo["family"].tolist())
+        return panels.compute_panels(sisters, zoo["task"].unique().tolist(), colours)
+    if shown == "Figure 8":
+        rows = parts["mixes"]
+        floor = rows.groupby("task")["noise_floor"].first().to_dict()
+        return panels.mix_panels(rows, rows["task"].unique().tolist(), floor)
+    return None
+
+
+def numbers(shown: str, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Our numbers behind one of EVIDENCE; for the splits test MSE, a column a method."""
+    part, _ = EVIDENCE[shown]
+    rows = parts[part]
+    if part == "splits":
+        split = "closed-source" if shown == "Figure 5" else "by-size"
+        own = rows[rows["split"] == split]
+        wide = own.pivot(index="task", columns="method", values="test_mse")
+        return wide.assign(noise_floor=own.groupby("task")["noise_floor"].first()).reset_index()
+    if part == "steps":
+        return rows.pivot(index="task", columns="steps", values="test_mse").reset_index()
+    return rows
+
+
+def quarrels(split: pd.DataFrame, results: pd.DataFrame) -> list[str]:
+    """Where the paper's Table 2 and its Tables 3 and 4 do not fit, in sentences.
+
+    Args:
+        split: Table 2: printed, model (its name in the results, missing if it has none).
+        results: Tables 3 and 4: model.
+    """
+    named = split["model"].dropna()
+    found = {
+        "Table 2 lists more than once": sorted(set(named[named.duplicated()])),
+        "Table 2 lists without a result": sorted(set(split.loc[split["model"].isna(), "printed"])),
+        "Tables 3 and 4 have results of, but Table 2 leaves out": sorted(
+            set(results["model"]) - set(named)
+        ),
+    }
+    return [f"{what}: {', '.join(names)}." for what, names in found.items() if names]
+
+
+def scale(zoo: pd.DataFrame) -> str:
+    """How large our models are and how many, in a sentence."""
+    models = zoo.drop_duplicates("model")
+    runs = len(models.drop_duplicates(["family", "n_params"]))
+    low, high = models["n_params"].min(), models["n_params"].max()
+    return (
+        f"{len(models)} checkpoints of {runs} models with {low / 1e6:.2f} to {high / 1e6:.2f} "
+        "million parameters, trained here on made-up worlds; the paper has 1.5 to 72 billion."
+    )

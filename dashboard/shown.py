@@ -1,0 +1,86 @@
+"""A figure on a page, and what can be taken away of it: PNG, HTML and the table behind it."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from csvcore import reporting
+from csvcore.figures.report import Part, report
+
+FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would run at the head of a cell
+
+
+def figure(drawn: Any, table: pd.DataFrame, *, key: str, alt: str, name: str, **choice: Any) -> Any:
+    """Draw a Plotly figure with its downloads below; returns what `st.plotly_chart` does.
+
+    The files are made when they are asked for, so a rerun pays nothing for them.
+
+    Args:
+        drawn: the figure.
+        table: all data it was drawn from.
+        key: of the chart; its downloads have keys of their own.
+        alt: for screen readers, and the title of the HTML.
+        name: of the files, without an ending.
+        choice: `on_select` and `selection_mode` of `st.plotly_chart`.
+    """
+    stem = file_name(name)
+    image = {"toImageButtonOptions": {"format": "png", "filename": stem, "scale": 2}}
+    state = st.plotly_chart(drawn, key=key, alt=alt, config=image, **choice)
+    with st.container(horizontal=True, gap="small"):
+        for ending, content, mime, told in (
+            ("html", partial(page, drawn, alt), "text/html", "This figure as one file to open"),
+            ("csv", partial(csv, table), "text/csv", "All data behind this figure"),
+        ):
+            st.download_button(
+                ending.upper(),
+                content,
+                f"{stem}.{ending}",
+                mime,
+                key=f"{key}-{ending}",
+                help=f"{told}; the camera on the figure makes a PNG.",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+            )
+    return state
+
+
+def report_button(database: Path, fit: str) -> None:
+    """A button that makes the report of a stored fit and downloads it."""
+    st.download_button(
+        "Report",
+        lambda: reporting.fit_page(database, fit)[1],
+        f"{file_name(fit)}.html",
+        "text/html",
+        help="The fit, its rivals, its highlights and every model as one HTML file, made on click.",
+        on_click="ignore",
+        icon=":material/description:",
+    )
+
+
+def page(drawn: Any, title: str) -> str:
+    """A figure as one HTML file that asks the network nothing."""
+    return report(
+        title, [Part("Figure", figure=type(drawn)(drawn, layout_template="plotly_white"))]
+    )
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """A table as CSV; text that a spreadsheet would take for a formula gets an apostrophe."""
+    safe = table.copy()
+    for column in safe.columns[[kind.kind not in "biufcmM" for kind in safe.dtypes]]:
+        safe[column] = safe[column].map(_guarded)
+    return safe.rename(columns=_guarded).to_csv(index=False).encode()
+
+
+def _guarded(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def file_name(name: str) -> str:
+    """A name of letters, digits, dots and hyphens, whatever a task or model is called."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.")[:80] or "figure"

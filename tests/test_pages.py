@@ -1,0 +1,156 @@
+"""Laws of every page: help on every control, links that keep a view and say what is gone."""
+
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from csvcore import pipeline
+from dashboard import controls, judged
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
+HELPED_LATER = {"fit", "salience"}  # both are being rebuilt
+
+
+@pytest.fixture(scope="module")
+def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up world with every method fitted on one task."""
+    folder = tmp_path_factory.mktemp("pages") / "db"
+    shutil.copytree(_world_made, folder)
+    config = pipeline.FitConfig(members=1, scorer=str(tiny_lm), penalty=1e-4)
+    pipeline.compare(folder / "world.duckdb", "words", "sides", ["reading"], config)
+    return folder / "world.duckdb"
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, fitted: Path) -> AppTest:
+    monkeypatch.setenv("CSVCORE_DB", str(fitted))
+    monkeypatch.chdir(ROOT)
+    return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+
+
+def widgets(node: Any) -> Iterator[Any]:
+    """Protos of all controls below a node: those that have an id and a place for help."""
+    for child in getattr(node, "children", {}).values():
+        yield from widgets(child)
+    proto = getattr(node, "proto", None)
+    if proto is not None and {"id", "help"} <= set(proto.DESCRIPTOR.fields_by_name):
+        yield proto
+
+
+@pytest.mark.parametrize("where", sorted({path.stem for path in PAGES} - HELPED_LATER))
+def test_every_control_has_a_sentence_of_help(app: AppTest, where: str) -> None:
+    app.query_params["task"] = "reading"
+    app.run()
+    app.switch_page(f"dashboard/pages/{where}.py").run()
+    assert not app.exception
+    found = list(widgets(app._tree))
+    assert len(found) >= 3  # the side bar at least
+    assert [one.label for one in found if not one.help] == []
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "title"),
+    [
+        ("overview", "corpus", "Corpus"),
+        ("overview", "split", "Split"),
+        ("overview", "task", "Task"),
+        ("predict", "by", "By"),
+        ("predict", "runs", "Training runs"),
+        ("curves", "why-model", "Model, farthest from the curve first"),
+        ("models", "start", "Start from"),
+    ],
+)
+def test_a_link_that_names_what_is_gone_says_what_is_shown_instead(
+    app: AppTest, where: str, key: str, title: str
+) -> None:
+    app.query_params["task"] = "reading"
+    app.query_params[key] = "**gone**"
+    app.switch_page(f"dashboard/pages/{where}.py").run()
+    assert not app.exception
+    (said,) = [one.value for one in app.warning]
+    value = app.session_state[key]
+    several = value if isinstance(value, list) else [value]
+    assert said.startswith(f"The link asks for '\\*\\*gone\\*\\*' as {title}, which is not here.")
+    assert said.endswith(" is shown.")
+    assert several
+    app.run()
+    assert [one.value for one in app.warning] == [said]  # stays until another choice is made
+
+
+def test_the_word_about_a_link_goes_with_another_choice(app: AppTest) -> None:
+    app.query_params["task"] = "gone"
+    app.run()
+    box = next(one for one in app.selectbox if one.key == "task")
+    assert len(app.warning) == 1
+    box.set_value(box.options[-1]).run()
+    assert not app.warning
+
+
+def test_a_link_to_what_is_there_says_nothing(app: AppTest) -> None:
+    app.query_params["task"] = "reading"
+    app.query_params["by"] = "All tokens"
+    app.switch_page("dashboard/pages/predict.py").run()
+    assert not app.exception
+    assert not app.warning
+    assert app.session_state["by"] == "all-token"
+
+
+def test_the_copied_link_names_corpus_split_and_task_even_at_their_defaults(app: AppTest) -> None:
+    app.run()
+    (button,) = [
+        one for one in app.get("bidi_component") if "copy_link" in one.proto.component_name
+    ]
+    for key in ("corpus", "split", "task"):
+        assert f'"{key}": "{app.session_state[key]}"' in button.proto.json.replace('":"', '": "')
+
+
+def parquet(n_values: int) -> bytes:
+    """One column of equal values: some bytes, however many."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"nll": pa.repeat(pa.scalar(True), n_values)}), out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not a table", r"is not a Parquet file that can be read"),
+        (parquet(3), r"lacks the column model, doc_id, byte_start, byte_end"),
+        (bytes(judged.UPLOAD_MB * 2**20 + 2**20), r"has 21 MB, at most 20 MB are taken here"),
+        (parquet(judged.UPLOAD_VALUES + 1), r"has 50,000,001 values, at most 50,000,000 are taken"),
+    ],
+    ids=["junk", "other table", "too large", "unfolds"],
+)
+def test_an_upload_that_is_refused_says_why_in_one_sentence(
+    app: AppTest, content: bytes, said: str
+) -> None:
+    app.query_params["task"] = "reading"
+    app.switch_page("dashboard/pages/predict.py").run()
+    app.file_uploader[0].upload("*mine*.parquet", content).run()
+    assert not app.exception
+    (told,) = [one.value for one in app.warning]
+    assert re.match(r"\\\*mine\\\*\\\.parquet ", told)
+    assert re.search(said, told.replace("\\", ""))
+    assert "\n" not in told
+
+
+def test_a_message_keeps_its_commands_and_nothing_else_of_markdown() -> None:
+    assert controls.sentence("**x** lacks `a*b`") == "\\*\\*x\\*\\* lacks `a*b`"
+    assert controls.sentence("a ` b *") == "a \\` b \\*"
+
+
+def test_the_chosen_fit_can_be_taken_away_as_its_report(app: AppTest) -> None:
+    app.query_params["task"] = "reading"
+    app.switch_page("dashboard/pages/curves.py").run()
+    labels = [one.proto.label for one in app.get("download_button")]
+    assert labels.count("Report") == 1
+    assert labels.count("HTML") == labels.count("CSV") == 4  # three curves and the sources

@@ -1,0 +1,57 @@
+"""Laws of the server: it answers to its own names alone and admits no foreign script."""
+
+import re
+
+import pytest
+from starlette.testclient import TestClient, WebSocketDenialResponse
+
+from dashboard import server
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(server.app, base_url="http://127.0.0.1:8501")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8501", "127.0.0.1.evil.example", ""]
+)
+def test_a_foreign_host_is_refused(client: TestClient, host: str) -> None:
+    answer = client.get("/", headers={"host": host})
+    assert answer.status_code == 400
+    assert "streamlit" not in answer.text.lower()
+
+
+def test_a_foreign_host_gets_no_websocket(client: TestClient) -> None:
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        client.websocket_connect("/_stcore/stream", headers={"host": "evil.example"}),
+    ):
+        pass
+    assert refused.value.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost"])
+def test_its_own_names_are_served_under_the_policy(client: TestClient, host: str) -> None:
+    answer = client.get("/", headers={"host": host})
+    assert answer.status_code == 200
+    policy = answer.headers["content-security-policy"]
+    scripts = re.search(r"script-src ([^;]*)", policy)
+    assert scripts is not None
+    assert "unsafe" not in scripts[1]
+    assert "http" not in scripts[1]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_policy_names_every_script_inside_streamlits_page(client: TestClient) -> None:
+    page = client.get("/").text
+    inside = [tag for tag in re.findall(r"<script([^>]*)>", page) if "src=" not in tag]
+    assert len(server.inline_scripts().split()) == len(inside)
+
+
+def test_without_configured_hosts_the_server_still_answers_to_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server.st, "get_option", lambda name: [])
+    alone = server.KnownHosts(server.app)
+    assert alone.allowed_hosts == ["localhost", "127.0.0.1"]
