@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
+from browsing import settled
 from playwright.sync_api import Page
 
 from csvcore import pipeline, store
 from csvcore.inputs import corpus_sha256
 from csvcore.packs import loss_table
-from csvcore.records import Document, TokenLosses
+from csvcore.records import Document, Ints, TokenLosses
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -28,9 +30,11 @@ FLAGS = [
 ]  # fmt: skip
 START_SECONDS = 90.0
 HOSTILE = (
-    'a<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
+    'a<script>window.hacked=1</script>"><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
     "</span><style>*{display:none}</style> **bold** [link](javascript:alert(1)) 😀 \u202e &amp;"
 )
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1> **bold** [link](x) :red[r]"
+HUGE = "a" * 1_000_000
 
 
 @pytest.fixture(scope="session")
@@ -49,30 +53,27 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("e2e") / "zoo.duckdb"
     pipeline.init(path, zoo=True)
     pipeline.compare(path, "zoo", "by-size", ["facts"], pipeline.FitConfig(steps=5))
-    _add_hostile_corpus(path)
+    _add_text(path, "hostile", HOSTILE, np.arange(1, len(HOSTILE.encode()) + 1))  # a token a byte
+    _add_text(path, "huge", HUGE, np.array([len(HUGE)]))  # one token
     return path
 
 
-def _add_hostile_corpus(database: Path) -> None:
-    """A corpus whose one text tries to break out of the page, with a fit that weighs its tokens."""
-    doc = Document("hostile-0", "hostile", HOSTILE)
-    ends = np.arange(1, len(HOSTILE.encode()) + 1)  # a token a byte
+def _add_text(database: Path, name: str, text: str, ends: Ints) -> None:
+    """A corpus of one text with tokens that end at these bytes, and a fit that weighs them."""
+    doc = Document(f"{name}-0", name, text)
+    starts, weight = np.concatenate([[0], ends[:-1]]), np.linspace(2.0, 0.0, ends.size)
     with store.connect(database) as db:
-        zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[0]))
+        zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[-1]))
         names = [entry.model for entry in zoo_fit.predictions[:2]]
-        store.add_corpus(db, "hostile", corpus_sha256([doc]), [doc])
-        rows = [
-            TokenLosses(name, doc.doc_id, ends - 1, ends, np.linspace(0.0, 1.0, ends.size))
-            for name in names
-        ]
-        store.add_losses(db, "hostile", loss_table(rows), None)
-        edges = np.concatenate([[0], ends])
+        store.add_corpus(db, name, corpus_sha256([doc]), [doc])
+        rows = [TokenLosses(model, doc.doc_id, starts, ends, weight) for model in names]
+        store.add_losses(db, name, loss_table(rows), None)
         store.add_fit(
             db,
-            replace(zoo_fit, fit="facts-csv-hostile", corpus="hostile"),
+            replace(zoo_fit, fit=f"facts-csv-{name}", corpus=name),
             [doc.doc_id],
-            [edges],
-            np.linspace(0.0, 2.0, ends.size),
+            [np.concatenate([[0], ends])],
+            weight,
         )
 
 
@@ -89,21 +90,40 @@ def server(database: Path, serve: Callable[..., AbstractContextManager[str]]) ->
         yield address
 
 
+@pytest.fixture(scope="session")
+def work(
+    world_files: Path,
+    tiny_lm: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A small database to work on, and beside it the models that may be collected."""
+    folder = tmp_path_factory.mktemp("work")
+    helpers.copies(folder / "models", tiny_lm, "yak", HOSTILE_NAME)
+    return helpers.import_world(folder / "words.duckdb", world_files)
+
+
+@pytest.fixture(scope="session")
+def work_server(work: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
+    """The address of a server of it; what it starts has one thread."""
+    models = str(work.parent / "models")
+    with serve(work, CSVCORE_MODELS=models, OMP_NUM_THREADS="1") as address:
+        yield address
+
+
 @contextmanager
-def _serving(database: Path, **more: str) -> Iterator[str]:
+def _serving(database: Path, script: str = "dashboard/server.py", **more: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = database.with_name("server.log")
+    log = database.with_name(f"{Path(script).stem}.log")
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "dashboard/server.py",
-             f"--server.port={port}"],
+            [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"],
             cwd=ROOT,
             env={**os.environ, "CSVCORE_DB": str(database), **more},
             stdout=stream,
             stderr=stream,
-        )  # fmt: skip
+        )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
     while not _healthy(address):
@@ -128,15 +148,14 @@ def _healthy(address: str) -> bool:
 
 
 @pytest.fixture
-def visit(page: Page, server: str) -> Callable[[str], Page]:
+def visit(page: Page, server: str) -> Callable[..., Page]:
     """Open a page of the dashboard and wait until its script has ended without an exception."""
 
-    def open_(path: str) -> Page:
+    def open_(path: str, address: str = server, page: Page = page) -> Page:
         page.set_default_timeout(60_000)
-        page.goto(server + path)
+        page.goto(address + path)
         page.get_by_role("heading").first.wait_for()
-        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-        assert page.locator("[data-testid=stException]").count() == 0
+        settled(page)
         return page
 
     return open_
