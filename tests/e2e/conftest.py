@@ -21,7 +21,7 @@ from playwright.sync_api import Page
 from csvcore import pipeline, store
 from csvcore.inputs import corpus_sha256
 from csvcore.packs import loss_table
-from csvcore.records import Document, Ints, TokenLosses
+from csvcore.records import Document, TokenLosses
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -30,11 +30,9 @@ FLAGS = [
 ]  # fmt: skip
 START_SECONDS = 90.0
 HOSTILE = (
-    'a<script>window.hacked=1</script>"><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
+    'a<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
     "</span><style>*{display:none}</style> **bold** [link](javascript:alert(1)) 😀 \u202e &amp;"
 )
-HOSTILE_NAME = "<img src=x onerror=window.hacked=1> **bold** [link](x) :red[r]"
-HUGE = "a" * 1_000_000
 
 
 @pytest.fixture(scope="session")
@@ -53,27 +51,30 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("e2e") / "zoo.duckdb"
     pipeline.init(path, zoo=True)
     pipeline.compare(path, "zoo", "by-size", ["facts"], pipeline.FitConfig(steps=5))
-    _add_text(path, "hostile", HOSTILE, np.arange(1, len(HOSTILE.encode()) + 1))  # a token a byte
-    _add_text(path, "huge", HUGE, np.array([len(HUGE)]))  # one token
+    _add_hostile_corpus(path)
     return path
 
 
-def _add_text(database: Path, name: str, text: str, ends: Ints) -> None:
-    """A corpus of one text with tokens that end at these bytes, and a fit that weighs them."""
-    doc = Document(f"{name}-0", name, text)
-    starts, weight = np.concatenate([[0], ends[:-1]]), np.linspace(2.0, 0.0, ends.size)
+def _add_hostile_corpus(database: Path) -> None:
+    """A corpus whose one text tries to break out of the page, with a fit that weighs its tokens."""
+    doc = Document("hostile-0", "hostile", HOSTILE)
+    ends = np.arange(1, len(HOSTILE.encode()) + 1)  # a token a byte
     with store.connect(database) as db:
-        zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[-1]))
+        zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[0]))
         names = [entry.model for entry in zoo_fit.predictions[:2]]
-        store.add_corpus(db, name, corpus_sha256([doc]), [doc])
-        rows = [TokenLosses(model, doc.doc_id, starts, ends, weight) for model in names]
-        store.add_losses(db, name, loss_table(rows), None)
+        store.add_corpus(db, "hostile", corpus_sha256([doc]), [doc])
+        rows = [
+            TokenLosses(name, doc.doc_id, ends - 1, ends, np.linspace(0.0, 1.0, ends.size))
+            for name in names
+        ]
+        store.add_losses(db, "hostile", loss_table(rows), None)
+        edges = np.concatenate([[0], ends])
         store.add_fit(
             db,
-            replace(zoo_fit, fit=f"facts-csv-{name}", corpus=name),
+            replace(zoo_fit, fit="facts-csv-hostile", corpus="hostile"),
             [doc.doc_id],
-            [np.concatenate([[0], ends])],
-            weight,
+            [edges],
+            np.linspace(0.0, 2.0, ends.size),
         )
 
 
@@ -98,7 +99,7 @@ def work(
 ) -> Path:
     """A small database to work on, and beside it the models that may be collected."""
     folder = tmp_path_factory.mktemp("work")
-    helpers.copies(folder / "models", tiny_lm, "yak", HOSTILE_NAME)
+    helpers.copies(folder / "models", tiny_lm, "yak", helpers.HOSTILE_NAME)
     return helpers.import_world(folder / "words.duckdb", world_files)
 
 
@@ -148,12 +149,15 @@ def _healthy(address: str) -> bool:
 
 
 @pytest.fixture
-def visit(page: Page, server: str) -> Callable[..., Page]:
-    """Open a page of the dashboard and wait until its script has ended without an exception."""
+def visit(page: Page, request: pytest.FixtureRequest) -> Callable[..., Page]:
+    """Open a page of the dashboard and wait until its script has ended without an exception.
 
-    def open_(path: str, address: str = server, page: Page = page) -> Page:
+    The zoo's server shows it, and the test's own tab, unless told.
+    """
+
+    def open_(path: str, address: str | None = None, page: Page = page) -> Page:
         page.set_default_timeout(60_000)
-        page.goto(address + path)
+        page.goto((address or request.getfixturevalue("server")) + path)
         page.get_by_role("heading").first.wait_for()
         settled(page)
         return page

@@ -2,14 +2,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import DOCS, SIDES
+from helpers import DOCS, HOSTILE_NAME, SIDES
 from playwright.sync_api import Page, expect
 
 from csvcore import jobs, store
 
 pytestmark = pytest.mark.browser
 PATIENCE = 240_000  # ms; the worker is nice, and a machine that trains beside it takes a minute
-HOSTILE = "<img src=x onerror=window.hacked=1> **bold** [link](x) :red[r]"
 
 
 def test_a_collection_is_started_watched_and_counted_and_a_refresh_keeps_it(
@@ -18,10 +17,10 @@ def test_a_collection_is_started_watched_and_counted_and_a_refresh_keeps_it(
     page = visit("/collect?corpus=words", work_server)
     complete = page.get_by_test_id("stMetric").filter(has_text="Models with all losses")
     expect(complete).to_contain_text(str(len(SIDES)))
-    expect(page.get_by_test_id("stMultiSelect")).to_contain_text(HOSTILE)
+    expect(page.get_by_test_id("stMultiSelect")).to_contain_text(HOSTILE_NAME)
     before = len(jobs.recent(work))
     page.get_by_role("button", name="Start", exact=True).click()
-    job = page.get_by_test_id("stExpander").filter(has_text=f"Losses of {HOSTILE}, yak, ")
+    job = page.get_by_test_id("stExpander").filter(has_text=f"Losses of {HOSTILE_NAME}, yak, ")
     expect(job).to_be_visible(timeout=PATIENCE)
 
     page.reload()
@@ -36,4 +35,4 @@ def test_a_collection_is_started_watched_and_counted_and_a_refresh_keeps_it(
     assert page.locator("img[src=x]").count() == 0
     with store.connect(work, read_only=True) as db:
         covered = store.coverage(db, "words")
-    assert covered["yak"] == covered[HOSTILE] == len(DOCS)
+    assert covered["yak"] == covered[HOSTILE_NAME] == len(DOCS)
