@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import helpers
@@ -15,8 +17,11 @@ from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
+    from servers import Vllm
+
     from csvcore.pipeline import FitConfig
     from csvcore.records import Fit
+    from csvcore.scoring import LanguageModel
 
 # Models of our size gain nothing from threads, and lose where other work runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -236,3 +241,56 @@ def three(_three_made: Path, tmp_path: Path) -> list[str]:
     """Folders of three models of a test's own: one tokenizer, different weights."""
     shutil.copytree(_three_made, tmp_path, dirs_exist_ok=True)
     return [str(tmp_path / name) for name in ("first", "second", "third")]
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Model and document of everything that is scored from now on."""
+    from csvcore import scoring
+
+    found: list[tuple[str, str]] = []
+    real = scoring.score
+
+    def note(lm: "LanguageModel", docs: Any, *more: Any) -> Iterator[Any]:
+        found.extend((lm.name, doc.doc_id) for doc in docs)
+        yield from real(lm, docs, *more)
+
+    monkeypatch.setattr(scoring, "score", note)
+    return found
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "Vllm"]]:
+    """Starts servers of a model; nobody waits before asking again."""
+    from servers import Vllm, full_model, honest
+
+    from csvcore import completions
+
+    monkeypatch.setattr(completions, "RETRIES", completions.RETRIES.new(backoff_factor=0.0))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    started: list[Vllm] = []
+
+    def start(folder: Path | str, behave: Any = honest) -> "Vllm":
+        full_model(Path(folder))  # not in two threads at once
+        started.append(Vllm(Path(folder), behave).start())
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """No worker is started; the commands that would have been run."""
+    from csvcore import jobs
+
+    commands: list[list[str]] = []
+    monkeypatch.setattr(
+        jobs,
+        "subprocess",
+        SimpleNamespace(
+            Popen=lambda command, **_: commands.append(command), DEVNULL=subprocess.DEVNULL
+        ),
+    )
+    return commands

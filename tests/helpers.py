@@ -28,6 +28,7 @@ DOCS = (
     Document("note-2", "notes", "A naïve café owner sold the hat 🎩, then that bat."),
     Document("note-3", "notes", "猫は席に座った。 The other cat saw it, naturally."),
 )
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1> **bold** [link](x) :red[r]"
 TRAINING_TEXT = tuple(doc.text for doc in DOCS)
 
 

@@ -1,193 +1,34 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from click.testing import CliRunner, Result
 from helpers import DOCS, contents
-from numpy.testing import assert_allclose
-from transformers import AutoModelForCausalLM
+from servers import (
+    Answer,
+    Behaviour,
+    Vllm,
+    check_losses,
+    full_model,
+    honest,
+    loaded,
+    refused,
+    scored,
+    shard_files,
+    stored,
+    take,
+    wanted,
+)
 
-from csvcore import cli, completions, packs, pipeline, scoring, store
-from csvcore.errors import InputError, ModelError
-from csvcore.pipeline import ServerConfig
-from csvcore.records import Document, TokenLosses
-from csvcore.scoring import LanguageModel, LoadConfig
+from csvcore import completions, packs, pipeline, scoring, store
+from csvcore.errors import ModelError
+from csvcore.records import Document
 
 KEY = "sk-secret-of-ours"
 CHECKED = (DOCS[0], DOCS[len(DOCS) // 2])  # the two documents of the check
-Answer = tuple[int, Any]  # status and body; bytes are sent as they are
-Behaviour = Callable[["Vllm", dict[str, Any]], Answer]
-
-
-# A server that speaks as vLLM does ---------------------------------------------------------------
-
-
-@lru_cache(maxsize=8)
-def full_model(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder)
-
-
-def honest(server: "Vllm", body: dict[str, Any]) -> Answer:
-    """What vLLM answers: the prompt's log-probabilities, none for its first token, one generated.
-
-    As in vLLM prompt and answer have to fit the model's context together.
-    """
-    model, ids = full_model(server.folder), body["prompt"]
-    n_wanted = len(ids) + body["max_tokens"]
-    if n_wanted > model.config.max_position_embeddings:
-        bound = model.config.max_position_embeddings
-        reason = f"This model's maximum context length is {bound} tokens, not {n_wanted}"
-        return 400, {"error": {"message": reason}}
-    with server.lock, torch.no_grad():
-        log_p = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
-    own = log_p[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].tolist()
-    return 200, answer([None, *own, float(log_p[-1].max())])
-
-
-def answer(token_logprobs: Sequence[Any] | None) -> dict[str, Any]:
-    logprobs = None if token_logprobs is None else {"token_logprobs": list(token_logprobs)}
-    return {"object": "text_completion", "choices": [{"index": 0, "logprobs": logprobs}]}
-
-
-def logs_of(given: Answer) -> list[Any]:
-    found: list[Any] = given[1]["choices"][0]["logprobs"]["token_logprobs"]
-    return found
-
-
-@dataclass
-class Vllm:
-    """A server in a thread; folder is the model that it serves, behave how it answers."""
-
-    folder: Path
-    behave: Behaviour = honest
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    lock: Any = field(default_factory=threading.Lock)
-    dead: bool = False
-    port: int = 0
-    _http: ThreadingHTTPServer | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @property
-    def prompts(self) -> list[list[int]]:
-        return [body["prompt"] for body in self.bodies]
-
-    def start(self) -> "Vllm":
-        """Listen, on the port of before if there was one."""
-        self.dead = False
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), handler(self))
-        self._http.daemon_threads = True
-        self.port = self._http.server_address[1]
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def stop(self) -> None:
-        """Hang up on everyone and listen no more."""
-        self.dead = True
-        if self._http is not None:
-            self._http.shutdown()
-            self._http.server_close()
-            self._http = None
-
-
-def handler(server: Vllm) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections stay open
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if server.dead:
-                self.close_connection = True
-                return
-            with server.lock:
-                server.bodies.append(body)
-                server.paths.append(self.path)
-                server.keys.append(self.headers["Authorization"])
-            status, given = server.behave(server, body)
-            if server.dead:
-                self.close_connection = True
-                return
-            content = given if isinstance(given, bytes) else json.dumps(given).encode()
-            with suppress(ConnectionError):
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    return Handler
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Vllm]]:
-    """Starts servers of a model; nobody waits before asking again."""
-    monkeypatch.setattr(completions, "RETRIES", completions.RETRIES.new(backoff_factor=0.0))
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    started: list[Vllm] = []
-
-    def start(folder: Path | str, behave: Behaviour = honest) -> Vllm:
-        full_model(Path(folder))  # not in two threads at once
-        started.append(Vllm(Path(folder), behave).start())
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
-
-
-def wanted(server: Vllm, **more: Any) -> ServerConfig:
-    given = {"url": server.url, "served": "served-name", "reference": str(server.folder)}
-    return ServerConfig(**(given | more))
-
-
-def take(database: Path, server: Vllm, **more: Any) -> str:
-    return pipeline.import_completions(database, "words", wanted(server, **more))
-
-
-def stored(database: Path, model: str) -> dict[str, dict[str, Any]]:
-    """Rows of a model's losses by document."""
-    with store.connect(database, read_only=True) as db:
-        found = db.sql("SELECT * FROM losses WHERE model = ?", params=[model]).to_arrow_table()
-    return {row["doc_id"]: row for row in found.to_pylist()}
-
-
-@lru_cache(maxsize=8)
-def loaded(folder: Path | str) -> LanguageModel:
-    return scoring.load(str(folder), LoadConfig("cpu"))
-
-
-def scored(
-    folder: Path | str, docs: Sequence[Document], context: int | None = None
-) -> list[TokenLosses]:
-    return list(scoring.score(loaded(folder), docs, context=context))
-
-
-def check_losses(found: dict[str, dict[str, Any]], expected: Sequence[TokenLosses]) -> None:
-    assert list(found) == [row.doc_id for row in expected]
-    for row in expected:
-        own = found[row.doc_id]
-        assert own["byte_start"] == row.byte_start.tolist()
-        assert own["byte_end"] == row.byte_end.tolist()
-        assert row.token_id is not None
-        assert own["token_id"] == row.token_id.tolist()
-        assert_allclose(own["nll"], row.nll, atol=1e-4)  # two forward passes in float32
 
 
 def own_prompts(folder: Path, docs: Sequence[Document]) -> list[list[int]]:
@@ -196,22 +37,6 @@ def own_prompts(folder: Path, docs: Sequence[Document]) -> list[list[int]]:
     prefix = lm.tokenizer.bos_token_id
     prefix = lm.tokenizer.eos_token_id if prefix is None else prefix
     return [[prefix, *lm.tokenizer(doc.text, add_special_tokens=False).input_ids] for doc in docs]
-
-
-def shard_files(database: Path) -> list[Path]:
-    return sorted(database.with_name(f"{database.name}.shards").glob("*.parquet"))
-
-
-def refused(database: Path, server: Vllm, message: str, **more: Any) -> str:
-    """The one sentence of a ModelError; nothing is stored, not even a shard."""
-    before = contents(database)
-    with pytest.raises(ModelError, match=message) as error:
-        take(database, server, **more)
-    assert contents(database) == before
-    assert shard_files(database) == []
-    sentence = str(error.value)
-    assert "\n" not in sentence
-    return sentence
 
 
 # What is asked, and what is stored
@@ -444,193 +269,3 @@ def test_a_server_that_is_not_there_is_one_sentence(
     server = serve(tiny_lm)
     server.stop()
     refused(words_db, server, f"{server.url} gives no answer.*Connection refused")
-
-
-# Servers that are wrong
-
-
-def later(server: Vllm, body: dict[str, Any]) -> Answer:
-    """Each token has its successor's log-probability, as from llama-cpp-python 0.3.36."""
-    none, first, *others = logs_of(honest(server, body))
-    return 200, answer([none, *others, first])
-
-
-def earlier(server: Vllm, body: dict[str, Any]) -> Answer:
-    none, *others = logs_of(honest(server, body))
-    return 200, answer([none, others[-1], *others[:-1]])
-
-
-@pytest.mark.parametrize("shifted", [later, earlier])
-def test_a_server_whose_log_probabilities_are_shifted_by_a_token_is_refused(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, shifted: Behaviour
-) -> None:
-    sentence = refused(words_db, serve(tiny_lm, shifted), r"differs from .* by [\d.]+ nats a token")
-    assert "--tolerance 0.02" in sentence
-    assert "nothing was stored" in sentence
-
-
-def test_a_server_of_another_model_is_refused(
-    words_db: Path, serve: Callable[..., Vllm], three: list[str]
-) -> None:
-    refused(words_db, serve(three[0]), "nats a token", reference=three[1])
-
-
-def test_the_tolerance_is_the_mean_difference_a_server_may_have(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path
-) -> None:
-    def rounded(server: Vllm, body: dict[str, Any]) -> Answer:
-        none, *others = logs_of(honest(server, body))
-        return 200, answer([none, *(log - 0.008 for log in others)])
-
-    server = serve(tiny_lm, rounded)
-    sentence = refused(words_db, server, "--tolerance 0.007", tolerance=0.007)
-    assert "by 0.008 nats a token" in sentence
-    take(words_db, server)
-    with store.connect(words_db, read_only=True) as db:
-        made = store.manifests(db, "words")[tiny_lm.name]
-    assert made is not None
-    assert made["apart"] == pytest.approx(0.008, abs=1e-4)
-
-
-def with_logs(change: Callable[[list[Any]], list[Any] | None]) -> Behaviour:
-    """Honest but for the log-probabilities."""
-    return lambda server, body: (200, answer(change(logs_of(honest(server, body)))))
-
-
-@pytest.mark.parametrize(
-    ("behave", "message"),
-    [
-        pytest.param(with_logs(lambda logs: logs[-1:]), "1 log-prob.* `echo`", id="no-echo"),
-        pytest.param(with_logs(lambda logs: []), "0 log-prob.* `echo`", id="none-at-all"),
-        pytest.param(with_logs(lambda logs: None), "no token_logprobs.*`logprobs`", id="null"),
-        pytest.param(
-            with_logs(lambda logs: [*logs[:3], None, *logs[4:]]), "some tokens empty", id="gap"
-        ),
-        pytest.param(
-            with_logs(lambda logs: [*logs[:3], float("nan"), *logs[4:]]), "not a number", id="nan"
-        ),
-        pytest.param(
-            with_logs(lambda logs: [*logs[:3], -np.inf, *logs[4:]]), "not a number", id="infinite"
-        ),
-        pytest.param(
-            with_logs(lambda logs: [{"logprob": log} for log in logs]), "log", id="objects"
-        ),
-        pytest.param(lambda s, b: (200, {"choices": []}), "no token_logprobs", id="no-choice"),
-        pytest.param(lambda s, b: (200, {"choices": [{}]}), "no token_logprobs", id="no-logprobs"),
-        pytest.param(lambda s, b: (200, []), "no token_logprobs", id="a-list"),
-        pytest.param(lambda s, b: (200, b"<html>hello"), "cannot be read|can be read", id="html"),
-        pytest.param(lambda s, b: (200, b""), "cannot be read|can be read", id="nothing"),
-        pytest.param(
-            lambda s, b: (422, {"detail": [{"msg": "Input should be a valid string"}]}),
-            "refuses a prompt of token ids.*422.*valid string",
-            id="text-only",
-        ),
-    ],
-)
-def test_a_server_that_cannot_do_it_is_refused_in_one_sentence_that_says_why(
-    words_db: Path,
-    serve: Callable[..., Vllm],
-    tiny_lm: Path,
-    behave: Behaviour,
-    message: str,
-) -> None:
-    server = serve(tiny_lm, behave)
-    assert server.url in refused(words_db, server, message) or "not a number" in message
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [(401, "Unauthorized"), (404, "The model `served-name` does not exist"), (500, "CUDA error")],
-)
-def test_another_refusal_carries_the_servers_reason_and_does_not_blame_the_token_ids(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, status: int, reason: str
-) -> None:
-    server = serve(tiny_lm, lambda s, b: (status, {"error": {"message": reason}}))
-    assert "token ids" not in refused(words_db, server, f"{status}.*{reason}")
-
-
-def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path
-) -> None:
-    server = serve(tiny_lm)
-    assert KEY not in refused(words_db, server, ".", key=f"{KEY}\n{KEY}")
-
-
-@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://localhost/v1", "", "8000"])
-def test_what_is_no_address_is_refused_before_a_model_is_loaded(
-    words_db: Path, tiny_lm: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("a model was loaded"))
-    with pytest.raises(InputError, match=r"is not an address; give one such as http://"):
-        pipeline.import_completions(words_db, "words", ServerConfig(url, "x", str(tiny_lm)))
-
-
-def test_a_name_that_has_losses_is_refused_and_no_server_asked(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path
-) -> None:
-    server = serve(tiny_lm)
-    take(words_db, server)
-    server.bodies.clear()
-    before = contents(words_db)
-    with pytest.raises(InputError, match=f"losses of {tiny_lm.name} on words are stored.*--name"):
-        take(words_db, server)
-    assert server.bodies == []
-    assert contents(words_db) == before
-    take(words_db, server, name="again")
-    assert len(server.bodies) == len(CHECKED)  # the rest was not asked for again
-    check_losses(stored(words_db, "again"), scored(tiny_lm, DOCS))
-
-
-def test_an_unknown_corpus_is_refused(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path
-) -> None:
-    with pytest.raises(InputError, match="there is no corpus 'wrods'; stored: words"):
-        pipeline.import_completions(words_db, "wrods", wanted(serve(tiny_lm)))
-
-
-# The command
-
-
-@pytest.fixture
-def csvcore(words_db: Path) -> Callable[..., Result]:
-    def run(server: Vllm, *arguments: str, **env: str) -> Result:
-        command = ["--db", str(words_db), "import", "completions", server.url]
-        command += ["--served", "served-name", "--reference", str(server.folder)]
-        return CliRunner().invoke(cli.main, [*command, "--corpus", "words", *arguments], env=env)
-
-    return run
-
-
-def test_the_command_stores_the_losses_and_says_so_in_one_line(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, csvcore: Callable[..., Result]
-) -> None:
-    server = serve(tiny_lm)
-    done = csvcore(server, "--name", "from-afar", "--tolerance", "0.001", "--key", KEY)
-    assert done.exit_code == 0, done.output
-    [line] = done.stdout.splitlines()
-    assert line.startswith(f"from-afar: {len(DOCS)} documents from {server.url}")
-    assert set(server.keys) == {f"Bearer {KEY}"}
-    check_losses(stored(words_db, "from-afar"), scored(tiny_lm, DOCS))
-
-
-def test_the_command_takes_the_key_from_the_environment(
-    serve: Callable[..., Vllm], tiny_lm: Path, csvcore: Callable[..., Result]
-) -> None:
-    server = serve(tiny_lm)
-    done = csvcore(server, OPENAI_API_KEY=KEY)
-    assert done.exit_code == 0, done.output
-    assert set(server.keys) == {f"Bearer {KEY}"}
-    assert KEY not in done.output
-
-
-def test_the_command_refuses_in_one_line_with_status_1(
-    words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, csvcore: Callable[..., Result]
-) -> None:
-    before = contents(words_db)
-    done = csvcore(serve(tiny_lm, later))
-    assert done.exit_code == 1
-    assert done.stdout == ""
-    [line] = done.stderr.splitlines()
-    assert line.startswith("csvcore: ")
-    assert "nats a token" in line
-    assert contents(words_db) == before

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import helpers
 import numpy as np
 import pytest
+from browsing import settled
 from playwright.sync_api import Page
 
 from csvcore import pipeline, store
@@ -89,21 +91,40 @@ def server(database: Path, serve: Callable[..., AbstractContextManager[str]]) ->
         yield address
 
 
+@pytest.fixture(scope="session")
+def work(
+    world_files: Path,
+    tiny_lm: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A small database to work on, and beside it the models that may be collected."""
+    folder = tmp_path_factory.mktemp("work")
+    helpers.copies(folder / "models", tiny_lm, "yak", helpers.HOSTILE_NAME)
+    return helpers.import_world(folder / "words.duckdb", world_files)
+
+
+@pytest.fixture(scope="session")
+def work_server(work: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
+    """The address of a server of it; what it starts has one thread."""
+    models = str(work.parent / "models")
+    with serve(work, CSVCORE_MODELS=models, OMP_NUM_THREADS="1") as address:
+        yield address
+
+
 @contextmanager
-def _serving(database: Path, **more: str) -> Iterator[str]:
+def _serving(database: Path, script: str = "dashboard/server.py", **more: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = database.with_name("server.log")
+    log = database.with_name(f"{Path(script).stem}.log")
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "dashboard/server.py",
-             f"--server.port={port}"],
+            [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"],
             cwd=ROOT,
             env={**os.environ, "CSVCORE_DB": str(database), **more},
             stdout=stream,
             stderr=stream,
-        )  # fmt: skip
+        )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
     while not _healthy(address):
@@ -128,15 +149,17 @@ def _healthy(address: str) -> bool:
 
 
 @pytest.fixture
-def visit(page: Page, server: str) -> Callable[[str], Page]:
-    """Open a page of the dashboard and wait until its script has ended without an exception."""
+def visit(page: Page, request: pytest.FixtureRequest) -> Callable[..., Page]:
+    """Open a page of the dashboard and wait until its script has ended without an exception.
 
-    def open_(path: str) -> Page:
+    The zoo's server shows it, and the test's own tab, unless told.
+    """
+
+    def open_(path: str, address: str | None = None, page: Page = page) -> Page:
         page.set_default_timeout(60_000)
-        page.goto(server + path)
+        page.goto((address or request.getfixturevalue("server")) + path)
         page.get_by_role("heading").first.wait_for()
-        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-        assert page.locator("[data-testid=stException]").count() == 0
+        settled(page)
         return page
 
     return open_

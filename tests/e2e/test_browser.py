@@ -4,7 +4,26 @@ import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-Visit = Callable[[str], Page]
+Visit = Callable[..., Page]
+# Contrast of text and shade as WCAG 2 defines it; a canvas turns any colour into red, green, blue.
+CONTRASTS = """tokens => {
+  const pixel = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const light = colour => {
+    pixel.clearRect(0, 0, 1, 1);
+    pixel.fillStyle = colour;
+    pixel.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...pixel.getImageData(0, 0, 1, 1).data].map(value => {
+      const share = value / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  return tokens.map(token => {
+    const style = getComputedStyle(token);
+    const [one, other] = [light(style.color), light(style.backgroundColor)];
+    return Math.max(one, other) / Math.min(one, other);
+  });
+}"""
 
 
 def test_the_overview_shows_the_zoo(visit: Visit) -> None:
@@ -14,14 +33,14 @@ def test_the_overview_shows_the_zoo(visit: Visit) -> None:
 
 
 def test_a_click_on_a_token_shows_its_loss_in_every_model(visit: Visit) -> None:
-    page = visit("/salience?task=facts&source=swaps-worked")
+    page = visit("/salience?corpus=zoo&task=facts&source=swaps-worked")
     page.locator(".token[data-index='3']").click()
     expect(page.get_by_role("heading", name="Token 3", exact=True)).to_be_visible(timeout=60_000)
     expect(page.locator(".token.selected")).to_have_count(1)
 
 
 def test_the_keyboard_selects_a_token_and_escape_clears_it(visit: Visit) -> None:
-    page = visit("/salience?task=facts&source=swaps-worked")
+    page = visit("/salience?corpus=zoo&task=facts&source=swaps-worked")
     page.locator(".text").focus()
     for _ in range(2):
         page.keyboard.press("ArrowRight")
@@ -32,9 +51,51 @@ def test_the_keyboard_selects_a_token_and_escape_clears_it(visit: Visit) -> None
     expect(page.locator(".token.selected")).to_have_count(0)
 
 
+LINK = "/salience?corpus=zoo&split=by-size&task=facts&source=facts&doc=facts-001"
+
+
+def test_a_link_restores_page_task_and_document(visit: Visit) -> None:
+    page = visit(LINK)
+    expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible()
+    expect(page.get_by_role("combobox", name="Task", exact=True)).to_have_value("facts")
+    expect(page.locator(".text")).to_contain_text("What does Vegolo like to eat?", timeout=60_000)
+
+
+def test_a_link_restores_the_token(visit: Visit) -> None:
+    page = visit(f"{LINK}&token=facts-001:2")
+    expect(page.locator(".token.selected")).to_have_attribute("data-index", "2", timeout=60_000)
+
+
 def test_hostile_tokens_are_shown_as_text_and_do_nothing(visit: Visit) -> None:
     page = visit("/salience?corpus=hostile&task=facts")
     expect(page.locator(".token", has_text="<").first).to_be_visible(timeout=60_000)
     assert page.locator(".text script, .text img, .text style, .text svg").count() == 0
     assert page.evaluate("() => window.hacked ?? null") is None
-    assert "<script>window.hacked=1</script>" in page.locator(".text").inner_text()
+    shown = page.locator(".text").inner_text()
+    assert "<script>window.hacked=1</script>" in shown
+    assert "⟨202E⟩" in shown  # a mark that would turn the line round
+
+
+def test_a_file_that_is_no_loss_pack_is_refused_in_one_sentence(visit: Visit) -> None:
+    page = visit("/predict?corpus=zoo&split=by-size&task=facts")
+    notes = {"name": "notes.parquet", "mimeType": "", "buffer": b"these are my notes\n" * 500}
+    page.locator("input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    alert = page.get_by_test_id("stAlert")
+    expect(alert).to_contain_text("Parquet", timeout=60_000)
+    expect(alert).to_contain_text("notes.parquet")
+    expect(alert).to_have_count(1)
+    assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_text_of_every_shade_can_be_read(visit: Visit, page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    visit("/salience?corpus=hostile&task=facts")
+    tokens = page.locator(".token")
+    expect(tokens.first).to_be_visible(timeout=60_000)
+    background = "app => getComputedStyle(app).backgroundColor"
+    is_white = page.get_by_test_id("stApp").evaluate(background) == "rgb(255, 255, 255)"
+    assert is_white == (scheme == "light")
+    contrasts = tokens.evaluate_all(CONTRASTS)
+    assert len(contrasts) > 100
+    assert min(contrasts) >= 4.5  # WCAG AA

@@ -1,0 +1,319 @@
+"""How quick the dashboard is in a real browser: `python benchmarks/ui.py [CLAIM...]`.
+
+paint    first paint of a page, from a warm server to a browser that has nothing cached
+heatmap  a document of 10,000 tokens, from opening its link to its last token; and how long the page
+         works to build it
+rerun    another page, and the same page once more
+mixes    a slider of the Mixes page, to the error it leads to
+busy     the same page once more while a fit runs
+lean     the server's process has loaded no torch and no tokenizers
+
+Each prints the median of five (--repeats), its bound and whether it holds. Needs Chromium and the
+packages of requirements-dev.txt. The long document is made of the zoo's texts and scored by its
+three bundled models; its weights are those that the zoo's fit of `facts` has on the same texts.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import psutil
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from csvcore import jobs, pipeline, store
+from csvcore.pipeline import ZOO, CollectConfig
+
+ROOT = Path(__file__).parents[1]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+N_TOKENS = 10_000
+PATIENCE = 600_000  # ms; a slow machine is to fail its bound, not to time out
+VIEW = "corpus=zoo&split=by-size&task=facts"
+BOUNDS = {  # claim: (what, bound)
+    "paint": ("first paint", 2500.0),
+    "heatmap": (f"a heatmap of {N_TOKENS:,} tokens, from its link", 5000.0),
+    "build": ("the page builds that heatmap", 150.0),
+    "switch": ("another page", 500.0),
+    "rerun": ("the same page once more", 500.0),
+    "mixes": ("a slider's answer", 300.0),
+    "busy": ("the same page once more while a fit runs", 700.0),
+}
+# From the first element made in a task to the end of the layout of the tokens put in place in it.
+BUILD = """
+let first = null;
+const make = Document.prototype.createElement, put = Element.prototype.replaceChildren;
+Document.prototype.createElement = function (...given) {
+  if (first === null) { first = performance.now(); setTimeout(() => { first = null; }); }
+  return make.apply(this, given);
+};
+Element.prototype.replaceChildren = function (...given) {
+  put.apply(this, given);
+  if (this.querySelectorAll(".token").length < 1000) return;
+  this.getBoundingClientRect();
+  window.built = performance.now() - first;
+};
+"""
+# From the next event of a kind until its effect: the text of an element is another one, if one is
+# named, and the script has run to its end, if that is asked for.
+CLOCK = """([event, selector, whole]) => {
+  const app = document.querySelector("[data-testid=stApp]");
+  const text = () => selector && document.querySelector(selector)?.textContent;
+  const before = text();
+  window.taken = new Promise(resolve => {
+    let start = null, ran = !whole;
+    addEventListener(event, () => { start ??= performance.now(); }, {capture: true, once: true});
+    new MutationObserver(() => { ran ||= start !== null; })
+      .observe(app, {attributeFilter: ["data-test-script-state"]});
+    const look = () => {
+      const idle = !whole || app.dataset.testScriptState === "notRunning";
+      const changed = !selector || (text() && text() !== before);
+      if (start !== null && ran && idle && changed) resolve(performance.now() - start);
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+}"""
+
+
+# What is shown -----------------------------------------------------------------------------------
+
+
+def add_long(path: Path) -> None:
+    """A corpus of one long document beside the zoo and its fit of facts."""
+    with store.connect(path, read_only=True) as db:
+        fits = store.fits(db)
+        name = str(fits[(fits["method"] == "csv") & (fits["corpus"] == "zoo")]["fit"].iloc[0])
+        fit, docs = store.fit(db, name), store.documents(db, "zoo")
+        edges, weight = store.weight_vector(db, name)
+    text, ends = "", [0]
+    for doc, cuts in zip(docs, edges, strict=True):
+        if len(ends) > N_TOKENS + 1:
+            break
+        gap = "\n" if text else ""  # a newline belongs to the token behind it
+        ends += (cuts[1:] + ends[-1] + len(gap)).tolist()
+        text += gap + doc.text
+    file = path.with_name("long.jsonl")
+    file.write_text(json.dumps({"doc_id": "long-0", "source": "long", "text": text}) + "\n")
+    pipeline.import_corpus(path, file, "long")
+    models = [str(folder) for folder in sorted((ZOO / "models").iterdir()) if folder.is_dir()]
+    found = pipeline.collect(pipeline.prepare(path, models, "long", CollectConfig(device="cpu")))
+    failed = [one for one in found if one.status == "failed"]
+    if failed:
+        raise SystemExit(f"the long document could not be scored: {failed}")
+    with store.connect(path) as db:
+        long_fit = replace(fit, fit="facts-csv-long", corpus="long")
+        store.add_fit(db, long_fit, ["long-0"], [np.array(ends)], weight[: len(ends) - 1])
+
+
+@contextmanager
+def serving(database: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The real server; its address and process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", f"--server.port={port}"],
+        cwd=ROOT,
+        env={**os.environ, "CSVCORE_DB": str(database)},
+        stdout=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address, psutil.Process(process.pid)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+# Timings, in milliseconds ------------------------------------------------------------------------
+
+
+def opened(browser: Browser, address: str) -> Page:
+    """A page in a browser that has nothing cached, when its script has ended."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script(BUILD)
+    page.goto(address)
+    page.get_by_role("heading").first.wait_for()
+    settle(page)
+    return page
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has ended."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(1500)  # charts and fonts
+
+
+def paint(browser: Browser, address: str) -> dict[str, float]:
+    """First contentful paint."""
+    page = opened(browser, f"{address}/?{VIEW}")
+    entry = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    taken = float(page.evaluate(entry))
+    page.context.close()
+    return {"paint": taken}
+
+
+def heatmap(browser: Browser, address: str) -> dict[str, float]:
+    """The long document: until its last token is there and painted, and the page's own work."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script(BUILD)
+    start = time.perf_counter()
+    page.goto(f"{address}/salience?corpus=long&split=by-size&task=facts", wait_until="commit")
+    page.locator(f".token[data-index='{N_TOKENS - 1}']").wait_for(state="attached")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    taken = 1000 * (time.perf_counter() - start)
+    built = float(page.evaluate("window.built"))
+    page.context.close()
+    return {"heatmap": taken, "build": built}
+
+
+def answer(page: Page) -> float:
+    """What the clock that was set last has measured."""
+    taken = float(page.evaluate("window.taken"))
+    settle(page)
+    return taken
+
+
+def again(page: Page) -> float:
+    """The same page once more, by Streamlit's own key."""
+    page.locator("body").click(position={"x": 640, "y": 4})
+    page.evaluate(CLOCK, ["keydown", None, True])
+    page.keyboard.press("r")
+    return answer(page)
+
+
+def rerun(browser: Browser, address: str) -> dict[str, float]:
+    """From Curves to Baselines, and Baselines once more; both have been shown before."""
+    page = opened(browser, f"{address}/curves?{VIEW}")
+    links = {
+        name: page.locator(f"[data-testid=stSidebarNavLink][href$='/{name}']")
+        for name in ("baselines", "curves")
+    }
+    for name in ("baselines", "curves"):
+        links[name].click()
+        page.wait_for_url(lambda url, name=name: f"/{name}" in url)  # type: ignore[misc]
+        settle(page)
+    page.evaluate(CLOCK, ["click", "h2", True])
+    links["baselines"].click()
+    taken = {"switch": answer(page), "rerun": again(page)}
+    page.context.close()
+    return taken
+
+
+def mixes(browser: Browser, address: str) -> dict[str, float]:
+    """A step of the first slider, until the error on train is another one."""
+    page = opened(browser, f"{address}/mixes?{VIEW}")
+    page.get_by_role("slider").first.focus()
+    page.evaluate(CLOCK, ["keydown", "[data-testid=stMetricValue]", False])
+    page.keyboard.press("ArrowRight")
+    taken = answer(page)
+    page.context.close()
+    return {"mixes": taken}
+
+
+def busy(browser: Browser, address: str, database: Path) -> dict[str, float]:
+    """The Baselines page once more while a fit of many steps takes its steps."""
+    config = {"algorithm": "paper", "steps": 1_000_000}
+    params = {"corpus": "zoo", "split": "by-size", "tasks": ["facts"], "method": "csv"}
+    number = jobs.submit(database, "fit", params | {"config": config})
+
+    def job() -> jobs.Job:
+        return next(one for one in jobs.recent(database) if one.job == number)
+
+    while job().live and job().step < 2:
+        time.sleep(0.2)
+    if not job().live:
+        raise SystemExit(f"the fit has ended: {job().message}")
+    page = opened(browser, f"{address}/baselines?{VIEW}")
+    taken = again(page)
+    page.context.close()
+    jobs.cancel(database, number)
+    while job().live:
+        jobs.recent(database)
+        time.sleep(0.2)
+    return {"busy": taken}
+
+
+def lean(process: psutil.Process) -> bool:
+    """Whether the server that answered all this has loaded neither torch nor tokenizers."""
+    libraries = {Path(mapped.path).name for mapped in process.memory_maps()}
+    heavy = sorted(name for name in libraries if "torch" in name or "tokenizers" in name)
+    print(f"{'PASS' if not heavy else 'FAIL'}  lean: heavy libraries in the server: {heavy}")
+    return not heavy
+
+
+def report(taken: list[dict[str, float]]) -> bool:
+    """Print the medians of one claim beside their bounds."""
+    held = []
+    for name in taken[0]:
+        what, bound = BOUNDS[name]
+        values = [one[name] for one in taken]
+        held.append(median(values) < bound)
+        verdict = "PASS" if held[-1] else "FAIL"
+        spread = f"{min(values):.0f} to {max(values):.0f}"
+        print(f"{verdict}  {name}: {what}: {median(values):.0f} ms ({spread}), bound {bound:.0f}")
+    sys.stdout.flush()
+    return all(held)
+
+
+def main() -> int:
+    """Measure the claims; 1 if one does not hold."""
+    timed = {"paint": paint, "heatmap": heatmap, "rerun": rerun, "mixes": mixes}
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    claims = [*timed, "busy", "lean"]
+    parser.add_argument("claim", nargs="*", choices=[*claims, []], metavar="CLAIM")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--db", type=Path, help="kept, and used again if it is there")
+    given = parser.parse_args()
+    wanted = given.claim or claims
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    held = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        database = (given.db or Path(folder) / "ui.duckdb").resolve()
+        if not database.exists():
+            pipeline.init(database, zoo=True)
+            pipeline.compare(database, "zoo", "by-size", ["facts"], pipeline.FitConfig())
+            add_long(database)
+        with serving(database) as (address, process):
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            opened(browser, f"{address}/curves?{VIEW}").context.close()  # warms the server
+            for name in wanted:
+                if name in timed:
+                    taken = [timed[name](browser, address) for _ in range(given.repeats)]
+                    held.append(report(taken))
+                elif name == "busy":
+                    taken = [busy(browser, address, database) for _ in range(given.repeats)]
+                    held.append(report(taken))
+                else:
+                    held.append(lean(process))
+            browser.close()
+    load = psutil.getloadavg()[0]
+    print(f"load average {load:.1f} on {os.cpu_count()} cores")
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
