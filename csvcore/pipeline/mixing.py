@@ -134,7 +134,8 @@ def judge_mix(
     ids = draw_documents(data, shares, budget_tokens)
     part = data.only(ids)
     task = models.task.task
-    ((record, _, _),) = learn(part, {task: models}, [(task, "csv")], replace(config, members=1))
+    (made,) = learn(part, {task: models}, [(task, "csv")], replace(config, members=1))
+    record = made.fit
     if record.choice is None:
         raise InputError("mixes are judged by the fast fit; leave out --algorithm paper")
     names, source = part.sources()
