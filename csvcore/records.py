@@ -257,7 +257,8 @@ class Mix:
 
     shares: of the tokens, by source. error: root mean squared error on models that a fit did not
     see inside train and validation, in units of accuracy; mixes are chosen by it alone. test_mse,
-    low, high: on the test models, with its 90 % interval where it is known.
+    low, high: on the test models, with its 90 % interval where it is known. errors: the same error
+    on every group that was left out, and on validation; empty in mixes of older versions.
     """
 
     task: str
@@ -269,3 +270,4 @@ class Mix:
     low: float | None
     high: float | None
     noise_floor: float | None
+    errors: tuple[float, ...] = ()
