@@ -39,7 +39,10 @@ def write(database: Path, fit: str, replay: Replay) -> None:
 def read(database: Path, fit: str) -> Replay | None:
     """The replay of a fit; None where none was kept, or its file is no longer whole."""
     try:
-        with np.load(replay_path(database, fit), allow_pickle=False) as parts:
+        with (
+            replay_path(database, fit).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as parts,
+        ):
             return Replay(
                 at=parts["at"],
                 kept=int(parts["kept"]),

@@ -127,8 +127,8 @@ def _replay(data: Dataset, chosen: TaskModels, learnt: Learnt, record: Fit) -> R
     kept = float(learnt.step)
     if record.choice is not None:
         kept = record.choice.chosen.strength or np.inf
-    weight = np.stack(list(learnt.stages.values())) * data.counts  # (n_stages, n_tokens)
-    scale = np.abs(weight).sum(axis=1, dtype=np.float64) / data.counts.sum()
+    weight = np.array(list(learnt.stages.values()), dtype=np.float64) * data.counts
+    scale = np.abs(weight).sum(axis=1) / data.counts.sum()  # (n_stages,)
     score = salience.capability_score(weight, data.nll[chosen.rows], data.n_chars)
     score /= scale[:, None]
     train = chosen.on("train")
