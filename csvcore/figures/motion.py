@@ -117,7 +117,10 @@ def replay_figure(
 
     def moving(k: int) -> list[Any]:
         curve = _curve(grid, replay.alpha[k], replay.beta[k], fit.gamma)
-        points = [_points(replay.score[k][at], *one, colours) for *one, at in groups]
+        points = [
+            _points(replay.score[k][at], family, side, rows, colours)
+            for family, side, rows, at in groups
+        ]
         return [curve, *points, _now(labels[k], [values[k] for values in errors.values()])]
 
     first = moving(0)
