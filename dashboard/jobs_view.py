@@ -77,7 +77,8 @@ def _work(job: jobs.Job) -> str:
         return f"Losses of {', '.join(Path(folder).name for folder in job.params['models'])}"
     if job.kind == "mixes":
         return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
-    names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", [])]
+    one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
+    names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", one)]
     return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
 
 
