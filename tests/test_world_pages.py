@@ -23,7 +23,7 @@ def app(world_db: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("CSVCORE_DB", str(world_db))
     monkeypatch.chdir(ROOT)
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
-    app.query_params["task"] = "reading"
+    app.query_params["task"] = "adding"
     return app
 
 
@@ -38,7 +38,7 @@ def page(app: AppTest, name: str) -> AppTest:
 def fits(world_db: Path, config: FitConfig) -> list[Fit]:
     """One by every method that the world can have, CSV by the paper's loop."""
     paper = replace(config, algorithm="paper", steps=4)
-    wanted = [("reading", method) for method in METHODS if method != "label-token"]
+    wanted = [("adding", method) for method in METHODS]
     return pipeline.fit(world_db, "words", "sides", wanted, paper)
 
 
@@ -73,7 +73,7 @@ def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
     [job] = jobs.recent(world_db)
     assert job.params["methods"] == ["all-token", "source-token"]
     assert job.params["config"]["scorer"] == str(tiny_lm.resolve())
-    params = job.params | {"tasks": ["reading"]}
+    params = job.params | {"tasks": ["adding"]}
     assert pipeline.run_job(world_db, "fit", params, lambda *_: None) == "2 fits stored"
     [methods] = [one for one in app.button_group if one.label == "Methods"]
     methods.set_value([]).run()
@@ -101,11 +101,11 @@ def test_the_recommended_mix_is_saved_from_the_page(
     app: AppTest, fits: list[Fit], world_db: Path
 ) -> None:
     ids = tuple(doc.doc_id for doc in DOCS[:3])
-    mix = Mix("reading", {"a": 1.0}, ids, 30, 0.1, 0.02, 0.01, 0.04, 0.001, (0.05, 0.2))
+    mix = Mix("adding", {"a": 1.0}, ids, 30, 0.1, 0.02, 0.01, 0.04, 0.001, (0.05, 0.2))
     old = replace(mix, errors=(), test_mse=None, low=None, high=None)
     with store.connect(world_db) as db:
-        store.set_mixes(db, ["words"], "sides", "reading", [mix, old])
-        assert store.mixes(db, ["words"], "sides", "reading") == [mix, old]
+        store.set_mixes(db, ["words"], "sides", "adding", [mix, old])
+        assert store.mixes(db, ["words"], "sides", "adding") == [mix, old]
     page(app, "mixes")
     [name] = [one for one in app.text_input if "Save the recommended" in one.label]
     name.set_value("small")
