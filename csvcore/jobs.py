@@ -10,15 +10,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
 from csvcore.errors import Cancelled
+from csvcore.records import Glimpse, TraceStep
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
 REPORT_SECONDS = 0.25
@@ -47,7 +48,12 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_live_job
     ON jobs (kind, params) WHERE status IN ('queued', 'running');
+CREATE TABLE IF NOT EXISTS glimpses (  -- how far a running fit is; gone when it ends
+    job INTEGER PRIMARY KEY,
+    content TEXT NOT NULL              -- JSON, a list of records.Glimpse
+);
 """
+SHOWN_STEPS = 120  # of a trace, so that a glimpse stays small
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,22 @@ def recent(database: Path, limit: int = 20) -> list[Job]:
     return [_job(row) for row in rows]
 
 
+def glimpses(database: Path, job: int) -> list[Glimpse]:
+    """How far the heads of a running fit are; none before the first step and once it has ended."""
+    with _queue(database) as queue:
+        row = queue.execute(
+            "SELECT content FROM glimpses JOIN jobs USING (job)"
+            " WHERE job = ? AND status = 'running'",
+            [job],
+        ).fetchone()
+    return [] if row is None else [_glimpse(entry) for entry in json.loads(row["content"])]
+
+
+def _glimpse(entry: dict[str, Any]) -> Glimpse:
+    lists = {key: tuple(entry[key]) for key in ("score", "accuracy", "validates")}
+    return Glimpse(**entry | lists | {"trace": tuple(TraceStep(*row) for row in entry["trace"])})
+
+
 def cancel(database: Path, job: int) -> None:
     """Ask a job to stop: at once if it waits, at its next step if it runs (see `reap`)."""
     now = time.time()
@@ -226,6 +248,7 @@ def finish(database: Path, job: int, status: Status, message: str) -> None:
             "UPDATE jobs SET status = ?, message = ?, ended = ? WHERE job = ?",
             [status, message, time.time(), job],
         )
+        queue.execute("DELETE FROM glimpses WHERE job = ?", [job])
 
 
 class Reporter:
@@ -234,6 +257,11 @@ class Reporter:
     def __init__(self, database: Path, job: int) -> None:
         """For a job that this process has claimed."""
         self._database, self._job, self._last = database, job, 0.0
+        self._look: Callable[[], list[Glimpse]] | None = None
+
+    def watch(self, look: Callable[[], list[Glimpse]]) -> None:
+        """Note with every step what this tells; it is called no more often than that."""
+        self._look = look
 
     def __call__(self, step: int, total: int, message: str = "") -> None:
         """Note step of total; written at most every REPORT_SECONDS."""
@@ -247,5 +275,16 @@ class Reporter:
                 " RETURNING cancel_asked",
                 [step, total, message, self._job],
             ).fetchone()
+            if self._look is not None:
+                content = json.dumps([_small(one) for one in self._look()])
+                queue.execute("REPLACE INTO glimpses VALUES (?, ?)", [self._job, content])
         if row["cancel_asked"] is not None:
             raise Cancelled(f"cancelled at step {step} of {total}")
+
+
+def _small(glimpse: Glimpse) -> dict[str, Any]:
+    """A glimpse as JSON has it, with the last step of its trace and some of those before."""
+    stride = -(-len(glimpse.trace) // SHOWN_STEPS)
+    kept = [*glimpse.trace[:-1:stride], glimpse.trace[-1]] if glimpse.trace else []
+    rows = [(t.step, t.alpha, t.beta, t.train_mse, t.validation_mse) for t in kept]
+    return asdict(glimpse) | {"trace": rows}

@@ -129,6 +129,40 @@ class TraceStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A task while its head is optimised: the steps so far, and its models at the last of them.
+
+    score (nats per character, of weights not yet scaled), accuracy and validates have one entry a
+    model that trains or validates; test models are not looked at.
+    """
+
+    task: str
+    gamma: float
+    trace: tuple[TraceStep, ...]
+    score: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    validates: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the models of a fit scored at some stages of its optimisation.
+
+    at: (n_stages,) steps of the paper's loop, or penalties of the fast fit, infinite for the
+    baseline that the weights are pulled towards. kept: the stage that the fit kept. alpha, beta:
+    (n_stages,) the law of each. models: names. score: (n_stages, n_models) nats per character, of
+    weights scaled as the fit's own. Test models are scored too, but nothing was chosen by them.
+    """
+
+    at: Floats
+    kept: int
+    alpha: Floats
+    beta: Floats
+    models: tuple[str, ...]
+    score: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Penalty:
     """One penalty of the fast fit and how it did on models its heads did not see.
 
@@ -223,7 +257,8 @@ class Mix:
 
     shares: of the tokens, by source. error: root mean squared error on models that a fit did not
     see inside train and validation, in units of accuracy; mixes are chosen by it alone. test_mse,
-    low, high: on the test models, with its 90 % interval where it is known.
+    low, high: on the test models, with its 90 % interval where it is known. errors: the same error
+    on every group that was left out, and on validation; empty in mixes of older versions.
     """
 
     task: str
@@ -235,3 +270,4 @@ class Mix:
     low: float | None
     high: float | None
     noise_floor: float | None
+    errors: tuple[float, ...] = ()

@@ -48,7 +48,7 @@ def _run(database: Path, job: jobs.Job) -> None:
         report(0, 1, "loading PyTorch")
         from csvcore import pipeline
 
-        message = pipeline.run_job(database, job.kind, job.params, report)
+        message = pipeline.run_job(database, job.kind, job.params, report, report.watch)
     except Cancelled as error:
         jobs.finish(database, job.job, "cancelled", str(error))
     except CsvcoreError as error:

@@ -8,10 +8,12 @@ from typing import Any
 import streamlit as st
 
 from csvcore import jobs
+from csvcore.figures import motion
+from csvcore.records import Glimpse
 from dashboard import controls
 from dashboard.data import Database
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.5
 STATES = {"done": "complete", "failed": "error", "lost": "error", "cancelled": "error"}
 SHOWN = 8
 
@@ -27,15 +29,15 @@ def submit_fit(
     corpus: str,
     split: str,
     tasks: Sequence[str],
-    method: str,
+    methods: Sequence[str],
     config: dict[str, Any],
 ) -> int:
-    """Queue one method on these tasks."""
+    """Queue these methods on these tasks, as one job."""
     params = {
         "corpus": corpus,
         "split": split,
         "tasks": list(tasks),
-        "method": method,
+        "methods": list(methods),
         "config": config,
     }
     return jobs.submit(source.path, "fit", params)
@@ -75,8 +77,9 @@ def _work(job: jobs.Job) -> str:
         return f"Losses of {', '.join(Path(folder).name for folder in job.params['models'])}"
     if job.kind == "mixes":
         return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
-    method = controls.METHOD_NAMES.get(job.params.get("method", ""), "All methods")
-    return f"{method} on {', '.join(job.params['tasks'])}"
+    one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
+    names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", one)]
+    return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
 
 
 def _row(source: Database, job: jobs.Job) -> None:
@@ -85,10 +88,11 @@ def _row(source: Database, job: jobs.Job) -> None:
     # Not a `with` block: leaving one marks the box as complete.
     box = st.status(controls.plain(title), state=state, expanded=job.live)
     if job.live:
-        left = job.seconds_left(time.time())
-        text = job.message if left is None else f"{job.message}, {left:.0f} s left"
         share = job.step / job.total if job.total else 0.0
-        box.progress(min(share, 1.0), controls.plain(f"{job.status}: {text}"))
+        box.progress(min(share, 1.0), controls.plain(_pace(job, time.time())))
+        if job.kind == "fit":
+            with box:
+                _moving(job.job, jobs.glimpses(source.path, job.job))
         box.button(
             "Cancel",
             key=f"cancel-{job.job}",
@@ -100,3 +104,46 @@ def _row(source: Database, job: jobs.Job) -> None:
     else:
         seconds = (job.ended or job.created) - (job.started or job.created)
         box.text(f"{job.status} after {seconds:.0f} s: {job.message}")
+
+
+def _pace(job: jobs.Job, now: float) -> str:
+    """What a live job does, how far it is, how long it has taken and will take."""
+    if job.started is None:
+        return f"{job.status}, for {now - job.created:.0f} s"
+    left = job.seconds_left(now)
+    text = f"{job.message}, {now - job.started:.0f} s so far"
+    if left is None:
+        return text
+    step = f"step {job.step} of {job.total}, " if job.kind == "fit" else ""
+    return f"{step}{text}, about {left:.0f} s left"
+
+
+def _moving(job: int, found: Sequence[Glimpse]) -> None:
+    """The errors so far of a fit that runs, and the law of one of its tasks at the last step."""
+    found = [one for one in found if one.trace]
+    if not found:
+        return
+    names = [one.task for one in found]
+    task = names[0]
+    if len(names) > 1:
+        task = st.segmented_control(
+            "Curve of",
+            names,
+            default=names[0],
+            required=True,
+            format_func=controls.plain,
+            key=f"moving-{job}",
+            help="The task whose law is drawn beside the errors while it is optimised.",
+        )
+    left, right = st.columns(2)
+    left.plotly_chart(
+        motion.errors_so_far(found),
+        key=f"errors-{job}",
+        alt="Mean squared error on train and validation models over the steps so far",
+    )
+    right.plotly_chart(
+        motion.law_so_far(next(one for one in found if one.task == task)),
+        key=f"law-{job}",
+        alt=f"Accuracy on {task} against the capability score at the last step",
+    )
+    st.caption("Train and validation models alone; test models are not looked at.")

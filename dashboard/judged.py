@@ -72,7 +72,14 @@ def pack_forecasts(source: Database, fit: str, name: str, content: bytes) -> pd.
     _check_size(PurePath(name).name, content)
     pack = packs.decode(PurePath(name).name, content)
     with store.connect(source.path, read_only=True) as db:
-        docs = store.documents(db, store.fit(db, fit).corpus)
+        corpus = store.fit(db, fit).corpus
+        docs, own = store.documents(db, corpus), store.corpus_sha256(db, corpus)
+    theirs = (pack.manifest or {}).get("corpus_sha256")
+    if theirs not in (None, own):
+        raise InputError(
+            f"{name} has losses on another corpus ({str(theirs)[:12]}); collect them on {corpus}, "
+            f"or choose the pack's own corpus and a fit on it"
+        )
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
     packs.check_documents(name, pack.table, n_bytes)
     return _table(source, fit, packs.model_losses(name, pack.table, list(n_bytes)))

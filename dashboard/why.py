@@ -1,5 +1,7 @@
 """The view that takes a model's place off the curve apart, down to the token in its text."""
 
+from html import unescape
+
 import pandas as pd
 import streamlit as st
 
@@ -10,11 +12,19 @@ from dashboard.data import Database
 SALIENCE = "dashboard/pages/salience.py"
 
 
+def clicked(method: str) -> None:
+    """Take over the model that was clicked on a curve; called when its selection changes."""
+    for point in st.session_state[f"curve-{method}"]["selection"]["points"]:
+        if point.get("customdata"):
+            st.session_state["why-method"] = method
+            st.session_state["why-model"] = unescape(str(point["customdata"][0]))
+
+
 @st.fragment
 def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     """Choose a model of one of these fits, by method, and see what its losses add to its score.
 
-    A click on a curve sets `why-method` and `why-model` in the session's state.
+    The choice is `why-method` and `why-model` in the address and in the session's state.
     """
     methods = [name for name in controls.METHOD_NAMES if name in fits.index]
     left, right = st.columns([1, 2])
@@ -24,15 +34,23 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
         methods,
         format_func=controls.METHOD_NAMES.__getitem__,
         key="why-method",
-        help="The fit whose score and law are looked into.",
+        help="The method whose weights and law the model is held against.",
     )
     fit = data.fit(source, str(fits.loc[method, "fit"]))
     apart = sorted(fit.predictions, key=lambda one: -abs(one.predicted - one.accuracy))
-    model = links.choose(
-        right.selectbox,
+    names = [one.model for one in apart]
+    asked = st.session_state.get("why-model") or st.query_params.get("why-model")
+    if asked and asked not in names:
+        st.session_state["why-model"] = names[0]
+        st.warning(
+            f"{controls.plain(str(asked))} is not among the models shown of this fit: it was not "
+            "fitted, was removed, or is a hidden test model. The farthest from the curve is shown."
+        )
+    model = right.selectbox(
         "Model, farthest from the curve first",
-        [one.model for one in apart],
+        names,
         key="why-model",
+        bind="query-params",
         help="Or click a point of a curve above.",
     )
     if model is None:

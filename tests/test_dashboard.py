@@ -82,7 +82,7 @@ def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     assert not app.exception
     job = jobs.recent(zoo)[0]
     assert job.status == "queued"
-    assert job.params["method"] == "csv"
+    assert job.params["methods"] == ["csv"]
     assert job.params["config"] == {"seed": 0, "members": 5, "activation": "exp"}
     assert pipeline.FitConfig(**job.params["config"]).algorithm == "fast"
     cancel = next(button for button in app.button if button.label == "Cancel")
@@ -97,7 +97,7 @@ def test_a_fit_by_the_papers_loop_is_queued_with_its_settings(
     app.run()
     app.switch_page("dashboard/pages/fit.py").run()
     [algorithm] = [one for one in app.button_group if one.label == "Optimisation of CSV"]
-    algorithm.set_value("paper")  # a form; it is sent with Start
+    algorithm.set_value("paper").run()
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
     job = jobs.recent(zoo)[0]

@@ -72,13 +72,37 @@ def test_what_is_worse_is_hatched() -> None:
     assert list(bars.marker.pattern.shape) == ["", "/"]
 
 
-def test_the_recommended_mix_is_a_star() -> None:
-    table = pd.DataFrame({"mix": ["100% <a>", "x"], "sources": [1, 2], "error": [3.0, 4.0]})
-    figure = findings.search_figure(table, 0.0004)
+def mixes(**more: list[float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "mix": ["100% <a>", "x"],
+            "sources": [1, 2],
+            "error": [3.0, 4.0],
+            "best": [2.0, np.nan],
+            "worst": [5.0, np.nan],
+        }
+        | more
+    )
+
+
+def test_the_recommended_mix_is_a_star_between_its_best_and_worst_group() -> None:
+    figure = findings.search_figure(mixes(), 0.0004)
     (points,) = figure.data
     assert list(points.marker.symbol) == ["star", "circle"]
     assert points.text[0] == "100% &lt;a&gt;"
+    assert points.error_y.array[0] == pytest.approx(2.0)
+    assert points.error_y.arrayminus[0] == pytest.approx(1.0)
     assert figure.layout.shapes[0].y0 == pytest.approx(2.0)  # points
+
+
+def test_test_errors_of_mixes_stand_beside_with_their_intervals_where_they_are_known() -> None:
+    hidden = {name: [np.nan, np.nan] for name in ("test", "test_low", "test_high")}
+    assert len(findings.search_figure(mixes(**hidden), None).data) == 1
+    known = {"test": [6.0, 7.0], "test_low": [5.0, 5.0], "test_high": [8.0, 9.0]}
+    _, points = findings.search_figure(mixes(**known), None).data
+    assert list(points.marker.symbol) == ["star-open", "diamond-open"]
+    assert list(points.error_y.array) == [2.0, 2.0]
+    assert list(points.error_y.arrayminus) == [1.0, 2.0]
 
 
 def test_the_legend_escapes_names_and_tells_the_sides_apart() -> None:

@@ -168,14 +168,14 @@ def test_a_running_job_that_is_cancelled_stores_nothing(
     real = pipeline.run_job
 
     def cancelled_on_the_way(
-        database: Path, kind: str, content: dict[str, Any], report: jobs.Reporter
+        database: Path, kind: str, content: dict[str, Any], report: jobs.Reporter, *more: Any
     ) -> str:
         def watched(step: int, total: int, message: str = "") -> None:
             if message.startswith("optimising") and step == 2:
                 jobs.cancel(database, 1)
             report(step, total, message)
 
-        return real(database, kind, content, watched)
+        return real(database, kind, content, watched, *more)
 
     monkeypatch.setattr(pipeline, "run_job", cancelled_on_the_way)
     before = contents(world_db)

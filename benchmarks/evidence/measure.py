@@ -80,7 +80,8 @@ def mixes(db: Path) -> list[Row]:
     for sources in mixes_of(sorted({doc.source for doc in whole.docs})):
         data = whole.only(draw_documents(whole, dict.fromkeys(sources, 1.0), MIX_TOKENS))
         chosen = usable_tasks(data, [])
-        for record, *_ in learn(data, chosen, [(task, "csv") for task in chosen], config):
+        for made in learn(data, chosen, [(task, "csv") for task in chosen], config):
+            record = made.fit
             own = chosen[record.task].task.sources
             rows.append(
                 {
@@ -171,7 +172,8 @@ def ablations(db: Path) -> list[Row]:
         if setting == "Algorithm 1":
             data = shared_by_byte(db, data)
         chosen = usable_tasks(data, [])
-        for record, *_ in learn(data, chosen, [(task, method) for task in chosen], config):
+        for made in learn(data, chosen, [(task, method) for task in chosen], config):
+            record = made.fit
             rows.append(
                 {
                     "setting": setting,

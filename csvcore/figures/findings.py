@@ -59,34 +59,59 @@ def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | 
 def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
     """What every mix that was tried is off by, against the number of its sources.
 
+    Left of each number the error on models left out, with the best and the worst group of them;
+    right of it the error on the test models with its 90 % interval, where it is shown.
+
     Args:
-        table: mix, sources, error (points, on models left out), test_mse, the best mix first.
-        floor: noise floor of the test models, where it is known.
+        table: the best mix first; mix, sources and, in points of accuracy, error, best, worst, and
+            test, test_low, test_high; the last three and the two before may be missing.
+        floor: noise floor of the test models, a mean squared error, where it is known.
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure(
-        go.Scatter(
-            x=table["sources"],
-            y=table["error"],
+    figure = go.Figure()
+    for name, columns, shift, symbol, colour in (
+        ("models left out, best to worst group", ("error", "best", "worst"), -0.12, "circle", 0),
+        ("test models, 90 %", ("test", "test_low", "test_high"), 0.12, "diamond-open", 1),
+    ):
+        middle, low, high = (table.get(column, pd.Series(dtype=float)) for column in columns)
+        known = middle.dropna().index
+        if not len(known):
+            continue
+        figure.add_scatter(
+            x=table["sources"][known] + shift,
+            y=middle[known],
             mode="markers",
             marker={
-                "size": [14, *([8] * (len(table) - 1))],
-                "symbol": ["star", *(["circle"] * (len(table) - 1))],
-                "color": [PALETTE[0], *([PALETTE[7]] * (len(table) - 1))],
+                "size": [14 if row == table.index[0] else 8 for row in known],
+                "symbol": [
+                    "star" + "-open" * ("open" in symbol) if row == table.index[0] else symbol
+                    for row in known
+                ],
+                "color": PALETTE[colour],
             },
-            text=table["mix"].map(escape),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (high - middle).reindex(known),
+                "arrayminus": (middle - low).reindex(known),
+                "color": PALETTE[colour],
+                "thickness": 1,
+                "width": 2,
+            },
+            name=name,
+            text=table["mix"][known].map(escape),
             hovertemplate="%{text}<br>%{y:.1f} points<extra></extra>",
         )
-    )
     if floor:
         figure.add_hline(
             y=100 * float(np.sqrt(floor)), line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}
         )
     figure.update_layout(
         xaxis={"title": "sources in the mix, number", "dtick": 1},
-        yaxis_title="error on models left out, points of accuracy",
-        height=340,
+        yaxis_title="root mean squared error, points of accuracy",
+        height=380,
+        legend={"orientation": "h", "y": 1.12},
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )
     return figure

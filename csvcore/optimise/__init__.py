@@ -4,7 +4,7 @@ from csvcore.optimise.choosing import STRENGTHS, FastConfig, choose_heads
 from csvcore.optimise.control import permutation_control
 from csvcore.optimise.newton import Activation
 from csvcore.optimise.paper import OptimiseConfig, optimise_heads, standardise
-from csvcore.optimise.problems import HeadProblem, HeadResult, Mask, Singles
+from csvcore.optimise.problems import HeadProblem, HeadResult, Look, Mask, Singles
 from csvcore.optimise.tokens import TokenTable, features
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FastConfig",
     "HeadProblem",
     "HeadResult",
+    "Look",
     "Mask",
     "OptimiseConfig",
     "Singles",

@@ -12,10 +12,18 @@ from functools import partial
 
 import numpy as np
 
-from csvcore.optimise.newton import MAX_STEPS, Activation, Heads, Solution, head_weights, solve
-from csvcore.optimise.problems import HeadProblem, HeadResult, Mask
+from csvcore.optimise.newton import (
+    MAX_STEPS,
+    Activation,
+    Heads,
+    Solution,
+    Step,
+    head_weights,
+    solve,
+)
+from csvcore.optimise.problems import HeadProblem, HeadResult, Look, Mask, Singles, glimpse
 from csvcore.optimise.tokens import TokenTable
-from csvcore.records import Floats, Ints, Penalty, PenaltyChoice, TraceStep
+from csvcore.records import Floats, Glimpse, Ints, Penalty, PenaltyChoice, TraceStep
 
 # From the pull alone to almost free; the first is the baseline the pull stands for.
 STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
@@ -39,6 +47,10 @@ class FastConfig:
     max_steps: int = MAX_STEPS
 
 
+# Rows of the heads that went down one strength together, and their steps.
+_Walk = tuple[Ints, list[Step]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Path:
     """One task and pull: rows of its heads, the full one first, then one without each group."""
@@ -57,6 +69,7 @@ def choose_heads(
     config: FastConfig,
     report: Callable[[int, int], None] = lambda step, total: None,
     more: Mapping[str, Mask] | None = None,
+    watch: Callable[[Look], None] = lambda look: None,
 ) -> list[HeadResult]:
     """Choose each task's penalty and optimise its heads.
 
@@ -70,13 +83,16 @@ def choose_heads(
         report: called with (step, steps); may raise to stop.
         more: further groups to leave out, which have no part in the choice; `fold_weight` of the
             result has them too.
+        watch: given what tells how far the heads are, to be called during `report`.
     """
     paths, heads = _lay_out(problems, groups)
     theta = np.zeros((heads.gamma.size, table.n_features))
     tried: list[dict[int, Penalty]] = [{} for _ in paths]
     ends: list[Floats] = []
-    solutions: list[tuple[Ints, Solution]] = []
+    solutions: list[Solution] = []
     waits = np.zeros(len(paths), dtype=int)
+    walked: list[_Walk] = []
+    watch(partial(_look, problems, paths, tried, walked))
     for number, strength in enumerate(config.strengths):
         active = [k for k in range(len(paths)) if waits[k] < PATIENCE]
         if not active:
@@ -84,13 +100,15 @@ def choose_heads(
         rows = np.concatenate([paths[k].heads for k in active])
         asked = heads.take(rows)
         asked.strength[:] = strength
+        walked.append((rows, []))
         solution = solve(
             *(table, asked, theta[rows], config.activation, config.max_steps),
             report=partial(_report, report, number, config),
+            history=walked[-1][1],
         )
         theta[rows] = solution.theta
         ends.append(theta.copy())
-        solutions.append((rows, solution))
+        solutions.append(solution)
         predicted = solution.history[-1].laws.predict(solution.history[-1].score, asked.gamma)
         place = {int(row): at for at, row in enumerate(rows)}
         for k in active:
@@ -116,7 +134,7 @@ def choose_heads(
         step,
     )
     return [
-        _result(table, heads, paths[at], number, choice, *own, ends, solutions, config)
+        _result(table, heads, paths[at], number, choice, *own, ends, solutions, walked, config)
         for (at, number, choice), own in zip(chosen, after, strict=True)
     ]
 
@@ -246,7 +264,8 @@ def _result(
     members: Floats,
     without: dict[str, Floats],
     ends: Sequence[Floats],
-    solutions: Sequence[tuple[Ints, Solution]],
+    solutions: Sequence[Solution],
+    walked: Sequence[_Walk],
     config: FastConfig,
 ) -> HeadResult:
     pull = heads.pull[path.heads]
@@ -256,17 +275,18 @@ def _result(
     )
     theta = np.array(list(without.values())).reshape(len(without), table.n_features)
     folds = head_weights(table, theta, np.repeat(pull[:1], len(without)), config.activation)
-    trace = _trace(path, solutions[: number + 1])
-    rows, last = solutions[number]
+    trace = tuple(entry for entry, _ in _way(path, walked[: number + 1]))
+    here = np.flatnonzero(walked[number][0] == path.heads[0])[0]
     return HeadResult(
         task=path.problem.task,
         weight=weight[0],
         step=trace[-1].step,
         trace=trace,
+        stages=_stages(table, path, pull[:1], ends[: number + 1], config),
         spread=weight.std(axis=0),
         choice=choice,
         fold_weight=dict(zip(without, folds.astype(np.float64), strict=True)),
-        converged=bool(last.converged[np.flatnonzero(rows == path.heads[0])[0]]),
+        converged=bool(solutions[number].converged[here]),
     )
 
 
@@ -275,30 +295,53 @@ def _scaled(weight: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Floats
     return np.asarray(wide / wide.mean(axis=1, keepdims=True))
 
 
-def _trace(path: _Path, solutions: Sequence[tuple[Ints, Solution]]) -> tuple[TraceStep, ...]:
-    """The plain head's way along the path of penalties, one entry a step that changed it."""
+def _stages(
+    table: TokenTable, path: _Path, pull: Ints, ends: Sequence[Floats], config: FastConfig
+) -> dict[float, Singles]:
+    """Weights of the plain head at the end of every strength, from the pull alone on."""
+    theta = {np.inf: np.zeros(table.n_features)}
+    theta |= {at: end[path.heads[0]] for at, end in zip(config.strengths, ends, strict=False)}
+    rows = np.array(list(theta.values()))
+    weights = head_weights(table, rows, np.repeat(pull, len(rows)), config.activation)
+    return dict(zip(map(float, theta), weights, strict=True))
+
+
+def _look(
+    problems: Sequence[HeadProblem],
+    paths: Sequence[_Path],
+    tried: Sequence[Mapping[int, Penalty]],
+    walked: Sequence[_Walk],
+) -> list[Glimpse]:
+    """Each task on the path that is best so far."""
+    found = []
+    for problem in problems:
+        own = [k for k, path in enumerate(paths) if path.problem is problem]
+        best = min(own, key=lambda k: min((one.figure for one in tried[k].values()), default=1.0))
+        way = _way(paths[best], walked)
+        if way:
+            found.append(glimpse(problem, [entry for entry, _ in way], way[-1][1]))
+    return found
+
+
+def _way(path: _Path, walked: Sequence[_Walk]) -> list[tuple[TraceStep, Floats]]:
+    """The plain head down the penalties: every step that changed it, with scores (n_models,)."""
     problem = path.problem
-    entries: list[TraceStep] = []
-    last: Floats | None = None
-    for rows, solution in solutions:
-        at = np.flatnonzero(rows == path.heads[0])[0]
-        for step in solution.history:
-            score = step.score[at]
-            if last is not None and np.array_equal(score, last):
+    entries: list[tuple[TraceStep, Floats]] = []
+    for rows, history in walked:
+        own = np.flatnonzero(rows == path.heads[0])
+        for step in history if own.size else ():
+            score = step.score[own[0]]
+            if entries and np.array_equal(score, entries[-1][1]):
                 continue
-            last = score
-            law = step.laws.take(np.array([at]))
+            law = step.laws.take(own)
             wrong = law.predict(score[None], np.array([problem.gamma]))[0] - problem.accuracy
-            validation = problem.validation
-            entries.append(
-                TraceStep(
-                    step=len(entries),
-                    alpha=float(law.alpha[0]),
-                    beta=float(law.beta[0]),
-                    train_mse=float(step.mse[at]),
-                    validation_mse=float(np.mean(wrong[validation] ** 2))
-                    if validation.any()
-                    else None,
-                )
+            known = problem.validation
+            entry = TraceStep(
+                step=len(entries),
+                alpha=float(law.alpha[0]),
+                beta=float(law.beta[0]),
+                train_mse=float(step.mse[own[0]]),
+                validation_mse=float(np.mean(wrong[known] ** 2)) if known.any() else None,
             )
-    return tuple(entries)
+            entries.append((entry, score))
+    return entries

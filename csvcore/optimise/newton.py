@@ -101,6 +101,7 @@ def solve(
     max_steps: int = MAX_STEPS,
     device: torch.device | None = None,
     report: Callable[[int], None] = lambda step: None,
+    history: list[Step] | None = None,
 ) -> Solution:
     """Minimise F of every head from start; F never rises.
 
@@ -115,13 +116,15 @@ def solve(
         max_steps: steps at most.
         device: where the passes over the tokens run; `default_device` if None.
         report: called after every step with its number; may raise to stop.
+        history: an empty list that gets every step as soon as it is done, for `report` to look at.
     """
+    history = [] if history is None else history
     passes = _Passes(table, kind, device or default_device())
     theta = start.copy()
     score = passes.scores(theta, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
     objective = laws.mse + _penalty(heads.strength, theta)
-    history = [Step(laws, score, laws.mse)]
+    history.append(Step(laws, score, laws.mse))
     done = np.isinf(heads.strength)  # nothing but the pull is left
     damping = np.full(theta.shape[0], FIRST_DAMPING)
     for number in range(1, max_steps + 1):

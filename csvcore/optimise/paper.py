@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from csvcore.errors import FitError, InputError
-from csvcore.optimise.problems import HeadProblem, HeadResult, Singles
-from csvcore.records import Floats, TraceStep
+from csvcore.optimise.problems import HeadProblem, HeadResult, Look, Singles, glimpse
+from csvcore.records import Floats, Glimpse, TraceStep
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 
 INITIAL_SPREAD = 1e-3
+STAGES = 24  # steps of which the weights are kept, ever farther apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ def optimise_heads(
     problems: Sequence[HeadProblem],
     config: OptimiseConfig,
     report: Callable[[int, int], None] = lambda step, total: None,
+    watch: Callable[[Look], None] = lambda look: None,
 ) -> list[HeadResult]:
     """Optimise one linear head with softplus per task; all heads share every pass over the tokens.
 
@@ -54,6 +56,7 @@ def optimise_heads(
         problems: the tasks.
         config: steps, learning rate, seed.
         report: called with (step, steps) after every step; may raise to stop.
+        watch: given what tells how far the heads are, to be called during `report`.
 
     Raises:
         InputError: shapes do not fit together.
@@ -70,6 +73,15 @@ def optimise_heads(
     laws: list[tuple[float, float] | None] = [None] * len(problems)
     traces: list[list[TraceStep]] = [[] for _ in problems]
     best: list[tuple[float, int, torch.Tensor, torch.Tensor]] = []
+    recorded = stage_steps(config.steps)
+    stages: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    score = np.zeros((nll.shape[0], len(problems)))
+
+    def look() -> list[Glimpse]:
+        own = zip(problems, traces, score.T, strict=True)
+        return [glimpse(problem, trace, column) for problem, trace, column in own]
+
+    watch(look)
     for step in range(config.steps + 1):
         logit = torch.addmm(bias, states, head)  # (n_tokens, n_heads)
         weight = torch.nn.functional.softplus(logit)
@@ -84,20 +96,32 @@ def optimise_heads(
                 best.append((figure, 0, head[:, k].clone(), bias[k].clone()))
             elif figure < best[k][0] or not problem.validation.any():
                 best[k] = (figure, step, head[:, k].clone(), bias[k].clone())
+        if step in recorded:
+            stages[step] = head.clone(), bias.clone()
         by_weight = losses.T @ torch.from_numpy(slope / n_chars).float()  # (n_tokens, n_heads)
         by_logit = by_weight * torch.sigmoid(logit)
         head.grad, bias.grad = states.T @ by_logit, by_logit.sum(0)
         adam.step()
         report(step, config.steps)
-    return [
-        HeadResult(
-            task=problem.task,
-            weight=torch.nn.functional.softplus(states @ theta + offset).numpy().astype(np.float64),
-            step=step,
-            trace=tuple(trace),
-        )
-        for problem, (_, step, theta, offset), trace in zip(problems, best, traces, strict=True)
-    ]
+    results = []
+    for k, (problem, (_, kept, theta, offset)) in enumerate(zip(problems, best, strict=True)):
+        own = {at: (heads[:, k], biases[k]) for at, (heads, biases) in stages.items()}
+        own[kept] = theta, offset
+        weights = {float(at): _weights(states, *own[at]) for at in sorted(own)}
+        weight = weights[float(kept)].astype(np.float64)
+        results.append(HeadResult(problem.task, weight, kept, tuple(traces[k]), weights))
+    return results
+
+
+def stage_steps(n_steps: int) -> set[int]:
+    """The steps whose weights are kept: the first, the last, and between them ever fewer."""
+    return {0, *np.geomspace(1, max(n_steps, 1), STAGES).round().astype(int).tolist()}
+
+
+def _weights(states: torch.Tensor, theta: torch.Tensor, offset: torch.Tensor) -> Singles:
+    """Weights (n_tokens,) of one head."""
+    found: Singles = torch.nn.functional.softplus(states @ theta + offset).numpy()
+    return found
 
 
 def _law_step(

@@ -1,15 +1,17 @@
 """What is asked of a head, and what comes back, whichever way it is optimised."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore.records import Floats, PenaltyChoice, TraceStep
+from csvcore.records import Floats, Glimpse, PenaltyChoice, TraceStep
 
 Singles = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+# Tells how far the heads are at the moment it is called; costs nothing while nobody calls it.
+Look = Callable[[], list[Glimpse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class HeadProblem:
 class HeadResult:
     """The selected head of one task: weight (n_tokens,) before scaling, its step, and the trace.
 
+    stages: (n_tokens,) weights before scaling at some stages on the way, by the step, or the fast
+    fit by the penalty; the selected one is among them.
+
     The rest is of the fast fit alone. spread: (n_tokens,) standard deviation of the weights over
     heads of random draws of training runs, each scaled to mean 1 as `weight` then is. choice: the
     penalties
@@ -43,7 +48,21 @@ class HeadResult:
     weight: Floats
     step: int
     trace: tuple[TraceStep, ...]
+    stages: Mapping[float, Singles] = field(default_factory=dict)
     spread: Floats | None = None
     choice: PenaltyChoice | None = None
     fold_weight: Mapping[str, Floats] = field(default_factory=dict)
     converged: bool = True
+
+
+def glimpse(problem: HeadProblem, trace: Sequence[TraceStep], score: Floats) -> Glimpse:
+    """A problem on its way; score (n_models,) of all models, of which some are read."""
+    known = problem.train | problem.validation
+    return Glimpse(
+        task=problem.task,
+        gamma=problem.gamma,
+        trace=tuple(trace),
+        score=tuple(score[known].tolist()),
+        accuracy=tuple(problem.accuracy[known].tolist()),
+        validates=tuple(problem.validation[known].tolist()),
+    )

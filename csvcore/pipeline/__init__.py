@@ -24,11 +24,12 @@ from csvcore.pipeline.importing import (
     init,
 )
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
-from csvcore.pipeline.mixing import mixes, save_mix
+from csvcore.pipeline.mixing import mixes
 from csvcore.pipeline.predicting import predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
 from csvcore.reporting import write_report
+from csvcore.saving import save_mix
 
 __all__ = [
     "ZOO",

@@ -8,15 +8,14 @@ from csvcore import store
 from csvcore.errors import FitError, InputError
 from csvcore.judging import Comparison, judge_fits
 from csvcore.optimise import permutation_control
+from csvcore.pipeline.baselines import WEIGHTED_METHODS, possible
 from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
 from csvcore.pipeline.fitting import (
-    WEIGHTED_METHODS,
     FitConfig,
     Report,
     fast_config,
     fast_problems,
     fit_dataset,
-    possible,
 )
 from csvcore.records import Control, Fit
 

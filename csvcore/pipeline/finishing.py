@@ -12,6 +12,7 @@ from csvcore.errors import FitError
 from csvcore.intervals import left_out_interval
 from csvcore.laws import STEEPEST, fit_sigmoid_laws
 from csvcore.metrics import mean_squared_error, noise_floor
+from csvcore.optimise import Singles
 from csvcore.pipeline.dataset import Dataset, Mask, TaskModels
 from csvcore.records import (
     SPLITS,
@@ -20,6 +21,7 @@ from csvcore.records import (
     Method,
     PenaltyChoice,
     Prediction,
+    Replay,
     ScalingFit,
     TraceStep,
 )
@@ -35,7 +37,8 @@ class Learnt:
     """Weights before scaling and how they came about; the defaults are those of fixed weights.
 
     fold_weight: (n_tokens,) weights fitted without a group of train models, by the group's name;
-    without them the fit's own weights stand in, and the law alone is fitted anew.
+    without them the fit's own weights stand in, and the law alone is fitted anew. stages: as
+    `HeadResult.stages`.
     """
 
     weight: Floats
@@ -47,6 +50,17 @@ class Learnt:
     fold_weight: Mapping[str, Floats] = field(default_factory=dict)
     trained: bool = False
     notes: tuple[str, ...] = ()
+    stages: Mapping[float, Singles] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished fit, its scaled weights (n_tokens,) and their spread, and how it came about."""
+
+    fit: Fit
+    weight: Floats
+    spread: Floats | None
+    replay: Replay | None
 
 
 def finish(
@@ -56,8 +70,8 @@ def finish(
     learnt: Learnt,
     settings: dict[str, object],
     name: str,
-) -> tuple[Fit, Floats, Floats | None]:
-    """The stored record of a fit, its scaled weights and their spread.
+) -> Made:
+    """The record of a fit, with what is stored beside it.
 
     Raises:
         FitError: no law can be fitted to the train models.
@@ -102,7 +116,32 @@ def finish(
         residuals=tuple(residual.tolist()),
     )
     spread = None if learnt.spread is None else learnt.spread * data.counts / scale
-    return record, weight, spread
+    return Made(record, weight, spread, _replay(data, chosen, learnt, record))
+
+
+def _replay(data: Dataset, chosen: TaskModels, learnt: Learnt, record: Fit) -> Replay | None:
+    """Scores and law at every stage; None where there is but one, so that nothing moves."""
+    if len(learnt.stages) < 2:
+        return None
+    at = np.array(list(learnt.stages))
+    kept = float(learnt.step)
+    if record.choice is not None:
+        kept = record.choice.chosen.strength or np.inf
+    weight = np.array(list(learnt.stages.values()), dtype=np.float64) * data.counts
+    scale = np.abs(weight).sum(axis=1) / data.counts.sum()  # (n_stages,)
+    score = salience.capability_score(weight, data.nll[chosen.rows], data.n_chars)
+    score /= scale[:, None]
+    train = chosen.on("train")
+    laws = fit_sigmoid_laws(
+        score,
+        np.tile(chosen.accuracy, (at.size, 1)),
+        np.full(at.size, record.gamma),
+        np.tile(train / train.sum(), (at.size, 1)),
+    )
+    own = int(np.flatnonzero(at == kept)[0])
+    laws.alpha[own], laws.beta[own] = record.alpha, record.beta
+    models = tuple(chosen.names)
+    return Replay(at, own, laws.alpha, laws.beta, models, score.astype(np.float32))
 
 
 def _left_out(

@@ -8,17 +8,16 @@ from typing import Literal
 
 import numpy as np
 
-from csvcore import salience, store
+from csvcore import replays, store
 from csvcore.errors import InputError
-from csvcore.laws import fit_sigmoid_laws
 from csvcore.optimise import (
     STRENGTHS,
     Activation,
     FastConfig,
     HeadProblem,
     HeadResult,
+    Look,
     OptimiseConfig,
-    Singles,
     TokenTable,
     choose_heads,
     features,
@@ -26,22 +25,17 @@ from csvcore.optimise import (
     standardise,
 )
 from csvcore.optimise.newton import MAX_STEPS
+from csvcore.pipeline.baselines import fixed_weight, pulls
 from csvcore.pipeline.dataset import Dataset, Mask, TaskModels, load_dataset, task_models
-from csvcore.pipeline.finishing import Learnt, choice_notes, finish, fit_id, task_groups
+from csvcore.pipeline.finishing import Learnt, Made, choice_notes, finish, fit_id, task_groups
 from csvcore.pipeline.importing import ZOO
-from csvcore.records import SPLITS, Fit, Floats, Ints, Method, Task
+from csvcore.records import SPLITS, Fit, Ints, Method
 from csvcore.salience import Label, LabelSpans
 
 Report = Callable[[int, int, str], None]
+Watch = Callable[[Look], None]
 Algorithm = Literal["fast", "paper"]
-WEIGHTED_METHODS: tuple[Method, ...] = (
-    *("csv", "all-token", "label-token", "source-token", "best-source"),
-)
 PAPER_STEPS = 300  # section 4.1
-# Baselines that CSV weights may be pulled towards, beside all-token.
-PULLS: tuple[Method, ...] = ("source-token", "label-token")
-# What a pull leaves of the tokens its baseline does not count, so that a head can raise them again.
-REST = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +70,7 @@ def fit(
     config: FitConfig,
     report: Report = lambda step, total, message: None,
     only_missing: bool = False,
+    watch: Watch = lambda look: None,
 ) -> list[Fit]:
     """Fit (task, method) pairs and store them in one transaction; CSV heads share their passes.
 
@@ -87,6 +82,7 @@ def fit(
         config: settings.
         report: called with (step, steps, message); may raise to stop, then nothing is stored.
         only_missing: take what is stored already with the same data and settings.
+        watch: given what tells how far the CSV heads are, to be called during `report`.
 
     Returns:
         The fits, in the order of wanted.
@@ -94,7 +90,7 @@ def fit(
     report(0, 1, "reading losses")
     data = load_dataset(database, corpus, split, config.scorer, config.mask_first_token)
     chosen = {task: task_models(data, task) for task in dict.fromkeys(t for t, _ in wanted)}
-    return fit_dataset(database, data, chosen, wanted, config, report, only_missing)
+    return fit_dataset(database, data, chosen, wanted, config, report, only_missing, watch)
 
 
 def fit_dataset(
@@ -105,6 +101,7 @@ def fit_dataset(
     config: FitConfig,
     report: Report = lambda step, total, message: None,
     only_missing: bool = False,
+    watch: Watch = lambda look: None,
 ) -> list[Fit]:
     """As `fit`, on a dataset that is read already."""
     ids = {
@@ -113,13 +110,16 @@ def fit_dataset(
     }
     stored = _stored(database, set(ids.values())) if only_missing else {}
     missing = [pair for pair in dict.fromkeys(wanted) if ids[pair] not in stored]
-    results = learn(data, chosen, missing, config, report)
+    results = learn(data, chosen, missing, config, report, watch)
     report(1, 1, "storing")
+    for one in results:
+        if one.replay is not None:
+            replays.write(database, one.fit.fit, one.replay)
     with store.connect(database) as db:
-        for record, weight, spread in results:
+        for one in results:
             doc_ids = [doc.doc_id for doc in data.docs]
-            store.add_fit(db, record, doc_ids, data.units.edges, weight, spread)
-    made = stored | {record.fit: record for record, *_ in results}
+            store.add_fit(db, one.fit, doc_ids, data.units.edges, one.weight, one.spread)
+    made = stored | {one.fit.fit: one.fit for one in results}
     return [replace(made[ids[pair]], left_out=chosen[pair[0]].left_out) for pair in wanted]
 
 
@@ -129,20 +129,23 @@ def learn(
     wanted: Sequence[tuple[str, Method]],
     config: FitConfig,
     report: Report = lambda step, total, message: None,
-) -> list[tuple[Fit, Floats, Floats | None]]:
-    """Fit (task, method) pairs without storing them: each fit, its weights and their spread."""
-    heads = _optimise(data, chosen, [t for t, m in wanted if m == "csv"], config, report)
+    watch: Watch = lambda look: None,
+) -> list[Made]:
+    """Fit (task, method) pairs without storing them."""
+    heads = _optimise(data, chosen, [t for t, m in wanted if m == "csv"], config, report, watch)
     results = []
     for task, method in wanted:
         started = time.perf_counter()
         learnt = heads.get(task) if method == "csv" else None
         if learnt is None:
-            learnt = Learnt(fixed_weight(data, method, chosen[task], config))
+            learnt = Learnt(
+                fixed_weight(data, method, chosen[task], config.label, config.label_spans)
+            )
         settings = _settings(method, config, data)
         name = fit_id(data, chosen[task], method, settings)
-        record, weight, spread = finish(data, chosen[task], method, learnt, settings, name)
+        made = finish(data, chosen[task], method, learnt, settings, name)
         seconds = learnt.seconds + time.perf_counter() - started
-        results.append((replace(record, seconds=seconds), weight, spread))
+        results.append(replace(made, fit=replace(made.fit, seconds=seconds)))
     return results
 
 
@@ -176,6 +179,7 @@ def _optimise(
     tasks: Sequence[str],
     config: FitConfig,
     report: Report,
+    watch: Watch,
 ) -> dict[str, Learnt]:
     """What is learnt for each of these tasks, with its share of the seconds."""
     if not tasks:
@@ -186,9 +190,9 @@ def _optimise(
         report(done, total, f"optimising {len(tasks)} tasks")
 
     if config.algorithm == "paper":
-        results = _paper(data, chosen, tasks, config, step)
+        results = _paper(data, chosen, tasks, config, step, watch)
     else:
-        results = fast_heads(data, chosen, tasks, config, step)
+        results = fast_heads(data, chosen, tasks, config, step, watch)
     seconds = (time.perf_counter() - started) / len(tasks)
     return {
         result.task: Learnt(
@@ -196,6 +200,7 @@ def _optimise(
             seconds=seconds,
             step=result.step,
             trace=result.trace,
+            stages=result.stages,
             spread=result.spread,
             choice=result.choice,
             fold_weight=result.fold_weight,
@@ -224,6 +229,7 @@ def _paper(
     tasks: Sequence[str],
     config: FitConfig,
     report: Callable[[int, int], None],
+    watch: Watch,
 ) -> list[HeadResult]:
     """Algorithm 2."""
     problems = [_problem(data, chosen[task], np.arange(len(data.models))) for task in tasks]
@@ -234,6 +240,7 @@ def _paper(
         problems,
         OptimiseConfig(_steps(config), config.learning_rate, config.seed),
         report,
+        watch,
     )
 
 
@@ -243,6 +250,7 @@ def fast_heads(
     tasks: Sequence[str],
     config: FitConfig,
     report: Callable[[int, int], None],
+    watch: Watch,
 ) -> list[HeadResult]:
     """The fast fit; the losses of test models are not handed to it."""
     table, problems, fitted = fast_problems(data, chosen, tasks, config)
@@ -256,6 +264,7 @@ def fast_heads(
         fast_config(config),
         report,
         {name: mask for name, mask in intervals.items() if name not in groups},
+        watch,
     )
 
 
@@ -283,7 +292,7 @@ def fast_problems(
 ) -> tuple[TokenTable, list[HeadProblem], Ints]:
     """Tokens and problems of the models that train or validate, and these models' rows."""
     fitted = np.array([k for k, model in enumerate(data.models) if data.split[model] != "test"])
-    names, pulls = _pulls(data, chosen, tasks, config)
+    names, rows = pulls(data, chosen, tasks)
     problems = [replace(_problem(data, chosen[task], fitted), pulls=names[task]) for task in tasks]
     sources, source = data.sources()
     table = TokenTable(
@@ -291,7 +300,7 @@ def fast_problems(
         nll=data.nll[fitted],
         source=source,
         n_sources=len(sources),
-        pulls=pulls * data.counts,
+        pulls=rows * data.counts,
         n_chars=data.n_chars,
     )
     return table, problems, fitted
@@ -311,64 +320,3 @@ def _problem(data: Dataset, models: TaskModels, rows: Ints) -> HeadProblem:
         sides["train"][rows],
         sides["validation"][rows],
     )
-
-
-def _pulls(
-    data: Dataset, chosen: Mapping[str, TaskModels], tasks: Sequence[str], config: FitConfig
-) -> tuple[dict[str, dict[str, int]], Singles]:
-    """Baselines that each task's weights may be pulled towards: rows by name, and the rows.
-
-    Mean 1 each; what a baseline does not count keeps REST of the weight.
-    """
-    plain = replace(config, label="per-char", label_spans="all")
-    rows = [np.ones(data.nll.shape[1])]
-    names: dict[str, dict[str, int]] = {task: {"all-token": 0} for task in tasks}
-    for task in tasks:
-        for method in PULLS:
-            if not possible(method, chosen[task].task, data):
-                continue
-            softened = REST + (1.0 - REST) * (fixed_weight(data, method, chosen[task], plain) > 0)
-            row = softened / softened.mean()
-            if not any(np.array_equal(row, rows[known]) for known in names[task].values()):
-                names[task][method] = len(rows)
-                rows.append(row)
-    return names, np.array(rows, dtype=np.float32)
-
-
-def possible(method: Method, task: Task, data: Dataset) -> bool:
-    """Whether the corpus has what a baseline needs for this task."""
-    own = [doc for doc in data.docs if not task.sources or doc.source in task.sources]
-    if method == "label-token":
-        return any(doc.answers for doc in own)
-    if method == "best-source":
-        return len({doc.source for doc in data.docs}) > 1
-    return method != "source-token" or bool(task.sources and own)
-
-
-def fixed_weight(data: Dataset, method: Method, chosen: TaskModels, config: FitConfig) -> Floats:
-    """Weights of a baseline: (n_tokens,), nothing learnt but best-source's choice of a source."""
-    docs, edges, sources = data.docs, data.units.edges, chosen.task.sources
-    if method == "all-token":
-        return salience.uniform_weight(data.nll.shape[1])
-    if method == "label-token":
-        return salience.label_weight(docs, edges, sources, config.label, config.label_spans)
-    if method == "source-token":
-        return salience.source_weight(docs, edges, sources)
-    if method == "best-source":
-        return _best_source(data, chosen)
-    raise InputError(f"method must be one of {', '.join(WEIGHTED_METHODS)}, got {method!r}")
-
-
-def _best_source(data: Dataset, chosen: TaskModels) -> Floats:
-    """1 on the tokens of the one source whose mean loss does best on validation, else on train."""
-    names, source = data.sources()
-    own = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
-    score = salience.capability_score(own.astype(np.float64), data.nll[chosen.rows], data.n_chars)
-    train = chosen.on("train")
-    judges = chosen.on("validation") if chosen.on("validation").any() else train
-    gamma = np.full(len(names), chosen.task.chance)
-    accuracy = np.tile(chosen.accuracy, (len(names), 1))
-    share = np.tile(train / train.sum(), (len(names), 1))
-    wrong = fit_sigmoid_laws(score, accuracy, gamma, share).predict(score, gamma) - accuracy
-    best = int(np.argmin(np.square(wrong[:, judges]).mean(axis=1)))
-    return np.asarray(own[best], dtype=np.float64)

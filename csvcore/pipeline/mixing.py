@@ -9,7 +9,6 @@ import numpy as np
 
 from csvcore import splits, store
 from csvcore.errors import InputError
-from csvcore.inputs import corpus_sha256
 from csvcore.judging import judge
 from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
 from csvcore.pipeline.fitting import FitConfig, Report, learn
@@ -54,27 +53,6 @@ def mixes(
     with store.connect(database) as db:
         store.set_mixes(db, corpora, split, task, found)
     return found
-
-
-def save_mix(database: Path, corpora: Sequence[str], doc_ids: Sequence[str], name: str) -> str:
-    """Store some documents of these corpora, with all models' losses on them, as a new corpus.
-
-    Raises:
-        InputError: a document is in none of the corpora, or the name is taken by another corpus.
-    """
-    with store.connect(database) as db:
-        home = {
-            doc.doc_id: (corpus, doc) for corpus in corpora for doc in store.documents(db, corpus)
-        }
-        unknown = [doc_id for doc_id in doc_ids if doc_id not in home]
-        if unknown:
-            raise InputError(f"there is no document {unknown[0]!r} in {', '.join(corpora)}")
-        docs = [home[doc_id][1] for doc_id in doc_ids]
-        store.add_corpus(db, name, corpus_sha256(docs), docs)
-        for corpus in corpora:
-            own = [doc_id for doc_id in doc_ids if home[doc_id][0] == corpus]
-            store.copy_losses(db, corpus, name, own)
-    return f"corpus {name}: {len(docs)} documents, {len({doc.source for doc in docs})} sources"
 
 
 def search(
@@ -134,7 +112,8 @@ def judge_mix(
     ids = draw_documents(data, shares, budget_tokens)
     part = data.only(ids)
     task = models.task.task
-    ((record, _, _),) = learn(part, {task: models}, [(task, "csv")], replace(config, members=1))
+    (made,) = learn(part, {task: models}, [(task, "csv")], replace(config, members=1))
+    record = made.fit
     if record.choice is None:
         raise InputError("mixes are judged by the fast fit; leave out --algorithm paper")
     names, source = part.sources()
@@ -158,6 +137,7 @@ def judge_mix(
         doc_ids=tuple(ids),
         n_tokens=int(source.size),
         error=record.choice.chosen.figure,
+        errors=tuple(np.sqrt(list(record.choice.chosen.errors.values())).tolist()),
         test_mse=judged.test_mse if judged else None,
         low=judged.low if judged else None,
         high=judged.high if judged else None,

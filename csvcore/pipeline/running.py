@@ -7,18 +7,24 @@ from csvcore.engines import Progress
 from csvcore.errors import CollectError, InputError
 from csvcore.pipeline.collecting import CollectConfig, collect, prepare
 from csvcore.pipeline.comparing import compare
-from csvcore.pipeline.fitting import FitConfig, Report, fit
+from csvcore.pipeline.fitting import FitConfig, Report, Watch, fit
 from csvcore.pipeline.mixing import mixes
 
 
-def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -> str:
+def run_job(
+    database: Path,
+    kind: str,
+    params: dict[str, Any],
+    report: Report,
+    watch: Watch = lambda look: None,
+) -> str:
     """Run a queued job; one sentence of what came out.
 
-    A `fit` job has corpus, split, tasks, method and the fields of FitConfig that differ from its
-    defaults; a `compare` job has no method, for it fits them all, and may have permutations. A
-    `collect` job has corpus,
-    models (folders) and the fields of CollectConfig that differ from its defaults. A `mixes` job
-    has corpora, split, task and budget_tokens, and the fields of FitConfig likewise.
+    A `fit` job has corpus, split, tasks, methods (or one method) and the fields of FitConfig that
+    differ from its defaults; a `compare` job has no methods, for it fits them all, and may have
+    permutations. A `collect` job has corpus, models (folders) and the fields of CollectConfig that
+    differ from its defaults. A `mixes` job has corpora, split, task and budget_tokens, and the
+    fields of FitConfig likewise. watch: see `fit`.
     """
     if kind == "collect":
         return _collect(database, params, report)
@@ -30,8 +36,9 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
     config = FitConfig(**params.get("config", {}))
     corpus, split, tasks = params["corpus"], params["split"], params["tasks"]
     if kind == "fit":
-        wanted = [(task, params["method"]) for task in tasks]
-        made = fit(database, corpus, split, wanted, config, report)
+        methods = params.get("methods") or [params["method"]]
+        wanted = [(task, method) for method in methods for task in tasks]
+        made = fit(database, corpus, split, wanted, config, report, watch=watch)
         return f"{len(made)} fits stored"
     if kind == "compare":
         permutations = params.get("permutations", 0)

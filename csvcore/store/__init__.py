@@ -13,6 +13,7 @@ from csvcore.store.fits import (
     has_fit,
     predictions,
     set_control,
+    timings,
     weight_vector,
     weights,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "split",
     "splits",
     "tasks",
+    "timings",
     "weight_vector",
     "weights",
 ]

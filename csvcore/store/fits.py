@@ -134,6 +134,31 @@ def fits(db: Connection) -> pd.DataFrame:
     return table.drop(columns=["config", "choice", "control", "n_chars", "residuals"])
 
 
+def timings(db: Connection) -> pd.DataFrame:
+    """How long fits took, newest first.
+
+    Columns: method, algorithm, scorer, steps (allowed; the last three missing where a method has
+    none), penalty (a fixed one), n_models (that train or validate), n_chars, seconds.
+    """
+    rows = db.execute(
+        "SELECT method, config, n_models, n_chars, seconds FROM fits ORDER BY created DESC, fit"
+    ).fetchall()
+    known = ("algorithm", "scorer", "steps", "penalty")
+    return pd.DataFrame(
+        [
+            [
+                method,
+                *map(json.loads(config).get, known),
+                sides["train"] + sides["validation"],
+                *rest,
+            ]
+            for method, config, counts, *rest in rows
+            for sides in [json.loads(counts)]
+        ],
+        columns=["method", *known, "n_models", "n_chars", "seconds"],
+    )
+
+
 def fit(db: Connection, name: str) -> Fit:
     """A stored fit with predictions and trace; refuses an unknown id."""
     rows = db.execute(

@@ -26,7 +26,9 @@ def mixes(db: Connection, corpora: Sequence[str], split: str, task: str) -> list
         ["+".join(corpora), split, task],
     )
     rows = json.loads(found[0]) if found else []
-    return [Mix(**row | {"doc_ids": tuple(row["doc_ids"])}) for row in rows]
+    return [
+        Mix(**row | {key: tuple(row.get(key, ())) for key in ("doc_ids", "errors")}) for row in rows
+    ]
 
 
 def copy_losses(db: Connection, corpus: str, other: str, doc_ids: Sequence[str]) -> None:

@@ -1,9 +1,9 @@
-from html import unescape
+from functools import partial
 
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, links, shown, why
+from dashboard import controls, data, links, replaying, shown, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -40,14 +40,10 @@ for method in SHOWN:
             table,
             key=f"curve-{method}",
             name=f"curve-{task}-{method}",
-            on_select="rerun",
+            on_select=partial(why.clicked, method),
             selection_mode="points",
             alt=f"Accuracy on {task} against the capability score by {method}, with the fitted law",
         )
-        for point in clicked["selection"]["points"]:
-            if point.get("customdata"):
-                st.session_state["why-method"] = method
-                st.session_state["why-model"] = unescape(str(point["customdata"][0]))
         st.caption(
             f"alpha {fit.alpha:.3g} characters per nat, beta {fit.beta:.4g} nats per character, "
             f"chance {fit.gamma:g}; train MSE {controls.scientific(fit.mse.get('train'))}"
@@ -60,6 +56,10 @@ for method in SHOWN:
 
 st.subheader("Why is it off the curve?", divider="gray")
 why.off_the_curve(source, fits)
+
+if "csv" in fits.index:
+    st.subheader("How CSV got there", divider="gray")
+    replaying.section(source, data.fit(source, str(fits.loc["csv", "fit"])), colours)
 
 st.subheader("Every model", divider="gray")
 listed = links.choose(

@@ -1,11 +1,7 @@
-from typing import Any
-
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, jobs_view, shown
-
-ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
+from dashboard import controls, data, fit_form, jobs_view, shown
 
 st.header("Fit")
 source = data.database()
@@ -18,76 +14,7 @@ if corpus is None or split is None or not names:
     st.stop()
 
 st.caption(f"On corpus {controls.plain(corpus)} with split {controls.plain(split)} (side bar).")
-with st.form("fit", border=True):
-    tasks = st.pills("Tasks", names, default=names, selection_mode="multi")
-    method = st.segmented_control(
-        "Method",
-        list(controls.METHOD_NAMES),
-        default="csv",
-        format_func=controls.METHOD_NAMES.__getitem__,
-        help="CSV learns a weight for every token; the baselines have fixed weights.",
-    )
-    algorithm = st.segmented_control(
-        "Optimisation of CSV",
-        list(ALGORITHMS),
-        default="fast",
-        format_func=ALGORITHMS.__getitem__,
-        help="Second order chooses its penalty by leaving train's own families (or runs) out in "
-        "turn; the paper's loop is Algorithm 2, stopped where validation is best.",
-    )
-    with st.expander("Settings"):
-        columns = st.columns(4)
-        seed = columns[0].number_input("Seed", 0, 1_000_000, 0)
-        members = columns[1].number_input(
-            "Stability",
-            1,
-            50,
-            5,
-            help="Heads fitted to random draws of train's runs, to see how stable each weight is. "
-            "Second order only.",
-        )
-        activation = columns[2].selectbox(
-            "Non-linearity",
-            ["exp", "softplus"],
-            help="What makes a weight of the head's output. Second order only; the paper's loop "
-            "has softplus.",
-        )
-        penalty = columns[3].number_input(
-            "Penalty",
-            0.0,
-            10.0,
-            None,
-            format="%.0e",
-            placeholder="chosen inside train",
-            help="A fixed pull towards the baseline. Second order only.",
-        )
-        columns = st.columns(4)
-        steps = columns[0].number_input(
-            "Steps", 1, 10_000, 300, help="Of the paper's loop; the paper uses 300."
-        )
-        rate = columns[1].number_input(
-            "Learning rate", 1e-5, 1.0, 1e-2, format="%.0e", help="Of the paper's loop."
-        )
-        mask = st.toggle(
-            "Mask first tokens",
-            help="Leave out, for every model, what is the first token of any: its context is only "
-            "the prefix, which differs between families.",
-        )
-    start = st.form_submit_button("Start", type="primary", icon=":material/play_circle:")
-if start:
-    if not tasks or not method:
-        st.warning("Choose at least one task and a method.")
-    else:
-        config: dict[str, Any] = {"seed": int(seed)}
-        if algorithm == "paper":
-            config |= {"algorithm": "paper", "steps": int(steps), "learning_rate": float(rate)}
-        else:
-            config |= {"members": int(members), "activation": activation}
-            if penalty:
-                config["penalty"] = float(penalty)
-        if mask:
-            config["mask_first_token"] = True
-        jobs_view.submit_fit(source, corpus, split, list(tasks), method, config)
+fit_form.form(source, corpus, split, names)
 
 st.subheader("Queue", divider="gray")
 jobs_view.live(source, history=True)

@@ -1,15 +1,14 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from csvcore import jobs
 from csvcore.errors import FitError
-from csvcore.figures import charts, findings
+from csvcore.figures import charts
 from csvcore.metrics import mean_squared_error
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import controls, data, explained, jobs_view, judged, shown
+from dashboard import controls, data, explained, jobs_view, judged, mixes_view, shown
 
 LARGEST = 3.0  # times that a source can be made to count
 
@@ -112,51 +111,4 @@ jobs_view.live(source)
 
 found = judged.mixes(source, tuple(mixed or [corpus]), split, task)
 if found:
-    rows = pd.DataFrame(
-        [
-            {
-                "mix": ", ".join(f"{share:.0%} {name}" for name, share in one.shares.items()),
-                "sources": sum(share > 0 for share in one.shares.values()),
-                "documents": len(one.doc_ids),
-                "tokens": one.n_tokens,
-                "error": 100 * one.error,
-                "test_mse": one.test_mse,
-                "low": one.low,
-                "high": one.high,
-            }
-            for one in found
-        ]
-    )
-    best = found[0]
-    st.markdown(f"Recommended: **{controls.plain(rows['mix'].iloc[0])}**")
-    shown.figure(
-        findings.search_figure(rows, best.noise_floor),
-        rows,
-        key="search",
-        name=f"mixes-{task}",
-        alt="Error of every mix against the number of its sources",
-    )
-    st.dataframe(
-        rows,
-        hide_index=True,
-        column_config={
-            "error": st.column_config.NumberColumn("points off when left out", format="%.1f")
-        }
-        | {
-            name: st.column_config.NumberColumn(title, format="%.1e")
-            for name, title in (("test_mse", "test MSE"), ("low", "from"), ("high", "to"))
-        },
-    )
-    st.caption(
-        "Mixes are ranked by the error on models left out inside train and validation, in points "
-        "of accuracy; the test models have no part in it."
-    )
-    st.download_button(
-        "Documents of the recommended mix",
-        data="\n".join(best.doc_ids) + "\n",
-        file_name=f"mix-{task}.txt",
-        on_click="ignore",
-        icon=":material/download:",
-        help="The doc_id of each of its documents, one a line.",
-    )
-    st.caption("`csvcore mixes --save NAME` stores it as a corpus with all losses.")
+    mixes_view.found(source, found, mixed or [corpus])

@@ -23,9 +23,7 @@ class Job:
         return run_name(self.family, self.size)
 
 
-def jobs(
-    families: Sequence[str] | None = None, sizes: Sequence[str] | None = None
-) -> list[Job]:
+def jobs(families: Sequence[str] | None = None, sizes: Sequence[str] | None = None) -> list[Job]:
     """All runs, or those of some families and sizes: the small sizes of all families first."""
     ranks = max(len(family.sizes) for family in FAMILIES)
     return [

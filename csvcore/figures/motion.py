@@ -1,0 +1,271 @@
+"""Figures that move: a fit while it is optimised, and the replay of one that is done."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvcore.figures.charts import CURVE_COLOUR, MARKERS, PALETTE, SCORE_AXIS
+from csvcore.records import Fit, Floats, Glimpse, Replay, Split
+from csvcore.scaling import sigmoid_law
+
+MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
+GRID = 80  # points of a curve
+FRAME_MS, MOVE_MS = 450, 350
+# Read on a light and on a dark page, and on the light blue that Plotly lays under the pointer.
+CONTROL_COLOUR = "#777777"
+SIDE_DASHES: dict[Split, str] = {"train": "solid", "validation": "dot", "test": "dash"}
+
+
+def errors_so_far(found: Sequence[Glimpse]) -> Any:
+    """MSE on train (line) and validation models (dots) over the steps made so far, by task."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for number, one in enumerate(found):
+        colour = PALETTE[number % len(PALETTE)]
+        for side, values in (
+            ("train", [entry.train_mse for entry in one.trace]),
+            ("validation", [entry.validation_mse for entry in one.trace]),
+        ):
+            figure.add_scatter(
+                x=[entry.step for entry in one.trace],
+                y=values,
+                mode="lines+markers" if len(one.trace) < 3 else "lines",
+                line={"color": colour, "dash": "solid" if side == "train" else "dot"},
+                name=escape(f"{one.task}, {side}"),
+                hovertemplate="step %{x}: %{y:.2e}",
+            )
+    figure.update_layout(
+        xaxis_title="step",
+        yaxis={"title": "mean squared error", "type": "log", "exponentformat": "e"},
+        height=300,
+        margin=MARGIN,
+        uirevision="so far",
+    )
+    return figure
+
+
+def law_so_far(one: Glimpse) -> Any:
+    """The law at the last step around the models it is fitted to, and those that validate it."""
+    import plotly.graph_objects as go
+
+    score, accuracy = np.array(one.score), np.array(one.accuracy)
+    validates = np.array(one.validates, dtype=bool)
+    law = one.trace[-1]
+    low, high = _range(score)
+    grid = np.linspace(low, high, GRID)
+    figure = go.Figure(_curve(grid, law.alpha, law.beta, one.gamma))
+    for side, on in (("train", ~validates), ("validation", validates)):
+        figure.add_scatter(
+            x=score[on],
+            y=accuracy[on],
+            mode="markers",
+            marker={
+                "color": PALETTE[0] if side == "train" else PALETTE[1],
+                "symbol": MARKERS[side],
+                "size": 8,
+                "opacity": 0.85,
+            },
+            name=side,
+            hovertemplate="score %{x:.4f}, accuracy %{y:.3f}<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"title": SCORE_AXIS, "range": [low, high]},
+        yaxis={"title": f"accuracy, {escape(one.task)}", "range": [-0.03, 1.03]},
+        height=300,
+        margin=MARGIN,
+        legend={"orientation": "h", "y": 1.15},
+        uirevision=one.task,
+    )
+    return figure
+
+
+def replay_figure(
+    table: pd.DataFrame,
+    replay: Replay,
+    fit: Fit,
+    errors: Mapping[Split, Floats],
+    colours: dict[str, str],
+) -> Any:
+    """The models and the law at every stage of a fit, one frame each, and the errors beside them.
+
+    The axes are those of all frames, so that what moves is seen. A slider and a button that plays
+    are part of the figure; no server is asked.
+
+    Args:
+        table: the models to show, columns of `store.predictions`.
+        replay: of the fit.
+        fit: the fit.
+        errors: from `replays.side_errors`.
+        colours: from `family_colours`.
+    """
+    from plotly.subplots import make_subplots
+
+    labels = stage_labels(replay, fit)
+    place = {model: k for k, model in enumerate(replay.models)}
+    shown = table[table["model"].isin(place)]
+    groups = [
+        (str(keys[0]), str(keys[1]), rows, [place[model] for model in rows["model"]])
+        for keys, rows in shown.groupby(["family", "split"], sort=True)
+    ]
+    low, high = _range(replay.score[:, [place[model] for model in shown["model"]]])
+    grid = np.linspace(low, high, GRID)
+    figure = make_subplots(1, 2, column_widths=[0.64, 0.36], horizontal_spacing=0.1)
+
+    def moving(k: int) -> list[Any]:
+        curve = _curve(grid, replay.alpha[k], replay.beta[k], fit.gamma)
+        points = [
+            _points(replay.score[k][at], family, side, rows, colours)
+            for family, side, rows, at in groups
+        ]
+        return [curve, *points, _now(labels[k], [values[k] for values in errors.values()])]
+
+    first = moving(0)
+    for number, trace in enumerate(first):
+        figure.add_trace(trace, row=1, col=2 if number == len(first) - 1 else 1)
+    for side, values in errors.items():
+        figure.add_trace(_error_line(side, labels, values), row=1, col=2)
+    figure.frames = [
+        {"name": str(k), "data": moving(k), "traces": list(range(len(first)))}
+        for k in range(len(labels))
+    ]
+    unit = "step" if fit.choice is None else "penalty"
+    figure.update_xaxes(title=SCORE_AXIS, range=[low, high], row=1, col=1)
+    figure.update_yaxes(title="accuracy", range=[-0.03, 1.03], row=1, col=1)
+    figure.update_xaxes(
+        title=unit, type="category", categoryorder="array", categoryarray=labels, row=1, col=2
+    )
+    figure.update_yaxes(title="MSE", type="log", exponentformat="e", row=1, col=2)
+    figure.update_layout(
+        height=470,
+        margin=MARGIN | {"t": 30},
+        legend={"orientation": "h", "y": 1.12, "x": 1, "xanchor": "right"},
+        uirevision=fit.fit,
+        sliders=[_slider(unit, labels, replay.kept)],
+        updatemenus=[_buttons()],
+    )
+    return figure
+
+
+def stage_labels(replay: Replay, fit: Fit) -> list[str]:
+    """The stages by name: numbers of steps, or penalties from the baseline on."""
+    if fit.choice is None:
+        return [f"{step:.0f}" for step in replay.at]
+    return ["baseline" if np.isinf(strength) else f"{strength:.0e}" for strength in replay.at]
+
+
+def _range(score: Any) -> tuple[float, float]:
+    low, high = float(np.min(score)), float(np.max(score))
+    margin = 0.06 * (high - low) or 0.01
+    return low - margin, high + margin
+
+
+def _curve(grid: Floats, alpha: float, beta: float, gamma: float) -> Any:
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=grid,
+        y=sigmoid_law(grid, alpha, beta, gamma),
+        mode="lines",
+        line={"color": CURVE_COLOUR, "width": 2},
+        name="law",
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def _points(score: Any, family: str, side: str, rows: pd.DataFrame, colours: dict[str, str]) -> Any:
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=score,
+        y=rows["accuracy"],
+        mode="markers",
+        marker={
+            "color": colours[family],
+            "symbol": MARKERS[side],
+            "size": 11 if side == "test" else 8,
+            "opacity": 0.85,
+            "line": {"width": 0.5, "color": CURVE_COLOUR},
+        },
+        name=escape(f"{family}, {side}"),
+        showlegend=False,
+        text=rows["model"].map(escape),
+        hovertemplate="%{text}<br>accuracy %{y:.3f}, score %{x:.4f}<extra></extra>",
+    )
+
+
+def _now(label: str, values: Sequence[float]) -> Any:
+    """Where the frame stands on the lines of the errors."""
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=[label] * len(values),
+        y=values,
+        mode="markers",
+        marker={"color": CURVE_COLOUR, "size": 13, "symbol": "circle-open", "line": {"width": 3}},
+        name="shown",
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def _error_line(side: Split, labels: list[str], values: Floats) -> Any:
+    import plotly.graph_objects as go
+
+    colour = PALETTE[list(SIDE_DASHES).index(side)]
+    return go.Scatter(
+        x=labels,
+        y=values,
+        mode="lines",
+        line={"color": colour, "dash": SIDE_DASHES[side]},
+        name=side,
+        hovertemplate=f"{side} MSE at %{{x}}: %{{y:.2e}}<extra></extra>",
+    )
+
+
+def _slider(unit: str, labels: list[str], kept: int) -> dict[str, Any]:
+    now = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
+    moves = now | {"transition": {"duration": 150}}
+    return {
+        "active": 0,
+        "currentvalue": {"prefix": f"{unit} "},
+        "pad": {"t": 50, "l": 150},
+        "steps": [
+            {
+                "label": f"{label}, kept" if k == kept else label,
+                "method": "animate",
+                "args": [[str(k)], moves],
+            }
+            for k, label in enumerate(labels)
+        ],
+    }
+
+
+def _buttons() -> dict[str, Any]:
+    play = {
+        "frame": {"duration": FRAME_MS, "redraw": False},
+        "transition": {"duration": MOVE_MS, "easing": "linear"},
+        "mode": "immediate",
+    }
+    stop = {"frame": {"duration": 0, "redraw": False}, "mode": "immediate"}
+    return {
+        "type": "buttons",
+        "direction": "left",
+        "showactive": False,
+        "bgcolor": "rgba(0,0,0,0)",
+        "bordercolor": CONTROL_COLOUR,
+        "font": {"color": CONTROL_COLOUR},
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yanchor": "top",
+        "pad": {"t": 78},
+        "buttons": [
+            {"label": "Play", "method": "animate", "args": [None, play]},
+            {"label": "Pause", "method": "animate", "args": [[None], stop]},
+        ],
+    }

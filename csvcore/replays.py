@@ -1,0 +1,81 @@
+"""Replays of optimisations: one small file each beside the database, written when a fit is made."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from csvcore.records import SPLITS, Floats, Replay, Split
+from csvcore.scaling import sigmoid_law
+
+
+def replay_path(database: Path, fit: str) -> Path:
+    """Where the replay of a fit lies; its id holds a task's name, so it is no file name itself."""
+    name = hashlib.sha256(fit.encode()).hexdigest()[:32]
+    return database.with_name(f"{database.name}.cache") / f"{name}.replay.npz"
+
+
+def write(database: Path, fit: str, replay: Replay) -> None:
+    """Keep the replay of a fit, in place of an earlier one; whole or not at all."""
+    path = replay_path(database, fit)
+    path.parent.mkdir(exist_ok=True)
+    building = path.with_suffix(f".{os.getpid()}.part")
+    with building.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            at=replay.at,
+            kept=replay.kept,
+            alpha=replay.alpha,
+            beta=replay.beta,
+            models=np.array(replay.models),
+            score=replay.score,
+        )
+    building.replace(path)
+
+
+def read(database: Path, fit: str) -> Replay | None:
+    """The replay of a fit; None where none was kept, or its file is no longer whole."""
+    try:
+        with (
+            replay_path(database, fit).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as parts,
+        ):
+            return Replay(
+                at=parts["at"],
+                kept=int(parts["kept"]),
+                alpha=parts["alpha"],
+                beta=parts["beta"],
+                models=tuple(parts["models"].tolist()),
+                score=parts["score"],
+            )
+    except (FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError):
+        return None
+
+
+def side_errors(
+    replay: Replay, gamma: float, accuracy: Mapping[str, float], sides: Mapping[str, Split]
+) -> dict[Split, Floats]:
+    """Mean squared error at every stage, (n_stages,) for each split that has models.
+
+    Args:
+        replay: of a fit.
+        gamma: its chance level.
+        accuracy: of the models to judge on; the others are left out.
+        sides: their splits.
+    """
+    at = [k for k, model in enumerate(replay.models) if model in accuracy]
+    known = np.array([accuracy[replay.models[k]] for k in at])
+    own = [sides[replay.models[k]] for k in at]
+    predicted = np.array(
+        [
+            sigmoid_law(score[at].astype(np.float64), alpha, beta, gamma)
+            for score, alpha, beta in zip(replay.score, replay.alpha, replay.beta, strict=True)
+        ]
+    )
+    wrong = np.square(predicted - known)  # (n_stages, n_models)
+    return {
+        side: wrong[:, [one == side for one in own]].mean(axis=1) for side in SPLITS if side in own
+    }

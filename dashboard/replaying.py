@@ -1,0 +1,65 @@
+"""The replay of a fit's optimisation on a page (Figure 6 of the paper)."""
+
+import pandas as pd
+import streamlit as st
+
+from csvcore import replays
+from csvcore.figures import motion
+from csvcore.records import Fit, Replay
+from dashboard import controls, data, shown
+from dashboard.data import Database
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def replay(source: Database, fit: str) -> Replay | None:
+    """See `replays.read`."""
+    return replays.read(source.path, fit)
+
+
+def stages(found: Replay, models: pd.DataFrame) -> pd.DataFrame:
+    """One row a stage and model: stage, at, alpha, beta, model, split, accuracy, score.
+
+    Args:
+        found: the replay.
+        models: those that may be shown, with model, split and accuracy.
+    """
+    scores = pd.DataFrame(found.score, columns=pd.Index(found.models, name="model"))
+    law = pd.DataFrame({"at": found.at, "alpha": found.alpha, "beta": found.beta})
+    long = scores.rename_axis("stage").stack().rename("score").reset_index()
+    told = models[["model", "split", "accuracy"]]
+    return long.merge(law, left_on="stage", right_index=True).merge(told, on="model")
+
+
+def section(source: Database, fit: Fit, colours: dict[str, str]) -> None:
+    """A figure with a slider and a button that plays, or why there is none."""
+    found = replay(source, fit.fit)
+    if found is None:
+        moved = len(fit.trace) > 1
+        controls.next_step(
+            "No replay is kept of this fit" if moved else "Nothing moved in this fit",
+            "It is of an older version, or its file beside the database is gone. Start it again "
+            "on the Fit page with the same settings; the new one takes its place."
+            if moved
+            else "It kept the weights it began with, so there is no optimisation to replay.",
+        )
+        return
+    table = data.predictions(source, fit.fit)
+    by_model = table.set_index("model")
+    errors = replays.side_errors(
+        found, fit.gamma, by_model["accuracy"].to_dict(), by_model["split"].to_dict()
+    )
+    shown.figure(
+        motion.replay_figure(table, found, fit, errors, colours),
+        stages(found, table),
+        key="replay",
+        name=f"replay-{fit.task}",
+        alt=f"Accuracy on {fit.task} against the capability score at {len(found.at)} stages of the "
+        "optimisation, with the fitted law and the errors of each",
+    )
+    what = (
+        "Steps of the paper's loop; the one with the lowest validation error was kept."
+        if fit.choice is None
+        else "From the baseline that the weights are pulled towards, over ever weaker penalties, "
+        "to the one that was chosen."
+    )
+    st.caption(f"{what} Every stage is measured: its own weights, its own law. The axes stay.")

@@ -1,0 +1,130 @@
+"""Fit, Curves, Mixes and Predict on the made-up world, with a fit of every method."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import DOCS, World, pack_rows, write_pack
+from streamlit.testing.v1 import AppTest
+
+from csvcore import jobs, pipeline, replays, store
+from csvcore.errors import InputError
+from csvcore.pipeline import FitConfig
+from csvcore.records import Fit, Mix
+from dashboard import judged, mixes_view
+from dashboard.data import Database
+
+ROOT = Path(__file__).parents[1]
+METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
+
+
+@pytest.fixture
+def app(world_db: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("CSVCORE_DB", str(world_db))
+    monkeypatch.chdir(ROOT)
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+    app.query_params["task"] = "adding"
+    return app
+
+
+def page(app: AppTest, name: str) -> AppTest:
+    app.run()
+    app.switch_page(f"dashboard/pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def fits(world_db: Path, config: FitConfig) -> list[Fit]:
+    """One by every method that the world can have, CSV by the paper's loop."""
+    paper = replace(config, algorithm="paper", steps=4)
+    wanted = [("adding", method) for method in METHODS]
+    return pipeline.fit(world_db, "words", "sides", wanted, paper)
+
+
+def test_curves_replay_a_fit_and_say_when_its_replay_is_gone(
+    app: AppTest, fits: list[Fit], world_db: Path
+) -> None:
+    app.query_params["why-model"] = "gone"
+    page(app, "curves")
+    assert any("Every stage is measured" in one.value for one in app.caption)
+    [warning] = app.warning
+    assert warning.value.startswith("gone is not among the models shown of this fit")
+    replays.replay_path(world_db, fits[0].fit).unlink()
+    (world_db).touch()
+    page(app, "curves")
+    assert any("Start it again on the Fit page" in one.value for one in app.info)
+
+
+def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
+    app: AppTest, world_db: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setenv("CSVCORE_MODELS", str(tiny_lm))
+    page(app, "fit")
+    assert any("a rough guess from the benchmark" in one.value for one in app.caption)
+    [methods] = [one for one in app.button_group if one.label == "Methods"]
+    methods.set_value(["all-token", "source-token"])
+    [scorer] = [one for one in app.selectbox if one.label == "Scorer"]
+    scorer.set_value(str(tiny_lm.resolve()))
+    app.run()
+    assert any("nothing to optimise" in one.value for one in app.caption)
+    next(button for button in app.button if button.label == "Start").click().run()
+    [job] = jobs.recent(world_db)
+    assert job.params["methods"] == ["all-token", "source-token"]
+    assert job.params["config"]["scorer"] == str(tiny_lm.resolve())
+    params = job.params | {"tasks": ["adding"]}
+    assert pipeline.run_job(world_db, "fit", params, lambda *_: None) == "2 fits stored"
+    [methods] = [one for one in app.button_group if one.label == "Methods"]
+    methods.set_value([]).run()
+    assert app.warning[0].value == "Choose at least one task and one method."
+
+
+def test_a_pack_that_cannot_be_used_is_refused_in_one_sentence(
+    fits: list[Fit], world_db: Path, world: World, tmp_path: Path
+) -> None:
+    source = Database(world_db, world_db.stat().st_mtime_ns)
+    rows = pack_rows(world, [fits[0].predictions[0].model])
+
+    def refused(name: str, content: bytes, sentence: str) -> None:
+        with pytest.raises(InputError, match=sentence):
+            judged.pack_forecasts(source, fits[0].fit, name, content)
+
+    other = write_pack(tmp_path / "o.parquet", rows, "f" * 64).read_bytes()
+    refused("o.parquet", other, "o.parquet has losses on another corpus .* collect them on words")
+    short = write_pack(tmp_path / "s.parquet", rows[:-1]).read_bytes()
+    refused("s.parquet", short, f"losses on {len(DOCS) - 1} of {len(DOCS)} documents")
+    refused("n.parquet", b"no", "n.parquet is not a Parquet file")
+
+
+def test_the_recommended_mix_is_saved_from_the_page(
+    app: AppTest, fits: list[Fit], world_db: Path
+) -> None:
+    ids = tuple(doc.doc_id for doc in DOCS[:3])
+    mix = Mix("adding", {"a": 1.0}, ids, 30, 0.1, 0.02, 0.01, 0.04, 0.001, (0.05, 0.2))
+    old = replace(mix, errors=(), test_mse=None, low=None, high=None)
+    with store.connect(world_db) as db:
+        store.set_mixes(db, ["words"], "sides", "adding", [mix, old])
+        assert store.mixes(db, ["words"], "sides", "adding") == [mix, old]
+    page(app, "mixes")
+    [name] = [one for one in app.text_input if "Save the recommended" in one.label]
+    name.set_value("small")
+    next(one for one in app.button if one.label == "Save").click().run()
+    assert not app.exception
+    assert any("corpus small" in one.value.replace("\\", "") for one in app.success)
+    with store.connect(world_db, read_only=True) as db:
+        assert [doc.doc_id for doc in store.documents(db, "small")] == list(ids)
+        assert set(store.coverage(db, "small").values()) == {3}
+
+
+def test_the_table_of_mixes_is_in_points() -> None:
+    mix = Mix("t", {"a": 0.25, "b": 0.75}, ("1",), 30, 0.1, 0.04, 0.01, 0.09, None, (0.05, 0.2))
+    [row] = mixes_view.table([mix]).to_dict("records")
+    assert row["mix"] == "25% a, 75% b"
+    assert [row[key] for key in ("error", "best", "worst")] == pytest.approx([10, 5, 20])
+    assert [row[key] for key in ("test", "test_low", "test_high")] == pytest.approx([20, 10, 30])
+
+
+def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
+    with pytest.raises(InputError, match="a corpus needs a name"):
+        pipeline.save_mix(world_db, ["words"], [DOCS[0].doc_id], " ")
