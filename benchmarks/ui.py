@@ -222,10 +222,10 @@ def rerun(browser: Browser, address: str) -> dict[str, float]:
 
 
 def mixes(browser: Browser, address: str) -> dict[str, float]:
-    """A step of the first slider, until the error on train is another one."""
+    """A step of the first slider, until the first error says by how much it has changed."""
     page = opened(browser, f"{address}/mixes?{VIEW}")
     page.get_by_role("slider").first.focus()
-    page.evaluate(CLOCK, ["keydown", "[data-testid=stMetricValue]", False])
+    page.evaluate(CLOCK, ["keydown", "[data-testid=stMetric]", False])
     page.keyboard.press("ArrowRight")
     taken = answer(page)
     page.context.close()

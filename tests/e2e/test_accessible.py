@@ -12,8 +12,8 @@ from browsing import settled
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-# Broken rules, each with the part of the page it was broken in: the nearest element that Streamlit
-# names, the outer one where a component of ours has a tree of its own.
+# Broken rules, each with the kind of element that broke it and where: the nearest element that
+# Streamlit names, the outer one where a component of ours has a tree of its own.
 SCAN = """async rules => {
   const part = element => {
     const named = element.closest("[data-testid]");
@@ -24,8 +24,10 @@ SCAN = """async rules => {
   const options = {resultTypes: ["violations"], elementRef: true};
   if (rules) options.runOnly = rules;
   const {violations} = await axe.run(document, options);
-  return violations.flatMap(rule => rule.nodes.map(node =>
-    ({rule: rule.id, part: part(node.element), html: node.html.slice(0, 200)})));
+  return violations.flatMap(rule => rule.nodes.map(node => ({
+    rule: rule.id, part: `${node.element.tagName} in ${part(node.element)}`,
+    html: node.html.slice(0, 200),
+  })));
 }"""
 Found = dict[tuple[str, str], str]  # rule and part, with an example
 
