@@ -13,6 +13,7 @@ from csvcore.store.fits import (
     has_fit,
     predictions,
     set_control,
+    spread_vector,
     weight_vector,
     weights,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "set_mixes",
     "split",
     "splits",
+    "spread_vector",
     "tasks",
     "weight_vector",
     "weights",
