@@ -76,7 +76,10 @@ def show_strongest(own: Texts, ordered: list[int], coloured: Coloured) -> None:
             "weight": st.column_config.NumberColumn(format="%.3f"),
         },
     )  # fmt: skip
-    st.caption(f"In {coloured.scale.unit}. Select a row to see the token in its text.")
+    st.caption(
+        f"{controls.plain(coloured.scale.name)}: {coloured.scale.unit}. Select a row to see the "
+        "token in its text."
+    )
 
 
 @st.fragment
@@ -84,9 +87,13 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
     """What each kind of token carries, and what the fit would be without some of them."""
     st.subheader("Kinds of tokens, and the brush", divider="gray")
     masks = dict(texts.kind_masks(source, own.fit.fit))
-    left, middle, right = st.columns([2, 1.2, 1])
-    pattern = middle.text_input(
-        "A kind of your own", key="pattern", bind="query-params", max_chars=LONGEST_PATTERN,
+    brush = st.pills(
+        "Brush", [*KINDS, OWN], selection_mode="multi", key="brush", bind="query-params",
+        wrap=True, help="Choose kinds to see the fit without them, or on them alone.",
+    )  # fmt: skip
+    left, right = st.columns([2, 1])
+    pattern = left.text_input(
+        "Your pattern", key="pattern", bind="query-params", max_chars=LONGEST_PATTERN,
         placeholder="a regular expression",
         help="Tried on every token alone, for instance `^ [A-Z]` or `[0-9]{2}`; the syntax is "
         "that of RE2.",
@@ -96,13 +103,10 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
             masks[OWN] = kinds.matching(own.token_text(), pattern)
         except InputError as error:
             st.warning(controls.plain(str(error)))
-    brush = left.pills(
-        "Brush", [*KINDS, OWN], selection_mode="multi", key="brush", bind="query-params",
-        help="Choose kinds to see the fit without them, or on them alone.",
-    )  # fmt: skip
     keep = right.segmented_control(
-        "What it does", ["drop", "keep only"], default="drop", required=True, key="brush_does",
-        bind="query-params", help="Whether the brushed tokens count nothing, or alone.",
+        "What the brush does", ["drop", "keep only"], default="drop", required=True,
+        key="brush_does", bind="query-params",
+        help="Whether the brushed tokens count nothing, or alone.",
     )  # fmt: skip
     touched = np.zeros(own.weight.size, dtype=bool)
     for name in brush:
@@ -158,7 +162,7 @@ def _tallies(own: Texts, masks: dict[str, Mask]) -> None:
     left, right = st.columns([1.5, 1])
     with left:
         table = _tally(own, masks)
-        table.insert(1, "a token that", table["kind"].map(KINDS | {OWN: "matches it"}))
+        table["a token that"] = table["kind"].map(KINDS | {OWN: "matches it"})
         _table(table)
     with right:
         _table(_tally(own, by_source).rename(columns={"kind": "source"}))
