@@ -67,12 +67,13 @@ def show_strongest(own: Texts, ordered: list[int], coloured: Coloured) -> None:
         salience_controls.pick(place)
 
     st.subheader("Strongest tokens", divider="gray")
-    shown = table.drop(columns="weight") if coloured.scale.name == "weight" else table
+    title = "weight" if coloured.scale.name == "weight" else "value"
+    shown = table.drop(columns="weight") if title == "weight" else table
     st.dataframe(
         shown, hide_index=True, height=300, key="strongest", on_select=jump,
         selection_mode="single-row",
         column_config={
-            "value": st.column_config.NumberColumn(coloured.scale.name, format="%.3f"),
+            "value": st.column_config.NumberColumn(title, format="%.3f"),
             "weight": st.column_config.NumberColumn(format="%.3f"),
         },
     )  # fmt: skip
