@@ -175,6 +175,21 @@ def touches(starts: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> NDArr
     return hit
 
 
+def unstable(weight: Floats, spread: Floats) -> NDArray[np.bool_]:
+    """Which weights could turn their sign or their rank, (n_tokens,).
+
+    Those within one spread of zero, or of the median weight: another draw of the training runs
+    might say that the token counts the other way, or more than half of the tokens where it now
+    counts less.
+
+    Args:
+        weight: (n_tokens,) salience.
+        spread: (n_tokens,) its standard deviation over bootstrap draws.
+    """
+    middle = float(np.median(weight))
+    return np.asarray((np.abs(weight) < spread) | (np.abs(weight - middle) < spread))
+
+
 def mean_absolute(weight: Floats) -> float:
     """Scale of a weight vector; w, alpha, beta and w / c, alpha * c, beta / c are the same fit."""
     scale = float(np.mean(np.abs(weight)))

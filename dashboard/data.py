@@ -7,13 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from csvcore import salience, store
+from csvcore import store
 from csvcore.errors import StoreError
-from csvcore.records import Document, Fit, Floats, Ints, ModelCard, Split, Task
+from csvcore.records import Document, Fit, ModelCard, Split, Task
 from csvcore.splits import run_name
 
 DATABASE_VARIABLE = "CSVCORE_DB"
@@ -206,18 +205,6 @@ def weights(source: Database, name: str) -> pd.DataFrame:
     return frame
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def token_losses(
-    source: Database, corpus: str, doc: Document, byte_end: tuple[int, ...]
-) -> tuple[list[str], Floats]:
-    """Every model's nll on the tokens of one document: names, and (n_models, n_tokens) nats."""
-    with store.connect(source.path, read_only=True) as db:
-        names = list(store.coverage(db, corpus))
-        found = store.losses(db, corpus, names, doc.doc_id)
-    edges: Ints = np.array([0, *byte_end], dtype=np.int64)
-    return [entry.model for entry in found], salience.document_losses(doc.text, edges, found)
-
-
 def verdicts(fits: pd.DataFrame) -> pd.DataFrame:
     """Test MSE of each task by method, with the ratio of all-token to CSV and the noise floor.
 
@@ -301,43 +288,3 @@ def hover_models(source: Database, names: list[str], limit: int) -> list[int]:
                 pick((i for i, n in enumerate(names) if known[n].family == family), key=size)
             )
     return list(dict.fromkeys(chosen))[:limit]
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def weight_by_kind(source: Database, corpus: str, name: str) -> pd.DataFrame:
-    """Mean weight of each kind of token in each source.
-
-    Columns: source, tokens, all, answers, results, others. results are those of worked steps
-    (`salience.result_bytes`); others are neither results nor answers. A kind that a source does not
-    have is missing.
-    """
-    by_doc = weights(source, name).set_index("doc_id")
-    rows = []
-    for doc in documents(source, corpus):
-        row = by_doc.loc[doc.doc_id]
-        ends = np.asarray(row["byte_end"], dtype=np.int64)
-        starts = np.concatenate([[0], ends[:-1]])
-        answer = salience.touches(starts, ends, salience.answer_bytes(doc))
-        result = salience.touches(starts, ends, salience.result_bytes(doc.text))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "source": doc.source,
-                    "weight": np.asarray(row["weight"], dtype=np.float64),
-                    "answer": answer,
-                    "result": result,
-                }
-            )
-        )
-    table = pd.concat(rows)
-    grouped = table.groupby("source", sort=False)["weight"]
-    neither = ~(table["answer"] | table["result"])
-    return pd.DataFrame(
-        {
-            "tokens": grouped.size(),
-            "all": grouped.mean(),
-            "answers": table[table["answer"]].groupby("source")["weight"].mean(),
-            "results": table[table["result"]].groupby("source")["weight"].mean(),
-            "others": table[neither].groupby("source")["weight"].mean(),
-        }
-    ).reset_index(names="source")

@@ -1,4 +1,4 @@
-"""Tokens and weights in, shaded text out: the Figure 9 view as a Streamlit component.
+"""Tokens and values in, coloured text out: the Figure 9 view as a Streamlit component.
 
 Token text is hostile. It travels as Arrow data and reaches the page through text nodes only, in
 `token_heatmap.js`; no HTML is built from it anywhere.
@@ -6,27 +6,39 @@ Token text is hostile. It travels as Arrow data and reaches the page through tex
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import streamlit as st
+from numpy.typing import NDArray
 
+from csvcore.figures.scales import HUES, LEVELS, Scale
 from csvcore.records import Floats
 
+LONGEST = 2000  # characters of a token that are shown
 _HERE = Path(__file__).parent
 _MARKUP = """
 <div class="heatmap">
+  <div class="bar"><span class="legend" role="img"></span></div>
   <div class="bar">
+    <button class="previous-strong" title="Key P">◀ strong</button>
+    <button class="next-strong" title="Key N">strong ▶</button>
+    <span class="found" hidden>
+      <button class="previous-match" title="Shift and key M">◀ match</button>
+      <button class="next-match" title="Key M">match ▶</button>
+    </span>
     <label><input type="checkbox" class="marks"> show spaces and newlines</label>
-    <label><input type="checkbox" class="lines"> underline by weight</label>
-    <span class="legend" role="img" aria-label="colour scale from low to high weight"></span>
+    <label><input type="checkbox" class="lines"> underline by value</label>
   </div>
   <div class="text" role="group" tabindex="0" aria-describedby="heatmap-keys"></div>
+  <button class="more" hidden></button>
   <div class="spoken" aria-live="polite"></div>
   <div id="heatmap-keys" hidden>Arrow keys move between tokens, Enter selects, Shift and Enter
-    extends, N and P jump to the next and previous strong token, Escape clears.</div>
+    extends, N and P jump to the next and previous strong token, M to the next match of the search,
+    Escape clears.</div>
   <div class="tip" role="tooltip" hidden></div>
 </div>
 """
@@ -38,58 +50,110 @@ _component = st.components.v2.component(
 )
 
 
-def pack(text: Sequence[str], weight: Floats, losses: Floats) -> tuple[pa.Table, str]:
-    """What the component draws, and a hash by which it knows that nothing changed.
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What the component draws; cells of several documents one after another.
+
+    table: from `pack`, version its hash. docs: heading and first cell of each document. models:
+    whose losses the tooltip shows, in the order of the columns. note: what hatching means. matches:
+    ranges of cells, both ends included. selected: the same, or None. focus: a number; when it
+    changes, the selection is scrolled into view. more: text of the button that asks for more
+    documents, empty for none. place: what was opened; while it stays, so does the scrolling.
+    """
+
+    table: pa.Table
+    version: str
+    docs: Sequence[tuple[str, int]]
+    models: Sequence[str]
+    scale: Scale
+    note: str
+    matches: Sequence[tuple[int, int]]
+    selected: tuple[int, int] | None
+    focus: int
+    more: str
+    place: str
+    label: str
+
+
+def pack(
+    text: Sequence[str],
+    values: Floats,
+    weight: Floats,
+    losses: Floats,
+    scale: Scale,
+    hatched: NDArray[np.bool_] | None,
+) -> tuple[pa.Table, str]:
+    """The cells as Arrow data, and a hash by which the component knows that nothing changed.
 
     Args:
-        text: (n_cells,) token texts.
+        text: (n_cells,) token texts; very long ones are cut.
+        values: (n_cells,) what is coloured.
         weight: (n_cells,) salience.
         losses: (n_models, n_cells) nats, a few models for the tooltip.
+        scale: of the values.
+        hatched: (n_cells,) which are hatched, if any.
     """
-    columns = {"text": pa.array(list(text)), "weight": pa.array(weight.astype(np.float32))}
+    columns = {
+        "text": pa.array([short(word) for word in text], pa.string()),
+        "level": pa.array(scale.levels(values).astype(np.int8)),
+        "value": pa.array(values.astype(np.float32)),
+        "weight": pa.array(weight.astype(np.float32)),
+        "hatched": pa.array(np.zeros(len(text), dtype=bool) if hatched is None else hatched),
+    }
     for k, row in enumerate(losses):
         columns[f"loss{k}"] = pa.array(row.astype(np.float32))
     table = pa.table(columns)
-    digest = hashlib.sha256(repr(list(text)).encode())
-    digest.update(np.ascontiguousarray(weight).tobytes() + np.ascontiguousarray(losses).tobytes())
-    return table, digest.hexdigest()[:16]
+    digest = hashlib.blake2b(digest_size=8)
+    for column in table.columns:
+        for buffer in column.combine_chunks().buffers():
+            if buffer is not None:
+                digest.update(buffer)
+    return table, digest.hexdigest()
+
+
+def short(text: str) -> str:
+    """A token's text, cut where nobody could read on."""
+    cut = len(text) - LONGEST
+    return text if cut <= 0 else f"{text[:LONGEST]}… ({cut:,} more characters)"
 
 
 def heatmap(
-    table: pa.Table,
-    version: str,
-    models: Sequence[str],
-    *,
-    key: str,
-    top: float,
-    selected: tuple[int, int] | None,
-    on_select: Callable[[], None],
-    label: str,
+    drawing: Drawing, key: str, on_select: Callable[[], None], on_more: Callable[[], None]
 ) -> Any:
-    """Draw the tokens; the caller owns the selection and gets `selected` on a click.
+    """Draw the tokens; the caller owns the selection and how much is shown.
 
     Args:
-        table: from `pack`.
-        version: from `pack`.
-        models: names of the models whose losses the tooltip shows, in the order of the columns.
+        drawing: what to draw.
         key: of the widget; its state holds `selected` as {"start", "end"}, -1 for none.
-        top: weight of the darkest shade.
-        selected: first and last selected cell.
         on_select: called after a selection, before the page runs again.
-        label: for screen readers.
+        on_more: called when the reader comes near the end and there is more.
     """
-    chosen = {"start": -1, "end": -1}
-    if selected is not None:
-        chosen = {"start": selected[0], "end": selected[1]}
+    ranges = [{"start": start, "end": end} for start, end in drawing.matches]
+    start, end = drawing.selected or (-1, -1)
+    scale = drawing.scale
     return _component(
         key=key,
         data={
-            "tokens": table,
-            "version": version,
-            "models": list(models),
-            "top": top,
-            "selected": chosen,
-            "label": label,
+            "tokens": drawing.table,
+            "version": drawing.version,
+            "docs": [{"title": title, "at": at} for title, at in drawing.docs],
+            "models": list(drawing.models),
+            "scale": {
+                "name": scale.name,
+                "unit": scale.unit,
+                "top": scale.top,
+                "steps": LEVELS,
+                "hue": list(HUES[scale.hue]),
+                "low_hue": None if scale.low_hue is None else list(HUES[scale.low_hue]),
+            },
+            "note": drawing.note,
+            "matches": ranges,
+            "selected": {"start": start, "end": end},
+            "focus": drawing.focus,
+            "more": drawing.more,
+            "place": drawing.place,
+            "label": drawing.label,
         },
         on_selected_change=on_select,
+        on_wanted_change=on_more,
     )

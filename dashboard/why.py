@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.figures import findings
-from dashboard import controls, data, explained, links, shown
+from dashboard import controls, data, explained, links, salience_controls, shown
 from dashboard.data import Database
 
 SALIENCE = "dashboard/pages/salience.py"
@@ -111,8 +111,6 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     if rows and go:
         token = found.by_token.iloc[rows[0]]
         by_doc = found.by_document.set_index("doc_id")["source"]
-        st.session_state["source"] = str(by_doc[token["doc_id"]])
-        st.session_state["doc"] = str(token["doc_id"])
-        cell = int(token["token"])
-        st.session_state.setdefault("picked", {})[str(token["doc_id"])] = (cell, cell)
+        document = str(token["doc_id"])
+        salience_controls.open_at(str(by_doc[document]), document, int(token["token"]))
         st.switch_page(SALIENCE)

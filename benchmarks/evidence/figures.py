@@ -11,6 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 from csvcore import pipeline, store
 from csvcore.figures import highlights, panels
 from csvcore.figures.charts import family_colours
+from csvcore.figures.scales import weight_scale
 from csvcore.records import Fit, Method
 
 SISTERS = ("ebb", "flow")
@@ -121,8 +122,8 @@ def _highlights(db: Path) -> str:
             cells = highlights.cells(docs[row["doc_id"]].text, row["byte_end"])
             weight = cells.mean(row["weight"])
             top = max(top, float(weight.max()))
-            texts.append((f"{task}: {row['doc_id']}", cells, weight))
-    return highlights.page(texts, 0.6 * top)
+            texts.append((f"{task}: {row['doc_id']}", cells.text, weight, None))
+    return highlights.page(texts, weight_scale(0.6 * top))
 
 
 def _save(screen: Page, figure: Any, path: Path) -> None:

@@ -1,27 +1,43 @@
-"""Weighted text as one self-contained HTML page, for files and figures; light and dark."""
+"""Text coloured token by token as one self-contained HTML page; light and dark."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
+from csvcore.figures.scales import HUES, LEVELS, Scale
 from csvcore.records import Floats
 
-_LEVELS = 10
 STYLE = """
 :root { color-scheme: light dark; --ground: light-dark(#ffffff, #0e1117);
-  --ink: light-dark(#111111, #f5f5f5); --top: light-dark(#31a354, #1b7837); }
+  --ink: light-dark(#111111, #f5f5f5); }
 body { background: var(--ground); color: var(--ink); font: 16px/1.8 sans-serif; margin: 1rem; }
 h2 { font-size: 1rem; margin: 1rem 0 0.2rem; }
 p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 span { unicode-bidi: isolate; border-radius: 2px; }
+.h { background-image: repeating-linear-gradient(135deg, transparent 0 3px, #8888 3px 4px); }
 """
-SHADES = "".join(
-    f".l{level} {{ background: color-mix(in oklab, var(--top) "
-    f"{round(100 * level / (_LEVELS - 1))}%, var(--ground)); }}\n"
-    for level in range(_LEVELS)
-)
+
+
+def shades(scale: Scale) -> str:
+    """The style rules of a scale's levels; l3 is level 3 and n3 level -3, underlined on top."""
+    rules = [_rule(f".l{level}", scale.hue, level, "") for level in range(LEVELS)]
+    if scale.low_hue is not None:
+        rules += [_rule(f".l{level}", scale.hue, level, "underline") for level in range(1, LEVELS)]
+        rules += [_rule(f".n{lv}", scale.low_hue, lv, "overline") for lv in range(1, LEVELS)]
+    return "\n".join(rules) + "\n"
+
+
+def _rule(name: str, hue: str, level: int, line: str) -> str:
+    light, dark = HUES[hue]
+    share = round(100 * level / (LEVELS - 1))
+    strong = f" text-decoration: {line};" if line and level >= LEVELS // 2 else ""
+    return (
+        f"{name} {{ background-color: color-mix(in oklab, light-dark({light}, {dark}) {share}%, "
+        f"var(--ground));{strong} }}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +51,11 @@ class Cells:
     token_start: list[int]
     token_end: list[int]
 
-    def sum(self, values: Floats) -> Floats:
+    def sum(self, values: NDArray[np.floating]) -> Floats:
         """Sum over the tokens of each cell; values (..., n_tokens) become (..., n_cells)."""
-        return np.add.reduceat(values, self.token_start, axis=-1)
+        return np.asarray(np.add.reduceat(values, self.token_start, axis=-1), dtype=np.float64)
 
-    def mean(self, values: Floats) -> Floats:
+    def mean(self, values: NDArray[np.floating]) -> Floats:
         """Mean over the tokens of each cell."""
         width = np.subtract(self.token_end, self.token_start)
         return np.asarray(self.sum(values) / width, dtype=np.float64)
@@ -74,28 +90,63 @@ def cells(text: str, byte_end: Sequence[int]) -> Cells:
     return Cells(shown, starts, ends)
 
 
-def page(texts: Iterable[tuple[str, Cells, Floats]], top: float) -> str:
-    """A page of documents, each token shaded by its weight, which its tooltip tells.
+def joined(documents: Iterable[Cells]) -> Cells:
+    """The cells of several documents as those of one long one, tokens counted through."""
+    whole = Cells([], [], [])
+    at = 0
+    for one in documents:
+        whole.text.extend(one.text)
+        whole.token_start.extend(at + i for i in one.token_start)
+        whole.token_end.extend(at + i for i in one.token_end)
+        at = whole.token_end[-1]
+    return whole
+
+
+def page(
+    texts: Iterable[tuple[str, Sequence[str], Floats, NDArray[np.bool_] | None]],
+    scale: Scale,
+    note: str = "",
+) -> str:
+    """A page of documents, each token coloured by its value, which its tooltip tells.
 
     Args:
-        texts: heading, cells and their weights, (n_cells,), of each document.
-        top: weight of the darkest shade.
+        texts: of each document its heading, the texts of its cells, their values, (n_cells,), and
+            which of them are hatched, if any.
+        scale: of all of them.
+        note: what hatching means.
     """
     body = "".join(
-        f"<h2>{escape(heading)}</h2>\n<p>{spans(cells.text, weight, top)}</p>\n"
-        for heading, cells, weight in texts
+        f"<h2>{escape(heading)}</h2>\n<p>{spans(text, values, scale, hatched)}</p>\n"
+        for heading, text, values, hatched in texts
     )
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Salience</title>\n'
-        f"<style>{STYLE}{SHADES}</style></head>\n<body>{body}</body></html>\n"
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f"<title>{escape(scale.name)}</title>\n<style>{STYLE}{shades(scale)}</style></head>\n"
+        f"<body>{legend(scale, note)}{body}</body></html>\n"
     )
 
 
-def spans(tokens: Sequence[str], weight: Floats, top: float) -> str:
-    """Tokens as escaped, shaded spans that tell their weights."""
-    share = np.clip(weight / top, 0.0, 1.0) if top > 0 else np.zeros(len(tokens))
-    levels = np.rint(share * (_LEVELS - 1)).astype(int)
+def legend(scale: Scale, note: str = "") -> str:
+    """The scale with its numbers and unit, as a line of HTML."""
+    low = -scale.top if scale.low_hue is not None else 0.0
+    steps = np.linspace(low, scale.top, 2 * LEVELS - 1 if low else LEVELS)
+    bar = "".join(f'<span class="{_shade(level)}"> &nbsp;</span>' for level in scale.levels(steps))
+    words = ". ".join(part for part in (scale.unit, note) if part)
+    return f"<p>{escape(scale.name)} {low:.2g} {bar} {scale.top:.2g} ({escape(words)})</p>\n"
+
+
+def _shade(level: int) -> str:
+    return f"l{level}" if level >= 0 else f"n{-level}"
+
+
+def spans(
+    tokens: Sequence[str], values: Floats, scale: Scale, hatched: NDArray[np.bool_] | None = None
+) -> str:
+    """Tokens as escaped, coloured spans that tell their values."""
+    hatch = np.zeros(len(tokens), dtype=bool) if hatched is None else hatched
+    rows = zip(tokens, scale.levels(values).tolist(), values.tolist(), hatch.tolist(), strict=True)
     return "".join(
-        f'<span class="l{level}" title="weight {value:.2f}">{escape(token)}</span>'
-        for token, level, value in zip(tokens, levels, weight, strict=True)
+        f'<span class="{_shade(level)}{" h" if hatch else ""}" '
+        f'title="{escape(scale.name)} {value:.2f}">{escape(token)}</span>'
+        for token, level, value, hatch in rows
     )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from csvcore.figures.highlights import SHADES, STYLE, Cells, spans
+from csvcore.figures.highlights import STYLE, Cells, shades, spans
+from csvcore.figures.scales import weight_scale
 from csvcore.records import Floats
 
 _MORE = """
@@ -48,10 +49,10 @@ def report(title: str, parts: Iterable[Part]) -> str:
             body.append(f'<div class="figure">{drawn}</div>')
         for heading, cells, weight in part.texts:
             body.append(f"<h3>{escape(heading)}</h3>")
-            body.append(f"<p>{spans(cells.text, weight, part.top)}</p>")
+            body.append(f"<p>{spans(cells.text, weight, weight_scale(part.top))}</p>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}{SHADES}{_MORE}</style></head>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{shades(weight_scale(1.0))}{_MORE}</style></head>\n"
         f"<body><h1>{escape(title)}</h1>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 

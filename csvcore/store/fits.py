@@ -266,3 +266,11 @@ def weight_vector(db: Connection, fit: str) -> tuple[list[Ints], Floats]:
     table = weights(db, fit)
     edges = [np.array([0, *ends]) for ends in table["byte_end"].to_pylist()]
     return edges, np.concatenate(table["weight"].to_pylist()).astype(np.float64)
+
+
+def spread_vector(db: Connection, fit: str) -> Floats | None:
+    """Spread of every weight of a fit over the corpus, as `weight_vector`; None if not known."""
+    lists = weights(db, fit)["spread"]
+    if lists.null_count:
+        return None
+    return np.concatenate(lists.to_pylist()).astype(np.float64)

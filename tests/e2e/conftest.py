@@ -33,6 +33,7 @@ HOSTILE = (
     'a<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
     "</span><style>*{display:none}</style> **bold** [link](javascript:alert(1)) 😀 \u202e &amp;"
 )
+HOSTILE_ID = '"><img src=x onerror=window.hacked=1>'
 
 
 @pytest.fixture(scope="session")
@@ -56,26 +57,27 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _add_hostile_corpus(database: Path) -> None:
-    """A corpus whose one text tries to break out of the page, with a fit that weighs its tokens."""
-    doc = Document("hostile-0", "hostile", HOSTILE)
-    ends = np.arange(1, len(HOSTILE.encode()) + 1)  # a token a byte
+    """A corpus that tries to break out of the page, with a fit that weighs its tokens.
+
+    One text has a token a byte; the other is one token of a megabyte, with empty ones around it.
+    """
+    docs = [Document(HOSTILE_ID, HOSTILE_ID, HOSTILE), Document("long", "hostile", "x" * 1_000_000)]
+    ends = [np.arange(1, len(HOSTILE.encode()) + 1), np.array([0, 0, 1_000_000, 1_000_000])]
+    weight = np.concatenate([np.linspace(0.0, 2.0, ends[0].size), np.ones(ends[1].size)])
     with store.connect(database) as db:
         zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[0]))
         names = [entry.model for entry in zoo_fit.predictions[:2]]
-        store.add_corpus(db, "hostile", corpus_sha256([doc]), [doc])
+        store.add_corpus(db, "hostile", corpus_sha256(docs), docs)
+        edges = [np.concatenate([[0], cuts]) for cuts in ends]
         rows = [
-            TokenLosses(name, doc.doc_id, ends - 1, ends, np.linspace(0.0, 1.0, ends.size))
+            TokenLosses(name, doc.doc_id, cuts[:-1], cuts[1:], np.linspace(0.0, 1.0, cuts.size - 1))
             for name in names
+            for doc, cuts in zip(docs, edges, strict=True)
         ]
         store.add_losses(db, "hostile", loss_table(rows), None)
-        edges = np.concatenate([[0], ends])
-        store.add_fit(
-            db,
-            replace(zoo_fit, fit="facts-csv-hostile", corpus="hostile"),
-            [doc.doc_id],
-            [edges],
-            np.linspace(0.0, 2.0, ends.size),
-        )
+        fit = replace(zoo_fit, fit="facts-csv-hostile", corpus="hostile",
+                      predictions=zoo_fit.predictions[:2])  # fmt: skip
+        store.add_fit(db, fit, [doc.doc_id for doc in docs], edges, weight)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,132 @@
+"""What the reader of the Salience page chose, or a link: documents, search, colours, tokens."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import reading
+from dashboard.colourings import COLOURINGS, PER, Asked
+from dashboard.reading import Place
+from dashboard.texts import Texts
+
+LONGEST_SEARCH = 200  # characters
+
+
+def open_at(source: str, doc_id: str, cell: int) -> None:
+    """Make the page begin at a document of a source, with a token selected; then switch to it."""
+    st.session_state["source"] = [source]
+    st.session_state["doc"] = [doc_id]
+    pick(Place(doc_id, cell))
+
+
+def pick(first: Place | None, last: Place | None = None) -> None:
+    """Select a token or a range; None selects nothing. The text scrolls there."""
+    st.session_state["picked"] = None if first is None else (first, last or first)
+    st.session_state["focus"] = st.session_state.get("focus", 0) + 1
+
+
+def gone(own: Texts, models: list[str], others: list[str]) -> str | None:
+    """What the link of a page just opened names that is not there, as a sentence.
+
+    Takes over the selection that it names.
+    """
+    if "picked" in st.session_state:
+        return None
+    ends = [reading.place(text) for text in st.query_params.get_all("token")]
+    known = [end for end in ends if end and (i := own.index(end.doc_id)) is not None
+             and end.cell < own.n_cells(i)]  # fmt: skip
+    whole = bool(known) and len(known) == len(ends)
+    pick(known[0] if whole else None, known[-1] if whole else None)
+    sources = {doc.source for doc in own.docs}
+    there = {"source": sources, "doc": {doc.doc_id for doc in own.docs}, "colour": {*COLOURINGS},
+             "model_a": {*models}, "model_b": {*models}, "other_task": {*others}}  # fmt: skip
+    missing = [
+        f"{key} {value!r}"
+        for key, names in there.items()
+        for value in st.query_params.get_all(key)
+        if value not in names
+    ]
+    if ends and not whole:
+        missing.append(f"token {' to '.join(st.query_params.get_all('token'))!r}")
+    if not missing:
+        return None
+    return f"The link names what is not here: {', '.join(missing)}. The rest is shown without it."
+
+
+def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
+    """Sources, documents and a search: the documents to read in order, and the text searched for.
+
+    Args:
+        own: the texts.
+        preferred: sources to begin with.
+    """
+    left, middle, right = st.columns(3)
+    sources = list(dict.fromkeys(doc.source for doc in own.docs))
+    read = left.multiselect(
+        "Sources", sources, default=preferred, key="source", bind="query-params",
+        placeholder="all", help="Documents of these are read one after another.",
+    )  # fmt: skip
+    names = [doc.doc_id for doc in own.docs if not read or doc.source in read]
+    chosen = middle.multiselect(
+        "Begin with", names, key="doc", bind="query-params", placeholder="the first document",
+        help="One document or a list of them; the ones that follow in the corpus come next.",
+    )  # fmt: skip
+    find = right.text_input(
+        "Search in the texts", key="find", bind="query-params", type="search",
+        max_chars=LONGEST_SEARCH, placeholder="plain text",
+        help="Matches are outlined, capital or small letters alike; M jumps to the next.",
+    )  # fmt: skip
+    ordered = reading.order(own.docs, read, chosen)
+    if not find:
+        return ordered, ""
+    counts = {i: len(reading.occurrences(own.docs[i].text, find)) for i in ordered}
+    hits = [i for i in ordered if counts[i]]
+    right.caption(
+        f"{sum(counts.values()):,} matches in {len(hits):,} of {len(ordered):,} documents"
+    )
+    only = right.toggle(
+        "Only documents with a match", key="only", bind="query-params",
+        help="Leaves the other documents out of the text below.",
+    )  # fmt: skip
+    return (hits if only and hits else ordered), find
+
+
+def colour_controls(models: list[str], usual: list[str], others: dict[str, str]) -> Asked:
+    """What the tokens are coloured by.
+
+    Args:
+        models: names of models with all losses.
+        usual: two of them to compare at first.
+        others: fits of other tasks, by task.
+    """
+    needs = {"loss": models, "loss difference": models, "task difference": others}
+    offered = [name for name in COLOURINGS if needs.get(name, True)]
+    columns = st.columns([1.2, 1, 1, 0.8])
+    by = columns[0].selectbox(
+        "Colour by", offered, key="colour", bind="query-params",
+        help="Losses are aligned to the scorer's tokens, so models with "
+        "different tokenizers can be compared.",
+    )  # fmt: skip
+    first = second = other = ""
+    per = PER[0]
+    if by in ("loss", "loss difference"):
+        first = _model(columns[1], "Model", models, usual[0], "model_a")
+        if by == "loss difference":
+            second = _model(columns[2], "Less that of", models, usual[-1], "model_b")
+        per = columns[3].segmented_control(
+            "Nats per", PER, default=per, required=True, key="per", bind="query-params",
+            help="Per token as the score counts it; per character to compare long with short.",
+        )  # fmt: skip
+    if by == "task difference":
+        other = columns[1].selectbox(
+            "Less the weight for", list(others), key="other_task", bind="query-params",
+            help="Orange tokens weigh more here, blue ones there.",
+        )  # fmt: skip
+    return Asked(by, first, second, per or PER[0], others.get(other, ""), other)
+
+
+def _model(column: DeltaGenerator, label: str, models: list[str], usual: str,
+           key: str) -> str:  # fmt: skip
+    return column.selectbox(
+        label, models, index=models.index(usual), key=key, bind="query-params",
+        help="A model with losses on every document.",
+    )  # fmt: skip

@@ -1,0 +1,210 @@
+"""The text of the Salience page, coloured, and the losses of what is selected in it."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+
+from csvcore.errors import InputError
+from csvcore.figures import charts
+from dashboard import colourings, controls, data, explained, reading, texts, token_export, tokens
+from dashboard.colourings import Asked, Coloured
+from dashboard.data import Database
+from dashboard.reading import Place, Shown
+from dashboard.texts import Texts
+
+KEY = "heatmap"
+HOVER_MODELS = 6
+
+
+@st.fragment
+def text(
+    source: Database, own: Texts, ordered: list[int], find: str, asked: Asked, coloured: Coloured
+) -> None:
+    """The coloured documents, and below them the losses of what is selected there.
+
+    Args:
+        source: the database.
+        own: its texts.
+        ordered: documents to read, in order.
+        find: text searched for, may be empty.
+        asked: what colours them.
+        coloured: its values.
+    """
+    signature = hash((own.fit.fit, tuple(ordered), find))
+    kept, wanted = st.session_state.get("read-on", (None, 0))
+    if kept != signature:
+        wanted = reading.FIRST
+    picked = st.session_state["picked"]
+    at = own.index(picked[0].doc_id) if picked else None
+    needed = ordered.index(at) + 1 if at in ordered else 1
+    docs = reading.shown(own, ordered, wanted, needed)
+    screen = Shown(own, docs)
+    n_cells = screen.cells.size
+    more = ""
+    if len(docs) < len(ordered) and n_cells + own.n_cells(ordered[len(docs)]) <= reading.MOST:
+        more = f"Next documents ({len(docs)} of {len(ordered)} are shown)"
+
+    def on_select() -> None:
+        chosen = st.session_state[KEY]["selected"]
+        if chosen["start"] < 0:
+            st.session_state["picked"] = None
+        else:
+            ends = screen.place(chosen["start"]), screen.place(chosen["end"])
+            st.session_state["picked"] = ends
+
+    def on_more() -> None:
+        st.session_state["read-on"] = (signature, n_cells + reading.STEP)
+
+    selected = _range(screen, picked)
+    tokens.heatmap(
+        _drawing(source, own, screen, asked, coloured, find, selected, more, str(signature)),
+        KEY,
+        on_select,
+        on_more,
+    )
+    if not more and len(docs) < len(ordered):
+        st.caption(f"{n_cells:,} tokens are shown, the most at once; begin further on to read on.")
+    if picked and selected is None:
+        st.info(
+            f"The selected token of {controls.plain(picked[0].doc_id)} is not in the text shown; "
+            "choose its source, or begin with its document."
+        )
+    _sync(picked)
+    if selected is None:
+        st.caption("Click a token for its loss in every model; shift-click for a range.")
+    else:
+        _panel(source, own, screen, selected)
+    _downloads(own, ordered, docs, coloured)
+
+
+def _downloads(own: Texts, ordered: list[int], docs: list[int], coloured: Coloured) -> None:
+    """The text as shown, and the tokens of all documents read, as files."""
+    name = f"{own.fit.task}-{coloured.scale.name}".replace(" ", "-").replace("/", "-")
+
+    def table() -> pa.Table:
+        return token_export.table(own, ordered, coloured)
+
+    made = {
+        "HTML": (lambda: token_export.html(own, docs, coloured), "The text as shown, one file."),
+        "CSV": (lambda: token_export.csv(table()), "Every token of the documents read."),
+        "Parquet": (lambda: token_export.parquet(table()), "The same table, exactly."),
+    }
+    with st.container(horizontal=True):
+        for kind, (data_of, about) in made.items():
+            st.download_button(
+                kind, data_of, f"{name}.{kind.lower()}", on_click="ignore", help=about,
+                icon=":material/download:",
+            )  # fmt: skip
+
+
+def _range(screen: Shown, picked: tuple[Place, Place] | None) -> tuple[int, int] | None:
+    """The selection on the screen."""
+    if picked is None:
+        return None
+    start, end = screen.find(picked[0]), screen.find(picked[1])
+    return None if start is None or end is None else (min(start, end), max(start, end))
+
+
+def _sync(picked: tuple[Place, Place] | None) -> None:
+    """The selection as part of the address."""
+    if picked is None:
+        st.query_params.pop("token", None)
+    else:
+        st.query_params["token"] = list(dict.fromkeys(map(str, picked)))
+
+
+def _drawing(
+    source: Database, own: Texts, screen: Shown, asked: Asked, coloured: Coloured, find: str,
+    selected: tuple[int, int] | None, more: str, place: str,
+) -> tokens.Drawing:  # fmt: skip
+    names = complete_models(source, own)
+    usual = [names[i] for i in data.hover_models(source, names, HOVER_MODELS)]
+    compared = tuple(dict.fromkeys(name for name in (asked.first, asked.second) if name))
+    models = [*compared, *(name for name in usual if name not in compared)][:HOVER_MODELS]
+    rows = {
+        name: row
+        for group in (tuple(usual), compared)
+        if group
+        for name, row in zip(group, texts.losses(source, own.fit.fit, group), strict=True)
+    }
+    losses = np.array([own.cells.sum(rows[name])[screen.cells] for name in models])
+    hatched = None if coloured.hatched is None else coloured.hatched[screen.cells]
+    table, version = tokens.pack(
+        [own.cells.text[cell] for cell in screen.cells.tolist()],
+        coloured.cells[screen.cells],
+        own.cells.mean(own.weight)[screen.cells],
+        losses,
+        coloured.scale,
+        hatched,
+    )
+    headings = [f"{own.docs[i].doc_id} · {own.docs[i].source}" for i in screen.docs]
+    return tokens.Drawing(
+        table=table,
+        version=version,
+        docs=list(zip(headings, screen.first[:-1].tolist(), strict=True)),
+        models=models,
+        scale=coloured.scale,
+        note=coloured.note,
+        matches=screen.matches(find),
+        selected=selected,
+        focus=st.session_state.get("focus", 0),
+        more=more,
+        place=place,
+        label=f"{coloured.scale.name} of the tokens of {len(screen.docs)} documents",
+    )
+
+
+def complete_models(source: Database, own: Texts) -> list[str]:
+    """Models with losses on every document of the fit's corpus."""
+    covered = data.coverage(source, own.fit.corpus)
+    return [name for name, count in covered.items() if count == len(own.docs)]
+
+
+def selection_losses(source: Database, own: Texts, cells: np.ndarray) -> pd.DataFrame:
+    """Every model's nll on some cells, lowest first. Columns: model, family, nll (nats)."""
+    ranges = [(own.cells.token_start[i], own.cells.token_end[i]) for i in cells.tolist()]
+    chosen = np.concatenate([np.arange(start, end) for start, end in ranges])
+    inside = explained.inside(source, own.fit.fit)
+    names = [one.model for one in inside.fit.predictions]
+    nll = [inside.nll[:, chosen].sum(axis=1, dtype=np.float64)]
+    others = tuple(name for name in complete_models(source, own) if name not in set(names))
+    if others:  # collected, but without an accuracy on the task
+        rows = texts.losses(source, own.fit.fit, others)
+        nll.append(rows[:, chosen].sum(axis=1, dtype=np.float64))
+    table = pd.DataFrame({"model": [*names, *others], "nll": np.concatenate(nll)})
+    table["family"] = table["model"].map(data.family_of(source))
+    return table[["model", "family", "nll"]].sort_values("nll")
+
+
+def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int]) -> None:
+    start, end = selected
+    first, last = screen.place(start), screen.place(end)
+    if start == end:
+        title = f"Token {first.cell}"
+    elif first.doc_id == last.doc_id:
+        title = f"Tokens {first.cell} to {last.cell}"
+    else:
+        title = f"Token {first.cell} to token {last.cell} of {controls.plain(last.doc_id)}"
+    st.subheader(title)
+    st.caption(f"Of {controls.plain(first.doc_id)}")
+    cells = screen.cells[start : end + 1]
+    st.code(tokens.short("".join(own.cells.text[cell] for cell in cells.tolist())), language=None)
+    table = selection_losses(source, own, cells)
+    colours = charts.family_colours(list(data.family_of(source).values()))
+    st.plotly_chart(
+        charts.loss_bars(table, colours), key="bars", alt="Loss of every model on the selection"
+    )
+    st.dataframe(
+        table, hide_index=True, height=240,
+        column_config={"nll": st.column_config.NumberColumn("nll, nats", format="%.3f")},
+    )  # fmt: skip
+
+
+def colouring(source: Database, own: Texts, asked: Asked) -> Coloured:
+    """What was asked for; the weight, with a sentence why, where that cannot be had."""
+    try:
+        return colourings.coloured(source, own, asked)
+    except InputError as error:
+        st.warning(f"{controls.plain(str(error))}. The weight is shown.")
+        return colourings.coloured(source, own, Asked())

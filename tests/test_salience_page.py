@@ -1,0 +1,261 @@
+"""Laws of the Salience page: what is read, coloured, exported, linked to; on three small texts."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from numpy.testing import assert_allclose
+from streamlit.testing.v1 import AppTest
+
+from csvcore import store
+from csvcore.errors import InputError
+from csvcore.inputs import corpus_sha256
+from csvcore.packs import loss_table
+from csvcore.records import Accuracy, Document, Fit, ModelCard, Prediction, Task, TokenLosses
+from dashboard import colourings, reading, texts, token_export, token_tables, tokens
+from dashboard.colourings import Asked
+from dashboard.data import Database
+from dashboard.reading import Place, Shown
+
+ROOT = Path(__file__).parents[1]
+DOCS = [
+    Document("sum-1", "sums", "2 plus 6 = 8.", ((11, 12),)),
+    Document("=sum-2", "sums", 'A <script>😀 "x"\n'),
+    Document("note", "notes", "Ann sat. The cat Ann saw."),
+]
+MODELS = ["ant", "bee", "cow", "dog", "elk"]
+SIDES = ["train", "train", "train", "validation", "test"]
+
+
+def fit_of(task: str) -> Fit:
+    placed = [
+        Prediction(model, side, 1.0 + k / 10, 0.8 - k / 10, 0.8 - k / 9, 0.0, 1.0)
+        for k, (model, side) in enumerate(zip(MODELS, SIDES, strict=True))
+    ]
+    return Fit(
+        f"{task}-fit", "small", "sides", task, "csv", -1.0, 1.0, 0.0, 0, 0.0,
+        {"train": 3, "validation": 1, "test": 1}, {"train": 0.01, "validation": 0.01}, {},
+        tuple(placed),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """Five models that read bytes, and fits of three tasks; the last has other tokens."""
+    path = tmp_path_factory.mktemp("salience") / "small.duckdb"
+    store.create(path)
+    edges = [np.arange(len(doc.text.encode()) + 1) for doc in DOCS]
+    n = sum(cuts.size - 1 for cuts in edges)
+    rng = np.random.default_rng(0)
+    with store.connect(path) as db:
+        store.add_corpus(db, "small", corpus_sha256(DOCS), DOCS)
+        store.add_models(db, [ModelCard(name, name[0], k) for k, name in enumerate(MODELS)])
+        store.add_tasks(db, [Task(name, 0.0) for name in ("adding", "reading", "whole")])
+        store.add_split(db, "sides", dict(zip(MODELS, SIDES, strict=True)))
+        store.add_accuracies(db, [Accuracy("ant", "adding", 0.8)])
+        rows = [
+            TokenLosses(name, doc.doc_id, cuts[:-1], cuts[1:], rng.gamma(2.0, 1.0, cuts.size - 1))
+            for name in MODELS
+            for doc, cuts in zip(DOCS, edges, strict=True)
+        ]
+        store.add_losses(db, "small", loss_table(rows), None)
+        names = [doc.doc_id for doc in DOCS]
+        weight = np.linspace(0.0, 2.0, n)
+        store.add_fit(db, fit_of("adding"), names, edges, weight, np.full(n, 0.1))
+        store.add_fit(db, fit_of("reading"), names, edges, weight[::-1])
+        whole = [np.array([0, cuts[-1]]) for cuts in edges]
+        store.add_fit(db, fit_of("whole"), names, whole, np.ones(3))
+    return Database(path, path.stat().st_mtime_ns)
+
+
+@pytest.fixture
+def own(database: Database) -> texts.Texts:
+    return texts.texts(database, "adding-fit")
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, database: Database) -> AppTest:
+    monkeypatch.setenv("CSVCORE_DB", str(database.path))
+    monkeypatch.chdir(ROOT)
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+    app.query_params["task"] = "adding"
+    return app
+
+
+def opened(app: AppTest) -> AppTest:
+    app.run()
+    app.switch_page("dashboard/pages/salience.py").run()
+    assert not app.exception
+    return app
+
+
+def test_cells_tokens_and_characters_of_all_documents_agree(own: texts.Texts) -> None:
+    assert "".join(own.cells.text) == "".join(doc.text for doc in DOCS)
+    assert own.chars.sum() == pytest.approx(sum(len(doc.text) for doc in DOCS))
+    assert len(own.token_text()) == own.weight.size == own.first_token[-1]
+    emoji = own.cells.text.index("😀")
+    assert own.doc_of(emoji) == 1
+    assert DOCS[1].text[own.cell_at[emoji]] == "😀"
+    assert own.token_text().count("😀") == 4
+
+
+def test_chosen_documents_come_first_and_then_what_follows_in_the_sources() -> None:
+    assert reading.order(DOCS, [], []) == [0, 1, 2]
+    assert reading.order(DOCS, ["sums"], ["=sum-2"]) == [1]
+    assert reading.order(DOCS, [], ["note", "sum-1", "gone"]) == [2, 0, 1]
+
+
+def test_as_many_documents_are_shown_as_are_wanted_needed_and_possible(
+    own: texts.Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reading.shown(own, [0, 1, 2], 1) == [0]
+    assert reading.shown(own, [0, 1, 2], own.n_cells(0) + 1) == [0, 1]
+    assert reading.shown(own, [0, 1, 2], 1, needed=3) == [0, 1, 2]
+    monkeypatch.setattr(reading, "MOST", 5)
+    assert reading.shown(own, [2, 1], 100) == [2]
+
+
+def test_places_on_the_screen_and_in_a_link_are_the_same_both_ways(own: texts.Texts) -> None:
+    screen = Shown(own, [2, 0])
+    for cell in range(screen.cells.size):
+        named = reading.place(str(screen.place(cell)))
+        assert named is not None
+        assert screen.find(named) == cell
+    assert screen.find(Place("=sum-2", 0)) is None
+    assert screen.find(Place("note", 99)) is None
+    assert reading.place("no number:x") is None
+    assert reading.place("") is None
+
+
+def test_a_search_finds_plain_text_and_outlines_the_cells_it_lies_in(own: texts.Texts) -> None:
+    screen = Shown(own, [1, 2])
+    shown = [own.cells.text[cell] for cell in screen.cells.tolist()]
+    for wanted, n in (("ann", 2), ("<script>😀", 1), (".", 2), ("(", 0), ("", 0)):
+        found = screen.matches(wanted)
+        assert ["".join(shown[a : b + 1]).lower() for a, b in found] == [wanted] * n
+
+
+def test_a_difference_of_losses_is_zero_centred_and_the_same_per_token_and_per_byte(
+    database: Database, own: texts.Texts
+) -> None:
+    asked = Asked("loss difference", "ant", "bee")
+    found = colourings.coloured(database, own, asked)
+    one, other = texts.losses(database, "adding-fit", ("ant", "bee")).astype(float)
+    assert_allclose(found.tokens, one - other)
+    assert found.cells.sum() == pytest.approx((one - other).sum())
+    assert (found.scale.levels(np.array([0.0, -9.0, 9.0])) == [0, -9, 9]).all()
+    per = Asked("loss difference", "ant", "bee", "character")
+    emoji = own.cells.text.index("😀")
+    by_char = colourings.coloured(database, own, per)
+    assert by_char.cells[emoji] == pytest.approx(found.cells[emoji])  # four tokens, one character
+    assert by_char.scale.unit == "nats per character"
+
+
+def test_a_difference_of_tasks_needs_the_same_tokens(database: Database, own: texts.Texts) -> None:
+    asked = Asked("task difference", other="reading-fit", other_task="reading")
+    found = colourings.coloured(database, own, asked)
+    assert_allclose(found.tokens, own.weight - own.weight[::-1], atol=1e-6)
+    with pytest.raises(InputError, match="fit of whole was made on the tokens of another scorer"):
+        colourings.coloured(
+            database, own, Asked("task difference", other="whole-fit", other_task="whole")
+        )
+
+
+def test_unsure_weights_are_hatched_and_a_fit_without_spread_says_so(
+    database: Database, own: texts.Texts
+) -> None:
+    found = colourings.coloured(database, own, Asked("instability"))
+    assert found.hatched is not None
+    weight = own.cells.mean(own.weight)
+    sure = (weight > 0.2) & (np.abs(weight - 1.0) > 0.2)
+    assert not found.hatched[sure].any()
+    assert found.hatched[weight < 0.05].all()
+    with pytest.raises(InputError, match="kept no spread of its weights"):
+        colourings.coloured(database, texts.texts(database, "reading-fit"), Asked("instability"))
+
+
+def test_the_strongest_tokens_come_with_their_text(own: texts.Texts, database: Database) -> None:
+    found = colourings.coloured(database, own, Asked())
+    table = token_tables.strongest(own, [0, 2], found, 5)
+    assert table["text"].tolist() == list(".was ")
+    assert table["before"].iloc[0] == "Ann sat. The cat Ann saw"
+    assert table["weight"].is_monotonic_decreasing
+    assert table["token"].iloc[0] == len(DOCS[2].text) - 1
+
+
+def test_files_hold_every_token_and_a_spreadsheet_runs_none(
+    own: texts.Texts, database: Database
+) -> None:
+    found = colourings.coloured(database, own, Asked("loss", "ant"))
+    table = token_export.table(own, [1, 0], found)
+    assert pq.read_table(io.BytesIO(token_export.parquet(table))).equals(table)
+    assert table["doc_id"].to_pylist()[0] == "=sum-2"
+    assert table["value_of"][0].as_py() == "loss of ant, nats per token"
+    rows = list(csv.DictReader(io.StringIO(token_export.csv(table).decode())))
+    assert len(rows) == len(DOCS[0].text.encode()) + len(DOCS[1].text.encode())
+    assert [json.loads(row["text"]) for row in rows] == table["text"].to_pylist()
+    assert not any(row[key].startswith(("=", "@")) for row in rows for key in ("doc_id", "text"))
+    bare = token_export.table(texts.texts(database, "reading-fit"), [0], found)
+    assert bare["spread"].null_count == len(bare)
+
+
+def test_the_exported_page_is_text_alone(own: texts.Texts, database: Database) -> None:
+    made = token_export.html(own, [1], colourings.coloured(database, own, Asked("instability")))
+    assert "<script" not in made
+    assert "hatched: within one spread" in made
+
+
+def test_a_huge_token_is_cut_where_nobody_could_read_on() -> None:
+    cut = tokens.short("x" * 1_000_000)
+    assert len(cut) < tokens.LONGEST + 50
+    assert cut.endswith("(998,000 more characters)")
+    assert tokens.short("x") == "x"
+
+
+def test_a_link_restores_the_view(app: AppTest) -> None:
+    app.query_params["source"] = "notes"
+    app.query_params["colour"] = "loss"
+    app.query_params["model_a"] = "cow"
+    app.query_params["find"] = "ann"
+    app.query_params["token"] = ["note:0", "note:2"]
+    opened(app)
+    assert not app.warning
+    assert app.multiselect(key="source").value == ["notes"]
+    assert app.selectbox(key="model_a").value == "cow"
+    assert any("2 matches in 1 of 1 documents" in one.value for one in app.caption)
+    assert app.subheader[0].value == "Tokens 0 to 2"
+    assert app.code[0].value == "Ann"
+    assert len(app.dataframe[0].value) == len(MODELS)
+
+
+def test_a_link_to_what_is_gone_says_so_and_the_rest_is_shown(app: AppTest) -> None:
+    app.query_params["source"] = "gone"
+    app.query_params["colour"] = "loss"
+    app.query_params["model_a"] = "yak"
+    app.query_params["token"] = "note:999"
+    opened(app)
+    [warning] = app.warning
+    for name in ("source 'gone'", "model_a 'yak'", "token 'note:999'"):
+        assert name in warning.value
+    app.run()
+    assert not app.warning
+
+
+def test_the_brush_drops_tokens_and_shows_no_error_that_the_fit_does_not(app: AppTest) -> None:
+    app.query_params["brush"] = "digits"
+    opened(app)
+    shown = {one.label: one for one in app.metric}
+    assert set(shown) == {"Tokens that count", "train MSE", "validation MSE"}  # no test
+    assert shown["Tokens that count"].value == "54"  # of 57, three are digits
+    assert shown["train MSE"].delta.endswith("%")
+    app.button_group(key="brush").set_value([token_tables.OWN])
+    app.text_input(key="pattern").set_value("(").run()
+    assert not app.exception
+    assert "is no regular expression" in app.warning[0].value
+    app.text_input(key="pattern").set_value("^[A-Z]$").run()
+    assert not app.warning
+    assert app.metric[0].value == "53"
