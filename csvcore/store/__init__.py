@@ -38,6 +38,13 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
+from csvcore.store.reveals import (
+    add_reveal,
+    n_reveals,
+    revealed_fits,
+    revealed_mixes,
+    revealed_models,
+)
 
 __all__ = [
     "Connection",
@@ -47,6 +54,7 @@ __all__ = [
     "add_fit",
     "add_losses",
     "add_models",
+    "add_reveal",
     "add_split",
     "add_tasks",
     "connect",
@@ -66,7 +74,11 @@ __all__ = [
     "manifests",
     "mixes",
     "models",
+    "n_reveals",
     "predictions",
+    "revealed_fits",
+    "revealed_mixes",
+    "revealed_models",
     "set_control",
     "set_mixes",
     "split",
