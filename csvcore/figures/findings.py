@@ -9,13 +9,16 @@ import pandas as pd
 from csvcore.figures.charts import CURVE_COLOUR, PALETTE, short_run
 
 
-def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | None) -> Any:
-    """Test error of every method with its interval, on a log axis, and the noise floor.
+def baselines_figure(
+    table: pd.DataFrame, names: dict[str, str], floor: float | None, side: str = "test"
+) -> Any:
+    """Error of every method with its interval, on a log axis, and the noise floor.
 
     Args:
         table: method, test_mse, low and high, best first.
         names: of the methods, for people.
-        floor: noise floor of the test models, where it is known.
+        floor: noise floor of these models, where it is known.
+        side: whose models judge.
     """
     import plotly.graph_objects as go
 
@@ -42,7 +45,7 @@ def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | 
             x=floor,
             line={"dash": "dot", "color": CURVE_COLOUR},
         )
-    figure.update_xaxes(type="log", exponentformat="power", title="test MSE")
+    figure.update_xaxes(type="log", exponentformat="power", title=f"{side} MSE")
     figure.update_yaxes(
         categoryorder="array", categoryarray=table["method"].map(names).tolist()[::-1]
     )

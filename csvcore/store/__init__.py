@@ -4,6 +4,13 @@ Nobody holds the file open, since one writer locks every other process out. Bad 
 anything is written, and what belongs together is written in one transaction.
 """
 
+from csvcore.store.checks import (
+    broken_losses,
+    coverage_by_source,
+    loss_fingerprints,
+    missing_losses,
+    n_losses,
+)
 from csvcore.store.connection import Connection, connect, create
 from csvcore.store.fits import (
     add_fit,
@@ -57,6 +64,7 @@ __all__ = [
     "add_reveal",
     "add_split",
     "add_tasks",
+    "broken_losses",
     "connect",
     "control",
     "copy_losses",
@@ -64,16 +72,20 @@ __all__ = [
     "corpus_of_sha256",
     "corpus_sha256",
     "coverage",
+    "coverage_by_source",
     "create",
     "documents",
     "fit",
     "fits",
     "has_fit",
+    "loss_fingerprints",
     "loss_rows",
     "losses",
     "manifests",
+    "missing_losses",
     "mixes",
     "models",
+    "n_losses",
     "n_reveals",
     "predictions",
     "revealed_fits",

@@ -3,7 +3,7 @@ from html import unescape
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, why
+from dashboard import controls, data, reveal_view, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -21,6 +21,7 @@ if fits.empty:
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
 
+reveal_view.gate(source, corpus, split, fits)
 colours = charts.family_colours(data.models(source)["family"].tolist())
 st.html(charts.legend_html(colours))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
@@ -33,8 +34,7 @@ for method in SHOWN:
         fit = data.fit(source, str(fits.loc[method, "fit"]))
         table = data.predictions(source, fit.fit)
         with st.container(horizontal=True):
-            st.metric("Test MSE", controls.scientific(fit.mse.get("test")))
-            st.metric("Noise floor", controls.scientific(fit.noise_floor.get("test")))
+            reveal_view.error_metrics(fit)
         clicked = st.plotly_chart(
             charts.sigmoid_figure(table, fit, colours),
             key=f"curve-{method}",

@@ -9,7 +9,7 @@ from csvcore.errors import FitError
 from csvcore.figures import charts, findings
 from csvcore.metrics import mean_squared_error
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import controls, data, explained, jobs_view, judged
+from dashboard import controls, data, explained, jobs_view, judged, reveal_view
 
 LARGEST = 3.0  # times that a source can be made to count
 
@@ -22,6 +22,7 @@ if fits.empty or corpus is None or split is None or task is None:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
+reveal_view.gate(source, corpus, split, fits)
 fit = data.fit(source, str(fits.iloc[0]["fit"]))
 
 
@@ -133,7 +134,7 @@ if found:
         alt="Error of every mix against the number of its sources",
     )
     st.dataframe(
-        rows,
+        rows.dropna(axis="columns", how="all"),
         hide_index=True,
         column_config={
             "error": st.column_config.NumberColumn("points off when left out", format="%.1f")
