@@ -200,6 +200,13 @@ def hidden_models(source: Database, corpus: str, split: str) -> frozenset[str]:
         return hidden.models(db, corpus, split)
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
+def revealed_models(source: Database, corpus: str, split: str) -> frozenset[str]:
+    """See `store.revealed_models`."""
+    with store.connect(source.path, read_only=True) as db:
+        return frozenset(store.revealed_models(db, corpus, split))
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
 def n_reveals(source: Database, corpus: str, split: str) -> int:
     """See `store.n_reveals`."""
@@ -249,49 +256,6 @@ def token_losses(
         found = store.losses(db, corpus, names, doc.doc_id)
     edges: Ints = np.array([0, *byte_end], dtype=np.int64)
     return [entry.model for entry in found], salience.document_losses(doc.text, edges, found)
-
-
-def sources(source: Database, corpus: str) -> pd.DataFrame:
-    """Documents and characters of each source of a corpus."""
-    docs = documents(source, corpus)
-    table = pd.DataFrame(
-        {
-            "source": [doc.source for doc in docs],
-            "characters": [len(doc.text) for doc in docs],
-            "answers": [len(doc.answers) > 0 for doc in docs],
-        }
-    )
-    return (
-        table.groupby("source", sort=False)
-        .agg(
-            documents=("characters", "size"),
-            characters=("characters", "sum"),
-            with_answers=("answers", "sum"),
-        )
-        .reset_index()
-        .rename(columns={"with_answers": "with answers"})
-    )
-
-
-def families(source: Database, corpus: str) -> pd.DataFrame:
-    """Models, sizes and complete losses of each family."""
-    n_docs = len(documents(source, corpus))
-    covered = coverage(source, corpus)
-    table = models(source).assign(
-        complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
-    )
-    return (
-        table.groupby("family")
-        .agg(
-            models=("model", "size"),
-            sizes=("n_params", "nunique"),
-            smallest=("n_params", "min"),
-            largest=("n_params", "max"),
-            with_all_losses=("complete", "sum"),
-        )
-        .reset_index()
-        .rename(columns={"with_all_losses": "with all losses"})
-    )
 
 
 def family_of(source: Database) -> dict[str, str]:

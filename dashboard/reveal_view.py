@@ -1,9 +1,11 @@
 """The test set on a page: hidden behind a button, then shown with how often it was looked at."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
-from csvcore.records import Fit
+from csvcore.records import Fit, Split
 from dashboard import controls, data
 from dashboard.data import Database
 
@@ -79,3 +81,23 @@ def _ask(source: Database, corpus: str, splits: list[str], text: str, label: str
         if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=WHY):
             data.reveal(source, corpus, splits)
             st.rerun()
+
+
+def unseen(
+    source: Database, corpus: str | None, sides: Mapping[str, Split], name: str
+) -> frozenset[str]:
+    """Models whose accuracies a page about a split hides: its test models, and the side bar's.
+
+    Args:
+        source: the database.
+        corpus: of the side bar.
+        sides: the split that the page shows, stored or not.
+        name: of that split; models revealed under it are no secret.
+    """
+    tested = frozenset(model for model, side in sides.items() if side == "test")
+    if corpus is None:
+        return tested
+    known = data.revealed_models(source, corpus, name)
+    chosen = controls.chosen("split")
+    others = data.hidden_models(source, corpus, chosen) if chosen else frozenset()
+    return (tested - known) | others

@@ -13,7 +13,7 @@ from csvcore.records import Document
 from dashboard import data
 from dashboard.data import Database
 
-AT_ONCE = 20_000_000  # token losses that are audited without being asked
+AT_ONCE = 10_000_000  # token losses that are audited without being asked
 BATCH = 20  # models read at once
 ROUNDING = 1e-6  # share of a model's nll that sums may differ by
 
@@ -51,6 +51,49 @@ def accuracies_by_model(source: Database) -> pd.DataFrame:
         ]
     columns = ["model", "family", "run", "source", "stored", "wanted"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def sources(source: Database, corpus: str) -> pd.DataFrame:
+    """Documents and characters of each source of a corpus."""
+    docs = data.documents(source, corpus)
+    table = pd.DataFrame(
+        {
+            "source": [doc.source for doc in docs],
+            "characters": [len(doc.text) for doc in docs],
+            "answers": [len(doc.answers) > 0 for doc in docs],
+        }
+    )
+    return (
+        table.groupby("source", sort=False)
+        .agg(
+            documents=("characters", "size"),
+            characters=("characters", "sum"),
+            with_answers=("answers", "sum"),
+        )
+        .reset_index()
+        .rename(columns={"with_answers": "with answers"})
+    )
+
+
+def families(source: Database, corpus: str) -> pd.DataFrame:
+    """Models, sizes and complete losses of each family."""
+    n_docs = len(data.documents(source, corpus))
+    covered = data.coverage(source, corpus)
+    table = data.models(source).assign(
+        complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
+    )
+    return (
+        table.groupby("family")
+        .agg(
+            models=("model", "size"),
+            sizes=("n_params", "nunique"),
+            smallest=("n_params", "min"),
+            largest=("n_params", "max"),
+            with_all_losses=("complete", "sum"),
+        )
+        .reset_index()
+        .rename(columns={"with_all_losses": "with all losses"})
+    )
 
 
 def incomplete_runs(table: pd.DataFrame) -> pd.DataFrame:

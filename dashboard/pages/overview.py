@@ -1,7 +1,7 @@
 import streamlit as st
 
 from csvcore.splits import run_name
-from dashboard import controls, coverage_view, data, jobs_view, judged, reveal_view, verdict_view
+from dashboard import controls, coverage_view, data, jobs_view, judged, reveal_view, stored, verdict_view
 
 st.header("Overview")
 source = data.database()
@@ -47,7 +47,7 @@ coverage_view.gaps(source, corpus)
 grid = st.grid(2, min_column_width=400, gap="medium")
 with grid.cell():
     st.subheader("Sources", divider="gray")
-    st.dataframe(data.sources(source, corpus), hide_index=True)
+    st.dataframe(stored.sources(source, corpus), hide_index=True)
 with grid.cell():
     st.subheader("Families", divider="gray")
-    st.dataframe(data.families(source, corpus), hide_index=True)
+    st.dataframe(stored.families(source, corpus), hide_index=True)
