@@ -109,7 +109,9 @@ def next_steps(source: Database, corpus: str, split: str | None) -> bool:
             "No losses on this corpus",
             "Collect them on the Collect page, or `csvcore import losses FILE...`.",
         )
-        st.page_link("dashboard/pages/collect.py", label="Go to Collect", icon=":material/download:")
+        st.page_link(
+            "dashboard/pages/collect.py", label="Go to Collect", icon=":material/download:"
+        )
     if accuracies.empty or accuracies["stored"].sum() == 0:
         missing = True
         controls.next_step(
@@ -150,4 +152,3 @@ def _audited(source: Database, corpus: str) -> stored.Audit | None:
             AUDIT_HELP,
         )
     return found
-

@@ -42,7 +42,9 @@ def judgement(source: Database, fits: tuple[str, ...]) -> Judgement:
     sides: tuple[Split, ...] = ("test", "validation")
     side = next((one for one in sides if all(one in fit.mse for fit in found)), None)
     rows = [] if side is None else judge_fits(found, cards, control, side)
-    errors = {one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals}
+    errors = {
+        one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals
+    }
     return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors)
 
 

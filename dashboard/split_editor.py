@@ -60,9 +60,7 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
     return choice + suffix, f"without-{family}{suffix}", split
 
 
-def _closed_source(
-    cards: Sequence[ModelCard], suffix: str
-) -> tuple[str, str, dict[str, Split]]:
+def _closed_source(cards: Sequence[ModelCard], suffix: str) -> tuple[str, str, dict[str, Split]]:
     """Choose the sisters."""
     families = sorted({card.family for card in cards})
     columns = st.columns(3)

@@ -177,9 +177,7 @@ def _audit(path: Path, corpus: str, losses: tuple[tuple[str, str], ...]) -> Audi
         docs = store.documents(db, corpus)
         damaged = store.broken_losses(db, corpus)
         gaps = store.missing_losses(db, corpus)
-    broken = {
-        str(model): own.tolist() for model, own in damaged.groupby("model")["doc_id"]
-    }
+    broken = {str(model): own.tolist() for model, own in damaged.groupby("model")["doc_id"]}
     without = {str(model): frozenset(own) for model, own in gaps.groupby("model")["doc_id"]}
     aligners: dict[frozenset[str], Aligner] = {}
     lost = {}

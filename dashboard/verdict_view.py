@@ -5,7 +5,11 @@ import streamlit as st
 
 from dashboard import controls
 
-WORDS = {"better": "\u2713 surely better", "unsure": "\u223c better, not surely", "worse": "\u2717 no"}
+WORDS = {
+    "better": "\u2713 surely better",
+    "unsure": "\u223c better, not surely",
+    "worse": "\u2717 no",
+}
 
 
 def table(verdicts: pd.DataFrame) -> None:

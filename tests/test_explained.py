@@ -56,7 +56,7 @@ def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
 
 
 def test_a_model_that_the_fit_does_not_have_is_refused(fit: Fit, world_db: Path) -> None:
-    with pytest.raises(InputError, match="has no model 'yak'; choose one of its 11"):
+    with pytest.raises(InputError, match="has no model 'yak'; choose one of its 8"):
         explained.off_curve(at(world_db), fit.fit, "yak")
 
 

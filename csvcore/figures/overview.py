@@ -44,9 +44,7 @@ def coverage_figure(shares: pd.DataFrame, what: str) -> Any:
     )
     figure.update_yaxes(autorange="reversed", title=None, type="category")
     figure.update_xaxes(side="top", type="category")
-    figure.update_layout(
-        height=70 + ROW * len(shares), margin={"l": 10, "r": 10, "t": 40, "b": 10}
-    )
+    figure.update_layout(height=70 + ROW * len(shares), margin={"l": 10, "r": 10, "t": 40, "b": 10})
     return figure
 
 

@@ -34,7 +34,8 @@ reveal_view.gate(source, corpus, split, fits)
 found = judged.judgement(source, tuple(fits["fit"]))
 if found.side is None:
     controls.next_step(
-        "Nothing to judge by yet", "The split has no validation models: reveal its test set, or change the split."
+        "Nothing to judge by yet",
+        "The split has no validation models: reveal its test set, or change the split.",
     )
     st.stop()
 table = judged.comparison(source, tuple(fits["fit"]))

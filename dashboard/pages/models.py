@@ -28,7 +28,9 @@ with st.container(horizontal=True):
     counts = {side: sum(own == side for own in sides.values()) for side in SPLITS}
     for side, count in counts.items():
         st.metric(side.capitalize(), count, border=True, help=f"Models on the {side} side")
-found = [stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)] if corpus else []
+found = (
+    [stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)] if corpus else []
+)
 for warning in splits.leaks(cards, sides, found):
     st.warning(controls.plain(warning), icon=":material/warning:")
 

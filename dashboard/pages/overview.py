@@ -1,7 +1,16 @@
 import streamlit as st
 
 from csvcore.splits import run_name
-from dashboard import controls, coverage_view, data, jobs_view, judged, reveal_view, stored, verdict_view
+from dashboard import (
+    controls,
+    coverage_view,
+    data,
+    jobs_view,
+    judged,
+    reveal_view,
+    stored,
+    verdict_view,
+)
 
 st.header("Overview")
 source = data.database()
@@ -22,7 +31,12 @@ with st.container(horizontal=True):
     st.metric("Documents", f"{row.n_docs:,}", border=True, help="Texts of the chosen corpus")
     st.metric("Characters", f"{row.n_chars:,}", border=True, help="N_c of equation 1")
     st.metric("Families", len(set(data.family_of(source).values())), border=True)
-    st.metric("Training runs", len({run_name(card) for card in cards}), border=True, help="Family, size and stage")
+    st.metric(
+        "Training runs",
+        len({run_name(card) for card in cards}),
+        border=True,
+        help="Family, size and stage",
+    )
     st.metric("Models", len(cards), border=True, help="Checkpoints count one by one")
     st.metric("Tasks", len(tasks), border=True)
 coverage_view.badges(source, corpus)
