@@ -20,8 +20,9 @@ ROUNDING = 1e-6  # share of a model's nll that sums may differ by
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def by_model(source: Database, corpus: str) -> pd.DataFrame:
-    """Documents with losses by model and source. Columns: model, family, run, source, stored,
-    wanted.
+    """Documents with losses by model and source.
+
+    Columns: model, family, run, source, stored, wanted.
     """
     with store.connect(source.path, read_only=True) as db:
         table = store.coverage_by_source(db, corpus)
@@ -113,7 +114,7 @@ def incomplete_runs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
-    """Models that lack something. Columns: model, family, run, stored, missing, sources."""
+    """Models that lack something. Columns: model, family, run, stored, missing, where."""
     short = table[table["stored"] < table["wanted"]]
     where = short.groupby("model")["source"].agg(", ".join)
     sums = table.groupby(["model", "family", "run"])[["stored", "wanted"]].sum().reset_index()
