@@ -10,9 +10,10 @@ from dashboard import controls, data
 from dashboard.data import Database
 
 WHY = (
-    "Whoever sees test errors while still choosing methods or splits soon fits the test set too. "
-    "Choose by validation, then look; every look is counted."
+    "Whoever chooses methods or splits by test errors fits the test set too, so choose by "
+    "validation first; every look is counted."
 )
+SHOWS = "Shows the errors on test models, their points and accuracies, on every page."
 
 
 def gate(source: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
@@ -77,8 +78,8 @@ def _looked(times: int) -> str:
 
 def _ask(source: Database, corpus: str, splits: list[str], text: str, label: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/visibility_off: {text}", width="stretch")
-        if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=WHY):
+        st.markdown(f":material/visibility_off: {text} {WHY}", width="stretch")
+        if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=SHOWS):
             data.reveal(source, corpus, splits)
             st.rerun()
 

@@ -1,4 +1,4 @@
-"""The table that says for every task whether CSV beats what needs no salience, or no loss at all."""
+"""The table that says for every task whether CSV beats the nulls, with every method's error."""
 
 import pandas as pd
 import streamlit as st
@@ -22,8 +22,9 @@ def table(verdicts: pd.DataFrame) -> None:
     )
     first = ["task", "verdict", "rival", "side"]
     beaten = int((known["verdict"] == "better").sum())
+    judges = " and ".join(sorted(known["side"].dropna().unique())) or "no"
     st.markdown(
-        f"CSV is surely better than every null on **{beaten} of {len(shown)}** tasks, "
+        f"On {judges} models, CSV is surely better than every null on **{beaten} of {len(shown)}** tasks, "
         f"better but perhaps by chance on {int((known['verdict'] == 'unsure').sum())}, "
         f"not better on {int((known['verdict'] == 'worse').sum())}."
     )
