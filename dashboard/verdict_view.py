@@ -24,7 +24,8 @@ def table(verdicts: pd.DataFrame) -> None:
     beaten = int((known["verdict"] == "better").sum())
     judges = " and ".join(sorted(known["side"].dropna().unique())) or "no"
     st.markdown(
-        f"On {judges} models, CSV is surely better than every null on **{beaten} of {len(shown)}** tasks, "
+        f"On {judges} models, CSV is surely better than every null on "
+        f"**{beaten} of {len(shown)}** tasks, "
         f"better but perhaps by chance on {int((known['verdict'] == 'unsure').sum())}, "
         f"not better on {int((known['verdict'] == 'worse').sum())}."
     )
