@@ -62,7 +62,7 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     rows = table.assign(
         split=table["split"].fillna(NO_SIDE),
         label=[
-            " ".join(part for part in (_size(size), stage or "") if part)
+            " ".join(part for part in (_size(size), _known(stage)) if part)
             for size, stage in zip(table["n_params"], table["stage"], strict=True)
         ],
     ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
@@ -98,6 +98,10 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
 def _rows(table: pd.DataFrame) -> list[list[str]]:
     """Both levels of the axis."""
     return [table["family"].map(escape).tolist(), table["label"].map(escape).tolist()]
+
+
+def _known(name: object) -> str:
+    return name if isinstance(name, str) else ""
 
 
 def _size(n_params: float) -> str:

@@ -63,7 +63,7 @@ def loss_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
     """A hash of all losses of each model on a corpus; equal for models with the same losses."""
     rows = db.execute(
         """
-        SELECT model, count(*) || '-' || bit_xor(hash(doc_id, byte_end, nll))
+        SELECT model, count(*) || '-' || bit_xor(hash(doc_id, byte_start, byte_end, nll))
         FROM losses WHERE corpus = ? GROUP BY model ORDER BY model
         """,
         [corpus],

@@ -21,26 +21,7 @@ unseen = reveal_view.unseen(source, corpus, sides, name)
 models = data.models(source, unseen)
 colours = charts.family_colours([card.family for card in cards])
 runs = {splits.run_name(card) for card in cards}
-with st.container(horizontal=True):
-    st.metric("Families", len(colours), border=True)
-    st.metric("Training runs", len(runs), border=True, help="Family, size and stage")
-    st.metric("Models", len(cards), border=True, help="Checkpoints count one by one")
-    counts = {side: sum(own == side for own in sides.values()) for side in SPLITS}
-    for side, count in counts.items():
-        st.metric(side.capitalize(), count, border=True, help=f"Models on the {side} side")
-found = (
-    [stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)] if corpus else []
-)
-for warning in splits.leaks(cards, sides, found):
-    st.warning(controls.plain(warning), icon=":material/warning:")
-
-figure = overview.tree_figure(models.assign(split=models["model"].map(sides)), colours)
-st.html(charts.legend_html(colours))
-with st.container(height=min(TREE_HEIGHT, figure.layout.height + 20), border=False):
-    st.plotly_chart(
-        figure, key="tree", alt="Families, their sizes, and the side of every checkpoint"
-    )
-
+above = st.container()  # filled below, once the edits of this run are known
 st.subheader("Edit the split", divider="gray")
 tasks = [entry.task for entry in data.tasks(source) if entry.task in models]
 split_editor.edit(key, models, sides, tasks)
@@ -49,6 +30,31 @@ if unseen:
         f":material/visibility_off: Accuracies of {len(unseen)} test models are hidden until the "
         "test set is revealed, on any page that shows its errors."
     )
+
+
+with above:
+    with st.container(horizontal=True):
+        st.metric("Families", len(colours), border=True)
+        st.metric("Training runs", len(runs), border=True, help="Family, size and stage")
+        st.metric("Models", len(cards), border=True, help="Checkpoints count one by one")
+        counts = {side: sum(own == side for own in sides.values()) for side in SPLITS}
+        for side, count in counts.items():
+            st.metric(side.capitalize(), count, border=True, help=f"Models on the {side} side")
+    found = (
+        [stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)]
+        if corpus
+        else []
+    )
+    for warning in splits.leaks(cards, sides, found):
+        st.warning(controls.plain(warning), icon=":material/warning:")
+
+    figure = overview.tree_figure(models.assign(split=models["model"].map(sides)), colours)
+    st.html(charts.legend_html(colours))
+    st.caption("Crosses are left out of the split.")
+    with st.container(height=min(TREE_HEIGHT, figure.layout.height + 20), border=False):
+        st.plotly_chart(
+            figure, key="tree", alt="Families, their sizes, and the side of every checkpoint"
+        )
 
 with st.form("save", border=False):
     new_name = st.text_input("Save as", name, help="A stored split of this name is replaced.")
