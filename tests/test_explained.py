@@ -13,7 +13,7 @@ from csvcore import pipeline
 from csvcore.errors import InputError
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit
-from dashboard import explained, judged
+from dashboard import data, explained, judged
 from dashboard.data import Database
 
 Run = Callable[..., Fit]
@@ -24,8 +24,11 @@ def at(path: Path) -> Database:
 
 
 @pytest.fixture
-def fit(run: Run) -> Fit:
-    return run("reading", method="csv", penalty=1e-4)
+def fit(run: Run, world_db: Path) -> Fit:
+    """A fit whose test set was revealed."""
+    found = run("reading", method="csv", penalty=1e-4)
+    data.reveal(at(world_db), "words", ["sides"])
+    return found
 
 
 def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -> None:
@@ -56,7 +59,7 @@ def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
 
 
 def test_a_model_that_the_fit_does_not_have_is_refused(fit: Fit, world_db: Path) -> None:
-    with pytest.raises(InputError, match="has no model 'yak'; choose one of its 8"):
+    with pytest.raises(InputError, match="has no model 'yak'; choose one of its 11"):
         explained.off_curve(at(world_db), fit.fit, "yak")
 
 
