@@ -67,6 +67,7 @@ def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) 
     quick = replace(config, penalty=1e-4)
     rows = pipeline.compare(world_db, "words", "sides", ["reading"], quick)
     fits = tuple(row.fit for row in rows if row.fit)
+    data.reveal(at(world_db), "words", ["sides"])
     table = judged.comparison(at(world_db), fits)
     assert table["method"].tolist() == [row.method for row in rows]
     assert_allclose(table["test_mse"], [row.test_mse for row in rows])
@@ -98,6 +99,9 @@ def test_left_out_families_are_read_from_the_splits_of_their_name(
     assert judged.left_out(at(world_db), "words").empty
     quick = replace(config, penalty=1e-4)
     found = pipeline.leave_one_family_out(world_db, "words", ["reading"], quick)
+    hidden = judged.left_out(at(world_db), "words")
+    assert hidden["mse_test"].isna().all()
+    data.reveal(at(world_db), "words", hidden["split"].unique())
     table = judged.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
     for one in found:
         if one.row.fit:
