@@ -1,5 +1,7 @@
 """Whether what is stored is complete and sound: badges, what is missing, what to do next."""
 
+from typing import Any
+
 import streamlit as st
 
 from csvcore.figures import overview
@@ -131,8 +133,9 @@ def next_steps(source: Database, corpus: str, split: str | None) -> bool:
 
 
 def _badge(fine: bool, good: str, bad: str, help_text: str) -> None:
+    color: Any
     color, icon = FINE if fine else WRONG
-    st.badge(good if fine else bad, icon=icon, color=color, help=help_text)  # type: ignore[arg-type]
+    st.badge(good if fine else bad, icon=icon, color=color, help=help_text)
 
 
 def _audited(source: Database, corpus: str) -> stored.Audit | None:
