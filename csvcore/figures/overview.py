@@ -42,7 +42,7 @@ def coverage_figure(shares: pd.DataFrame, what: str) -> Any:
             hovertemplate=f"%{{y}}, %{{x}}: %{{z:.1%}} of {what}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", title=None, type="category")
+    figure.update_yaxes(autorange="reversed", title=None, type="category", automargin=True)
     figure.update_xaxes(side="top", type="category")
     figure.update_layout(height=70 + ROW * len(shares), margin={"l": 10, "r": 10, "t": 40, "b": 10})
     return figure
@@ -68,10 +68,15 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
     rows["place"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
     figure = go.Figure()
-    # Every row once, in order and unseen, since a trace alone would set its own order.
+    # Every row once, in order and unseen, since the other traces alone would set another order.
     every = rows.drop_duplicates(["family", "label"])
     figure.add_scatter(
-        x=[None] * len(every), y=_rows(every), mode="markers", showlegend=False, hoverinfo="skip"
+        x=[1] * len(every),
+        y=_rows(every),
+        mode="markers",
+        marker={"opacity": 0},
+        showlegend=False,
+        hoverinfo="skip",
     )
     for (family, side), own in rows.groupby(["family", "split"], sort=False):
         figure.add_scatter(
@@ -89,8 +94,8 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
             customdata=np.stack([own["split"], own["train_tokens"].map(_tokens)], axis=-1),
             hovertemplate="%{text}<br>%{customdata[0]}%{customdata[1]}<extra></extra>",
         )
-    figure.update_yaxes(autorange="reversed", type="multicategory")
-    figure.update_xaxes(title="checkpoint of the run, first to last", dtick=1, rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", type="multicategory", automargin=True)
+    figure.update_xaxes(title="checkpoint of the run, first to last", dtick=1, automargin=True)
     figure.update_layout(height=80 + ROW * len(every), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 
