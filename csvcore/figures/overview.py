@@ -68,8 +68,8 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
     rows["place"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
     figure = go.Figure()
-    # Every row once, in order and unseen, since the other traces alone would set another order.
-    every = rows.drop_duplicates(["family", "label"])
+    # Every row once and unseen: Plotly orders both levels by what it meets first.
+    every = rows.drop_duplicates(["family", "label"]).sort_values(["n_params", "stage", "family"])
     figure.add_scatter(
         x=[1] * len(every),
         y=_rows(every),
