@@ -60,7 +60,9 @@ def test_a_run_is_incomplete_exactly_if_one_of_its_models_is(
     rows: list[tuple[str, str, int]],
 ) -> None:
     table = pd.DataFrame(rows, columns=["model", "source", "stored"])
-    table = table.assign(wanted=3, family="f", run=table["model"].map(lambda name: name in "ab"))
+    table = table.assign(
+        wanted=3, family="f", run=table["model"].map({"a": "p", "b": "p", "c": "q", "d": "q"})
+    )
     models = stored.incomplete_models(table)
     runs = stored.incomplete_runs(table)
     assert set(runs.index) == set(models["run"])
@@ -166,7 +168,7 @@ def test_the_tree_has_every_model_once_under_its_family() -> None:
         [
             {"model": f"{family}-{size}-{step}", "family": family, "n_params": size, "step": step,
              "stage": "base", "train_tokens": step, "split": side}
-            for family in ("A", "<b>") for size in (10, 20)
+            for family in ("A", "<b>") for size in (10_000, 20_000)
             for step, side in ((1, "train"), (2, "test"), (3, None))
         ]
     )  # fmt: skip
@@ -175,4 +177,4 @@ def test_the_tree_has_every_model_once_under_its_family() -> None:
     assert sorted(shown) == sorted(table["model"].str.replace("<b>", "&lt;b&gt;"))
     families, labels = figure.data[0].y
     assert list(families) == ["&lt;b&gt;", "A"] * 2
-    assert list(labels) == ["0.00 M base"] * 2 * 2
+    assert list(labels) == ["0.01 M base"] * 2 + ["0.02 M base"] * 2
