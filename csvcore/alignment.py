@@ -271,6 +271,21 @@ class Aligner:
         )
 
 
+def character_edges(text: str) -> Ints:
+    """Byte boundaries of a text's characters, (n_chars + 1,): the finest common tokenization."""
+    return np.cumsum([0, *(len(char.encode()) for char in text)], dtype=np.int64)
+
+
+def lost_share(losses: ModelLosses, aligner: Aligner) -> float:
+    """Which part of a model's total nll alignment loses or invents; 0 but for rounding.
+
+    Raises:
+        OffsetsError: the losses do not cover exactly the aligner's texts.
+    """
+    total = float(losses.nll.sum())
+    return abs(float(aligner.map(losses).sum()) - total) / max(total, 1e-12)
+
+
 def check_edges(edges: Ints, n_bytes: int, name: str) -> None:
     """Raise OffsetsError unless edges rise, in steps of 0 or more, from 0 to n_bytes."""
     if edges.size == 0 or edges[0] != 0 or np.any(np.diff(edges) < 0):

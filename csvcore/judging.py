@@ -1,8 +1,9 @@
-"""Every method and every null of one task, judged on the same test models."""
+"""Every method and every null of one task, judged on the same models, test models as a rule."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ NULLS: tuple[Null, ...] = ("train-mean", "sibling", "compute", "best-constant")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One method on one task's test models.
+    """One method on one task's test models, or on its validation models if these were asked for.
 
     low and high are the 90 % interval of test_mse; difference is test_mse less that of csv on the
     same models, with its 90 % interval: above 0 throughout, csv is surely better. covered is the
@@ -53,18 +54,53 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How CSV stands against its rivals.
+
+    word: better (than each of them, surely), unsure (better, but rival may be as good) or worse
+    (rival is as good or better). rival: the method that decides it, the best of those.
+    """
+
+    word: Literal["better", "unsure", "worse"]
+    rival: str
+
+
+def verdict(rows: Sequence[Comparison], rivals: Collection[str]) -> Verdict | None:
+    """Whether CSV is better than every one of some rivals; None without CSV or without any of them.
+
+    Surely means that the 90 % interval of the difference lies above 0.
+    """
+    by_method = {row.method: row for row in rows}
+    own = by_method.get("csv")
+    others = sorted(
+        (by_method[name] for name in rivals if name in by_method), key=lambda row: row.test_mse
+    )
+    if own is None or not others:
+        return None
+    if others[0].test_mse <= own.test_mse:
+        return Verdict("worse", others[0].method)
+    near = [row for row in others if row.difference_low is None or row.difference_low <= 0]
+    return Verdict("unsure", near[0].method) if near else Verdict("better", others[0].method)
+
+
 def judge_fits(
-    fits: Sequence[Fit], cards: Mapping[str, ModelCard], control: Control | None = None
+    fits: Sequence[Fit],
+    cards: Mapping[str, ModelCard],
+    control: Control | None = None,
+    side: Split = "test",
 ) -> list[Comparison]:
-    """All methods fitted to one task, and the nulls that can be had, on its test models.
+    """All methods fitted to one task, and the nulls that can be had, on the models of one side.
 
     Args:
-        fits: of one task on the same models, at least one, with test models.
+        fits: of one task on the same models, at least one, with models on this side.
         cards: of these models by name.
         control: the permutation control of the CSV fit, where it was run.
+        side: whose models judge. Methods that learn have looked at validation to choose their
+            penalty, so only test is beyond doubt.
     """
     first = fits[0]
-    tested = _on(first, "test")
+    tested = _on(first, side)
     runs = [splits.run_of(cards[one.model]) for one in tested]
     accuracy = np.array([one.accuracy for one in tested])
     predicted: dict[str, Floats] = {}
@@ -76,9 +112,9 @@ def judge_fits(
         within[found.method] = float(np.mean([p.low <= p.accuracy <= p.high for p in at]))
     by_method = {found.method: found for found in fits}
     csv = predicted.get("csv")
-    floor = first.noise_floor.get("test")
+    floor = first.noise_floor.get(side)
     rows = []
-    for method, guess in (predicted | null_predictions(first, cards)).items():
+    for method, guess in (predicted | null_predictions(first, cards, side)).items():
         own = by_method.get(method)  # type: ignore[call-overload]
         rows.append(
             replace(
@@ -92,20 +128,26 @@ def judge_fits(
     return rows
 
 
-def null_predictions(fit: Fit, cards: Mapping[str, ModelCard]) -> dict[str, Floats]:
-    """What every null that these models' cards allow predicts for the test models of a fit."""
+def null_predictions(
+    fit: Fit, cards: Mapping[str, ModelCard], side: Split = "test"
+) -> dict[str, Floats]:
+    """What every null that these models' cards allow predicts for the models of one side of a fit.
+
+    They know train, and for the test models validation too.
+    """
     by_side = {side: _on(fit, side) for side in SPLITS}
     accuracy = {side: np.array([one.accuracy for one in by_side[side]]) for side in by_side}
     own = {side: [cards[one.model] for one in by_side[side]] for side in by_side}
-    known = [*own["train"], *own["validation"]]
-    seen = np.concatenate([accuracy["train"], accuracy["validation"]])
+    sides: tuple[Split, ...] = ("train", "validation") if side == "test" else ("train",)
+    known = [card for one in sides for card in own[one]]
+    seen = np.concatenate([accuracy[one] for one in sides])
     found = {
-        "train-mean": nulls.constant(accuracy["train"], len(own["test"])),
-        "best-constant": nulls.constant(accuracy["test"], len(own["test"])),
+        "train-mean": nulls.constant(accuracy["train"], len(own[side])),
+        "best-constant": nulls.constant(accuracy[side], len(own[side])),
     }
     asks: dict[str, Callable[[], Floats]] = {
-        "sibling": lambda: nulls.sibling(own["test"], known, seen),
-        "compute": lambda: nulls.compute(own["train"], accuracy["train"], fit.gamma, own["test"]),
+        "sibling": lambda: nulls.sibling(own[side], known, seen),
+        "compute": lambda: nulls.compute(own["train"], accuracy["train"], fit.gamma, own[side]),
     }
     for name, ask in asks.items():
         try:

@@ -1,10 +1,34 @@
 """Which models train, validate and test: presets, and what looks like a leak."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from csvcore.errors import InputError
 from csvcore.records import SPLITS, ModelCard, Split
+
+# Table 2 of the paper, names as on Hugging Face. It prints Yi-1.5-34B-Chat twice; Gemma 2's small
+# chat models are scored there but not named in it, and stand with their base models.
+TABLE_2: dict[Split, str] = {
+    "train": """
+        Llama-2-7b Llama-2-13b Llama-2-7b-chat Llama-2-13b-chat Qwen1.5-1.8B Qwen1.5-4B Qwen1.5-7B
+        Qwen1.5-14B Qwen1.5-1.8B-Chat Qwen1.5-4B-Chat Qwen1.5-7B-Chat Qwen1.5-14B-Chat Llama-3-8B
+        Llama-3-8B-Instruct Qwen2-1.5B Qwen2-7B Qwen2-1.5B-Instruct Qwen2-7B-Instruct Yi-6B
+        Yi-6B-Chat Yi-1.5-6B Yi-1.5-9B Yi-1.5-6B-Chat Yi-1.5-9B-Chat gemma-2-2b gemma-2-9b
+        gemma-2-2b-it gemma-2-9b-it internlm2-1_8b internlm2-7b internlm2-chat-1_8b
+        internlm2-chat-7b internlm2-chat-1_8b-sft internlm2-chat-7b-sft internlm2_5-1_8b
+        internlm2_5-7b internlm2_5-1_8b-chat internlm2_5-7b-chat internlm2_5-1_8b-chat-sft
+        internlm2_5-7b-chat-sft
+    """,
+    "validation": """
+        Llama-2-70b Llama-2-70b-chat Qwen1.5-32B Qwen1.5-72B Qwen1.5-32B-Chat Qwen1.5-72B-Chat
+        internlm2-20b internlm2-chat-20b internlm2-chat-20b-sft Yi-34B Yi-34B-Chat
+    """,
+    "test": """
+        Yi-1.5-34B Yi-1.5-34B-Chat Llama-3-70B Llama-3-70B-Instruct gemma-2-27b gemma-2-27b-it
+        Qwen2-72B Qwen2-72B-Instruct internlm2_5-20b internlm2_5-20b-chat
+    """,
+}
 
 
 def by_size(cards: Sequence[ModelCard]) -> dict[str, Split]:
@@ -57,6 +81,88 @@ def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, S
     }
 
 
+def closed_source(
+    cards: Sequence[ModelCard], validating: str, testing: str, n_first: int = 4
+) -> dict[str, Split]:
+    """Two sister families are predicted from all others and from the beginning of their own runs.
+
+    The paper's closed-source split (section 4.1): every other family and the first checkpoints of
+    each run of both sisters train; one sister's later checkpoints validate, the other's test.
+
+    Args:
+        cards: all models.
+        validating: the sister whose later checkpoints validate.
+        testing: the sister whose later checkpoints test.
+        n_first: checkpoints of a sister's run that train.
+
+    Raises:
+        InputError: the sisters are not two families that are there, or one has no later checkpoint.
+    """
+    families = {card.family for card in cards}
+    if validating == testing or not {validating, testing} <= families:
+        raise InputError(
+            f"closed-source needs two sister families, got {validating!r} and {testing!r}; "
+            f"the families are {', '.join(sorted(families))}"
+        )
+    steps: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for card in cards:
+        steps[run_of(card)].append(card.step or 0)
+    later: dict[str, Split] = {validating: "validation", testing: "test"}
+    split: dict[str, Split] = {}
+    for card in cards:
+        first = sorted(steps[run_of(card)])[:n_first]
+        is_first = card.step is None or card.step in first
+        split[card.model] = "train" if is_first else later.get(card.family, "train")
+    for family, side in later.items():
+        if side not in split.values():
+            raise InputError(
+                f"no run of {family} has more than {n_first} checkpoints, so none could be used "
+                f"for {side}; let fewer first checkpoints train"
+            )
+    return split
+
+
+def table_2(cards: Sequence[ModelCard]) -> tuple[dict[str, Split], list[str]]:
+    """The paper's open-source split, Table 2, as far as its models are there, found by name.
+
+    Letter case, an organisation before the name, "meta", "hf" and _ for . make no difference.
+
+    Returns:
+        The side of each model that the table names, and the names in the table that no model has.
+    """
+    stored = {_table_name(card.model): card.model for card in cards}
+    split: dict[str, Split] = {}
+    missing = []
+    for side, names in TABLE_2.items():
+        for name in names.split():
+            if (model := stored.get(_table_name(name))) is not None:
+                split[model] = side
+            else:
+                missing.append(name)
+    return split, missing
+
+
+def _table_name(name: str) -> str:
+    bare = name.rsplit("/", 1)[-1].lower().replace("_", ".")
+    parts = re.split(r"[-\s]+", re.sub(r"\bllama(?=\d)", "llama-", bare))
+    return "-".join(part for part in parts if part not in ("meta", "hf"))
+
+
+def of_stage(cards: Sequence[ModelCard], stage: str) -> list[ModelCard]:
+    """The models of one stage, such as base or chat; presets then place these alone.
+
+    Raises:
+        InputError: no model is of that stage.
+    """
+    found = [card for card in cards if card.stage == stage]
+    if not found:
+        stages = sorted({card.stage for card in cards if card.stage})
+        raise InputError(
+            f"no model is of stage {stage!r}; the stages are {', '.join(stages) or 'unknown'}"
+        )
+    return found
+
+
 def run_of(card: ModelCard) -> tuple[str, ...]:
     """What the model shares with the other checkpoints of its training run, as a key.
 
@@ -72,18 +178,44 @@ def run_name(card: ModelCard) -> str:
     return " ".join(part for part in run_of(card) if part != "None")
 
 
-def leaks(cards: Iterable[ModelCard], split: dict[str, Split]) -> list[str]:
-    """One sentence for every training run whose checkpoints stand on both sides of the test."""
+def leaks(
+    cards: Iterable[ModelCard],
+    split: Mapping[str, Split],
+    fingerprints: Sequence[Mapping[str, str]] = (),
+) -> list[str]:
+    """One sentence for everything that stands on both sides of the test.
+
+    Args:
+        cards: of the models; checkpoints of one training run are not independent.
+        split: side of each model.
+        fingerprints: hashes by model, of weights or of losses; models that share one are copies.
+    """
     sides: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for card in cards:
         if card.model in split:
             sides[run_of(card)].add(split[card.model])
-    return [
+    runs = [
         f"Checkpoints of one run ({', '.join(part for part in run if part != 'None')}) "
         f"stand in test and in {' and '.join(sorted(seen - {'test'}))}."
         for run, seen in sides.items()
         if "test" in seen and len(seen) > 1
     ]
+    return runs + [
+        f"{' and '.join(same)} are the same model, and stand in test and in another side."
+        for same in copies(fingerprints)
+        if len(placed := {split[name] for name in same if name in split}) > 1 and "test" in placed
+    ]
+
+
+def copies(fingerprints: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """Groups of models that share a fingerprint, each in alphabetical order and named once."""
+    groups: set[tuple[str, ...]] = set()
+    for hashes in fingerprints:
+        by_hash: dict[str, list[str]] = defaultdict(list)
+        for model, value in hashes.items():
+            by_hash[value].append(model)
+        groups |= {tuple(sorted(same)) for same in by_hash.values() if len(same) > 1}
+    return sorted(groups)
 
 
 def check_split(split: dict[str, str], known: Iterable[str]) -> dict[str, Split]:

@@ -4,6 +4,7 @@ Every read is keyed by the database file and its time of change, so a new fit sh
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from csvcore import store
 from csvcore.errors import StoreError
 from csvcore.records import Document, Fit, ModelCard, Split, Task
 from csvcore.splits import run_name
+from dashboard import hidden
 
 DATABASE_VARIABLE = "CSVCORE_DB"
 MODELS_VARIABLE = "CSVCORE_MODELS"
@@ -101,10 +103,14 @@ def cards(source: Database) -> list[ModelCard]:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def models(source: Database) -> pd.DataFrame:
-    """One row a model: the fields of its card, and a column of accuracy for each task."""
+def models(source: Database, unseen: frozenset[str] = frozenset()) -> pd.DataFrame:
+    """One row a model: the fields of its card, and a column of accuracy for each task.
+
+    The accuracies of models in `unseen` are missing (see `hidden_models`).
+    """
     with store.connect(source.path, read_only=True) as db:
-        found, scores = store.models(db), store.accuracies(db)
+        found = store.models(db)
+        scores = [entry for entry in store.accuracies(db) if entry.model not in unseen]
     table = pd.DataFrame(
         {key: [getattr(card, key) for card in found] for key in ModelCard.__dataclass_fields__}
     )
@@ -167,23 +173,57 @@ def documents(source: Database, corpus: str) -> list[Document]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def fits(source: Database) -> pd.DataFrame:
-    """See `store.fits`."""
+    """See `store.fits` and `hidden.fits`."""
     with store.connect(source.path, read_only=True) as db:
-        return store.fits(db)
+        return hidden.fits(db)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def fit(source: Database, name: str) -> Fit:
-    """See `store.fit`."""
+    """See `store.fit` and `hidden.fit`."""
     with store.connect(source.path, read_only=True) as db:
-        return store.fit(db, name)
+        return hidden.fit(db, name)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def predictions(source: Database, name: str) -> pd.DataFrame:
-    """See `store.predictions`."""
+    """See `store.predictions` and `hidden.predictions`."""
     with store.connect(source.path, read_only=True) as db:
-        return store.predictions(db, name)
+        return hidden.predictions(db, name)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def hidden_models(source: Database, corpus: str, split: str) -> frozenset[str]:
+    """See `hidden.models`."""
+    with store.connect(source.path, read_only=True) as db:
+        return hidden.models(db, corpus, split)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def revealed_models(source: Database, corpus: str, split: str) -> frozenset[str]:
+    """See `store.revealed_models`."""
+    with store.connect(source.path, read_only=True) as db:
+        return frozenset(store.revealed_models(db, corpus, split))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def n_reveals(source: Database, corpus: str, split: str) -> int:
+    """See `store.n_reveals`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.n_reveals(db, corpus, split)
+
+
+def reveal(source: Database, corpus: str, splits: Sequence[str]) -> None:
+    """Note that the test sets of these splits are looked at from now on."""
+    with store.connect(source.path) as db:
+        for name in splits:
+            store.add_reveal(db, corpus, name)
+
+
+def save_split(source: Database, name: str, split: dict[str, Split]) -> None:
+    """See `store.add_split`."""
+    with store.connect(source.path) as db:
+        store.add_split(db, name, split)
 
 
 def newest_fits(source: Database, corpus: str, split: str) -> pd.DataFrame:
@@ -203,66 +243,6 @@ def weights(source: Database, name: str) -> pd.DataFrame:
         table = store.weights(db, name)
     frame: pd.DataFrame = table.to_pandas()
     return frame
-
-
-def verdicts(fits: pd.DataFrame) -> pd.DataFrame:
-    """Test MSE of each task by method, with the ratio of all-token to CSV and the noise floor.
-
-    Args:
-        fits: from `newest_fits`.
-    """
-    table = fits.pivot(index="task", columns="method", values="mse_test")
-    methods = ("csv", "label-token", "source-token", "best-source", "all-token")
-    order = [method for method in methods if method in table.columns]
-    table = table[order].astype(float)
-    if {"csv", "all-token"} <= set(order):
-        table["ratio"] = table["all-token"] / table["csv"]
-    table["floor"] = fits.groupby("task")["floor_test"].first().astype(float)
-    table["fitted"] = fits.groupby("task")["created"].max()
-    return table.reset_index()
-
-
-def sources(source: Database, corpus: str) -> pd.DataFrame:
-    """Documents and characters of each source of a corpus."""
-    docs = documents(source, corpus)
-    table = pd.DataFrame(
-        {
-            "source": [doc.source for doc in docs],
-            "characters": [len(doc.text) for doc in docs],
-            "answers": [len(doc.answers) > 0 for doc in docs],
-        }
-    )
-    return (
-        table.groupby("source", sort=False)
-        .agg(
-            documents=("characters", "size"),
-            characters=("characters", "sum"),
-            with_answers=("answers", "sum"),
-        )
-        .reset_index()
-        .rename(columns={"with_answers": "with answers"})
-    )
-
-
-def families(source: Database, corpus: str) -> pd.DataFrame:
-    """Models, sizes and complete losses of each family."""
-    n_docs = len(documents(source, corpus))
-    covered = coverage(source, corpus)
-    table = models(source).assign(
-        complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
-    )
-    return (
-        table.groupby("family")
-        .agg(
-            models=("model", "size"),
-            sizes=("n_params", "nunique"),
-            smallest=("n_params", "min"),
-            largest=("n_params", "max"),
-            with_all_losses=("complete", "sum"),
-        )
-        .reset_index()
-        .rename(columns={"with_all_losses": "with all losses"})
-    )
 
 
 def family_of(source: Database) -> dict[str, str]:

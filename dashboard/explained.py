@@ -13,6 +13,7 @@ from csvcore.errors import InputError
 from csvcore.explaining import contributions, expected_losses, score_at
 from csvcore.figures import highlights
 from csvcore.records import Document, Fit, Floats, Ints
+from dashboard import hidden
 from dashboard.data import Database
 
 CONTEXT = 30  # characters shown before and after a token
@@ -43,7 +44,7 @@ class Inside:
 def inside(source: Database, fit: str) -> Inside:
     """The losses of all models of a fit on its own tokens."""
     with store.connect(source.path, read_only=True) as db:
-        record = store.fit(db, fit)
+        record = hidden.fit(db, fit)
         docs = store.documents(db, record.corpus)
         edges, weight = store.weight_vector(db, fit)
         names = [one.model for one in record.predictions]

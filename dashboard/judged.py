@@ -1,8 +1,9 @@
 """Cached judgements of stored fits: every method against the nulls, and forecasts of models."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import PurePath
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,46 +12,112 @@ import streamlit as st
 from csvcore import packs, splits, store
 from csvcore.errors import InputError
 from csvcore.forecasts import forecasts
-from csvcore.judging import judge_fits
-from csvcore.records import Mix, ModelLosses
+from csvcore.judging import NULLS, Comparison, judge_fits, verdict
+from csvcore.records import Mix, ModelLosses, Split
+from dashboard import hidden
 from dashboard.data import Database
 
 UPLOAD_MB = 20
 UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
+METHODS = ("csv", "label-token", "source-token", "best-source", "all-token")
+REAL_NULLS = tuple(name for name in NULLS if name != "best-constant")  # that one knows the answers
 LEFT_OUT = "without-"  # how `csvcore leave-one-family-out` names its splits
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All methods of one task and the nulls, on the models of one side; None: nobody can judge.
+
+    left_out: MSE on models left out of a fit in turn, by method, where it is known.
+    """
+
+    side: Split | None
+    rows: list[Comparison]
+    left_out: dict[str, float]
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
+def judgement(source: Database, fits: tuple[str, ...]) -> Judgement:
+    """Judge fits of one task on the same models: on test or, while that is hidden, validation."""
+    with store.connect(source.path, read_only=True) as db:
+        found = [hidden.fit(db, name) for name in fits]
+        cards = {card.model: card for card in store.models(db)}
+        control = next((store.control(db, one.fit) for one in found if one.method == "csv"), None)
+    sides: tuple[Split, ...] = ("test", "validation")
+    side = next((one for one in sides if all(one in fit.mse for fit in found)), None)
+    rows = [] if side is None else judge_fits(found, cards, control, side)
+    errors = {
+        one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals
+    }
+    return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors)
+
+
 def comparison(source: Database, fits: tuple[str, ...]) -> pd.DataFrame:
-    """All methods of one task and the nulls, best first; columns are those of `Comparison`.
+    """A judgement as a table, best first.
+
+    Columns: those of `Comparison`, where test_* are of the side that judges, and left_out.
+    """
+    found = judgement(source, fits)
+    table = pd.DataFrame(
+        [asdict(row) for row in found.rows], columns=[one.name for one in fields(Comparison)]
+    )
+    return table.assign(left_out=table["method"].map(found.left_out))
+
+
+def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
+    """How CSV stands on every task, from the newest fits; a row a task.
+
+    Columns: task, judged on (test, validation or nothing), verdict (against the nulls, see
+    `judging.verdict`; missing where it cannot be said), rival (the null that decides), an MSE for
+    each method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
 
     Args:
         source: the database.
-        fits: ids of fits of one task on the same models.
+        fits: from `data.newest_fits`.
     """
-    with store.connect(source.path, read_only=True) as db:
-        found = [store.fit(db, name) for name in fits]
-        cards = {card.model: card for card in store.models(db)}
-        controls = [store.control(db, one.fit) for one in found if one.method == "csv"]
-    rows = judge_fits(found, cards, next(iter(controls), None))
-    return pd.DataFrame([asdict(row) for row in rows]).sort_values("test_mse")
+    rows = []
+    for task, own in fits.groupby("task"):
+        found = judgement(source, tuple(own["fit"]))
+        errors = {row.method: row.test_mse for row in found.rows}
+        nulls = [errors[name] for name in REAL_NULLS if name in errors]
+        said = verdict(found.rows, REAL_NULLS)
+        both = {"csv", "all-token"} <= errors.keys()
+        rows.append(
+            {
+                "task": task,
+                "side": found.side,
+                "verdict": said.word if said else None,
+                "rival": said.rival if said else None,
+                **{method: errors.get(method) for method in METHODS},
+                "nulls": min(nulls) if nulls else None,
+                "ratio": errors["all-token"] / errors["csv"] if both else None,
+                "floor": found.rows[0].noise_floor if found.rows else None,
+                "fitted": own["created"].max(),
+            }
+        )
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def left_out(source: Database, corpus: str) -> pd.DataFrame:
-    """Test MSE where a family was left out: family, task, method, mse_test, of the newest fits."""
+    """Test MSE where a family was left out, of the newest fits.
+
+    Columns: family, split, task, method, revealed, mse_test (missing while hidden).
+    """
     with store.connect(source.path, read_only=True) as db:
-        table = store.fits(db)
+        table = hidden.fits(db)
     table = table[(table["corpus"] == corpus) & table["split"].str.startswith(LEFT_OUT)]
     newest = table.drop_duplicates(["split", "task", "method"])
     families = newest["split"].str.removeprefix(LEFT_OUT)
-    return newest.assign(family=families)[["family", "task", "method", "mse_test"]]
+    return newest.assign(family=families)[
+        ["family", "split", "task", "method", "revealed", "mse_test"]
+    ]
 
 
 def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
-    """The mixes last tried, the recommended one first; see `store.mixes`."""
+    """The mixes last tried, the recommended one first; see `hidden.mixes`."""
     with store.connect(source.path, read_only=True) as db:
-        return store.mixes(db, corpora, split, task)
+        return hidden.mixes(db, corpora, split, task)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -106,16 +173,21 @@ def _table(source: Database, fit: str, losses: list[ModelLosses]) -> pd.DataFram
     """Forecasts with what is known of the models, best score first.
 
     Columns: model, score, predicted, low, high, extrapolated, accuracy, run, train_tokens; the last
-    three missing where they are not known.
+    three missing where they are not known, and the accuracy of hidden test models.
     """
     if not losses:
         raise InputError("none of these models has losses on the corpus of the fit")
     with store.connect(source.path, read_only=True) as db:
-        record = store.fit(db, fit)
+        record = hidden.fit(db, fit)
         docs = store.documents(db, record.corpus)
         edges, weight = store.weight_vector(db, fit)
         cards = {card.model: card for card in store.models(db)}
-        known = {e.model: e.accuracy for e in store.accuracies(db) if e.task == record.task}
+        unseen = hidden.models_of_fit(db, fit)
+        known = {
+            e.model: e.accuracy
+            for e in store.accuracies(db)
+            if e.task == record.task and e.model not in unseen
+        }
     found = pd.DataFrame([asdict(one) for one in forecasts(record, docs, edges, weight, losses)])
     runs = {name: splits.run_name(card) for name, card in cards.items()}
     tokens = {name: card.train_tokens for name, card in cards.items()}

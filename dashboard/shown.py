@@ -49,14 +49,17 @@ def figure(drawn: Any, table: pd.DataFrame, *, key: str, alt: str, name: str, **
     return state
 
 
-def report_button(database: Path, fit: str) -> None:
-    """A button that makes the report of a stored fit and downloads it."""
+def report_button(database: Path, fit: str, revealed: bool) -> None:
+    """A button that makes the report of a stored fit and downloads it, once its test is revealed."""
     st.download_button(
         "Report",
         lambda: reporting.fit_page(database, fit)[1],
         f"{file_name(fit)}.html",
         "text/html",
-        help="The fit, its rivals, its highlights and every model as one HTML file, made on click.",
+        help="The fit, its rivals, its highlights and every model as one HTML file, made on click."
+        if revealed
+        else "The report shows test errors: reveal the test set first.",
+        disabled=not revealed,
         on_click="ignore",
         icon=":material/description:",
     )

@@ -115,12 +115,9 @@ def test_a_split_with_too_few_train_models_is_refused_and_not_stored(
     with store.connect(zoo, read_only=True) as db:
         before = store.split(db, "by-size")
         n_models = len(store.models(db))
-    app.session_state["editor-Stored: by-size"] = {
-        "edited_rows": {i: {"split": "test"} for i in range(n_models)},
-        "added_rows": [],
-        "deleted_rows": [],
-    }
-    app.run()
+    next(button for button in app.button if button.label == "Test").click().run()
+    sides = {metric.label: metric.value for metric in app.metric}
+    assert (sides["Train"], sides["Test"]) == ("0", str(n_models))
     save = next(button for button in app.button if button.label == "Save split")
     save.click().run()
     assert any("at least 3 train models" in warning.value for warning in app.warning)

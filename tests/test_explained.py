@@ -13,7 +13,7 @@ from csvcore import pipeline
 from csvcore.errors import InputError
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit
-from dashboard import explained, judged
+from dashboard import data, explained, judged
 from dashboard.data import Database
 
 Run = Callable[..., Fit]
@@ -24,8 +24,11 @@ def at(path: Path) -> Database:
 
 
 @pytest.fixture
-def fit(run: Run) -> Fit:
-    return run("reading", method="csv", penalty=1e-4)
+def fit(run: Run, world_db: Path) -> Fit:
+    """A fit whose test set was revealed."""
+    found = run("reading", method="csv", penalty=1e-4)
+    data.reveal(at(world_db), "words", ["sides"])
+    return found
 
 
 def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -> None:
@@ -64,6 +67,7 @@ def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) 
     quick = replace(config, penalty=1e-4)
     rows = pipeline.compare(world_db, "words", "sides", ["reading"], quick)
     fits = tuple(row.fit for row in rows if row.fit)
+    data.reveal(at(world_db), "words", ["sides"])
     table = judged.comparison(at(world_db), fits)
     assert table["method"].tolist() == [row.method for row in rows]
     assert_allclose(table["test_mse"], [row.test_mse for row in rows])
@@ -95,6 +99,9 @@ def test_left_out_families_are_read_from_the_splits_of_their_name(
     assert judged.left_out(at(world_db), "words").empty
     quick = replace(config, penalty=1e-4)
     found = pipeline.leave_one_family_out(world_db, "words", ["reading"], quick)
+    hidden = judged.left_out(at(world_db), "words")
+    assert hidden["mse_test"].isna().all()
+    data.reveal(at(world_db), "words", hidden["split"].unique())
     table = judged.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
     for one in found:
         if one.row.fit:

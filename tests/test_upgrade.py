@@ -12,6 +12,7 @@ from test_store import EDGES, FIT, WEIGHT, words
 
 from csvcore import store
 from csvcore.errors import StoreError
+from csvcore.records import Mix
 from csvcore.store import connection
 
 # fits and weights as version 1 had them; all other tables are as they are now
@@ -48,17 +49,24 @@ def old(tmp_path: Path) -> Path:
             db.execute(f"CREATE TABLE {table} ({columns})")
             db.execute(f"INSERT INTO {table} FROM saved")
             db.execute("DROP TABLE saved")
+        _back_to_version_3(db)
         db.execute("UPDATE meta SET schema_version = 1")
     return path
+
+
+def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
+    db.execute("DROP TABLE reveals")
+    db.execute("ALTER TABLE mixes DROP COLUMN created")
 
 
 def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     """All that was there is there, and what is new is empty."""
     after = contents(path)
-    assert after.keys() == before.keys()
+    assert after.keys() == before.keys() | {"reveals"}
+    assert after["reveals"] == []
     for table, rows in before.items():
         if table == "meta":
-            assert after[table] == [(3,)]
+            assert after[table] == [(4,)]
             continue
         assert len(after[table]) == len(rows) > 0 or not rows
         for row, new in zip(rows, after[table], strict=True):
@@ -128,7 +136,7 @@ def test_an_upgrade_that_fails_leaves_the_old_database_whole(
     check(old, before)
 
 
-@pytest.mark.parametrize("version", [0, 4, 99])
+@pytest.mark.parametrize("version", [0, 5, 99])
 def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     old: Path, version: int
 ) -> None:
@@ -137,7 +145,7 @@ def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     before = contents(old)
     for read_only in (True, False):
         with (
-            pytest.raises(StoreError, match=r"has schema version .*, this program reads 3"),
+            pytest.raises(StoreError, match=r"has schema version .*, this program reads 4"),
             store.connect(old, read_only=read_only),
         ):
             pass
@@ -182,8 +190,31 @@ def test_a_database_of_version_2_keeps_its_fits_without_left_out_errors(tmp_path
     with duckdb.connect(str(path)) as db:
         for column in ("n_chars", "residuals"):
             db.execute(f"ALTER TABLE fits DROP COLUMN {column}")
+        _back_to_version_3(db)
         db.execute("UPDATE meta SET schema_version = 2")
     with store.connect(path, read_only=True) as db:
         assert store.fit(db, FIT.fit) == FIT
+    store.create(tmp_path / "new.duckdb")
+    assert columns(path) == columns(tmp_path / "new.duckdb")
+
+
+def test_a_database_of_version_3_keeps_its_mixes_and_hides_the_test_set(tmp_path: Path) -> None:
+    path = tmp_path / "three.duckdb"
+    store.create(path)
+    mix = Mix("adding", {"sums": 1.0}, ("sum-1",), 10, 0.1, 0.02, 0.01, 0.03, None)
+    with store.connect(path) as db:
+        words(db)
+        store.add_split(db, "sides", {"ant": "train", "bee": "test"})
+        store.add_fit(db, FIT, ["sum-1", "sum-2"], EDGES, WEIGHT)
+        store.set_mixes(db, ["words"], "sides", "adding", [mix])
+    with duckdb.connect(str(path)) as db:
+        _back_to_version_3(db)
+        db.execute("UPDATE meta SET schema_version = 3")
+    with store.connect(path) as db:
+        assert store.mixes(db, ["words"], "sides", "adding") == [mix]
+        assert not store.revealed_mixes(db, ["words"], "sides", "adding")
+        assert store.revealed_fits(db) == set()
+        store.add_reveal(db, "words", "sides")
+        assert store.revealed_mixes(db, ["words"], "sides", "adding")
     store.create(tmp_path / "new.duckdb")
     assert columns(path) == columns(tmp_path / "new.duckdb")

@@ -117,7 +117,7 @@ def test_closed_source_tests_the_later_checkpoints_of_one_sister():
         for family in FAMILIES
         for step in train.checkpoint_steps(family, family.sizes[-1])
     ]
-    found = partitions.closed_source(cards)
+    found = partitions.all_splits(cards)["closed-source"]
     sides = {name: [found[c.model] for c in cards if c.family == name] for name in ("ebb", "flow")}
     assert sides["ebb"] == ["train"] * 4 + ["validation"] * 5
     assert sides["flow"] == ["train"] * 4 + ["test"] * 5

@@ -15,13 +15,16 @@ from csvcore.figures.charts import (
 )
 
 
-def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | None) -> Any:
-    """Test error of every method with its interval, on a log axis, and the noise floor.
+def baselines_figure(
+    table: pd.DataFrame, names: dict[str, str], floor: float | None, side: str = "test"
+) -> Any:
+    """Error of every method with its interval, on a log axis, and the noise floor.
 
     Args:
         table: method, test_mse, low and high, best first.
         names: of the methods, for people.
-        floor: noise floor of the test models, where it is known.
+        floor: noise floor of these models, where it is known.
+        side: whose models judge.
     """
     import plotly.graph_objects as go
 
@@ -48,7 +51,7 @@ def baselines_figure(table: pd.DataFrame, names: dict[str, str], floor: float | 
             x=floor,
             line={"dash": "dot", "color": CURVE_COLOUR},
         )
-    figure.update_xaxes(type="log", exponentformat="power", title=f"test {MSE_AXIS}")
+    figure.update_xaxes(type="log", exponentformat="power", title=f"{side} {MSE_AXIS}")
     figure.update_yaxes(
         categoryorder="array", categoryarray=table["method"].map(names).tolist()[::-1]
     )

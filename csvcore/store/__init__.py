@@ -4,6 +4,13 @@ Nobody holds the file open, since one writer locks every other process out. Bad 
 anything is written, and what belongs together is written in one transaction.
 """
 
+from csvcore.store.checks import (
+    broken_losses,
+    coverage_by_source,
+    loss_fingerprints,
+    missing_losses,
+    n_losses,
+)
 from csvcore.store.connection import Connection, connect, create
 from csvcore.store.fits import (
     add_fit,
@@ -40,6 +47,13 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
+from csvcore.store.reveals import (
+    add_reveal,
+    n_reveals,
+    revealed_fits,
+    revealed_mixes,
+    revealed_models,
+)
 
 __all__ = [
     "Connection",
@@ -49,8 +63,10 @@ __all__ = [
     "add_fit",
     "add_losses",
     "add_models",
+    "add_reveal",
     "add_split",
     "add_tasks",
+    "broken_losses",
     "connect",
     "control",
     "copy_losses",
@@ -58,17 +74,25 @@ __all__ = [
     "corpus_of_sha256",
     "corpus_sha256",
     "coverage",
+    "coverage_by_source",
     "create",
     "documents",
     "fit",
     "fits",
     "has_fit",
+    "loss_fingerprints",
     "loss_rows",
     "losses",
     "manifests",
+    "missing_losses",
     "mixes",
     "models",
+    "n_losses",
+    "n_reveals",
     "predictions",
+    "revealed_fits",
+    "revealed_mixes",
+    "revealed_models",
     "set_control",
     "set_mixes",
     "split",

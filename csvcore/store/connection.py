@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # What turns a database of the version before into one of this.
 UPGRADES = {
     1: (
@@ -30,6 +30,11 @@ UPGRADES = {
         "ALTER TABLE fits ADD COLUMN residuals DOUBLE[] DEFAULT []",
         "CREATE TABLE IF NOT EXISTS mixes (corpora VARCHAR NOT NULL, split VARCHAR NOT NULL, "
         "task VARCHAR NOT NULL, found VARCHAR NOT NULL, PRIMARY KEY (corpora, split, task))",
+    ),
+    3: (
+        "ALTER TABLE mixes ADD COLUMN created TIMESTAMP",
+        "CREATE TABLE reveals (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
+        "moment TIMESTAMP NOT NULL, models VARCHAR[] NOT NULL)",
     ),
 }
 LOCK_SECONDS = 30.0

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from csvcore.records import Mix
 from csvcore.store.connection import Connection, first
@@ -15,7 +16,8 @@ def set_mixes(
     key = ["+".join(corpora), split, task]
     db.execute("DELETE FROM mixes WHERE corpora = ? AND split = ? AND task = ?", key)
     rows = json.dumps([asdict(mix) for mix in found])
-    db.execute("INSERT INTO mixes VALUES (?, ?, ?, ?)", [*key, rows])
+    now = datetime.now(UTC).replace(tzinfo=None)
+    db.execute("INSERT INTO mixes VALUES (?, ?, ?, ?, ?)", [*key, rows, now])
 
 
 def mixes(db: Connection, corpora: Sequence[str], split: str, task: str) -> list[Mix]:

@@ -130,5 +130,13 @@ CREATE TABLE mixes (
     split VARCHAR NOT NULL,
     task VARCHAR NOT NULL,
     found VARCHAR NOT NULL,           -- JSON: what was tried, the recommended one first
+    created TIMESTAMP,                -- UTC; null in mixes made before it was kept
     PRIMARY KEY (corpora, split, task)
+);
+
+CREATE TABLE reveals (
+    corpus VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    moment TIMESTAMP NOT NULL,        -- UTC; test figures of fits made until then were shown
+    models VARCHAR[] NOT NULL         -- the split's test models at that moment
 );

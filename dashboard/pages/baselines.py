@@ -3,9 +3,19 @@ import streamlit as st
 
 from csvcore import jobs
 from csvcore.figures import findings
-from dashboard import controls, data, jobs_view, judged, shown
+from csvcore.judging import verdict
+from dashboard import controls, data, jobs_view, judged, reveal_view, shown
 
 PERMUTATIONS = 200
+SENTENCES = {
+    "better": "CSV is better than everything else; the next is {}, surely worse (90 %).",
+    "unsure": "CSV has the smallest error, but {} may be as good.",
+    "worse": "CSV is not the best here: {} has a smaller error.",
+}
+CHOSEN_BY_VALIDATION = (
+    " Methods that learn chose their penalty with the help of these models, so their errors here "
+    "are a little too small."
+)
 
 st.header("Baselines")
 source = data.database()
@@ -14,36 +24,38 @@ if corpus is None or split is None or task is None:
     controls.next_step("Nothing to compare yet", "This needs a corpus, a split and a task.")
     st.stop()
 fits = data.newest_fits(source, corpus, split)
-fits = fits[(fits["task"] == task) & fits["mse_test"].notna()]
+fits = fits[fits["task"] == task]
 if fits.empty:
     controls.next_step("No fit of this task yet", "Fit it with every method on the Overview page.")
     st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
     st.stop()
 
+reveal_view.gate(source, corpus, split, fits)
+found = judged.judgement(source, tuple(fits["fit"]))
+if found.side is None:
+    controls.next_step(
+        "Nothing to judge by yet",
+        "The split has no validation models: reveal its test set, or change the split.",
+    )
+    st.stop()
 table = judged.comparison(source, tuple(fits["fit"]))
 csv = table[table["method"] == "csv"]
-if not csv.empty:
-    rivals = table[~table["method"].isin(["csv", "best-constant"])]
-    best = rivals.iloc[0]
-    own = csv.iloc[0]
-    name = controls.METHOD_NAMES.get(best["method"], controls.NULL_NAMES.get(best["method"], ""))
-    if own["test_mse"] >= best["test_mse"]:
-        verdict = f"CSV is not the best here: {name} has a smaller error."
-    elif best["difference_low"] is not None and best["difference_low"] > 0:
-        verdict = f"CSV is better than everything else; the next is {name}, surely worse (90 %)."
-    else:
-        verdict = f"CSV has the smallest error, but {name} may be as good."
-    st.markdown(f"**{controls.plain(verdict)}**")
+names = controls.METHOD_NAMES | controls.NULL_NAMES
+said = verdict(found.rows, [name for name in names if name not in ("csv", "best-constant")])
+if said:
+    st.markdown(f"**{controls.plain(SENTENCES[said.word].format(names[said.rival]))}**")
 floor = None if pd.isna(table["noise_floor"].iloc[0]) else float(table["noise_floor"].iloc[0])
 shown.figure(
-    findings.baselines_figure(table, controls.METHOD_NAMES | controls.NULL_NAMES, floor),
+    findings.baselines_figure(table, names, floor, found.side),
     table,
     key="baselines",
     name=f"baselines-{task}",
-    alt=f"Test error of every method and null on {task}, with 90 % intervals and the noise floor",
+    alt=f"{found.side} error of every method and null on {task}, with 90 % intervals and the "
+    "noise floor",
 )
 columns = {
-    "test_mse": "Test MSE",
+    "test_mse": f"{found.side} MSE",
+    "left_out": "left out in turn, MSE",
     "low": "from",
     "high": "to",
     "difference": "above CSV by",
@@ -55,8 +67,8 @@ columns = {
     "pairwise": "Pairs in order",
     "covered": "Within 90 % interval",
 }
-named = table["method"].map(controls.METHOD_NAMES | controls.NULL_NAMES)
-squares = [name for name in columns if name.startswith(("test_mse", "low", "high", "difference"))]
+named = table["method"].map(names)
+squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
 st.dataframe(
     table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),
     hide_index=True,
@@ -66,10 +78,11 @@ st.dataframe(
     },
 )
 st.caption(
-    f"{int(table['n_test'].iloc[0])} test models; dotted, the noise floor. Intervals draw whole "
-    "training runs with replacement, since checkpoints of one run are not independent; differences "
-    "to CSV are paired. The best constant knows the test accuracies: nobody has it, it shows what "
-    "a flat guess could reach at most."
+    f"{int(table['n_test'].iloc[0])} {found.side} models; dotted, the noise floor. Intervals draw "
+    "whole training runs with replacement, since checkpoints of one run are not independent; "
+    "differences to CSV are paired. The best constant knows these accuracies: nobody has it, it "
+    "shows what a flat guess could reach at most."
+    + (CHOSEN_BY_VALIDATION if found.side == "validation" else "")
 )
 
 st.subheader("Could chance do this?", divider="gray")
@@ -103,11 +116,15 @@ matrix = matrix[matrix["task"] == task]
 if matrix.empty:
     st.caption("`csvcore leave-one-family-out` fits every method with each family unseen in turn.")
 else:
+    reveal_view.gate_families(source, corpus, matrix)
     wide = matrix.pivot(index="method", columns="family", values="mse_test").astype(float)
-    wide.insert(0, "median", wide.median(axis=1))
-    wide.index = wide.index.map(controls.METHOD_NAMES)
-    st.dataframe(
-        wide.sort_values("median"),
-        column_config={name: st.column_config.NumberColumn(format="%.1e") for name in wide.columns},
-    )
-    st.caption("Test MSE on the family that no train or validation model is of.")
+    if wide.notna().any(axis=None):
+        wide.insert(0, "median", wide.median(axis=1))
+        wide.index = wide.index.map(controls.METHOD_NAMES)
+        st.dataframe(
+            wide.sort_values("median"),
+            column_config={
+                name: st.column_config.NumberColumn(format="%.1e") for name in wide.columns
+            },
+        )
+        st.caption("Test MSE on the family that no train or validation model is of.")

@@ -3,7 +3,7 @@ from functools import partial
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, links, replaying, shown, why
+from dashboard import controls, data, links, replaying, reveal_view, shown, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -21,6 +21,7 @@ if fits.empty:
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
 
+reveal_view.gate(source, corpus, split, fits)
 colours = charts.family_colours(data.models(source)["family"].tolist())
 st.html(charts.legend_html(colours))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
@@ -33,9 +34,8 @@ for method in SHOWN:
         fit = data.fit(source, str(fits.loc[method, "fit"]))
         table = data.predictions(source, fit.fit)
         with st.container(horizontal=True):
-            st.metric("Test MSE", controls.scientific(fit.mse.get("test")))
-            st.metric("Noise floor", controls.scientific(fit.noise_floor.get("test")))
-        clicked = shown.figure(
+            reveal_view.error_metrics(fit)
+        shown.figure(
             charts.sigmoid_figure(table, fit, colours),
             table,
             key=f"curve-{method}",
@@ -72,7 +72,8 @@ listed = links.choose(
     help="Whose scores and predictions the table has.",
 )
 if listed:
-    shown.report_button(source.path, str(fits.loc[listed, "fit"]))
+    row = fits.loc[listed]
+    shown.report_button(source.path, str(row["fit"]), bool(row["revealed"]))
     table = data.predictions(source, str(fits.loc[listed, "fit"]))
     table["error"] = table["predicted"] - table["accuracy"]
     columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]

@@ -8,7 +8,7 @@ from csvcore.errors import FitError
 from csvcore.figures import charts
 from csvcore.metrics import mean_squared_error
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import controls, data, explained, jobs_view, judged, mixes_view, shown
+from dashboard import controls, data, explained, jobs_view, judged, mixes_view, reveal_view, shown
 
 LARGEST = 3.0  # times that a source can be made to count
 
@@ -21,6 +21,7 @@ if fits.empty or corpus is None or split is None or task is None:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
+reveal_view.gate(source, corpus, split, fits)
 fit = data.fit(source, str(fits.iloc[0]["fit"]))
 
 

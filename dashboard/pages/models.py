@@ -1,9 +1,11 @@
 import streamlit as st
 
-from csvcore import splits, store
-from csvcore.figures import charts
-from csvcore.records import SPLITS, Split
-from dashboard import controls, data, links, shown
+from csvcore import splits
+from csvcore.figures import charts, overview
+from csvcore.records import SPLITS
+from dashboard import controls, data, reveal_view, shown, split_editor, stored
+
+TREE_HEIGHT = 520  # pixels beyond which the tree scrolls
 
 st.header("Models & splits")
 source = data.database()
@@ -11,52 +13,48 @@ cards = data.cards(source)
 if not cards:
     controls.next_step("No models yet", "Bring them in with `csvcore import models FILE`.")
     st.stop()
-models = data.models(source)
-task = controls.chosen("task")
+corpus, task = controls.chosen("corpus"), controls.chosen("task")
 
-families = sorted(models["family"].unique())
-presets = {"By size: largest of each family tests": "by-size"} | {
-    f"Leave out {family}": f"without-{family}" for family in families
-}
-stored = {f"Stored: {name}": name for name in data.splits(source)}
-choice = links.choose(
-    st.selectbox,
-    "Start from",
-    [*stored, *presets],
-    key="start",
-    help="A stored split or a rule; each model's side can be changed in the table.",
-)
-if choice in stored:
-    split, name = data.split(source, stored[choice]), stored[choice]
-elif presets[choice] == "by-size":
-    split, name = splits.by_size(cards), "by-size"
-else:
-    name = presets[choice]
-    split = splits.leave_one_family_out(cards, name.removeprefix("without-"))
+key, name, split = split_editor.start(source, cards)
+sides = split_editor.sides(key, split)
+unseen = reveal_view.unseen(source, corpus, sides, name)
+models = data.models(source, unseen)
+colours = charts.family_colours([card.family for card in cards])
+runs = {splits.run_name(card) for card in cards}
+above = st.container()  # filled below, once the edits of this run are known
+st.subheader("Edit the split", divider="gray")
+tasks = [entry.task for entry in data.tasks(source) if entry.task in models]
+split_editor.edit(key, models, sides, tasks)
+if unseen:
+    st.caption(
+        f":material/visibility_off: Accuracies of {len(unseen)} test models are hidden until the "
+        "test set is revealed, on any page that shows its errors."
+    )
 
-table = models.assign(split=models["model"].map(split))
-columns = ["model", "split", "family", "n_params", "train_tokens", "step"]
-scores = [entry.task for entry in data.tasks(source) if entry.task in models]
-edited = st.data_editor(
-    table[[*columns, *scores]],
-    hide_index=True,
-    height=380,
-    disabled=[column for column in [*columns, *scores] if column != "split"],
-    column_config={
-        "split": st.column_config.SelectboxColumn("split", options=list(SPLITS)),
-        "n_params": st.column_config.NumberColumn("parameters", format="localized"),
-        "train_tokens": st.column_config.NumberColumn("training tokens", format="compact"),
-    }
-    | {task: st.column_config.NumberColumn(format="%.3f") for task in scores},
-    key=f"editor-{choice}",
-)
-sides: dict[str, Split] = dict(zip(edited["model"], edited["split"], strict=True))
-sides = {model: side for model, side in sides.items() if side in SPLITS}
-with st.container(horizontal=True):
-    for side in SPLITS:
-        st.metric(side.capitalize(), sum(own == side for own in sides.values()), border=True)
-for warning in splits.leaks(cards, sides):
-    st.warning(controls.plain(warning), icon=":material/warning:")
+
+with above:
+    with st.container(horizontal=True):
+        st.metric("Families", len(colours), border=True)
+        st.metric("Training runs", len(runs), border=True, help="Family, size and stage")
+        st.metric("Models", len(cards), border=True, help="Checkpoints count one by one")
+        counts = {side: sum(own == side for own in sides.values()) for side in SPLITS}
+        for side, count in counts.items():
+            st.metric(side.capitalize(), count, border=True, help=f"Models on the {side} side")
+    found = (
+        [stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)]
+        if corpus
+        else []
+    )
+    for warning in splits.leaks(cards, sides, found):
+        st.warning(controls.plain(warning), icon=":material/warning:")
+
+    figure = overview.tree_figure(models.assign(split=models["model"].map(sides)), colours)
+    st.html(charts.legend_html(colours))
+    st.caption("Crosses are left out of the split.")
+    with st.container(height=min(TREE_HEIGHT, figure.layout.height + 20), border=False):
+        st.plotly_chart(
+            figure, key="tree", alt="Families, their sizes, and the side of every checkpoint"
+        )
 
 with st.form("save", border=False):
     new_name = st.text_input(
@@ -69,14 +67,13 @@ with st.form("save", border=False):
         if not new_name.strip():
             st.warning("A split needs a name.")
         else:
-            with store.connect(source.path) as db:
-                store.add_split(db, new_name.strip(), checked)
+            data.save_split(source, new_name.strip(), checked)
+            split_editor.forget(key)
             st.toast(f"Saved as {controls.plain(new_name.strip())}")
             st.rerun()
 
 if task in models:
     st.subheader("Growth with training", divider="gray")
-    colours = charts.family_colours(families)
     shown.figure(
         charts.growth_figure(models, str(task), colours),
         models[["model", "family", "n_params", "train_tokens", "step", str(task)]],

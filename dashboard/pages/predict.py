@@ -1,7 +1,7 @@
 import streamlit as st
 
 from csvcore.figures import charts, findings
-from dashboard import controls, data, judged, links, shown
+from dashboard import controls, data, judged, links, reveal_view, shown
 
 st.header("Predict")
 source = data.database()
@@ -24,12 +24,14 @@ method = links.choose(
     help="The fit whose weights and law make the forecast.",
 )
 fit = data.fit(source, str(fits.loc[method or known[0], "fit"]))
+reveal_view.gate(source, corpus, str(split), fits)
 if not fit.residuals:
     controls.next_step("This fit is of an older version", "Fit it again, then it has intervals.")
     st.stop()
 
 runs = data.complete_runs(source, corpus)
-tested = {p.model for p in fit.predictions if p.split == "test"}
+sides = data.split(source, fit.split)
+tested = {model for model, side in sides.items() if side == "test"}
 first = next((run for run, models in runs.items() if tested & set(models)), next(iter(runs), None))
 left, right = st.columns(2)
 picked = links.choose(
@@ -68,7 +70,6 @@ st.caption(
     "Bars are 90 % intervals from the errors on models left out of the fit; a cross marks a score "
     "outside the range of the train models, where they may be too narrow. Open diamonds: observed."
 )
-sides = {p.model: p.split for p in fit.predictions}
 st.dataframe(
     table.assign(split=table["model"].map(sides))[
         ["model", "split", "score", "predicted", "low", "high", "extrapolated", "accuracy"]
@@ -80,6 +81,6 @@ st.dataframe(
     }
     | {
         "score": st.column_config.NumberColumn("score, nats per character", format="%.4f"),
-        "split": st.column_config.TextColumn(help="Side in the fit; empty: the fit never saw it"),
+        "split": st.column_config.TextColumn(help="Side in the split; empty: the fit never saw it"),
     },
 )

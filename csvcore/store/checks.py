@@ -1,0 +1,79 @@
+"""What is stored of the losses, what is missing, and whether it is sound."""
+
+import pandas as pd
+
+from csvcore.store.connection import Connection
+
+
+def coverage_by_source(db: Connection, corpus: str) -> pd.DataFrame:
+    """How many documents of each source have losses; every model is there, with 0 if need be.
+
+    Columns: model, source, stored, wanted.
+    """
+    return db.execute(
+        """
+        SELECT model, source, coalesce(stored, 0) AS stored, wanted
+        FROM models
+        CROSS JOIN (SELECT source, count(*) AS wanted, min(doc_index) AS place FROM documents
+                    WHERE corpus = $corpus GROUP BY source)
+        LEFT JOIN (SELECT model, source, count(*) AS stored
+                   FROM losses JOIN documents USING (corpus, doc_id)
+                   WHERE corpus = $corpus GROUP BY model, source) USING (model, source)
+        ORDER BY model, place
+        """,
+        {"corpus": corpus},
+    ).df()
+
+
+def missing_losses(db: Connection, corpus: str) -> pd.DataFrame:
+    """Every model and document without losses. Columns: model, source, doc_id."""
+    return db.execute(
+        """
+        SELECT model, source, doc_id FROM models CROSS JOIN documents
+        WHERE corpus = $corpus AND NOT EXISTS (
+            SELECT 1 FROM losses l
+            WHERE l.corpus = $corpus AND l.model = models.model AND l.doc_id = documents.doc_id
+        )
+        ORDER BY model, doc_index
+        """,
+        {"corpus": corpus},
+    ).df()
+
+
+def broken_losses(db: Connection, corpus: str) -> pd.DataFrame:
+    """Losses whose tokens do not tile their text, or that are negative or not finite.
+
+    Columns: model, doc_id. Imports refuse such losses, so this finds damage done since.
+    """
+    return db.execute(
+        """
+        SELECT model, doc_id FROM losses JOIN documents USING (corpus, doc_id)
+        WHERE corpus = ? AND NOT coalesce(
+            len(nll) = len(byte_end) AND len(byte_start) = len(byte_end)
+            AND byte_start[1] = 0 AND byte_end[-1] = strlen(text)
+            AND byte_start[2:] = byte_end[:-2]
+            AND list_min(nll) >= 0 AND isfinite(list_sum(nll)), false)
+        ORDER BY model, doc_index
+        """,
+        [corpus],
+    ).df()
+
+
+def loss_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
+    """A hash of all losses of each model on a corpus; equal for models with the same losses."""
+    rows = db.execute(
+        """
+        SELECT model, count(*) || '-' || bit_xor(hash(doc_id, byte_start, byte_end, nll))
+        FROM losses WHERE corpus = ? GROUP BY model ORDER BY model
+        """,
+        [corpus],
+    ).fetchall()
+    return dict(rows)
+
+
+def n_losses(db: Connection, corpus: str) -> int:
+    """Token losses stored on a corpus, of all models."""
+    rows = db.execute(
+        "SELECT coalesce(sum(len(nll)), 0) FROM losses WHERE corpus = ?", [corpus]
+    ).fetchall()
+    return int(rows[0][0])

@@ -1,0 +1,136 @@
+"""The pages on a made-up world: what they show of the test set, and of what is missing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import SIDES, change
+from streamlit.testing.v1 import AppTest
+from test_explained import at
+
+from csvcore import store
+from csvcore.records import Fit
+from dashboard import data
+
+ROOT = Path(__file__).parents[1]
+TESTED = {model for model, side in SIDES.items() if side == "test"}
+SHOWING = ("overview", "curves", "baselines", "predict", "mixes")
+Open = Callable[[str], AppTest]
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch, world_db: Path) -> Open:
+    """Opens a page on the world's database."""
+    monkeypatch.setenv("CSVCORE_DB", str(world_db))
+    monkeypatch.chdir(ROOT)
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+    app.query_params["task"] = "reading"
+
+    def page(name: str) -> AppTest:
+        app.run()
+        app.switch_page(f"dashboard/pages/{name}.py").run()
+        assert not app.exception
+        return app
+
+    return page
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next((one for one in app.button if one.label == label), None)
+
+
+def words(app: AppTest) -> str:
+    return " ".join(one.value for one in [*app.markdown, *app.caption])
+
+
+def test_no_page_shows_the_test_set_before_the_reveal_and_one_click_shows_it_on_all(
+    run: Callable[..., Fit], world_db: Path, visit: Open
+) -> None:
+    fit = run("reading", method="csv", penalty=1e-4)
+    secret = f"{fit.mse['test']:.1e}"
+    for name in SHOWING:
+        app = visit(name)
+        assert button(app, "Reveal the test set"), name
+        shown = words(app) + " ".join(f"{one.label} {one.value}" for one in app.metric)
+        assert secret not in shown, name
+        for table in (one.value for one in app.dataframe):
+            if {"accuracy", "model"} <= set(table.columns):
+                assert table[table["model"].isin(TESTED)]["accuracy"].isna().all(), name
+    app = visit("curves")
+    assert any(one.label == "Validation MSE" for one in app.metric)
+    button(app, "Reveal the test set").click().run()
+    assert {one.label: one.value for one in app.metric}["Test MSE"] == secret
+    for name in SHOWING:
+        app = visit(name)
+        assert not button(app, "Reveal the test set"), name
+        assert "has been looked at once" in words(app), name
+    assert data.n_reveals(at(world_db), "words", "sides") == 1
+
+
+def test_the_models_page_hides_accuracies_of_whatever_tests(visit: Open, world_db: Path) -> None:
+    [table] = [one.value for one in visit("models").dataframe if "reading" in one.value]
+    hidden = table.set_index("model")["reading"].isna()
+    assert set(hidden.index[hidden]) == TESTED
+    data.reveal(at(world_db), "words", ["sides"])
+    [table] = [one.value for one in visit("models").dataframe if "reading" in one.value]
+    assert table["reading"].notna().all()
+
+
+def test_many_models_move_at_once_and_are_saved(visit: Open, world_db: Path) -> None:
+    app = visit("models")
+    app.multiselect(key="only families").set_value(["wild"]).run()
+    button(app, "Validation").click().run()
+    button(app, "Save split").click().run()
+    assert not app.exception
+    with store.connect(world_db, read_only=True) as db:
+        saved = store.split(db, "sides")
+        wild = {card.model for card in store.models(db) if card.family == "wild"}
+    assert saved == SIDES | dict.fromkeys(wild, "validation")
+
+
+def test_moves_are_undone(visit: Open) -> None:
+    app = visit("models")
+    before = [one.value for one in app.metric]
+    button(app, "Leave out").click().run()
+    assert [one.value for one in app.metric][3:] == ["0", "0", "0"]
+    button(app, "Undo all edits").click().run()
+    assert [one.value for one in app.metric] == before
+
+
+@pytest.mark.parametrize("start", ["The paper's Table 2", "Closed source: two sister families"])
+def test_a_preset_that_does_not_fit_the_models_says_why(visit: Open, start: str) -> None:
+    app = visit("models")
+    app.selectbox(key="start").set_value(start).run()
+    assert not app.exception
+    told = " ".join(one.value for one in [*app.info, *app.warning])
+    assert "0 of the 61" in told or "has more than 4 checkpoints" in told
+
+
+def test_the_overview_shows_what_is_missing_and_nothing_of_it_where_all_is_there(
+    visit: Open, world_db: Path
+) -> None:
+    titles = [one.value for one in visit("overview").subheader]
+    assert not [title for title in titles if "missing" in title]
+    change(world_db, "DELETE FROM losses WHERE model = 'cow' AND doc_id = 'sum-2'")
+    change(world_db, "DELETE FROM accuracies WHERE model = 'ant' AND task = 'adding'")
+    app = visit("overview")
+    titles = [one.value for one in app.subheader]
+    assert {"Losses that are missing", "Accuracies that are missing"} <= set(titles)
+    short = [one.value for one in app.dataframe if "missing" in one.value]
+    assert [table["model"].tolist() for table in short] == [["cow"], ["ant"]]
+
+
+@pytest.mark.parametrize(
+    ("lost", "step"),
+    [
+        ("losses", "Collect them on the Collect page"),
+        ("accuracies", "then `csvcore import accuracies FILE...`"),
+        ("splits", "Say which models train"),
+        ("fits", "Fit every task with CSV"),
+    ],
+)
+def test_the_overview_says_the_next_step(visit: Open, world_db: Path, lost: str, step: str) -> None:
+    change(world_db, f"DELETE FROM {lost}")
+    [told] = visit("overview").info
+    assert step in told.value
