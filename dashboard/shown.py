@@ -50,7 +50,7 @@ def figure(drawn: Any, table: pd.DataFrame, *, key: str, alt: str, name: str, **
 
 
 def report_button(database: Path, fit: str, revealed: bool) -> None:
-    """A button that makes the report of a stored fit and downloads it, once its test is revealed."""
+    """A button that makes the report of a stored fit, once its test set is revealed."""
     st.download_button(
         "Report",
         lambda: reporting.fit_page(database, fit)[1],
