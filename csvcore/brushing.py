@@ -59,7 +59,7 @@ def brushed(
     train = sides == "train"
     law = fit_sigmoid_law(score[train], accuracy[train], gamma)
     predicted = sigmoid_law(score, law.alpha, law.beta, gamma)
-    mse = {
+    mse: dict[str, float] = {
         name: mean_squared_error(accuracy[on], predicted[on])
         for name in SPLITS
         if (on := sides == name).any()

@@ -46,7 +46,7 @@ def judgement(source: Database, fits: tuple[str, ...]) -> Judgement:
     sides: tuple[Split, ...] = ("test", "validation")
     side = next((one for one in sides if all(one in fit.mse for fit in found)), None)
     rows = [] if side is None else judge_fits(found, cards, control, side)
-    errors = {
+    errors: dict[str, float] = {
         one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals
     }
     return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors)
@@ -78,7 +78,7 @@ def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for task, own in fits.groupby("task"):
         found = judgement(source, tuple(own["fit"]))
-        errors = {row.method: row.test_mse for row in found.rows}
+        errors: dict[str, float] = {row.method: row.test_mse for row in found.rows}
         nulls = [errors[name] for name in REAL_NULLS if name in errors]
         said = verdict(found.rows, REAL_NULLS)
         both = {"csv", "all-token"} <= errors.keys()

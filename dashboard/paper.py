@@ -118,7 +118,8 @@ def drawn(shown: str, parts: dict[str, pd.DataFrame]) -> Any:
         return panels.compute_panels(sisters, zoo["task"].unique().tolist(), colours)
     if shown == "Figure 8":
         rows = parts["mixes"]
-        floor = rows.groupby("task")["noise_floor"].first().to_dict()
+        floors = rows.groupby("task")["noise_floor"].first()
+        floor = {str(task): float(value) for task, value in floors.items()}
         return panels.mix_panels(rows, rows["task"].unique().tolist(), floor)
     return None
 

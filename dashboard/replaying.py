@@ -1,5 +1,6 @@
 """The replay of a fit's optimisation on a page (Figure 6 of the paper)."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -23,9 +24,15 @@ def stages(found: Replay, models: pd.DataFrame) -> pd.DataFrame:
         found: the replay.
         models: those that may be shown, with model, split and accuracy.
     """
-    scores = pd.DataFrame(found.score, columns=pd.Index(found.models, name="model"))
     law = pd.DataFrame({"at": found.at, "alpha": found.alpha, "beta": found.beta})
-    long = scores.rename_axis("stage").stack().rename("score").reset_index()
+    stage, model = np.indices(found.score.shape)
+    long = pd.DataFrame(
+        {
+            "stage": stage.ravel(),
+            "model": np.array(found.models)[model.ravel()],
+            "score": found.score.ravel(),
+        }
+    )
     told = models[["model", "split", "accuracy"]]
     return long.merge(law, left_on="stage", right_index=True).merge(told, on="model")
 
@@ -44,9 +51,11 @@ def section(source: Database, fit: Fit, colours: dict[str, str]) -> None:
         )
         return
     table = data.predictions(source, fit.fit)
-    by_model = table.set_index("model")
     errors = replays.side_errors(
-        found, fit.gamma, by_model["accuracy"].to_dict(), by_model["split"].to_dict()
+        found,
+        fit.gamma,
+        dict(zip(table["model"], table["accuracy"], strict=True)),
+        dict(zip(table["model"], table["split"], strict=True)),
     )
     shown.figure(
         motion.replay_figure(table, found, fit, errors, colours),

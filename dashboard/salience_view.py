@@ -1,5 +1,7 @@
 """The text of the Salience page, coloured, and the losses of what is selected in it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -85,7 +87,7 @@ def _downloads(own: Texts, ordered: list[int], docs: list[int], coloured: Colour
     def table() -> pa.Table:
         return token_export.table(own, ordered, coloured)
 
-    made = {
+    made: dict[str, tuple[Callable[[], str | bytes], str]] = {
         "HTML": (lambda: token_export.html(own, docs, coloured), "The text as shown, one file."),
         "CSV": (lambda: token_export.csv(table()), "Every token of the documents read."),
         "Parquet": (lambda: token_export.parquet(table()), "The same table, exactly."),

@@ -222,4 +222,5 @@ def _filtered(table: pd.DataFrame, split: dict[str, Split]) -> pd.DataFrame:
         kept &= table["n_params"].isin(sizes)
     if on:
         kept &= table["model"].map(split).fillna(OUT).isin(on)
-    return table[kept]
+    found: pd.DataFrame = table[kept]
+    return found

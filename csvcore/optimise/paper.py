@@ -108,8 +108,8 @@ def optimise_heads(
         own = {at: (heads[:, k], biases[k]) for at, (heads, biases) in stages.items()}
         own[kept] = theta, offset
         weights = {float(at): _weights(states, *own[at]) for at in sorted(own)}
-        weight = weights[float(kept)].astype(np.float64)
-        results.append(HeadResult(problem.task, weight, kept, tuple(traces[k]), weights))
+        final = weights[float(kept)].astype(np.float64)
+        results.append(HeadResult(problem.task, final, kept, tuple(traces[k]), weights))
     return results
 
 

@@ -24,12 +24,12 @@ st.info(
 )
 
 st.subheader("Does ours agree?", divider="gray")
-found = paper.verdicts(parts, tables["Table 1"])
+claims = paper.verdicts(parts, tables["Table 1"])
 st.dataframe(
     pd.DataFrame(
         [
             {"": one.where, "paper": one.printed, "ours": one.measured, "verdict": one.verdict}
-            for one in found
+            for one in claims
         ]
     ),
     hide_index=True,
@@ -57,7 +57,7 @@ look = links.choose(
 )
 if look:
     numbers, picture = paper.numbers(look, parts), paper.EVIDENCE[look][1]
-    for one in found:
+    for one in claims:
         if one.where == look:
             st.markdown(
                 f"**The paper:** {plain(one.printed)}. **Ours:** {plain(one.measured)}. "

@@ -6,13 +6,13 @@ st.header("Salience")
 source = data.database()
 corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
 fits = data.newest_fits(source, corpus, split) if corpus and split else data.fits(source).head(0)
-fits = fits[fits["method"] == "csv"].set_index("task")["fit"]
-if task not in fits.index:
+by_task = fits[fits["method"] == "csv"].set_index("task")["fit"]
+if task not in by_task.index:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
-own = texts.texts(source, str(fits[task]))
-others = {str(name): str(fit) for name, fit in fits.items() if name != task}
+own = texts.texts(source, str(by_task[str(task)]))
+others = {str(name): str(fit) for name, fit in by_task.items() if name != task}
 models = salience_view.complete_models(source, own)
 missing = salience_controls.gone(own, models, list(others))
 if missing:
