@@ -39,18 +39,13 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     fit = data.fit(source, str(fits.loc[method, "fit"]))
     apart = sorted(fit.predictions, key=lambda one: -abs(one.predicted - one.accuracy))
     names = [one.model for one in apart]
-    asked = st.session_state.get("why-model") or st.query_params.get("why-model")
-    if asked and asked not in names:
-        st.session_state["why-model"] = names[0]
-        st.warning(
-            f"{controls.plain(str(asked))} is not among the models shown of this fit: it was not "
-            "fitted, was removed, or is a hidden test model. The farthest from the curve is shown."
-        )
-    model = right.selectbox(
+    if st.session_state.get("why-model") not in names:  # of another method or a hidden test model
+        st.session_state.pop("why-model", None)
+    model = links.choose(
+        right.selectbox,
         "Model, farthest from the curve first",
         names,
         key="why-model",
-        bind="query-params",
         help="Or click a point of a curve above.",
     )
     if model is None:

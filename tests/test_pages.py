@@ -57,6 +57,11 @@ def test_every_control_has_a_sentence_of_help(app: AppTest, where: str) -> None:
     assert [one.label for one in found if not one.help] == []
 
 
+def about_links(app: AppTest) -> list[str]:
+    """What the page says of its address."""
+    return [one.value for one in app.warning if "link" in one.icon]
+
+
 @pytest.mark.parametrize(
     ("where", "key", "title"),
     [
@@ -76,23 +81,23 @@ def test_a_link_that_names_what_is_gone_says_what_is_shown_instead(
     app.query_params[key] = "**gone**"
     app.switch_page(f"dashboard/pages/{where}.py").run()
     assert not app.exception
-    (said,) = [one.value for one in app.warning]
+    (said,) = about_links(app)
     value = app.session_state[key]
     several = value if isinstance(value, list) else [value]
     assert said.startswith(f"The link asks for '\\*\\*gone\\*\\*' as {title}, which is not here.")
     assert said.endswith(" is shown.")
     assert several
     app.run()
-    assert [one.value for one in app.warning] == [said]  # stays until another choice is made
+    assert about_links(app) == [said]  # stays until another choice is made
 
 
 def test_the_word_about_a_link_goes_with_another_choice(app: AppTest) -> None:
     app.query_params["task"] = "gone"
     app.run()
     box = next(one for one in app.selectbox if one.key == "task")
-    assert len(app.warning) == 1
+    assert len(about_links(app)) == 1
     box.set_value(box.options[-1]).run()
-    assert not app.warning
+    assert not about_links(app)
 
 
 def test_a_link_to_what_is_there_says_nothing(app: AppTest) -> None:
@@ -153,4 +158,4 @@ def test_the_chosen_fit_can_be_taken_away_as_its_report(app: AppTest) -> None:
     app.switch_page("dashboard/pages/curves.py").run()
     labels = [one.proto.label for one in app.get("download_button")]
     assert labels.count("Report") == 1
-    assert labels.count("HTML") == labels.count("CSV") == 4  # three curves and the sources
+    assert labels.count("HTML") == labels.count("CSV") == 5  # three curves, the sources, the replay

@@ -49,7 +49,9 @@ def test_curves_replay_a_fit_and_say_when_its_replay_is_gone(
     page(app, "curves")
     assert any("Every stage is measured" in one.value for one in app.caption)
     [warning] = app.warning
-    assert warning.value.startswith("gone is not among the models shown of this fit")
+    assert warning.value.startswith(
+        "The link asks for 'gone' as Model, farthest from the curve first"
+    )
     replays.replay_path(world_db, fits[0].fit).unlink()
     (world_db).touch()
     page(app, "curves")

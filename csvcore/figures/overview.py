@@ -60,7 +60,7 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     import plotly.graph_objects as go
 
     rows = table.assign(
-        split=table["split"].fillna(NO_SIDE),
+        split=table["split"].astype(object).fillna(NO_SIDE),
         label=[
             " ".join(part for part in (_size(size), _known(stage)) if part)
             for size, stage in zip(table["n_params"], table["stage"], strict=True)
