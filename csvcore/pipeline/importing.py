@@ -1,11 +1,11 @@
 """Files into the database; each import is all or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csvcore import inputs, packs, splits, store
+from csvcore import inputs, packs, results, splits, store
 from csvcore.errors import InputError, StoreError
-from csvcore.records import Document
+from csvcore.records import Accuracy, Document
 from csvcore.store import Connection
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
@@ -77,12 +77,63 @@ def import_tasks(database: Path, file: Path) -> str:
     return f"{len(tasks)} tasks"
 
 
-def import_accuracies(database: Path, files: Sequence[Path]) -> str:
-    """Store accuracies of known models on known tasks."""
-    entries = inputs.read_accuracies(files)
+def import_accuracies(
+    database: Path,
+    files: Sequence[Path],
+    form: str = "csv",
+    metrics: Sequence[str] = (),
+    tasks: Mapping[str, str] | None = None,
+    names: Path | None = None,
+) -> str:
+    """Store accuracies of known models on known tasks; says which metric each task was taken by.
+
+    Args:
+        database: the results database.
+        files: CSV files, long or wide, or files or folders of an evaluation program.
+        form: `csv`, `lm-eval` or `opencompass`.
+        metrics: in order of preference, for result files; without any, `results.METRICS`.
+        tasks: what result files call a task, to the name it is stored under; without any, every
+            stored task that they have by its own name.
+        names: a file of what models are called in the files and stored as.
+
+    Raises:
+        InputError: a file that does not say what it must, models or tasks that are not stored, or
+            an accuracy that is stored with another value; nothing is imported then.
+    """
     with store.connect(database) as db:
+        known = {card.model for card in store.models(db)}
+        if form == "csv":
+            entries, said = _csv_accuracies(files), ""
+        else:
+            wanted = dict(tasks) if tasks else {task.task: task.task for task in store.tasks(db)}
+            entries, said = _program_accuracies(files, form, metrics, wanted)
+        mapping = {} if names is None else results.read_names(names)
+        entries = results.matched(entries, mapping, known)
         store.add_accuracies(db, entries)
-    return f"{len(entries)} accuracies"
+    return f"{len(entries)} accuracies{said}"
+
+
+def _csv_accuracies(files: Sequence[Path]) -> list[Accuracy]:
+    seen: dict[tuple[str, str], Accuracy] = {}
+    for file in files:
+        wide = results.is_wide(file)
+        for entry in results.read_wide(file) if wide else inputs.read_accuracies([file]):
+            inputs.add_once(seen, entry, file.name)
+    return list(seen.values())
+
+
+def _program_accuracies(
+    files: Sequence[Path], form: str, metrics: Sequence[str], tasks: Mapping[str, str]
+) -> tuple[list[Accuracy], str]:
+    found = results.chosen(results.read(files, form), tasks, metrics or results.METRICS[form])
+    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
+    aside = ", ".join(found.left_aside)
+    if not found.accuracies:
+        raise InputError(
+            f"the files have results on {aside or 'no task'}, and none of these is a stored task; "
+            "`csvcore import tasks` first, or say with --task STORED=THEIRS what they are called"
+        )
+    return found.accuracies, f": {taken}" + (f"; left aside: {aside}" if aside else "")
 
 
 def import_split(database: Path, file: Path, name: str) -> str:
