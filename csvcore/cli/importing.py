@@ -24,11 +24,11 @@ def import_() -> None:
 
 
 @import_.command("corpus")
-@click.argument("file", type=FILE)
+@click.argument("file", type=PATH)
 @click.option("--name", required=True)
 @database
 def import_corpus(db: Path, file: Path, name: str) -> None:
-    """Documents of a JSONL file."""
+    """Documents of a JSONL, CSV or Parquet file, or of a folder with one text file each."""
     from csvcore import pipeline
 
     click.echo(pipeline.import_corpus(db, file, name))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csvcore import inputs, packs, results, splits, store
+from csvcore import corpora, inputs, packs, results, splits, store
 from csvcore.errors import InputError, StoreError
 from csvcore.records import Accuracy, Document
 from csvcore.store import Connection
@@ -54,8 +54,8 @@ def _load_zoo(db: Connection) -> None:
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
-    """Store a `documents.jsonl` under a name."""
-    docs = inputs.read_corpus(file)
+    """Store a corpus under a name: JSON lines, CSV, Parquet, or a folder of plain texts."""
+    docs = corpora.read_corpus(file)
     with store.connect(database) as db:
         store.add_corpus(db, name, inputs.corpus_sha256(docs), docs)
     return f"corpus {name}: {len(docs)} documents, {len({d.source for d in docs})} sources"
