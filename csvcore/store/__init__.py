@@ -4,7 +4,14 @@ Nobody holds the file open, since one writer locks every other process out. Bad 
 anything is written, and what belongs together is written in one transaction.
 """
 
-from csvcore.store.connection import Connection, connect, create
+from csvcore.store.connection import (
+    SCHEMA_VERSION,
+    Connection,
+    DatabaseError,
+    connect,
+    create,
+    lock_path,
+)
 from csvcore.store.fits import (
     add_fit,
     control,
@@ -40,7 +47,9 @@ from csvcore.store.measurements import (
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
 
 __all__ = [
+    "SCHEMA_VERSION",
     "Connection",
+    "DatabaseError",
     "accuracies",
     "add_accuracies",
     "add_corpus",
@@ -61,6 +70,7 @@ __all__ = [
     "fit",
     "fits",
     "has_fit",
+    "lock_path",
     "loss_rows",
     "losses",
     "manifests",
