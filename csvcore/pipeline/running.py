@@ -8,6 +8,7 @@ from csvcore.errors import CollectError, InputError
 from csvcore.pipeline.collecting import CollectConfig, collect, prepare
 from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report, fit
+from csvcore.pipeline.importing import import_losses
 from csvcore.pipeline.mixing import mixes
 
 
@@ -16,12 +17,15 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
 
     A `fit` job has corpus, split, tasks, method and the fields of FitConfig that differ from its
     defaults; a `compare` job has no method, for it fits them all, and may have permutations. A
-    `collect` job has corpus,
-    models (folders) and the fields of CollectConfig that differ from its defaults. A `mixes` job
-    has corpora, split, task and budget_tokens, and the fields of FitConfig likewise.
+    `collect` job has corpus, models (folders) and the fields of CollectConfig that differ from its
+    defaults. A `mixes` job has corpora, split, task and budget_tokens, and the fields of FitConfig
+    likewise. An `import` job has corpus, name and file, a loss pack that is deleted when it is done
+    with.
     """
     if kind == "collect":
         return _collect(database, params, report)
+    if kind == "import":
+        return _import(database, params)
     if kind == "mixes":
         where = (params["corpora"], params["split"], params["task"])
         config = FitConfig(**params.get("config", {}))
@@ -37,7 +41,15 @@ def run_job(database: Path, kind: str, params: dict[str, Any], report: Report) -
         permutations = params.get("permutations", 0)
         rows = compare(database, corpus, split, tasks, config, report, permutations)
         return f"{sum(row.fit is not None for row in rows)} fits stored or found"
-    raise InputError(f"a job is a fit, a compare, a collect or mixes, got {kind!r}")
+    raise InputError(f"a job is a fit, a compare, a collect, mixes or an import, got {kind!r}")
+
+
+def _import(database: Path, params: dict[str, Any]) -> str:
+    file = Path(params["file"])
+    try:
+        return import_losses(database, [file], params["corpus"])
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _collect(database: Path, params: dict[str, Any], report: Report) -> str:
