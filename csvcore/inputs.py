@@ -141,7 +141,9 @@ def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
 
 
 def fraction(value: float, where: str) -> float:
-    """An accuracy, refused where it is below 0 or above 1."""
+    """An accuracy, refused where it is no number, below 0 or above 1."""
+    if not math.isfinite(value):
+        raise InputError(f"{where}: accuracy must be finite, got {value}")
     if value > 1.0:
         raise InputError(
             f"{where}: accuracy {value:g} is above 1; this looks like percent, "

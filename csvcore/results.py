@@ -73,7 +73,8 @@ def _lm_eval(path: Path) -> list[Result]:
         raw = json.loads(inputs.text(path))
         results, config = raw["results"], raw.get("config") or {}
         model = _lm_eval_model(raw, config)
-        sizes = raw.get("n-samples") or {}
+        samples = (raw.get("n-samples") or {}).items()
+        sizes = {task: row["effective"] for task, row in samples if "effective" in row}
         rows = [(task, key, value) for task, row in results.items() for key, value in row.items()]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(
@@ -86,8 +87,7 @@ def _lm_eval(path: Path) -> list[Result]:
         if name.endswith("_stderr") or name in NOT_METRICS or not _is_number(value):
             continue
         error = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
-        effective = (sizes.get(task) or {}).get("effective")
-        n_items = effective if isinstance(effective, int) else n_items_of(value, error)
+        n_items = sizes[task] if task in sizes else n_items_of(value, error)
         metric = name if kind in ("", NO_FILTER) else key
         found.append(Result(model, task, metric, float(value), n_items, f"{path.name}, {task}"))
     return found
@@ -99,7 +99,7 @@ def _lm_eval_model(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     if isinstance(given, str):
         given = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
     name = str(raw.get("model_name") or given.get("pretrained") or given["model"])
-    revision = given.get("revision", "main")
+    revision = given.get("revision") or "main"
     return name if revision == "main" else f"{name}@{revision}"
 
 
@@ -185,8 +185,8 @@ def chosen(results: Sequence[Result], tasks: Mapping[str, str], metrics: Sequenc
         metrics: names in order of preference, with a filter behind a comma where it matters.
 
     Raises:
-        InputError: a task that was asked for is in no file, has none of the metrics, or one under
-            several filters; a value that is no fraction; a model's task twice with other values.
+        InputError: a task has none of the metrics, or one under several filters; a value is no
+            fraction; a model's task stands there twice with other values.
     """
     by_task: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:

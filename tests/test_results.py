@@ -118,6 +118,7 @@ def test_two_filters_of_one_metric_are_refused_until_one_is_named(database: Path
         ('{"results": {}}', "is not a result file of lm-evaluation-harness"),
         (a_run({"facts": {"ppl,none": 12.0}}), "facts has ppl, none of acc_norm, acc"),
         (a_run({"facts": {"acc,none": 91.7}}), "facts by acc: accuracy 91.7 is above 1"),
+        (a_run({"facts": {"acc,none": float("nan")}}), "facts by acc: accuracy must be finite"),
         (a_run({"riddles": {"acc,none": 0.5}}), "results on riddles, .*csvcore import tasks"),
     ],
 )
@@ -168,6 +169,13 @@ def test_a_task_of_another_name_is_taken_where_it_is_named(database: Path, names
         ("ebb-xs", "facts"): (pytest.approx(0.7667), None),
         ("ebb-s", "facts"): (0.75, None),
     }
+
+
+def test_a_task_that_was_asked_for_and_is_not_there_is_refused(database: Path, names: Path) -> None:
+    with pytest.raises(InputError, match="no result on riddles, but on arithmetic, choices, facts"):
+        pipeline.import_accuracies(
+            database, [OPENCOMPASS], "opencompass", (), {"riddles": "facts"}, names
+        )
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,9 @@ def import_accuracies(
         if form == "csv":
             entries, said = _csv_accuracies(files), ""
         else:
-            wanted = dict(tasks) if tasks else {task.task: task.task for task in store.tasks(db)}
-            entries, said = _program_accuracies(files, form, metrics, wanted)
+            stored = [task.task for task in store.tasks(db)]
+            found = _results(files, form, metrics, tasks or {}, stored)
+            entries, said = found.accuracies, _said(found)
         mapping = {} if names is None else results.read_names(names)
         entries = results.matched(entries, mapping, known)
         store.add_accuracies(db, entries)
@@ -122,18 +123,34 @@ def _csv_accuracies(files: Sequence[Path]) -> list[Accuracy]:
     return list(seen.values())
 
 
-def _program_accuracies(
-    files: Sequence[Path], form: str, metrics: Sequence[str], tasks: Mapping[str, str]
-) -> tuple[list[Accuracy], str]:
-    found = results.chosen(results.read(files, form), tasks, metrics or results.METRICS[form])
-    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
-    aside = ", ".join(found.left_aside)
+def _results(
+    files: Sequence[Path],
+    form: str,
+    metrics: Sequence[str],
+    tasks: Mapping[str, str],
+    stored: Sequence[str],
+) -> results.Chosen:
+    wanted = tasks or {task: task for task in stored}
+    found = results.chosen(results.read(files, form), wanted, metrics or results.METRICS[form])
+    absent = [theirs for theirs, own in tasks.items() if own not in found.metrics]
+    if absent:
+        raise InputError(
+            f"the files have no result on {', '.join(absent)}, but on "
+            f"{', '.join(found.left_aside) or 'none else'}"
+        )
     if not found.accuracies:
         raise InputError(
-            f"the files have results on {aside or 'no task'}, and none of these is a stored task; "
-            "`csvcore import tasks` first, or say with --task STORED=THEIRS what they are called"
+            f"the files have results on {', '.join(found.left_aside) or 'no task'}, and none of "
+            "these is a stored task; `csvcore import tasks` first, or say with "
+            "--task STORED=THEIRS what they are called"
         )
-    return found.accuracies, f": {taken}" + (f"; left aside: {aside}" if aside else "")
+    return found
+
+
+def _said(found: results.Chosen) -> str:
+    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
+    aside = f"; left aside: {', '.join(found.left_aside)}" if found.left_aside else ""
+    return f": {taken}{aside}"
 
 
 def import_split(database: Path, file: Path, name: str) -> str:
