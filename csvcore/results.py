@@ -86,8 +86,8 @@ def _lm_eval(path: Path) -> list[Result]:
         name, _, kind = key.partition(",")
         if name.endswith("_stderr") or name in NOT_METRICS or not _is_number(value):
             continue
-        error = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
-        n_items = sizes[task] if task in sizes else n_items_of(value, error)
+        spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
+        n_items = sizes[task] if task in sizes else n_items_of(value, spread)
         metric = name if kind in ("", NO_FILTER) else key
         found.append(Result(model, task, metric, float(value), n_items, f"{path.name}, {task}"))
     return found
@@ -114,7 +114,7 @@ def n_items_of(accuracy: float, error: Any) -> int | None:
     """
     if not _is_number(error) or not 0.0 < error < math.inf or not 0.0 < accuracy < 1.0:
         return None
-    return round(accuracy * (1.0 - accuracy) / error**2) + 1
+    return round(accuracy * (1.0 - accuracy) / float(error) ** 2) + 1
 
 
 def _opencompass(path: Path) -> list[Result]:

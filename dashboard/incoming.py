@@ -12,6 +12,7 @@ from csvcore.errors import InputError
 from dashboard import controls
 from dashboard.data import Database
 
+SHOWN = 5  # reasons that are written out
 TAKEN = "packs_taken"  # how many packs were queued, in the session's state
 
 
@@ -56,18 +57,18 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
         rows.append(
             {
                 "model": model,
-                "family": families.get(model),
+                "family": families.get(model, ""),
                 "new": sum(key[0] == model for key in coming - stored),
                 "stored": sum(key[0] == model for key in stored),
                 "of": len(n_bytes),
-                "dtype": how.get("dtype"),
-                "prefix": (how.get("prefix") or {}).get("token"),
+                "dtype": how.get("dtype", ""),
+                "prefix": (how.get("prefix") or {}).get("token", ""),
                 "weights": str(how.get("weights_sha256") or "")[:12],
-                "engine": how.get("engine"),
+                "engine": how.get("engine", ""),
             }
         )
         if model not in families:
-            why_not.append(f"{model} has no card; `csvcore import models` first.")
+            why_not.append(f"{model} has no card; csvcore import models first.")
         elif any(key[0] == model for key in coming & stored):
             why_not.append(f"Losses of {model} on some of these documents are stored already.")
         elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
@@ -118,7 +119,7 @@ def view(source: Database, corpus: str) -> None:
     by = "by its hash" if found.has_manifest else "chosen in the side bar, the pack has no manifest"
     st.caption(
         f"{controls.plain(upload.name)} scores corpus {controls.plain(found.corpus)} ({by}): "
-        f"{len(found.models)} models, {int(found.models['new'].sum()):,} new losses of documents."
+        f"{len(found.models)} models, {int(found.models['new'].sum()):,} documents' losses are new."
     )
     st.dataframe(
         found.models,
@@ -126,14 +127,16 @@ def view(source: Database, corpus: str) -> None:
         column_config={
             "family": st.column_config.TextColumn(help="Empty: the model has no card yet"),
             "new": st.column_config.NumberColumn(
-                "new documents", help="Documents of the pack that are not stored"
+                "new", help="Documents of the pack that are not stored"
             ),
             "stored": st.column_config.NumberColumn(help="Documents with losses already"),
             "of": st.column_config.NumberColumn("of", help="Documents of the corpus"),
         },
     )
-    for reason in found.why_not:
+    for reason in found.why_not[:SHOWN]:
         st.warning(controls.plain(reason))
+    if len(found.why_not) > SHOWN:
+        st.caption(f"and {len(found.why_not) - SHOWN} more like these.")
     st.button(
         "Import",
         type="primary",

@@ -93,7 +93,7 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
     said = [warning.value for warning in app.warning]
     assert said == [
         "Losses of ant on some of these documents are stored already\\.",
-        controls.plain("y_a_k has no card; `csvcore import models` first."),
+        controls.plain("y_a_k has no card; csvcore import models first."),
     ]
     assert button(app).disabled
     assert app.dataframe[0].value["stored"].tolist() == [2, 0]
