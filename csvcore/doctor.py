@@ -170,10 +170,10 @@ class _Audit:
             )
             return
         [losses] = packs.model_losses("the database", table, list(self._texts))
-        error = auditing.mass_error(losses, self._aligner)
-        self.worst_mass = max(self.worst_mass, error)
-        if error > MASS_TOLERANCE:
-            yield "wrong", f"alignment loses or adds {error:.1e} of the total nll"
+        lost = auditing.mass_error(losses, self._aligner)
+        self.worst_mass = max(self.worst_mass, lost)
+        if lost > MASS_TOLERANCE:
+            yield "wrong", f"alignment loses or adds {lost:.1e} of the total nll"
         unspelt = self._unspelt_bytes(table, losses.n_tokens, losses.byte_end)
         if unspelt:
             total = sum(len(text.encode()) for text in self._texts.values())
