@@ -5,8 +5,9 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from csvcore.errors import InputError
 from csvcore.records import Accuracy, Document, ModelCard, Task
@@ -32,28 +33,41 @@ def read_corpus(path: Path) -> list[Document]:
         InputError: not JSON, a field missing or of the wrong kind, an empty text, a doc_id twice,
             an answer span outside the text, or no document at all.
     """
-    docs: list[Document] = []
-    seen: set[str] = set()
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        doc = _document(line, f"{path.name} line {number}")
-        if doc.doc_id in seen:
-            raise InputError(f"{path.name} line {number}: doc_id {doc.doc_id!r} stands there twice")
-        seen.add(doc.doc_id)
-        docs.append(doc)
+    lines = ((f"{path.name} line {n}", line) for n, line in enumerate(text(path).split("\n"), 1))
+    docs = check_documents(
+        (where, document(_object(line, where), where)) for where, line in lines if line.strip()
+    )
     if not docs:
         raise InputError(f"{path.name} has no documents; give one JSON object a line")
     return docs
 
 
-def _document(line: str, where: str) -> Document:
+def check_documents(docs: Iterable[tuple[str, Document]]) -> list[Document]:
+    """Documents with their places in a file; refuses a doc_id that stands there twice."""
+    seen: dict[str, Document] = {}
+    for where, doc in docs:
+        if doc.doc_id in seen:
+            raise InputError(f"{where}: doc_id {doc.doc_id!r} stands there twice")
+        seen[doc.doc_id] = doc
+    return list(seen.values())
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
     try:
         raw = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{where} is not JSON: {error.msg}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{where} must be a JSON object, got {type(raw).__name__}")
+    return raw
+
+
+def document(raw: dict[str, Any], where: str) -> Document:
+    """A document from its fields doc_id, source, text and answers (optional).
+
+    Raises:
+        InputError: a field is missing or of the wrong kind, or an answer span outside the text.
+    """
     for key in ("doc_id", "source", "text"):
         if not isinstance(raw.get(key), str) or not raw[key]:
             raise InputError(f"{where}: {key} must be a string that is not empty")
@@ -94,7 +108,7 @@ def read_models(path: Path) -> list[ModelCard]:
             license=row.get("license") or None,
             origin=row.get("origin") or None,
         )
-        for where, row in _rows(path, ("model", "family"))
+        for where, row in rows(path, ("model", "family"))
     ]
     _refuse_twice(path, [card.model for card in cards], "model")
     return cards
@@ -103,8 +117,8 @@ def read_models(path: Path) -> list[ModelCard]:
 def read_tasks(path: Path) -> list[Task]:
     """Tasks of a `tasks.csv`; `sources` (optional) lists corpus sources, separated by spaces."""
     tasks = []
-    for where, row in _rows(path, ("task", "chance")):
-        chance = _number(row["chance"], "chance", where)
+    for where, row in rows(path, ("task", "chance")):
+        chance = number(row["chance"], "chance", where)
         if not 0.0 <= chance < 1.0:
             raise InputError(f"{where}: chance is a fraction in [0, 1), got {chance:g}")
         sources = tuple((row.get("sources") or "").split())
@@ -117,25 +131,37 @@ def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
     """Accuracies of one or more `accuracies.csv`; equal repeats count once, others are refused."""
     seen: dict[tuple[str, str], Accuracy] = {}
     for path in paths:
-        for where, row in _rows(path, ("model", "task", "accuracy")):
-            value = _number(row["accuracy"], "accuracy", where)
-            if value > 1.0:
-                raise InputError(
-                    f"{where}: accuracy {value:g} is above 1; this looks like percent, "
-                    "give a fraction between 0 and 1"
-                )
-            if value < 0.0:
-                raise InputError(f"{where}: accuracy {value:g} is below 0; give a fraction")
+        for where, row in rows(path, ("model", "task", "accuracy")):
+            value = fraction(number(row["accuracy"], "accuracy", where), where)
             entry = Accuracy(
                 row["model"], row["task"], value, _count(row, "n_items", where, least=1)
             )
-            key = (entry.model, entry.task)
-            if seen.setdefault(key, entry) != entry:
-                raise InputError(
-                    f"{where}: {entry.model} on {entry.task} stands there twice with different "
-                    f"values, {_value(seen[key])} and {_value(entry)}"
-                )
+            add_once(seen, entry, where)
     return list(seen.values())
+
+
+def fraction(value: float, where: str) -> float:
+    """An accuracy, refused where it is no number, below 0 or above 1."""
+    if not math.isfinite(value):
+        raise InputError(f"{where}: accuracy must be finite, got {value}")
+    if value > 1.0:
+        raise InputError(
+            f"{where}: accuracy {value:g} is above 1; this looks like percent, "
+            "give a fraction between 0 and 1"
+        )
+    if value < 0.0:
+        raise InputError(f"{where}: accuracy {value:g} is below 0; give a fraction")
+    return value
+
+
+def add_once(seen: dict[tuple[str, str], Accuracy], entry: Accuracy, where: str) -> None:
+    """Add an accuracy to those by model and task; refuses another value for the same."""
+    key = (entry.model, entry.task)
+    if seen.setdefault(key, entry) != entry:
+        raise InputError(
+            f"{where}: {entry.model} on {entry.task} stands there twice with different "
+            f"values, {_value(seen[key])} and {_value(entry)}"
+        )
 
 
 def _value(entry: Accuracy) -> str:
@@ -145,12 +171,13 @@ def _value(entry: Accuracy) -> str:
 
 def read_split(path: Path) -> dict[str, str]:
     """Side of each model in a `split.csv`; sides and names are checked by `splits.check_split`."""
-    rows = [(row["model"], row["split"]) for _, row in _rows(path, ("model", "split"))]
-    _refuse_twice(path, [model for model, _ in rows], "model")
-    return dict(rows)
+    sides = [(row["model"], row["split"]) for _, row in rows(path, ("model", "split"))]
+    _refuse_twice(path, [model for model, _ in sides], "model")
+    return dict(sides)
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
+    """What a UTF-8 file says."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
@@ -159,12 +186,12 @@ def _text(path: Path) -> str:
         raise InputError(f"{path.name} is not UTF-8 text (byte {error.start})") from error
 
 
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file with a header, each with its place for error messages."""
-    text = _text(path)
-    if not text:
+    content = text(path)
+    if not content:
         raise InputError(f"{path.name} is empty; it needs the columns {', '.join(required)}")
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+    reader = csv.DictReader(io.StringIO(content), strict=True)
     try:
         missing = [name for name in required if name not in (reader.fieldnames or ())]
         if missing:
@@ -186,24 +213,25 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
         raise InputError(f"{path.name} line {reader.line_num + 1} is not CSV: {error}") from error
 
 
-def _number(value: str, name: str, where: str) -> float:
+def number(value: str, name: str, where: str) -> float:
+    """A finite number from a cell."""
     try:
-        number = float(value)
+        found = float(value)
     except ValueError as error:
         raise InputError(f"{where}: {name} must be a number, got {value!r}") from error
-    if not math.isfinite(number):
+    if not math.isfinite(found):
         raise InputError(f"{where}: {name} must be finite, got {value!r}")
-    return number
+    return found
 
 
 def _count(row: dict[str, str], name: str, where: str, least: int = 0) -> int | None:
     value = row.get(name)
     if not value:
         return None
-    number = _number(value, name, where)
-    if not least <= number <= LARGEST_COUNT or number != int(number):
+    found = number(value, name, where)
+    if not least <= found <= LARGEST_COUNT or found != int(found):
         raise InputError(f"{where}: {name} must be a whole number from {least}, got {value!r}")
-    return int(number)
+    return int(found)
 
 
 def _refuse_twice(path: Path, names: Sequence[str], what: str) -> None:

@@ -33,7 +33,7 @@ LOST = ("lost", "the worker process died; nothing stored was lost, start it agai
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     job INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,                -- fit, compare or collect
+    kind TEXT NOT NULL,                -- fit, compare, collect, mixes or import
     params TEXT NOT NULL,              -- JSON
     status TEXT NOT NULL DEFAULT 'queued',
     step INTEGER NOT NULL DEFAULT 0,

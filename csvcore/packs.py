@@ -72,7 +72,7 @@ def _decoded(name: str, content: bytes) -> Pack:
         raise InputError(f"{name}: a column has the wrong type: {_first_line(error)}") from error
     if not len(table):
         raise InputError(f"{name} has no rows; there is nothing to import")
-    _check_rows(name, table)
+    check_rows(name, table)
     return Pack(table, manifest)
 
 
@@ -94,7 +94,8 @@ def _manifest(name: str, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | No
     return manifest
 
 
-def _check_rows(name: str, table: pa.Table) -> None:
+def check_rows(name: str, table: pa.Table) -> None:
+    """Raise InputError unless no cell is empty, no key stands twice, and every nll can be one."""
     for column in SCHEMA.names[:5]:
         if table[column].null_count:
             raise InputError(f"{name}: the column {column} has an empty cell")

@@ -75,6 +75,8 @@ def _work(job: jobs.Job) -> str:
     """What a job does, for its title."""
     if job.kind == "collect":
         return f"Losses of {', '.join(Path(folder).name for folder in job.params['models'])}"
+    if job.kind == "import":
+        return f"Import of {job.params['name']}"
     if job.kind == "mixes":
         return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
     one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions

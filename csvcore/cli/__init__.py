@@ -1,6 +1,6 @@
 """The `csvcore` command: a skin over `pipeline`; no number is computed here."""
 
-from csvcore.cli import collecting, fitting, predicting  # noqa: F401  # they add their commands
+from csvcore.cli import collecting, corpora, exporting, fitting, predicting  # noqa: F401  # they add theirs
 from csvcore.cli.base import main
 from csvcore.cli.importing import import_
 

@@ -13,6 +13,7 @@ from csvcore import __version__
 from csvcore.errors import CsvcoreError
 
 FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+PATH = click.Path(exists=False, path_type=Path)  # a file or a folder
 
 
 class Refusals(click.Group):

@@ -20,6 +20,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--scorer", help="Folder or hub name of the scoring model."),
+        click.option("--own-units", is_flag=True, help="Weigh the losses' units, such as words."),
         click.option("--mask-first-token", is_flag=True, help="Leave out any model's first token."),
         click.option(
             "--label-spans",

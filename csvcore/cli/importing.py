@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import FILE, database, main, progress
+from csvcore.cli.base import FILE, PATH, database, main, progress
 
 
 @main.command()
@@ -24,11 +24,11 @@ def import_() -> None:
 
 
 @import_.command("corpus")
-@click.argument("file", type=FILE)
+@click.argument("file", type=PATH)
 @click.option("--name", required=True)
 @database
 def import_corpus(db: Path, file: Path, name: str) -> None:
-    """Documents of a JSONL file."""
+    """Documents of a JSONL, CSV or Parquet file, or of a folder with one text file each."""
     from csvcore import pipeline
 
     click.echo(pipeline.import_corpus(db, file, name))
@@ -66,13 +66,46 @@ def import_tasks(db: Path, file: Path) -> None:
 
 
 @import_.command("accuracies")
-@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "lm-eval", "opencompass"]),
+    default="csv",
+    show_default=True,
+    help="CSV is long (model,task,accuracy) or wide (model, and a column a task).",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Of result files, in order of preference, e.g. acc_norm or exact_match,strict-match.",
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="STORED[=THEIRS]",
+    help="A task to take from result files.  [default: every stored task they name]",
+)
+@click.option("--names", type=FILE, help="CSV of name,model: what models are stored as.")
 @database
-def import_accuracies(db: Path, files: tuple[Path, ...]) -> None:
-    """Accuracies of CSV files."""
+def import_accuracies(
+    db: Path,
+    files: tuple[Path, ...],
+    form: str,
+    metrics: tuple[str, ...],
+    tasks: tuple[str, ...],
+    names: Path | None,
+) -> None:
+    """Accuracies of CSV files, of lm-evaluation-harness (result folders) or of OpenCompass."""
     from csvcore import pipeline
 
-    click.echo(pipeline.import_accuracies(db, files))
+    if form == "csv" and (metrics or tasks):
+        raise click.UsageError("--metric and --task are for result files, not for CSV")
+    theirs = [task.split("=", 1) for task in tasks]
+    wanted = {pair[-1]: pair[0] for pair in theirs}
+    click.echo(pipeline.import_accuracies(db, files, form, metrics, wanted, names))
 
 
 @import_.command("completions")

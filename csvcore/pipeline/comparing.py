@@ -54,7 +54,8 @@ def compare(
     if "test" not in sides.values():
         raise InputError(f"the split {split} has no test models to compare methods on")
     report(0, 1, "reading losses")
-    data = load_dataset(database, corpus, split, config.scorer, config.mask_first_token)
+    where = (database, corpus, split, config.scorer)
+    data = load_dataset(*where, config.mask_first_token, config.own_units)
     chosen = usable_tasks(data, tasks, lenient)
     wanted = [
         (task, method)

@@ -13,7 +13,7 @@ from csvcore import splits, store
 from csvcore.alignment import Aligner
 from csvcore.errors import FitError, InputError
 from csvcore.inputs import corpus_sha256
-from csvcore.pipeline.units import Units, scoring_units, without_first_tokens
+from csvcore.pipeline.units import Units, scoring_units, units_of_losses, without_first_tokens
 from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, Task
 
 Mask = NDArray[np.bool_]
@@ -184,9 +184,17 @@ def _short(names: list[str]) -> str:
 
 
 def load_dataset(
-    database: Path, corpus: str, split: str, scorer: str, mask_first_token: bool = False
+    database: Path,
+    corpus: str,
+    split: str,
+    scorer: str,
+    mask_first_token: bool = False,
+    own_units: bool = False,
 ) -> Dataset:
-    """Read everything a fit on this corpus and split needs, the losses mapped to the units."""
+    """Read everything a fit on this corpus and split needs, the losses mapped to the units.
+
+    The units are the scorer's tokens, or with own_units those that the losses come in.
+    """
     with store.connect(database, read_only=True) as db:
         sha256 = store.corpus_sha256(db, corpus)
         docs = store.documents(db, corpus)
@@ -198,6 +206,8 @@ def load_dataset(
         full = [name for name in sides if covered.get(name) == len(docs)]
         losses = store.losses(db, corpus, full)
     units = scoring_units(database, sha256, docs, scorer)
+    if own_units:
+        units = units_of_losses(units, losses)
     counts = np.ones(units.hidden.shape[0], dtype=bool)
     n_chars = sum(len(doc.text) for doc in docs)
     if mask_first_token:

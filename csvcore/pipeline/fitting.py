@@ -46,7 +46,8 @@ class FitConfig:
     loop, or Gauss-Newton steps at one penalty; None for the usual number. learning_rate: the
     paper's loop alone. members: heads that tell the weights' spread. penalty: a fixed one in place
     of a chosen one. mask_first_token: leave out, for every model, the bytes that are the first
-    token of any. label, label_spans: the variant of label-token.
+    token of any. own_units: weigh the units that the losses come in, such as words, not the
+    scorer's tokens. label, label_spans: the variant of label-token.
     """
 
     algorithm: Algorithm = "fast"
@@ -55,6 +56,7 @@ class FitConfig:
     seed: int = 0
     scorer: str = str(ZOO / "scorer")
     mask_first_token: bool = False
+    own_units: bool = False
     activation: Activation | None = None
     members: int = 5
     penalty: float | None = None
@@ -88,7 +90,8 @@ def fit(
         The fits, in the order of wanted.
     """
     report(0, 1, "reading losses")
-    data = load_dataset(database, corpus, split, config.scorer, config.mask_first_token)
+    where = (database, corpus, split, config.scorer)
+    data = load_dataset(*where, config.mask_first_token, config.own_units)
     chosen = {task: task_models(data, task) for task in dict.fromkeys(t for t, _ in wanted)}
     return fit_dataset(database, data, chosen, wanted, config, report, only_missing, watch)
 
@@ -163,13 +166,15 @@ def _settings(method: Method, config: FitConfig, data: Dataset) -> dict[str, obj
     }
     unused = {"label", "label_spans"}
     if method != "csv":
-        unused = set(settings) - {"scorer", "mask_first_token"}
+        unused = set(settings) - {"scorer", "mask_first_token", "own_units"}
         if method == "label-token":
             unused -= {"label", "label_spans"}
     elif config.algorithm == "paper":
         unused |= {"members", "penalty", "activation"}
     else:
         unused |= {"learning_rate"}
+    if not config.own_units:
+        unused |= {"own_units"}  # so that fits from before there were any keep their ids
     return {name: value for name, value in settings.items() if name not in unused}
 
 

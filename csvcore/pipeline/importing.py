@@ -1,11 +1,11 @@
 """Files into the database; each import is all or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csvcore import inputs, packs, splits, store
+from csvcore import corpora, evaluations, inputs, packs, splits, store
 from csvcore.errors import InputError, StoreError
-from csvcore.records import Document
+from csvcore.records import Accuracy, Document
 from csvcore.store import Connection
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
@@ -54,8 +54,8 @@ def _load_zoo(db: Connection) -> None:
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
-    """Store a `documents.jsonl` under a name."""
-    docs = inputs.read_corpus(file)
+    """Store a corpus under a name: JSON lines, CSV, Parquet, or a folder of plain texts."""
+    docs = corpora.read_corpus(file)
     with store.connect(database) as db:
         store.add_corpus(db, name, inputs.corpus_sha256(docs), docs)
     return f"corpus {name}: {len(docs)} documents, {len({d.source for d in docs})} sources"
@@ -77,12 +77,82 @@ def import_tasks(database: Path, file: Path) -> str:
     return f"{len(tasks)} tasks"
 
 
-def import_accuracies(database: Path, files: Sequence[Path]) -> str:
-    """Store accuracies of known models on known tasks."""
-    entries = inputs.read_accuracies(files)
+def import_accuracies(
+    database: Path,
+    files: Sequence[Path],
+    form: str = "csv",
+    metrics: Sequence[str] = (),
+    tasks: Mapping[str, str] | None = None,
+    names: Path | None = None,
+) -> str:
+    """Store accuracies of known models on known tasks; says which metric each task was taken by.
+
+    Args:
+        database: the results database.
+        files: CSV files, long or wide, or files or folders of an evaluation program.
+        form: `csv`, `lm-eval` or `opencompass`.
+        metrics: in order of preference, for result files; without any, `evaluations.METRICS`.
+        tasks: what result files call a task, to the name it is stored under; without any, every
+            stored task that they have by its own name.
+        names: a file of what models are called in the files and stored as.
+
+    Raises:
+        InputError: a file that does not say what it must, models or tasks that are not stored, or
+            an accuracy that is stored with another value; nothing is imported then.
+    """
     with store.connect(database) as db:
+        known = {card.model for card in store.models(db)}
+        if form == "csv":
+            entries, said = _csv_accuracies(files), ""
+        else:
+            stored = [task.task for task in store.tasks(db)]
+            found = _results(files, form, metrics, tasks or {}, stored)
+            entries, said = found.accuracies, _said(found)
+        mapping = {} if names is None else evaluations.read_names(names)
+        entries = evaluations.matched(entries, mapping, known)
         store.add_accuracies(db, entries)
-    return f"{len(entries)} accuracies"
+    return f"{len(entries)} accuracies{said}"
+
+
+def _csv_accuracies(files: Sequence[Path]) -> list[Accuracy]:
+    seen: dict[tuple[str, str], Accuracy] = {}
+    for file in files:
+        wide = evaluations.is_wide(file)
+        for entry in evaluations.read_wide(file) if wide else inputs.read_accuracies([file]):
+            inputs.add_once(seen, entry, file.name)
+    return list(seen.values())
+
+
+def _results(
+    files: Sequence[Path],
+    form: str,
+    metrics: Sequence[str],
+    tasks: Mapping[str, str],
+    stored: Sequence[str],
+) -> evaluations.Chosen:
+    wanted = tasks or {task: task for task in stored}
+    found = evaluations.chosen(
+        evaluations.read(files, form), wanted, metrics or evaluations.METRICS[form]
+    )
+    absent = [theirs for theirs, own in tasks.items() if own not in found.metrics]
+    if absent:
+        raise InputError(
+            f"the files have no result on {', '.join(absent)}, but on "
+            f"{', '.join(found.left_aside) or 'none else'}"
+        )
+    if not found.accuracies:
+        raise InputError(
+            f"the files have results on {', '.join(found.left_aside) or 'no task'}, and none of "
+            "these is a stored task; `csvcore import tasks` first, or say with "
+            "--task STORED=THEIRS what they are called"
+        )
+    return found
+
+
+def _said(found: evaluations.Chosen) -> str:
+    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
+    aside = f"; left aside: {', '.join(found.left_aside)}" if found.left_aside else ""
+    return f": {taken}{aside}"
 
 
 def import_split(database: Path, file: Path, name: str) -> str:

@@ -8,6 +8,7 @@ from csvcore.errors import CollectError, InputError
 from csvcore.pipeline.collecting import CollectConfig, collect, prepare
 from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report, Watch, fit
+from csvcore.pipeline.importing import import_losses
 from csvcore.pipeline.mixing import mixes
 
 
@@ -24,10 +25,13 @@ def run_job(
     differ from its defaults; a `compare` job has no methods, for it fits them all, and may have
     permutations. A `collect` job has corpus, models (folders) and the fields of CollectConfig that
     differ from its defaults. A `mixes` job has corpora, split, task and budget_tokens, and the
-    fields of FitConfig likewise. watch: see `fit`.
+    fields of FitConfig likewise. An `import` job has corpus, name and file, a loss pack that is
+    deleted when it is done with. watch: see `fit`.
     """
     if kind == "collect":
         return _collect(database, params, report)
+    if kind == "import":
+        return _import(database, params)
     if kind == "mixes":
         where = (params["corpora"], params["split"], params["task"])
         config = FitConfig(**params.get("config", {}))
@@ -44,7 +48,15 @@ def run_job(
         permutations = params.get("permutations", 0)
         rows = compare(database, corpus, split, tasks, config, report, permutations)
         return f"{sum(row.fit is not None for row in rows)} fits stored or found"
-    raise InputError(f"a job is a fit, a compare, a collect or mixes, got {kind!r}")
+    raise InputError(f"a job is a fit, a compare, a collect, mixes or an import, got {kind!r}")
+
+
+def _import(database: Path, params: dict[str, Any]) -> str:
+    file = Path(params["file"])
+    try:
+        return import_losses(database, [file], params["corpus"])
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _collect(database: Path, params: dict[str, Any], report: Report) -> str:

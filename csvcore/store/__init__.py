@@ -11,7 +11,14 @@ from csvcore.store.checks import (
     missing_losses,
     n_losses,
 )
-from csvcore.store.connection import Connection, connect, create
+from csvcore.store.connection import (
+    SCHEMA_VERSION,
+    Connection,
+    DatabaseError,
+    connect,
+    create,
+    lock_path,
+)
 from csvcore.store.fits import (
     add_fit,
     control,
@@ -37,6 +44,7 @@ from csvcore.store.measurements import (
     corpus_of_sha256,
     corpus_sha256,
     coverage,
+    covered_documents,
     documents,
     loss_rows,
     losses,
@@ -56,7 +64,9 @@ from csvcore.store.reveals import (
 )
 
 __all__ = [
+    "SCHEMA_VERSION",
     "Connection",
+    "DatabaseError",
     "accuracies",
     "add_accuracies",
     "add_corpus",
@@ -75,11 +85,13 @@ __all__ = [
     "corpus_sha256",
     "coverage",
     "coverage_by_source",
+    "covered_documents",
     "create",
     "documents",
     "fit",
     "fits",
     "has_fit",
+    "lock_path",
     "loss_fingerprints",
     "loss_rows",
     "losses",

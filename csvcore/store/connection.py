@@ -39,6 +39,7 @@ UPGRADES = {
 }
 LOCK_SECONDS = 30.0
 Connection = duckdb.DuckDBPyConnection
+DatabaseError = duckdb.Error
 
 
 @contextmanager
@@ -73,9 +74,14 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
             db.close()
 
 
+def lock_path(path: Path) -> Path:
+    """The lock that whoever has the database open holds."""
+    return path.with_name(path.name + ".lock")
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path.with_name(path.name + ".lock"))
+    lock = FileLock(lock_path(path))
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout as error:

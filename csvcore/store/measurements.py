@@ -248,6 +248,15 @@ def coverage(db: Connection, corpus: str) -> dict[str, int]:
     )
 
 
+def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[tuple[str, str]]:
+    """Model and doc_id of every loss of these models on a corpus."""
+    rows = db.execute(
+        "SELECT model, doc_id FROM losses WHERE corpus = $corpus AND model IN $names",
+        {"corpus": corpus, "names": list(names)},
+    ).fetchall()
+    return set(rows)
+
+
 def manifests(db: Connection, corpus: str) -> dict[str, dict[str, Any] | None]:
     """How each model's losses on a corpus were made; None where their pack did not say."""
     rows = db.execute(

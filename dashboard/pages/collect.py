@@ -1,6 +1,6 @@
 import streamlit as st
 
-from dashboard import controls, data, jobs_view
+from dashboard import controls, data, incoming, jobs_view
 
 st.header("Collect")
 source = data.database()
@@ -60,6 +60,9 @@ else:
 
 st.subheader("Queue", divider="gray")
 jobs_view.live(source, history=True)
+
+st.subheader("Bring a loss pack", divider="gray")
+incoming.view(source, corpus)
 
 manifests = data.manifests(source, corpus)
 if not manifests.empty:

@@ -1,0 +1,47 @@
+"""Commands that give out what the database holds, and look at whether it is sound."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from csvcore.cli.base import FILE, database, main
+
+
+@main.group()
+def export() -> None:
+    """Write what the database holds as files for others."""
+
+
+@export.command("losses")
+@click.option("--corpus", required=True)
+@click.option("--model", "models", multiple=True, help="One or more.  [default: all with losses]")
+@click.option("--out", type=FILE, required=True, help="The loss pack, Parquet.")
+@click.argument("more_models", nargs=-1, metavar="[MODEL]...")  # those behind the first
+@database
+def export_losses(
+    db: Path, corpus: str, models: tuple[str, ...], out: Path, more_models: tuple[str, ...]
+) -> None:
+    """Token losses as one loss pack with its manifest."""
+    from csvcore import pipeline
+
+    click.echo(pipeline.export_losses(db, corpus, models + more_models, out))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Check the installation, the database and every stored loss; exit status 1 if one is wrong."""
+    from csvcore import doctor as checks
+
+    found = []
+    for check in checks.look(ctx.obj):
+        found.append(check)
+        if not as_json:
+            click.echo(f"{check.state:5}  {check.what}: {check.said}")
+    sound = all(check.state != "wrong" for check in found)
+    if as_json:
+        click.echo(json.dumps({"sound": sound, "checks": [asdict(check) for check in found]}))
+    ctx.exit(0 if sound else 1)

@@ -1,0 +1,78 @@
+"""Corpora that are there: JSON lines, CSV, Parquet, or a folder of plain texts."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from csvcore import inputs
+from csvcore.corpora import records
+from csvcore.errors import InputError
+from csvcore.records import Document
+
+
+def read_corpus(path: Path) -> list[Document]:
+    """Documents of a file (JSON lines, CSV, Parquet) or of a folder of texts.
+
+    A file has the fields doc_id, source, text and, optional, answers, in CSV a cell of JSON,
+    [[start, end], ...]. Of a folder, every `.txt` file in it or below it is one document: its path
+    without the ending is the doc_id, the folder it lies in is its source, and they are in the order
+    of their paths.
+
+    Raises:
+        InputError: as `inputs.read_corpus`, or a folder without a text.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        return inputs.read_corpus(path)
+    docs = inputs.check_documents(
+        (where, inputs.document(_fields(row, where), where)) for where, row in records.read(path)
+    )
+    if not docs:
+        raise InputError(f"{path.name} has no documents")
+    return docs
+
+
+def _fields(row: dict[str, Any], where: str) -> dict[str, Any]:
+    answers = row.get("answers")
+    if isinstance(answers, str) and answers:
+        try:
+            answers = json.loads(answers)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: answers is not JSON, [[start, end], ...]") from error
+    return row | {"answers": answers}
+
+
+def _folder(path: Path) -> list[Document]:
+    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+    if not files:
+        raise InputError(
+            f"{path} has no .txt file; in a folder each text file is one document, and the folder "
+            "it lies in is its source"
+        )
+    docs = []
+    for file in files:
+        name = file.relative_to(path).with_suffix("").as_posix()
+        raw = {"doc_id": name, "source": file.parent.resolve().name, "text": inputs.text(file)}
+        docs.append(inputs.document(raw, str(file)))
+    return docs
+
+
+def write_corpus(path: Path, docs: Sequence[Document]) -> None:
+    """Write documents as JSON lines, as `read_corpus` reads them. Atomic."""
+    lines = [
+        json.dumps(
+            {
+                "doc_id": doc.doc_id,
+                "source": doc.source,
+                "text": doc.text,
+                "answers": [list(span) for span in doc.answers],
+            },
+            ensure_ascii=False,
+        )
+        for doc in docs
+    ]
+    building = path.with_name(f".{path.name}.part")
+    building.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    building.replace(path)

@@ -1,0 +1,268 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import contents, write_csv
+
+from csvcore import evaluations, pipeline, store
+from csvcore.errors import InputError
+from csvcore.evaluations import Result
+from csvcore.records import Accuracy, ModelCard, Task
+
+FIXTURES = Path(__file__).parent / "fixtures"
+LM_EVAL, OPENCOMPASS = FIXTURES / "lm-eval", FIXTURES / "opencompass"
+MODELS = ("ebb-xs", "ebb-s", "ebb-m")
+TASKS = ("facts", "scenes", "arithmetic")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Three models, three tasks and no accuracy."""
+    path = tmp_path / "results.duckdb"
+    store.create(path)
+    with store.connect(path) as db:
+        store.add_models(db, [ModelCard(name, "ebb") for name in MODELS])
+        store.add_tasks(db, [Task(name, 0.0) for name in TASKS])
+    return path
+
+
+@pytest.fixture
+def names(write: Callable[..., Path]) -> Path:
+    """What OpenCompass calls one of them."""
+    return write("names.csv", "name,model\nebb-s-hf,ebb-s\n")
+
+
+def stored(database: Path) -> dict[tuple[str, str], tuple[float, int | None]]:
+    with store.connect(database, read_only=True) as db:
+        return {(e.model, e.task): (e.accuracy, e.n_items) for e in store.accuracies(db)}
+
+
+def a_run(results_: dict[str, Any], **more: Any) -> str:
+    return json.dumps({"results": results_, "model_name": "ebb-xs", **more})
+
+
+# lm-evaluation-harness
+
+
+def test_a_folder_of_the_harness_gives_every_models_accuracy_and_number_of_items(
+    database: Path,
+) -> None:
+    said = pipeline.import_accuracies(
+        database, [LM_EVAL], "lm-eval", ["acc", "exact_match,strict-match"]
+    )
+    found = stored(database)
+    assert found["ebb-xs", "facts"] == (pytest.approx(55 / 60), 60)
+    assert found["ebb-s", "arithmetic"] == (0.25, 20)
+    assert set(found) == {(model, task) for model in MODELS for task in TASKS}
+    assert "facts by acc," in said
+    assert "arithmetic by exact_match,strict-match" in said
+    assert said.endswith("left aside: choices")  # the group is not a stored task
+
+
+def test_acc_norm_is_taken_before_acc_unless_told(database: Path) -> None:
+    run = evaluations.read([LM_EVAL / "models__ebb-xs"], "lm-eval")
+    own = [r for r in run if r.task == "facts"]
+    assert {r.metric: r.value for r in own} == {"acc": pytest.approx(55 / 60), "acc_norm": 0.9}
+    for metrics, value in ((evaluations.METRICS["lm-eval"], 0.9), (("acc", "acc_norm"), 55 / 60)):
+        [entry] = evaluations.chosen(own, {"facts": "quiz"}, metrics).accuracies
+        assert entry == Accuracy("models/ebb-xs", "quiz", pytest.approx(value), 60)
+
+
+def test_the_standard_error_alone_tells_how_many_items_there_were() -> None:
+    [file] = (LM_EVAL / "models__ebb-m").glob("*.json")
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    checked = 0
+    for task, size in raw["n-samples"].items():
+        for key, value in raw["results"][task].items():
+            if "," in key and "_stderr" not in key:
+                error = raw["results"][task][key.replace(",", "_stderr,")]
+                if 0 < value < 1:
+                    assert evaluations.n_items_of(value, error) == size["effective"]
+                    checked += 1
+    assert checked >= 3
+
+
+@pytest.mark.parametrize("error", ["N/A", None, 0.0, float("nan"), True])
+def test_a_standard_error_that_tells_nothing_gives_no_number_of_items(error: Any) -> None:
+    assert evaluations.n_items_of(0.5, error) is None
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_all_right_or_all_wrong_gives_no_number_of_items(accuracy: float) -> None:
+    assert evaluations.n_items_of(accuracy, 1e-9) is None
+
+
+def test_files_of_older_versions_have_no_filters_and_no_sizes(write: Callable[..., Path]) -> None:
+    row = {"acc": 0.5, "acc_stderr": (0.25 / 99) ** 0.5, "ppl": 17.0}
+    config = {"model_args": "pretrained=org/pythia,revision=step1000,dtype=float16"}
+    file = write("results.json", json.dumps({"results": {"arc": row}, "config": config}))
+    found = evaluations.chosen(evaluations.read([file], "lm-eval"), {"arc": "arc"}, ["acc"])
+    assert found.accuracies == [Accuracy("org/pythia@step1000", "arc", 0.5, 100)]
+
+
+def test_two_filters_of_one_metric_are_refused_until_one_is_named(database: Path) -> None:
+    with pytest.raises(
+        InputError, match="strict-match and exact_match,flexible-extract; say which with --metric"
+    ):
+        pipeline.import_accuracies(database, [LM_EVAL], "lm-eval")
+    assert stored(database) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        ("[]", "is not a result file of lm-evaluation-harness"),
+        ("{", "is not a result file of lm-evaluation-harness"),
+        ('{"results": {}}', "is not a result file of lm-evaluation-harness"),
+        (a_run({"facts": {"ppl,none": 12.0}}), "facts has ppl, none of acc_norm, acc"),
+        (a_run({"facts": {"acc,none": 91.7}}), "facts by acc: accuracy 91.7 is above 1"),
+        (a_run({"facts": {"acc,none": float("nan")}}), "facts by acc: accuracy must be finite"),
+        (a_run({"riddles": {"acc,none": 0.5}}), "results on riddles, .*csvcore import tasks"),
+    ],
+)
+def test_result_files_that_do_not_say_it_are_refused(
+    database: Path, write: Callable[..., Path], content: str, refusal: str
+) -> None:
+    before = contents(database)
+    with pytest.raises(InputError, match=refusal):
+        pipeline.import_accuracies(database, [write("results_1.json", content)], "lm-eval")
+    assert contents(database) == before
+
+
+def test_a_folder_without_results_is_refused(database: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no results\*\.json in "):
+        pipeline.import_accuracies(database, [tmp_path], "lm-eval")
+
+
+def test_two_runs_of_a_model_that_differ_are_refused(
+    database: Path, write: Callable[..., Path]
+) -> None:
+    one, two = (
+        write(f"results_{i}.json", a_run({"facts": {"acc,none": 0.5 + i / 10}})) for i in (0, 1)
+    )
+    with pytest.raises(InputError, match="ebb-xs on facts stands there twice"):
+        pipeline.import_accuracies(database, [one, two], "lm-eval")
+
+
+# OpenCompass
+
+
+def test_a_summary_of_opencompass_is_percent(database: Path, names: Path) -> None:
+    said = pipeline.import_accuracies(database, [OPENCOMPASS], "opencompass", names=names)
+    found = stored(database)
+    assert found["ebb-xs", "facts"] == (pytest.approx(0.9167), None)
+    assert found["ebb-s", "arithmetic"] == (pytest.approx(0.25), None)
+    assert ("ebb-m", "scenes") not in found  # a dash is no result, and never 0
+    assert len(found) == 8
+    assert "arithmetic by score" in said
+    assert said.endswith("left aside: choices")
+
+
+def test_a_task_of_another_name_is_taken_where_it_is_named(database: Path, names: Path) -> None:
+    tasks = {"choices": "facts"}
+    pipeline.import_accuracies(
+        database, [OPENCOMPASS], "opencompass", ["naive_average"], tasks, names
+    )
+    assert stored(database) == {
+        ("ebb-xs", "facts"): (pytest.approx(0.7667), None),
+        ("ebb-s", "facts"): (0.75, None),
+    }
+
+
+def test_a_task_that_was_asked_for_and_is_not_there_is_refused(database: Path, names: Path) -> None:
+    with pytest.raises(InputError, match="no result on riddles, but on arithmetic, choices, facts"):
+        pipeline.import_accuracies(
+            database, [OPENCOMPASS], "opencompass", (), {"riddles": "facts"}, names
+        )
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        ("model,facts\nebb-xs,0.5\n", "must begin with dataset,version,metric,mode"),
+        ("dataset,version,metric,mode,ebb-xs\nfacts,a,accuracy,gen,0.9\n", "look like fractions"),
+        ("dataset,version,metric,mode,ebb-xs\nfacts,a,accuracy,gen\n", "does not have 5 fields"),
+        ("dataset,version,metric,mode,ebb-xs\nfacts,a,accuracy,gen,x\n", "must be a number"),
+        ("dataset,version,metric,mode,ebb-xs\nfacts,a,score,gen,250\n", "accuracy 2.5 is above 1"),
+    ],
+)
+def test_summaries_that_do_not_say_it_are_refused(
+    database: Path, write: Callable[..., Path], content: str, refusal: str
+) -> None:
+    with pytest.raises(InputError, match=refusal):
+        pipeline.import_accuracies(database, [write("s.csv", content)], "opencompass")
+    assert stored(database) == {}
+
+
+# Wide tables
+
+
+def test_a_wide_table_has_a_column_a_task_and_empty_cells_are_no_result(
+    database: Path, write: Callable[..., Path]
+) -> None:
+    wide = write("wide.csv", "model,facts,scenes\nebb-xs,0.5,\nebb-s,0.75,0.25\n")
+    assert pipeline.import_accuracies(database, [wide]) == "3 accuracies"
+    assert stored(database) == {
+        ("ebb-xs", "facts"): (0.5, None),
+        ("ebb-s", "facts"): (0.75, None),
+        ("ebb-s", "scenes"): (0.25, None),
+    }
+
+
+def test_long_and_wide_tables_may_come_together_if_they_agree(
+    database: Path, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    wide = write("wide.csv", "model,facts\nebb-xs,0.5\n")
+    long = write_csv(tmp_path / "long.csv", "model,task,accuracy", [["ebb-xs", "facts", 0.6]])
+    with pytest.raises(InputError, match=r"long.csv: ebb-xs on facts stands there twice"):
+        pipeline.import_accuracies(database, [wide, long])
+
+
+def test_percent_in_a_wide_table_is_refused(database: Path, write: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match=r"wide.csv line 2: accuracy 57.3 .* looks like percent"):
+        pipeline.import_accuracies(database, [write("wide.csv", "model,facts\nebb-xs,57.3\n")])
+
+
+# Names
+
+
+def entries(*models: str) -> list[Accuracy]:
+    return [Accuracy(model, "facts", 0.5) for model in models]
+
+
+def test_models_are_known_by_their_own_name_or_the_last_part_of_it_or_as_told() -> None:
+    given = entries("ebb-xs", "runs/ebb-s/", "org/ebb-m", "x", "not-wanted")
+    told = {"x": "ebb-l", "not-wanted": "-"}
+    found = evaluations.matched(given, told, {*MODELS, "ebb-l"})
+    assert [entry.model for entry in found] == ["ebb-xs", "ebb-s", "ebb-m", "ebb-l"]
+
+
+def test_models_of_no_stored_name_are_all_listed() -> None:
+    with pytest.raises(InputError, match=r"2 models that are not stored: 'b', 'c' \(as 'z'\);.*-"):
+        evaluations.matched(entries("a", "b", "c"), {"c": "z"}, {"a"})
+
+
+def test_two_names_that_become_one_model_must_agree() -> None:
+    two = [Accuracy("a", "facts", 0.5), Accuracy("x/a", "facts", 0.6)]
+    with pytest.raises(InputError, match="x/a as a: a on facts stands there twice"):
+        evaluations.matched(two, {}, {"a"})
+    assert len(evaluations.matched([two[0], Accuracy("x/a", "facts", 0.5)], {}, {"a"})) == 1
+
+
+def test_a_names_file_must_not_contradict_itself(write: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="'x' is both 'a' and 'b'"):
+        evaluations.read_names(write("names.csv", "name,model\nx,a\nx,b\n"))
+
+
+def test_unmatched_models_of_a_summary_import_nothing(database: Path) -> None:
+    with pytest.raises(InputError, match=r"the model 'ebb-s-hf', which is not stored.*--names"):
+        pipeline.import_accuracies(database, [OPENCOMPASS], "opencompass")
+    assert stored(database) == {}
+
+
+def test_no_metric_at_all_names_what_there_is() -> None:
+    one = Result("m", "facts", "f1", 0.5, None, "here")
+    with pytest.raises(InputError, match="here has f1, none of acc; choose one with --metric"):
+        evaluations.chosen([one], {"facts": "facts"}, ["acc"])

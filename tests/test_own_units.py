@@ -1,0 +1,126 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import DOCS, World, change, pack_rows, write_pack
+from numpy.testing import assert_allclose
+from streamlit.testing.v1 import AppTest
+
+from csvcore import pipeline, store
+from csvcore.errors import InputError
+from csvcore.pipeline.units import Units, units_of_losses
+from csvcore.records import ModelLosses
+
+ROOT = Path(__file__).parents[1]
+
+
+def words(row: dict[str, Any], text: str) -> dict[str, Any]:
+    """A row of one token a character as one of words, each with the space behind it."""
+    ends = [found.end() for found in re.finditer(r"\S+\s*", text)]
+    nll = np.add.reduceat(row["nll"], [0, *ends[:-1]])
+    in_bytes = [len(text[:end].encode()) for end in ends]
+    return row | {"byte_start": [0, *in_bytes[:-1]], "byte_end": in_bytes, "nll": nll.tolist()}
+
+
+def whole(row: dict[str, Any], text: str) -> dict[str, Any]:
+    """The same as one unit for the document."""
+    return row | {"byte_start": [0], "byte_end": [len(text.encode())], "nll": [sum(row["nll"])]}
+
+
+def in_units(database: Path, pack: Path, world: World, unit: Callable[..., Any]) -> Path:
+    """A database whose losses come in these units."""
+    change(database, "DELETE FROM losses", "DELETE FROM manifests")
+    texts = {doc.doc_id: doc.text for doc in DOCS}
+    rows = [unit(row, texts[row["doc_id"]]) for row in pack_rows(world)]
+    pipeline.import_losses(database, [write_pack(pack, rows)])
+    return database
+
+
+def losses(model: str, *ends: int) -> ModelLosses:
+    return ModelLosses(model, np.array([len(ends)]), np.array(ends), np.ones(len(ends)))
+
+
+def test_a_units_state_is_the_mean_over_its_bytes() -> None:
+    hidden = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0]], dtype=np.float32)
+    units = Units([np.array([0, 1, 4, 6])], hidden, "scorer")
+    found = units_of_losses(units, [losses("m", 2, 2, 6)])  # the second is empty
+    assert [cuts.tolist() for cuts in found.edges] == [[0, 2, 6]]
+    assert_allclose(found.hidden, [[2.0, 0.0], [1.5, 4.0]])
+    assert found.scorer_sha256 == "scorer"
+
+
+def test_the_units_of_one_whole_text_have_the_mean_of_all_its_states() -> None:
+    hidden = np.arange(8, dtype=np.float32).reshape(4, 2)
+    units = Units([np.array([0, 2, 4]), np.array([0, 1, 2])], hidden, "scorer")
+    both = ModelLosses("m", np.array([1, 1]), np.array([4, 2]), np.ones(2))
+    assert_allclose(units_of_losses(units, [both]).hidden, [[1.0, 2.0], [5.0, 6.0]])
+
+
+def test_units_that_are_the_scorers_tokens_change_nothing() -> None:
+    hidden = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    units = Units([np.array([0, 1, 4, 6])], hidden, "scorer")
+    assert_allclose(units_of_losses(units, [losses("m", 1, 4, 6)]).hidden, hidden)
+
+
+def test_models_whose_losses_come_in_other_units_have_no_own_units() -> None:
+    units = Units([np.array([0, 6])], np.ones((1, 2), np.float32), "scorer")
+    with pytest.raises(InputError, match="of a and b come in other units"):
+        units_of_losses(units, [losses("a", 2, 6), losses("b", 3, 6)])
+    with pytest.raises(InputError, match="no model has losses"):
+        units_of_losses(units, [])
+
+
+def test_words_are_fitted_predicted_and_shown(
+    world_db: Path,
+    world: World,
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_units(world_db, tmp_path / "words.parquet", world, words)
+    plain = run("reading")  # on the scorer's tokens
+    score = {one.model: one.score for one in plain.predictions}
+    assert score["ant"] == pytest.approx(world.all_token("ant"), rel=1e-6)
+
+    own = run("reading", "csv", own_units=True, steps=3)
+    with store.connect(world_db, read_only=True) as db:
+        rows = store.weights(db, own.fit).to_pylist()
+    n_words = {doc.doc_id: len(doc.text.split()) for doc in DOCS}
+    assert {row["doc_id"]: len(row["weight"]) for row in rows} == n_words
+
+    pack = write_pack(
+        tmp_path / "new.parquet",
+        [
+            words(r, d.text) | {"model": "new"}
+            for r, d in zip(pack_rows(world, ["ant"]), DOCS, strict=True)
+        ],
+    )
+    [new] = pipeline.predict(world_db, own.fit, files=[pack])
+    [old] = [one for one in own.predictions if one.model == "ant"]
+    assert new.predicted == pytest.approx(old.predicted, rel=1e-6)
+
+    monkeypatch.setenv("CSVCORE_DB", str(world_db))
+    monkeypatch.chdir(ROOT)
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.query_params.update({"corpus": "words", "split": "sides", "task": "reading"})
+    app.run().switch_page("dashboard/pages/salience.py").run()
+    assert not app.exception
+    assert app.header[0].value == "Salience"
+    assert not app.warning
+
+
+def test_one_span_a_document_can_be_weighed_too(
+    world_db: Path, world: World, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    in_units(world_db, tmp_path / "whole.parquet", world, whole)
+    own = run("reading", own_units=True)
+    [ant] = [one for one in own.predictions if one.model == "ant"]
+    assert ant.score == pytest.approx(world.all_token("ant"), rel=1e-6)
+    assert own.config["own_units"] is True
+
+
+def test_a_fit_on_the_scorers_tokens_says_nothing_of_units(run: Callable[..., Any]) -> None:
+    assert "own_units" not in run("reading").config
