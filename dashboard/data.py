@@ -13,6 +13,7 @@ import streamlit as st
 
 from csvcore import salience, store
 from csvcore.errors import StoreError
+from csvcore.figures import tables
 from csvcore.records import Document, Fit, Floats, Ints, ModelCard, Split, Task
 from csvcore.splits import run_name
 
@@ -103,16 +104,9 @@ def cards(source: Database) -> list[ModelCard]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def models(source: Database) -> pd.DataFrame:
-    """One row a model: the fields of its card, and a column of accuracy for each task."""
+    """See `tables.models_table`."""
     with store.connect(source.path, read_only=True) as db:
-        found, scores = store.models(db), store.accuracies(db)
-    table = pd.DataFrame(
-        {key: [getattr(card, key) for card in found] for key in ModelCard.__dataclass_fields__}
-    )
-    for task in sorted({entry.task for entry in scores}):
-        by_model = {entry.model: entry.accuracy for entry in scores if entry.task == task}
-        table[task] = table["model"].map(by_model)
-    return table
+        return tables.models_table(store.models(db), store.accuracies(db))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -1,13 +1,13 @@
 """Cached judgements of stored fits: every method against the nulls, and forecasts of models."""
 
-from dataclasses import asdict
 from pathlib import PurePath
 
 import pandas as pd
 import streamlit as st
 
-from csvcore import packs, splits, store
+from csvcore import packs, store
 from csvcore.errors import InputError
+from csvcore.figures import tables
 from csvcore.forecasts import forecasts
 from csvcore.judging import judge_fits
 from csvcore.records import Mix, ModelLosses
@@ -29,7 +29,7 @@ def comparison(source: Database, fits: tuple[str, ...]) -> pd.DataFrame:
         cards = {card.model: card for card in store.models(db)}
         controls = [store.control(db, one.fit) for one in found if one.method == "csv"]
     rows = judge_fits(found, cards, next(iter(controls), None))
-    return pd.DataFrame([asdict(row) for row in rows]).sort_values("test_mse")
+    return tables.comparison_table(rows)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -51,7 +51,7 @@ def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def stored_forecasts(source: Database, fit: str, models: tuple[str, ...]) -> pd.DataFrame:
-    """Forecasts for models with losses in the database; columns as `_table` says."""
+    """Forecasts for models with losses in the database; columns of `tables.forecast_table`."""
     with store.connect(source.path, read_only=True) as db:
         corpus = store.fit(db, fit).corpus
         losses = store.losses(db, corpus, models)
@@ -74,24 +74,13 @@ def pack_forecasts(source: Database, fit: str, name: str, content: bytes) -> pd.
 
 
 def _table(source: Database, fit: str, losses: list[ModelLosses]) -> pd.DataFrame:
-    """Forecasts with what is known of the models, best score first.
-
-    Columns: model, score, predicted, low, high, extrapolated, accuracy, run, train_tokens; the last
-    three missing where they are not known.
-    """
+    """Forecasts with what is known of the models; see `tables.forecast_table`."""
     if not losses:
         raise InputError("none of these models has losses on the corpus of the fit")
     with store.connect(source.path, read_only=True) as db:
         record = store.fit(db, fit)
         docs = store.documents(db, record.corpus)
         edges, weight = store.weight_vector(db, fit)
-        cards = {card.model: card for card in store.models(db)}
+        cards = store.models(db)
         known = {e.model: e.accuracy for e in store.accuracies(db) if e.task == record.task}
-    found = pd.DataFrame([asdict(one) for one in forecasts(record, docs, edges, weight, losses)])
-    runs = {name: splits.run_name(card) for name, card in cards.items()}
-    tokens = {name: card.train_tokens for name, card in cards.items()}
-    return found.assign(
-        accuracy=found["model"].map(known),
-        run=found["model"].map(runs),
-        train_tokens=found["model"].map(tokens),
-    )
+    return tables.forecast_table(forecasts(record, docs, edges, weight, losses), cards, known)

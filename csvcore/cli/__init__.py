@@ -1,7 +1,8 @@
 """The `csvcore` command: a skin over `pipeline`; no number is computed here."""
 
-from csvcore.cli import collecting, fitting, predicting  # noqa: F401  # they add their commands
+from csvcore.cli import collecting, fitting, predicting, serving  # noqa: F401  # add commands
 from csvcore.cli.base import main
+from csvcore.cli.exporting import export
 from csvcore.cli.importing import import_
 
-__all__ = ["import_", "main"]
+__all__ = ["export", "import_", "main"]

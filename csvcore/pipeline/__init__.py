@@ -10,7 +10,13 @@ from csvcore.pipeline.collecting import (
     try_out,
 )
 from csvcore.pipeline.comparing import compare
-from csvcore.pipeline.exporting import export_losses, export_weights
+from csvcore.pipeline.exporting import (
+    export_losses,
+    export_tables,
+    export_weights,
+    export_weights_dataset,
+    token_weights,
+)
 from csvcore.pipeline.fitting import FitConfig, fit
 from csvcore.pipeline.importing import (
     ZOO,
@@ -26,7 +32,7 @@ from csvcore.pipeline.importing import (
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
 from csvcore.pipeline.mixing import mixes, save_mix
 from csvcore.pipeline.predicting import predict
-from csvcore.pipeline.reporting import write_report
+from csvcore.pipeline.reporting import export_figures, write_report
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
 
@@ -42,8 +48,11 @@ __all__ = [
     "ServerConfig",
     "collect",
     "compare",
+    "export_figures",
     "export_losses",
+    "export_tables",
     "export_weights",
+    "export_weights_dataset",
     "fit",
     "import_accuracies",
     "import_completions",
@@ -60,6 +69,7 @@ __all__ = [
     "prepare",
     "run_job",
     "save_mix",
+    "token_weights",
     "try_out",
     "write_report",
 ]

@@ -38,6 +38,7 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
+from csvcore.store.tables import table, tables
 
 __all__ = [
     "Connection",
@@ -71,6 +72,8 @@ __all__ = [
     "set_mixes",
     "split",
     "splits",
+    "table",
+    "tables",
     "tasks",
     "weight_vector",
     "weights",
