@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -51,8 +51,8 @@ class Results(ABC, Generic[Record]):
 class Fits(Results[Fit]):
     """Stored fits; known and placed are their rows of `store.fits` and `store.predictions`."""
 
-    known: pd.DataFrame
-    placed: tuple[pd.DataFrame, ...]
+    known: pd.DataFrame = field(repr=False, compare=False)
+    placed: tuple[pd.DataFrame, ...] = field(repr=False, compare=False)
 
     def table(self) -> pd.DataFrame:
         """One row a fit; columns of `store.fits`."""
@@ -123,7 +123,7 @@ class Forecasts(Results[Forecast]):
     """What a fit says of models that need no accuracy; known is `tables.forecast_table`."""
 
     fit: Fit
-    known: pd.DataFrame
+    known: pd.DataFrame = field(repr=False, compare=False)
 
     def table(self) -> pd.DataFrame:
         """One row a model, best score first; columns of `tables.forecast_table`."""
