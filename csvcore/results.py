@@ -77,7 +77,8 @@ class Fits(Results[Fit]):
             raise InputError("there are no fits to draw; make some with lab.fit()")
         colours = charts.family_colours(self.predictions()["family"].tolist())
         if len(self) == 1:
-            return charts.sigmoid_figure(self.placed[0], self[0], colours)
+            figure = charts.sigmoid_figure(self.placed[0], self[0], colours)
+            return figure.update_layout(showlegend=True)
         pairs = zip(self.records, self.placed, strict=True)
         return panels.law_panels(
             [(f"{one.task}, {one.method}", rows, one) for one, rows in pairs], colours

@@ -54,7 +54,7 @@ def _figures(told: Told) -> dict[str, Any]:
     """Every figure of a fit, by the name of its file."""
     fit, colours = told.fit, charts.family_colours(told.models["family"].tolist())
     found = {
-        "curve": charts.sigmoid_figure(told.table, fit, colours),
+        "curve": charts.sigmoid_figure(told.table, fit, colours).update_layout(showlegend=True),
         "growth": charts.growth_figure(told.models, fit.task, colours),
     }
     if told.rows:
