@@ -8,12 +8,11 @@ MODELS ?=
 FAMILY ?= bookworm
 SIZES ?= xs s
 
-.PHONY: app test zoo zoo-check clean
+.PHONY: app test zoo zoo-check wheel-check clean
 
 app: $(VENV)/.runtime
 	$(BIN)/csvcore --db $(DB) init --zoo
-	@echo "The dashboard is at http://127.0.0.1:$(PORT)"
-	CSVCORE_DB=$(DB) CSVCORE_MODELS=$(MODELS) $(BIN)/streamlit run dashboard/server.py --server.port $(PORT)
+	CSVCORE_MODELS=$(MODELS) $(BIN)/csvcore --db $(DB) dashboard --port $(PORT)
 
 test: $(VENV)/.development
 	@tests/install_chromium.sh
@@ -28,6 +27,9 @@ zoo: $(VENV)/.runtime
 
 zoo-check: $(VENV)/.runtime
 	cd data && ../$(BIN)/python -m zoo_build --work zoo_check --family $(FAMILY) $(SIZES:%=--size %) check
+
+wheel-check: $(VENV)/.development
+	$(BIN)/python tests/wheel_check.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,19 +1,72 @@
-"""A fit as one self-contained page."""
+"""A fit as one self-contained page, or as a folder of its figures."""
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from csvcore import store
-from csvcore.figures import charts, findings, highlights, panels
+from csvcore.figures import charts, findings, highlights, panels, tables
 from csvcore.figures.report import Part, report
 from csvcore.judging import Comparison, judge_fits
 from csvcore.records import Document, Fit, ModelCard
+from csvcore.writing import folder
 
 SHOWN_DOCS = 3  # of each source of the task
 TOP_SHARE = 0.995  # of the weights lies below the darkest shade
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a fit's report and figures tell of; weights by document, rows where there are tests."""
+
+    fit: Fit
+    table: pd.DataFrame
+    rows: list[Comparison]
+    docs: list[Document]
+    weights: dict[str, dict[str, list[float]]]
+    cards: dict[str, ModelCard]
+    models: pd.DataFrame
+    sources: tuple[str, ...]
+
+
+def _told(database: Path, fit: str) -> Told:
+    with store.connect(database, read_only=True) as db:
+        record = store.fit(db, fit)
+        cards = {card.model: card for card in store.models(db)}
+        rivals = [store.fit(db, name) for name in _rivals(store.fits(db), record)]
+        judged = record.mse.get("test")
+        return Told(
+            fit=record,
+            table=store.predictions(db, fit),
+            rows=judge_fits([record, *rivals], cards, store.control(db, fit)) if judged else [],
+            docs=store.documents(db, record.corpus),
+            weights={row["doc_id"]: row for row in store.weights(db, fit).to_pylist()},
+            cards=cards,
+            models=tables.models_table(list(cards.values()), store.accuracies(db)),
+            sources=next(task.sources for task in store.tasks(db) if task.task == record.task),
+        )
+
+
+def _figures(told: Told) -> dict[str, Any]:
+    """Every figure of a fit, by the name of its file."""
+    fit, colours = told.fit, charts.family_colours(told.models["family"].tolist())
+    found = {
+        "curve": charts.sigmoid_figure(told.table, fit, colours).update_layout(showlegend=True),
+        "growth": charts.growth_figure(told.models, fit.task, colours),
+    }
+    if told.rows:
+        compared = tables.comparison_table(told.rows)
+        names = {row.method: row.method for row in told.rows}
+        found["baselines"] = findings.baselines_figure(compared, names, told.rows[0].noise_floor)
+        found["parity"] = panels.parity_panels([(fit.task, told.table)], colours, 1)
+    if fit.choice is not None:
+        found["penalty"] = charts.penalty_figure([fit])
+    if fit.trace:
+        found["steps"] = charts.trace_figure([fit])
+    return found
 
 
 def write_report(database: Path, fit: str, out: Path) -> str:
@@ -35,31 +88,38 @@ def fit_page(database: Path, fit: str) -> tuple[Fit, str]:
     Raises:
         InputError: there is no such fit.
     """
-    with store.connect(database, read_only=True) as db:
-        record = store.fit(db, fit)
-        table = store.predictions(db, fit)
-        weights = {row["doc_id"]: row for row in store.weights(db, fit).to_pylist()}
-        docs = store.documents(db, record.corpus)
-        cards = {card.model: card for card in store.models(db)}
-        sources = next(task.sources for task in store.tasks(db) if task.task == record.task)
-        control = store.control(db, fit)
-        rivals = [store.fit(db, name) for name in _rivals(store.fits(db), record)]
-    colours = charts.family_colours(table["family"].tolist())
-    rows = judge_fits([record, *rivals], cards, control) if record.mse.get("test") else []
+    told = _told(database, fit)
+    record, figures = told.fit, _figures(told)
     parts = [
         Part("What this is", lines=_facts(record)),
-        Part("Accuracy against the score", figure=charts.sigmoid_figure(table, record, colours)),
+        Part("Accuracy against the score", figure=figures["curve"]),
     ]
-    if rows:
+    if told.rows:
         parts += [
-            _comparison(rows),
-            Part(
-                "Predicted and observed",
-                figure=panels.parity_panels([(record.task, table)], colours, 1),
-            ),
+            _comparison(told.rows, figures["baselines"]),
+            Part("Predicted and observed", figure=figures["parity"]),
         ]
-    parts += [_highlights(docs, weights, sources), _models(record, cards)]
+    parts += [_highlights(told), _models(record, told.cards)]
     return record, report(f"{record.task} by {record.method}", parts)
+
+
+def export_figures(database: Path, fit: str, out: Path) -> str:
+    """Write every figure of a fit and its highlights as HTML files into a folder.
+
+    They share one copy of Plotly beside them and ask the network nothing.
+
+    Raises:
+        InputError: there is no such fit, or out is a file.
+    """
+    told = _told(database, fit)
+    with folder(out) as building:
+        for name, figure in _figures(told).items():
+            figure.write_html(building / f"{name}.html", include_plotlyjs="directory")
+        title = f"{told.fit.task} by {told.fit.method}"
+        page = report(title, [_highlights(told)])
+        (building / "salience.html").write_text(page, encoding="utf-8")
+        written = sorted(file.name for file in building.glob("*.html"))
+    return f"{out}: {', '.join(written)}"
 
 
 def _rivals(fits: pd.DataFrame, record: Fit) -> list[str]:
@@ -88,10 +148,8 @@ def _facts(record: Fit) -> list[str]:
     ]
 
 
-def _comparison(rows: list[Comparison]) -> Part:
+def _comparison(rows: list[Comparison], figure: Any) -> Part:
     ordered = sorted(rows, key=lambda row: row.test_mse)
-    table = pd.DataFrame([asdict(row) for row in ordered]).astype({"low": float, "high": float})
-    names = {row.method: row.method for row in ordered}
     return Part(
         "Every method and null on the test models",
         header=["method", "test MSE", "90 %", "mean error, points", "rank correlation"],
@@ -105,14 +163,12 @@ def _comparison(rows: list[Comparison]) -> Part:
             ]
             for row in ordered
         ],
-        figure=findings.baselines_figure(table, names, ordered[0].noise_floor),
+        figure=figure,
     )
 
 
-def _highlights(
-    docs: list[Document], weights: dict[str, dict[str, list[float]]], sources: tuple[str, ...]
-) -> Part:
-    own = [doc for doc in docs if not sources or doc.source in sources]
+def _highlights(told: Told) -> Part:
+    own = [doc for doc in told.docs if not told.sources or doc.source in told.sources]
     shown = [
         doc
         for source in dict.fromkeys(doc.source for doc in own)
@@ -120,10 +176,10 @@ def _highlights(
     ]
     texts = []
     for doc in shown:
-        row = weights[doc.doc_id]
+        row = told.weights[doc.doc_id]
         cells = highlights.cells(doc.text, [int(end) for end in row["byte_end"]])
         texts.append((doc.doc_id, cells, cells.mean(np.array(row["weight"]))))
-    every = np.concatenate([row["weight"] for row in weights.values()])
+    every = np.concatenate([row["weight"] for row in told.weights.values()])
     return Part(
         "Where the weight lies",
         lines=["Darker is more; the mean over the corpus is 1."],

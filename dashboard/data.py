@@ -13,6 +13,7 @@ import streamlit as st
 
 from csvcore import store
 from csvcore.errors import StoreError
+from csvcore.figures import tables
 from csvcore.records import Document, Fit, ModelCard, Split, Task
 from csvcore.splits import run_name
 from dashboard import hidden
@@ -104,20 +105,11 @@ def cards(source: Database) -> list[ModelCard]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def models(source: Database, unseen: frozenset[str] = frozenset()) -> pd.DataFrame:
-    """One row a model: the fields of its card, and a column of accuracy for each task.
-
-    The accuracies of models in `unseen` are missing (see `hidden_models`).
-    """
+    """See `tables.models_table`; accuracies of models in `unseen` are missing (`hidden_models`)."""
     with store.connect(source.path, read_only=True) as db:
         found = store.models(db)
         scores = [entry for entry in store.accuracies(db) if entry.model not in unseen]
-    table = pd.DataFrame(
-        {key: [getattr(card, key) for card in found] for key in ModelCard.__dataclass_fields__}
-    )
-    for task in sorted({entry.task for entry in scores}):
-        by_model = {entry.model: entry.accuracy for entry in scores if entry.task == task}
-        table[task] = table["model"].map(by_model)
-    return table
+    return tables.models_table(found, scores)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

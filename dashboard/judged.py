@@ -1,6 +1,6 @@
 """Cached judgements of stored fits: every method against the nulls, and forecasts of models."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import streamlit as st
 
-from csvcore import packs, splits, store
+from csvcore import packs, store
 from csvcore.errors import InputError
+from csvcore.figures import tables
 from csvcore.forecasts import forecasts
 from csvcore.judging import NULLS, Comparison, judge_fits, verdict
 from csvcore.records import Mix, ModelLosses, Split
@@ -58,9 +59,7 @@ def comparison(source: Database, fits: tuple[str, ...]) -> pd.DataFrame:
     Columns: those of `Comparison`, where test_* are of the side that judges, and left_out.
     """
     found = judgement(source, fits)
-    table = pd.DataFrame(
-        [asdict(row) for row in found.rows], columns=[one.name for one in fields(Comparison)]
-    )
+    table = tables.comparison_table(found.rows)
     return table.assign(left_out=table["method"].map(found.left_out))
 
 
@@ -122,7 +121,7 @@ def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def stored_forecasts(source: Database, fit: str, models: tuple[str, ...]) -> pd.DataFrame:
-    """Forecasts for models with losses in the database; columns as `_table` says."""
+    """Forecasts for models with losses in the database; columns of `tables.forecast_table`."""
     with store.connect(source.path, read_only=True) as db:
         corpus = store.fit(db, fit).corpus
         losses = store.losses(db, corpus, models)
@@ -170,29 +169,18 @@ def _check_size(name: str, content: bytes) -> None:
 
 
 def _table(source: Database, fit: str, losses: list[ModelLosses]) -> pd.DataFrame:
-    """Forecasts with what is known of the models, best score first.
-
-    Columns: model, score, predicted, low, high, extrapolated, accuracy, run, train_tokens; the last
-    three missing where they are not known, and the accuracy of hidden test models.
-    """
+    """Forecasts with what is known of the models, not the accuracy of hidden test models."""
     if not losses:
         raise InputError("none of these models has losses on the corpus of the fit")
     with store.connect(source.path, read_only=True) as db:
         record = hidden.fit(db, fit)
         docs = store.documents(db, record.corpus)
         edges, weight = store.weight_vector(db, fit)
-        cards = {card.model: card for card in store.models(db)}
+        cards = store.models(db)
         unseen = hidden.models_of_fit(db, fit)
         known = {
             e.model: e.accuracy
             for e in store.accuracies(db)
             if e.task == record.task and e.model not in unseen
         }
-    found = pd.DataFrame([asdict(one) for one in forecasts(record, docs, edges, weight, losses)])
-    runs = {name: splits.run_name(card) for name, card in cards.items()}
-    tokens = {name: card.train_tokens for name, card in cards.items()}
-    return found.assign(
-        accuracy=found["model"].map(known),
-        run=found["model"].map(runs),
-        train_tokens=found["model"].map(tokens),
-    )
+    return tables.forecast_table(forecasts(record, docs, edges, weight, losses), cards, known)

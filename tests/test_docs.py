@@ -1,10 +1,30 @@
+import re
+import shlex
+import shutil
+from functools import partial
 from pathlib import Path
 
+import click
 import pytest
+from helpers import PACK
 
-from csvcore import cli
+from csvcore import cli, pipeline
 
 ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Fenced code of a page."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every `csvcore` command in the page's shell code, as its arguments."""
+    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    parts = [shlex.split(line, comments=True) for line in lines]
+    return [part[1:] for part in parts if part[:1] == ["csvcore"]]
 
 
 def test_the_readme_names_every_command() -> None:
@@ -13,6 +33,8 @@ def test_the_readme_names_every_command() -> None:
         assert f"csvcore {name}" in readme
     for name in cli.import_.commands:
         assert f"import {name}" in readme
+    for name in cli.export.commands:
+        assert f"csvcore export {name}" in readme
 
 
 def test_the_two_commands_stand_first_in_the_readme() -> None:
@@ -32,3 +54,44 @@ def test_requirements_are_pinned_and_name_torch_once() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     assert all("==" in line for line in lines)
     assert lines.count("torch==2.13.0") == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    own = [link for link in links if "://" not in link]
+    assert [link for link in own if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_documents_parses(page: Path) -> None:
+    for arguments in commands(page):
+        context = cli.main.make_context("csvcore", list(arguments))
+        while isinstance(context.command, click.Group):
+            rest = [*context._protected_args, *context.args]
+            name, command, rest = context.command.resolve_command(context, rest)
+            assert command is not None
+            context = command.make_context(name, rest, parent=context)
+
+
+def test_there_are_commands_and_links_to_check() -> None:
+    assert len(commands(ROOT / "README.md")) > 8
+    assert sum(len(commands(page)) for page in PAGES) > 16
+
+
+def test_the_python_of_the_readme_runs_on_files_of_these_names(
+    world_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in world_files.glob("*.*"):
+        shutil.copy(path, tmp_path)
+    shutil.copy(world_files / "splits" / "sides.csv", tmp_path / "split.csv")
+    for name in ("losses.parquet", "new-model.parquet"):
+        shutil.copy(world_files / PACK, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    quick = partial(pipeline.FitConfig, members=1, penalty=1e-4)
+    monkeypatch.setattr(pipeline, "FitConfig", quick)
+    [code] = blocks(ROOT / "README.md", "python")
+    assert len(code.splitlines()) <= 10
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert {"lab", "fits"} <= set(names)

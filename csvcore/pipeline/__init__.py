@@ -10,7 +10,13 @@ from csvcore.pipeline.collecting import (
     try_out,
 )
 from csvcore.pipeline.comparing import compare
-from csvcore.pipeline.exporting import export_losses, export_weights
+from csvcore.pipeline.exporting import (
+    export_losses,
+    export_tables,
+    export_weights,
+    export_weights_dataset,
+    token_weights,
+)
 from csvcore.pipeline.fitting import FitConfig, fit
 from csvcore.pipeline.importing import (
     ZOO,
@@ -28,7 +34,7 @@ from csvcore.pipeline.mixing import mixes
 from csvcore.pipeline.predicting import predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
-from csvcore.reporting import write_report
+from csvcore.reporting import export_figures, write_report
 from csvcore.saving import save_mix
 
 __all__ = [
@@ -43,8 +49,11 @@ __all__ = [
     "ServerConfig",
     "collect",
     "compare",
+    "export_figures",
     "export_losses",
+    "export_tables",
     "export_weights",
+    "export_weights_dataset",
     "fit",
     "import_accuracies",
     "import_completions",
@@ -61,6 +70,7 @@ __all__ = [
     "prepare",
     "run_job",
     "save_mix",
+    "token_weights",
     "try_out",
     "write_report",
 ]

@@ -8,7 +8,9 @@ from csvcore.errors import InputError, StoreError
 from csvcore.records import Accuracy, Document
 from csvcore.store import Connection
 
-ZOO = Path(__file__).parents[2] / "data" / "zoo"
+# In an installed package the zoo lies inside it, in a checkout beside it.
+_INSTALLED = Path(__file__).parents[1] / "zoo"
+ZOO = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "data" / "zoo"
 ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}
 
 
@@ -37,7 +39,7 @@ def init(database: Path, zoo: bool = False) -> str:
 def _zoo_corpora() -> dict[str, list[Document]]:
     missing = [file for file in ZOO_CORPORA.values() if not (ZOO / file).is_file()]
     if missing:
-        raise InputError(f"the bundled zoo is not at {ZOO}; work from a checkout of the repository")
+        raise InputError(f"the bundled zoo is not at {ZOO}; install csvcore again")
     return {name: inputs.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
 
 

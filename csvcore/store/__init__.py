@@ -62,6 +62,7 @@ from csvcore.store.reveals import (
     revealed_mixes,
     revealed_models,
 )
+from csvcore.store.tables import table, tables
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -110,6 +111,8 @@ __all__ = [
     "split",
     "splits",
     "spread_vector",
+    "table",
+    "tables",
     "tasks",
     "timings",
     "weight_vector",

@@ -1,0 +1,116 @@
+"""What the wheel must hold; `make wheel-check` installs it and looks at it at work."""
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from csvcore import cli, pipeline, store
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SETTINGS = PROJECT["tool"]["setuptools"]
+
+
+def test_every_folder_with_code_is_packaged() -> None:
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in ("csvcore", "dashboard")
+        for path in (ROOT / top).rglob("*.py")
+    }
+    assert set(SETTINGS["packages"]) == found | {"csvcore.zoo"}
+
+
+def test_every_other_file_of_the_packages_is_packaged_or_a_list_of_requirements() -> None:
+    others = {
+        path
+        for top in ("csvcore", "dashboard")
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".txt")
+    }
+    packaged = {
+        path
+        for package, patterns in SETTINGS["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    assert others - packaged == set()
+
+
+def test_the_dashboard_brings_its_settings_along() -> None:
+    own = ROOT / "dashboard" / ".streamlit" / "config.toml"
+    assert own.read_bytes() == (ROOT / ".streamlit" / "config.toml").read_bytes()
+
+
+def test_the_zoo_of_the_wheel_is_the_zoo_of_the_checkout() -> None:
+    assert ROOT / SETTINGS["package-dir"]["csvcore.zoo"] == pipeline.ZOO
+    assert sum(file.stat().st_size for file in pipeline.ZOO.rglob("*")) < 20e6
+
+
+@pytest.mark.parametrize("extra", ["ray", "gguf", "balanced", "dev"])
+def test_extras_are_lists_that_setuptools_can_read(extra: str) -> None:
+    [file] = SETTINGS["dynamic"]["optional-dependencies"][extra]["file"]
+    lines = (ROOT / file).read_text(encoding="utf-8").split()
+    pins = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").split()
+    assert lines and all("==" in line and line in pins for line in lines)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the command would have become."""
+    calls: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
+    monkeypatch.delenv("CSVCORE_MODELS", raising=False)
+    return calls
+
+
+def dashboard(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+def test_the_dashboard_command_becomes_the_server(tmp_path: Path, started: list[Any]) -> None:
+    store.create(tmp_path / "x.duckdb")
+    done = dashboard(
+        *("--db", tmp_path / "x.duckdb", "dashboard", "--port", 8600),
+        *("--models", tmp_path, "--models", ROOT),
+    )
+    assert done.exit_code == 0, done.output
+    assert "http://127.0.0.1:8600" in done.output
+    [(program, command, environment)] = started
+    assert program == sys.executable
+    assert Path(command[4]) == ROOT / "dashboard" / "server.py"
+    assert command[5] == "--server.port=8600"
+    assert environment["CSVCORE_DB"] == str(tmp_path / "x.duckdb")
+    assert environment["CSVCORE_MODELS"] == f"{tmp_path}{os.pathsep}{ROOT}"
+
+
+def test_the_database_may_be_named_behind_the_command(tmp_path: Path, started: list[Any]) -> None:
+    store.create(tmp_path / "x.duckdb")
+    assert dashboard("dashboard", "--db", tmp_path / "x.duckdb").exit_code == 0
+    assert started[0][2]["CSVCORE_DB"] == str(tmp_path / "x.duckdb")
+
+
+def test_folders_of_models_may_come_from_the_environment(
+    tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create(tmp_path / "x.duckdb")
+    both = f"{tmp_path}{os.pathsep}{ROOT}"
+    monkeypatch.setenv("CSVCORE_MODELS", both)
+    assert dashboard("--db", tmp_path / "x.duckdb", "dashboard").exit_code == 0
+    assert started[0][2]["CSVCORE_MODELS"] == both
+
+
+@pytest.mark.parametrize("text", [None, "no database"])
+def test_without_a_database_nothing_is_started(
+    tmp_path: Path, started: list[Any], text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "x.duckdb").write_text(text)
+    done = dashboard("--db", tmp_path / "x.duckdb", "dashboard")
+    assert done.exit_code == 1
+    assert "there is no database" in done.output or "cannot be opened" in done.output
+    assert started == []
