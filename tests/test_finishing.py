@@ -146,7 +146,7 @@ def given(world_db: Path, tiny_lm: Path) -> Callable[[], tuple[Dataset, TaskMode
 
 
 def done(data: Dataset, chosen: TaskModels, learnt: Learnt) -> Fit:
-    return finish(data, chosen, "csv", learnt, {}, "made-up")[0]
+    return finish(data, chosen, "csv", learnt, {}, "made-up").fit
 
 
 def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
@@ -214,14 +214,14 @@ def test_scaling_the_weights_scales_the_spread_and_leaves_the_predictions(given:
     weight = rng.uniform(0.5, 2.0, data.nll.shape[1])
     one = finish(data, chosen, "csv", Learnt(weight, spread=weight / 10), {}, "a")
     two = finish(data, chosen, "csv", Learnt(3 * weight, spread=3 * weight / 10), {}, "a")
-    assert np.abs(one[1]).mean() == pytest.approx(1.0)
-    assert_allclose(one[1], weight / weight.mean())
-    assert_allclose(two[1], one[1])
-    assert one[2] is not None
-    assert two[2] is not None
-    assert_allclose(one[2], one[1] / 10)
-    assert_allclose(two[2], one[2])
-    for p, q in zip(one[0].predictions, two[0].predictions, strict=True):
+    assert np.abs(one.weight).mean() == pytest.approx(1.0)
+    assert_allclose(one.weight, weight / weight.mean())
+    assert_allclose(two.weight, one.weight)
+    assert one.spread is not None
+    assert two.spread is not None
+    assert_allclose(one.spread, one.weight / 10)
+    assert_allclose(two.spread, one.spread)
+    for p, q in zip(one.fit.predictions, two.fit.predictions, strict=True):
         assert q.predicted == pytest.approx(p.predicted, rel=1e-7)
     assert finish(data, chosen, "csv", Learnt(weight), {}, "a")[2] is None
 

@@ -119,8 +119,8 @@ def test_closed_source_tests_the_later_checkpoints_of_one_sister():
     ]
     found = partitions.all_splits(cards)["closed-source"]
     sides = {name: [found[c.model] for c in cards if c.family == name] for name in ("ebb", "flow")}
-    assert sides["ebb"] == ["train"] * 4 + ["validation"] * 5
-    assert sides["flow"] == ["train"] * 4 + ["test"] * 5
+    assert sides["ebb"] == ["train"] * 4 + ["validation"] * 7
+    assert sides["flow"] == ["train"] * 4 + ["test"] * 7
     assert {found[c.model] for c in cards if c.family not in sides} == {"train"}
 
 

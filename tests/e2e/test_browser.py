@@ -59,7 +59,7 @@ def test_a_link_restores_page_task_and_document(visit: Visit) -> None:
     page = visit(LINK)
     expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible()
     expect(page.get_by_role("combobox", name="Task", exact=True)).to_have_value("facts")
-    expect(page.locator(".text")).to_contain_text("What does Vegolo like to eat?", timeout=60_000)
+    expect(page.locator(".text")).to_contain_text("Vegolo like to eat?", timeout=60_000)
 
 
 def test_a_link_restores_the_token(visit: Visit) -> None:
@@ -116,7 +116,7 @@ def test_hostile_names_and_a_huge_token_leave_the_page_usable(visit: Visit) -> N
 
 
 def test_tokens_are_jumped_to_and_a_range_reaches_over_documents(visit: Visit) -> None:
-    page = visit("/salience?task=facts&source=facts&find=Answer")
+    page = visit("/salience?corpus=zoo&task=facts&source=facts&find=Answer")
     page.get_by_role("button", name="strong ▶").click()
     expect(page.locator(".token.cursor")).to_have_class(re.compile(r"\bl[6-9]\b"))
     page.get_by_role("button", name="match ▶").click()
