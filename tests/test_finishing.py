@@ -223,7 +223,7 @@ def test_scaling_the_weights_scales_the_spread_and_leaves_the_predictions(given:
     assert_allclose(two.spread, one.spread)
     for p, q in zip(one.fit.predictions, two.fit.predictions, strict=True):
         assert q.predicted == pytest.approx(p.predicted, rel=1e-7)
-    assert finish(data, chosen, "csv", Learnt(weight), {}, "a")[2] is None
+    assert finish(data, chosen, "csv", Learnt(weight), {}, "a").spread is None
 
 
 def test_the_noise_floor_is_the_binomial_variance_where_all_counts_are_known(

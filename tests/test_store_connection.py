@@ -110,7 +110,8 @@ def test_somebody_elses_meta_table_is_not_taken_for_ours(tmp_path: Path, table: 
 def test_another_schema_version_is_refused(database: Path, change: str, found: str) -> None:
     with duckdb.connect(str(database)) as db:
         db.execute(change)
-    refusal = f"has schema version {found}, this program reads {store.SCHEMA_VERSION}; make a new database"
+    reads = store.SCHEMA_VERSION
+    refusal = f"has schema version {found}, this program reads {reads}; make a new database"
     with pytest.raises(StoreError, match=refusal), store.connect(database, read_only=True):
         pass
     with pytest.raises(StoreError, match=refusal):
