@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from csvcore import jobs
+from csvcore import jobs, store
 
 pytestmark = pytest.mark.browser
 PATIENCE = 240_000  # ms; the worker is nice, and a machine that trains beside it takes a minute
@@ -33,14 +33,24 @@ def go(page: Page, title: str) -> None:
     expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=60_000)
 
 
+def split_is_stored(database: Path, page: Page) -> None:
+    """Wait until the split `mine` is stored and the page is at rest."""
+    for _ in range(300):
+        with store.connect(database, read_only=True) as db:
+            if "mine" in store.splits(db):
+                break
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(1000)  # the page goes on from there by itself
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
 def test_from_a_split_to_a_fit_to_the_token_that_puts_a_model_off_the_curve(
     visit: Visit, work: Path, work_server: str
 ) -> None:
     page = visit("/models?corpus=words&task=adding", work_server)
     page.get_by_role("textbox", name="Save as").fill("mine")
     page.get_by_role("button", name="Save split").click()
-    expect(page.get_by_text("Saved as mine")).to_be_visible(timeout=60_000)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    split_is_stored(work, page)
     split = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Split", exact=True)
     split.click()
     page.get_by_role("option", name="mine", exact=True).click()
