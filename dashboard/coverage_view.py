@@ -40,7 +40,7 @@ def badges(source: Database, corpus: str) -> None:
             not differing,
             "All made alike",
             "Made in different ways",
-            "Dtype, prefix, context and packing, as the manifests of the losses say.",
+            "Dtype, prefix and context, as the manifests of the losses say.",
         )
         _badge(
             not same,

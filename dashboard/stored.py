@@ -210,7 +210,8 @@ def provenance(source: Database, corpus: str) -> list[str]:
     unknown = int(made["dtype"].isna().sum())
     if unknown:
         found.append(f"{unknown} of {len(made)} models came without a manifest: how is not known.")
-    for column, what in (("dtype", "weights in"), ("context", "context"), ("rows", "rows")):
+    # Whether rows are packed is a matter of speed: the self-test of collection sees to that.
+    for column, what in (("dtype", "weights in"), ("context", "context")):
         counts = Counter(made[column].dropna().astype(str))
         if len(counts) > 1:
             parts = ", ".join(f"{value} ({count})" for value, count in counts.most_common())
