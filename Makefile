@@ -20,7 +20,8 @@ test: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
+	$(BIN)/pytest tests/e2e
 
 zoo: $(VENV)/.runtime
 	cd data && ../$(BIN)/python -m zoo_build

@@ -49,6 +49,8 @@ def inside(source: Database, fit: str) -> Inside:
         edges, weight = store.weight_vector(db, fit)
         names = [one.model for one in record.predictions]
         found = {entry.model: entry for entry in store.losses(db, record.corpus, names)}
+    if not names:
+        raise InputError(f"no model of fit {fit} may be shown; reveal its test set first")
     aligner = Aligner([doc.text for doc in docs], edges)
     nll = np.stack([aligner.map(found[name]) for name in names]).astype(np.float32)
     sources = list(dict.fromkeys(doc.source for doc in docs))
