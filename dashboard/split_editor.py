@@ -159,7 +159,9 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence
         height=380,
         disabled=[name for name in [*columns, *tasks] if name != "split"],
         column_config={
-            "tick": st.column_config.CheckboxColumn("move", help="Tick models to move them together"),
+            "tick": st.column_config.CheckboxColumn(
+                "move", help="Tick models to move them together"
+            ),
             "split": st.column_config.SelectboxColumn(
                 "split", options=list(SPLITS), help="Click twice to choose a side"
             ),
