@@ -48,7 +48,7 @@ working = jobs_view.live(source)
 if fits.empty and split and not working and not waiting:
     controls.next_step(
         "No fits on this corpus and split yet",
-        "Fit every task with CSV and all baselines; for the bundled zoo it takes under a minute.",
+        "Fit every task with CSV and all baselines; for the bundled zoo it takes a minute or two.",
     )
     if st.button(
         "Fit everything",
