@@ -118,13 +118,29 @@ def read_tasks(path: Path) -> list[Task]:
     """Tasks of a `tasks.csv`; `sources` (optional) lists corpus sources, separated by spaces."""
     tasks = []
     for where, row in rows(path, ("task", "chance")):
-        chance = number(row["chance"], "chance", where)
-        if not 0.0 <= chance < 1.0:
-            raise InputError(f"{where}: chance is a fraction in [0, 1), got {chance:g}")
+        chance = _chance(row["chance"], where)
         sources = tuple((row.get("sources") or "").split())
         tasks.append(Task(row["task"], chance, row.get("title") or None, sources))
     _refuse_twice(path, [task.task for task in tasks], "task")
     return tasks
+
+
+def chance_levels(given: Sequence[str]) -> list[Task]:
+    """Tasks of words `TASK=LEVEL`."""
+    tasks = []
+    for word in given:
+        name, _, level = word.rpartition("=")
+        if not name:
+            raise InputError(f"a chance level is given as TASK=LEVEL, got {word!r}")
+        tasks.append(Task(name, _chance(level, name)))
+    return tasks
+
+
+def _chance(text: str, where: str) -> float:
+    chance = number(text, "chance", where)
+    if not 0.0 <= chance < 1.0:
+        raise InputError(f"{where}: chance is a fraction in [0, 1), got {chance:g}")
+    return chance
 
 
 def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:

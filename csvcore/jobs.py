@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,6 +125,12 @@ def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
         ).fetchone()
     ensure_worker(database)
     return int(row[0])
+
+
+def submit_compares(database: Path, corpus: str, split: str, tasks: Sequence[str]) -> None:
+    """Queue every method on each of these tasks, a job each: the first results show soon."""
+    for task in tasks:
+        submit(database, "compare", {"corpus": corpus, "split": split, "tasks": [task]})
 
 
 def ensure_worker(database: Path) -> None:

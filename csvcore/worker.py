@@ -18,7 +18,8 @@ from csvcore.errors import Cancelled, CsvcoreError
 
 log = logging.getLogger(__name__)
 LOCK_SECONDS = 2.0  # a worker about to leave may still hold it
-NICENESS = 10
+NICENESS = 15
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def main() -> int:
@@ -26,8 +27,7 @@ def main() -> int:
     database = Path(sys.argv[1])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     signal.signal(signal.SIGTERM, _stop)
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)  # pages stay quick while a fit runs
+    _give_way()
     try:
         with FileLock(jobs.worker_lock_path(database), timeout=LOCK_SECONDS):
             while (job := jobs.claim(database)) is not None:
@@ -35,6 +35,21 @@ def main() -> int:
     except Timeout:
         log.info("another worker is at it")
     return 0
+
+
+def _give_way() -> None:
+    """Leave the cores to the pages while these need them.
+
+    Linux may share cores by session first (autogroups); then the niceness of a process counts
+    within its session alone, and the session has one of its own.
+    """
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    if AUTOGROUP.exists() and os.getsid(0) == os.getpid():
+        try:
+            AUTOGROUP.write_text(str(NICENESS))
+        except OSError as error:  # not allowed here, or changed a moment ago
+            log.info("the session keeps its niceness: %s", error)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -14,14 +14,15 @@ from dashboard import controls
 from dashboard.data import Database
 
 POLL_SECONDS = 1.5
-STATES = {"done": "complete", "failed": "error", "lost": "error", "cancelled": "error"}
+ICONS = {
+    "queued": ":material/hourglass_empty:",
+    "running": "spinner",
+    "done": ":material/check_circle:",
+    "failed": ":material/error:",
+    "lost": ":material/error:",
+    "cancelled": ":material/cancel:",
+}
 SHOWN = 8
-
-
-def submit_compare(source: Database, corpus: str, split: str, tasks: Sequence[str]) -> int:
-    """Queue every method on these tasks."""
-    params = {"corpus": corpus, "split": split, "tasks": list(tasks)}
-    return jobs.submit(source.path, "compare", params)
 
 
 def submit_fit(
@@ -50,7 +51,9 @@ def submit_collect(source: Database, corpus: str, models: Sequence[str], dtype: 
 
 
 def live(source: Database, history: bool = False) -> bool:
-    """Progress of live jobs, refreshed while there are any; with `history` ended ones too.
+    """Progress of live jobs, refreshed while there are any.
+
+    With `history` ended ones too, and how the errors of a fit move.
 
     Returns whether any job waits or runs.
     """
@@ -63,7 +66,7 @@ def live(source: Database, history: bool = False) -> bool:
             st.rerun()  # once, so that polling stops and the page reads the new results
         for job in found:
             if job.live or history:
-                _row(source, job)
+                _row(source, job, history)
         if history and not found:
             st.caption("Nothing was queued yet.")
 
@@ -84,15 +87,15 @@ def _work(job: jobs.Job) -> str:
     return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
 
 
-def _row(source: Database, job: jobs.Job) -> None:
+def _row(source: Database, job: jobs.Job, moving: bool) -> None:
     title = f"{job.job}: {_work(job)}, {job.status}"
-    state: Any = "running" if job.live else STATES[job.status]
-    # Not a `with` block: leaving one marks the box as complete.
-    box = st.status(controls.plain(title), state=state, expanded=job.live)
+    # Not st.status: each of these keeps the script waiting.
+    is_open = job.status == "running"
+    box = st.expander(controls.plain(title), icon=ICONS[job.status], expanded=is_open)
     if job.live:
         share = job.step / job.total if job.total else 0.0
         box.progress(min(share, 1.0), controls.plain(_pace(job, time.time())))
-        if job.kind == "fit":
+        if moving and job.kind == "fit":
             with box:
                 _moving(job.job, jobs.glimpses(source.path, job.job))
         box.button(

@@ -113,6 +113,7 @@ def left_out(source: Database, corpus: str) -> pd.DataFrame:
     ]
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
 def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
     """The mixes last tried, the recommended one first; see `hidden.mixes`."""
     with store.connect(source.path, read_only=True) as db:

@@ -59,7 +59,7 @@ def section(source: Database, fit: Fit, colours: dict[str, str]) -> None:
     )
     shown.figure(
         motion.replay_figure(table, found, fit, errors, colours),
-        stages(found, table),
+        lambda: stages(found, table),
         key="replay",
         name=f"replay-{fit.task}",
         alt=f"Accuracy on {fit.task} against the capability score at {len(found.at)} stages of the "

@@ -1,6 +1,7 @@
 """A figure on a page, and what can be taken away of it: PNG, HTML and the table behind it."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,22 @@ from csvcore.figures.report import Part, report
 FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would run at the head of a cell
 
 
-def figure(drawn: Any, table: pd.DataFrame, *, key: str, alt: str, name: str, **choice: Any) -> Any:
+def figure(
+    drawn: Any,
+    table: pd.DataFrame | Callable[[], pd.DataFrame],
+    *,
+    key: str,
+    alt: str,
+    name: str,
+    **choice: Any,
+) -> Any:
     """Draw a Plotly figure with its downloads below; returns what `st.plotly_chart` does.
 
     The files are made when they are asked for, so a rerun pays nothing for them.
 
     Args:
         drawn: the figure.
-        table: all data it was drawn from.
+        table: all data it was drawn from, or what makes it when it is asked for.
         key: of the chart; its downloads have keys of their own.
         alt: for screen readers, and the title of the HTML.
         name: of the files, without an ending.
@@ -72,9 +81,9 @@ def page(drawn: Any, title: str) -> str:
     )
 
 
-def csv(table: pd.DataFrame) -> bytes:
+def csv(table: pd.DataFrame | Callable[[], pd.DataFrame]) -> bytes:
     """A table as CSV; text that a spreadsheet would take for a formula gets an apostrophe."""
-    safe = table.copy()
+    safe = table() if callable(table) else table.copy()
     for column in safe.columns[[kind.kind not in "biufcmM" for kind in safe.dtypes]]:
         safe[column] = safe[column].map(_guarded)
     return safe.rename(columns=_guarded).to_csv(index=False).encode()

@@ -149,15 +149,11 @@ def fingerprints(source: Database, corpus: str) -> dict[str, str]:
         return store.loss_fingerprints(db, corpus)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
 def weight_hashes(source: Database, corpus: str) -> dict[str, str]:
-    """Hash of each model's weights, where its manifest tells."""
+    """See `store.weight_fingerprints`."""
     with store.connect(source.path, read_only=True) as db:
-        found = store.manifests(db, corpus)
-    return {
-        model: str(made["weights_sha256"])
-        for model, made in found.items()
-        if made and made.get("weights_sha256")
-    }
+        return store.weight_fingerprints(db, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

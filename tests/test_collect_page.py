@@ -157,7 +157,7 @@ def test_start_queues_one_job_with_what_was_chosen_and_the_same_again_is_the_sam
     folders = [(models / name).resolve() for name in ("ant", "bee")]
     assert (job.kind, job.status) == ("collect", "queued")
     assert job.params == params_of(*folders)
-    assert app.status[0].label == controls.plain("1: Losses of ant, bee, queued")
+    assert app.expander[0].label == controls.plain("1: Losses of ant, bee, queued")
 
     app.multiselect[0].set_value([str(folders[1])])
     app.get("button_group")[0].set_value("bfloat16")
@@ -196,7 +196,7 @@ def test_a_running_job_behind_many_that_ended_does_not_keep_the_page_running(
         jobs.cancel(words_db, jobs.submit(words_db, "fit", {"tasks": [f"t{seed}"]}))
     try:
         app = open_page([models], seconds=15)
-        assert any("running" in status.label for status in app.status)
+        assert any("running" in status.label for status in app.expander)
     finally:
         jobs.finish(words_db, running, "done", "over")  # whatever goes round and round stops
 
@@ -353,7 +353,7 @@ def test_a_hostile_name_is_shown_as_the_text_it_is(
     copies(tmp_path / "models", tiny_lm, HOSTILE)
     app = press(open_page([tmp_path / "models"]), "Start")
     assert offered(app) == [HOSTILE]  # labels of options are text
-    assert app.status[0].label == controls.plain(f"1: Losses of {HOSTILE}, queued")
+    assert app.expander[0].label == controls.plain(f"1: Losses of {HOSTILE}, queued")
 
     assert work_off(words_db).startswith("losses of 1 models")
     running = jobs.claim(words_db)

@@ -119,7 +119,7 @@ def test_two_filters_of_one_metric_are_refused_until_one_is_named(database: Path
         (a_run({"facts": {"ppl,none": 12.0}}), "facts has ppl, none of acc_norm, acc"),
         (a_run({"facts": {"acc,none": 91.7}}), "facts by acc: accuracy 91.7 is above 1"),
         (a_run({"facts": {"acc,none": float("nan")}}), "facts by acc: accuracy must be finite"),
-        (a_run({"riddles": {"acc,none": 0.5}}), "results on riddles, .*csvcore import tasks"),
+        (a_run({"riddles": {"acc,none": 0.5}}), "results on riddles, .*--chance TASK=LEVEL"),
     ],
 )
 def test_result_files_that_do_not_say_it_are_refused(

@@ -74,7 +74,7 @@ def test_a_pack_is_shown_then_imported_by_one_job_and_its_file_is_gone(
     assert not app.exception
     [job] = jobs.recent(database)
     assert (job.kind, job.status, job.params["corpus"]) == ("import", "queued", "words")
-    assert app.status[0].label == controls.plain("1: Import of two <b>.parquet, queued")
+    assert app.expander[0].label == controls.plain("1: Import of two <b>.parquet, queued")
     assert "Import" not in [one.label for one in app.button]  # the place is empty again
 
     assert work_off(database) == "12 documents' losses from 1 packs"

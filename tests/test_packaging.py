@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, jobs, pipeline, store
+from csvcore.cli import serving
+from csvcore.pipeline import importing
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -114,3 +116,30 @@ def test_without_a_database_nothing_is_started(
     assert done.exit_code == 1
     assert "there is no database" in done.output or "cannot be opened" in done.output
     assert started == []
+
+
+def test_the_first_fits_of_the_bundled_zoo_are_queued_once(
+    tmp_path: Path,
+    world_files: Path,
+    started: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(importing, "ZOO", world_files)
+    monkeypatch.setattr(serving, "ZOO_SPLIT", "sides")
+    database = tmp_path / "x.duckdb"
+    store.create(database)
+    assert "fitted" not in dashboard("--db", database, "dashboard").output
+    assert jobs.recent(database) == []  # nothing there to fit
+    pipeline.init(database, zoo=True)
+    assert "fitted in the background" in dashboard("--db", database, "dashboard").output
+    queued = [(job.kind, job.params) for job in jobs.recent(database)]
+    where = {"corpus": "zoo", "split": "sides"}
+    assert sorted(queued, key=str) == [
+        ("compare", where | {"tasks": [task]}) for task in ("adding", "reading")
+    ]
+    jobs.cancel(database, 1)
+    jobs.cancel(database, 2)
+    assert "fitted" not in dashboard("--db", database, "dashboard").output
+    assert not any(job.live for job in jobs.recent(database))
+    assert len(started) == 3

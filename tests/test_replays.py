@@ -132,14 +132,17 @@ def test_every_frame_moves_the_same_traces_and_the_axes_stay() -> None:
     assert [frame.name for frame in figure.frames] == ["0", "1"]
     for frame in figure.frames:
         assert len(frame.data) == len(frame.traces)
-        for number, trace in zip(frame.traces, frame.data, strict=True):
-            assert figure.data[number].name == trace.name
-            assert figure.data[number].mode == trace.mode
+        for number, change in zip(frame.traces, frame.data, strict=True):
+            told = change.to_plotly_json()
+            assert {"x", "y"} & set(told) == set(told) - {"type"} != set()
+            for axis in set(told) - {"type"}:
+                assert len(told[axis]) == len(figure.data[number][axis])
     low, high = figure.layout.xaxis.range
     assert low < REPLAY.score.min() and REPLAY.score.max() < high
-    points = [t for t in figure.frames[1].data if t.name == "f, train"]
-    assert_allclose(points[0].x, [0.6, 0.5], rtol=1e-6)
-    assert list(points[0].text) == ["a", "&lt;b&gt;"]
+    (place,) = [k for k, trace in enumerate(figure.data) if trace.name == "f, train"]
+    assert_allclose(figure.data[place].x, REPLAY.score[0][:2], rtol=1e-6)
+    assert_allclose(figure.frames[1].data[place].x, [0.6, 0.5], rtol=1e-6)
+    assert list(figure.data[place].text) == ["a", "&lt;b&gt;"]
     (slider,) = figure.layout.sliders
     assert [step.label for step in slider.steps] == ["0", "10, kept"]
     assert [step.args[0][0] for step in slider.steps] == ["0", "1"]

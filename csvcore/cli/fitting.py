@@ -72,6 +72,32 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def split_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which split, and which models test in place of its own."""
+    for option in (
+        click.option(
+            "--test",
+            "test",
+            multiple=True,
+            metavar="MODEL",
+            help="Judge on this model, and others so named, in place of the split's test models.",
+        ),
+        click.option("--split", required=True, help="A stored one, or by-size, without-FAMILY."),
+    ):
+        command = option(command)
+    return command
+
+
+def ready(db: Path, split: str, test: tuple[str, ...]) -> str:
+    """The name of the split to work with; on standard error, how it was made and what leaks."""
+    from csvcore import pipeline
+
+    name, notes = pipeline.ready_split(db, split, test)
+    for note in notes:
+        click.echo(note, err=True)
+    return name
+
+
 def settings(options: dict[str, Any]) -> Any:
     """A FitConfig of the options given; those not given keep its defaults."""
     from csvcore import pipeline
@@ -82,13 +108,14 @@ def settings(options: dict[str, Any]) -> Any:
 
 @main.command()
 @fit_options
-@click.option("--split", required=True)
+@split_options
 @click.option("--method", type=click.Choice(METHODS), default="csv", show_default=True)
 @database
 def fit(
     db: Path,
     corpus: str,
     split: str,
+    test: tuple[str, ...],
     tasks: tuple[str, ...],
     more_tasks: tuple[str, ...],
     method: Method,
@@ -103,6 +130,7 @@ def fit(
         with store.connect(db, read_only=True) as connection:
             tasks = tuple(task.task for task in store.tasks(connection))
     wanted = [(task, method) for task in tasks]
+    split = ready(db, split, test)
     with progress() as report:
         fits = pipeline.fit(db, corpus, split, wanted, settings(options), report)
     if as_json:
@@ -131,7 +159,7 @@ def fit(
 
 @main.command()
 @fit_options
-@click.option("--split", required=True)
+@split_options
 @click.option(
     "--permutations",
     type=click.IntRange(0),
@@ -144,6 +172,7 @@ def compare(
     db: Path,
     corpus: str,
     split: str,
+    test: tuple[str, ...],
     tasks: tuple[str, ...],
     more_tasks: tuple[str, ...],
     permutations: int,
@@ -156,6 +185,7 @@ def compare(
     """
     from csvcore import pipeline
 
+    split = ready(db, split, test)
     with progress() as report:
         rows = pipeline.compare(
             db, corpus, split, tasks + more_tasks, settings(options), report, permutations

@@ -89,6 +89,13 @@ def import_tasks(db: Path, file: Path) -> None:
     help="A task to take from result files.  [default: every stored task they name]",
 )
 @click.option("--names", type=FILE, help="CSV of name,model: what models are stored as.")
+@click.option(
+    "--chance",
+    "chances",
+    multiple=True,
+    metavar="TASK=LEVEL",
+    help="Store this task too, with the accuracy of guessing, e.g. arc_easy=0.25.",
+)
 @database
 def import_accuracies(
     db: Path,
@@ -97,15 +104,17 @@ def import_accuracies(
     metrics: tuple[str, ...],
     tasks: tuple[str, ...],
     names: Path | None,
+    chances: tuple[str, ...],
 ) -> None:
     """Accuracies of CSV files, of lm-evaluation-harness (result folders) or of OpenCompass."""
-    from csvcore import pipeline
+    from csvcore import inputs, pipeline
 
     if form == "csv" and (metrics or tasks):
         raise click.UsageError("--metric and --task are for result files, not for CSV")
     theirs = [task.split("=", 1) for task in tasks]
     wanted = {pair[-1]: pair[0] for pair in theirs}
-    click.echo(pipeline.import_accuracies(db, files, form, metrics, wanted, names))
+    new = inputs.chance_levels(chances)
+    click.echo(pipeline.import_accuracies(db, files, form, metrics, wanted, names, new))
 
 
 @import_.command("completions")
@@ -140,3 +149,23 @@ def import_split(db: Path, file: Path, name: str) -> None:
     from csvcore import pipeline
 
     click.echo(pipeline.import_split(db, file, name))
+
+
+@main.command("split")
+@click.option("--name", required=True)
+@click.option(
+    "--from",
+    "start",
+    required=True,
+    help="A stored split, or by-size, table-2 or without-FAMILY over all models.",
+)
+@click.option("--test", multiple=True, metavar="MODEL", help="Tests in place of its test models.")
+@database
+def split_(db: Path, name: str, start: str, test: tuple[str, ...]) -> None:
+    """Store a split made from a preset or another split; warns where something leaks."""
+    from csvcore import pipeline
+
+    said, leaks = pipeline.make_split(db, name, start, test)
+    click.echo(said)
+    for leak in leaks:
+        click.echo(leak, err=True)

@@ -6,10 +6,28 @@ from pathlib import Path
 
 import click
 
-from csvcore import store
+from csvcore import jobs, store
 from csvcore.cli.base import FILE, database, main
 
+ZOO, ZOO_SPLIT = "zoo", "by-size"
 SERVER = Path(__file__).parents[2] / "dashboard" / "server.py"
+
+
+def queue_first_fits(database: Path) -> bool:
+    """Queue every method on the bundled zoo where nothing was fitted yet: pages then have results.
+
+    Raises:
+        StoreError: the file is missing or no database, before anything starts.
+    """
+    with store.connect(database, read_only=True) as db:
+        has_zoo = ZOO in store.corpora(db)["corpus"].tolist() and ZOO_SPLIT in store.splits(db)
+        if not has_zoo or not store.fits(db).empty:
+            return False
+        tasks = [task.task for task in store.tasks(db)]
+    if jobs.recent(database):
+        return False  # it was tried, or is under way
+    jobs.submit_compares(database, ZOO, ZOO_SPLIT, tasks)
+    return True
 
 
 @main.command()
@@ -26,8 +44,8 @@ SERVER = Path(__file__).parents[2] / "dashboard" / "server.py"
 def dashboard(db: Path, port: int, named: Path | None, models: tuple[Path, ...]) -> None:
     """The dashboard on this database, for a browser of this machine."""
     db = named or db
-    with store.connect(db, read_only=True):
-        pass  # a file that is missing or no database is refused here, before anything starts
+    if queue_first_fits(db):
+        click.echo("The bundled measurements are fitted in the background, in about a minute.")
     environment = os.environ | {
         "CSVCORE_DB": str(db.resolve()),
         "CSVCORE_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models),

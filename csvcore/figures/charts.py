@@ -43,8 +43,9 @@ def sigmoid_figure(
     import plotly.graph_objects as go
 
     figure = go.Figure(law_traces(table, law or fit, fit.gamma, colours))
-    figure.add_hline(y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
+    chance = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": fit.gamma, "y1": fit.gamma}
     figure.update_layout(
+        shapes=[chance | {"line": {"dash": "dot", "color": CURVE_COLOUR, "width": 1}}],
         xaxis_title=SCORE_AXIS,
         yaxis_title=ACCURACY_AXIS,
         yaxis_range=[-0.03, 1.03],
@@ -58,48 +59,49 @@ def sigmoid_figure(
 
 def law_traces(
     table: pd.DataFrame, law: Fit | ScalingFit, gamma: float, colours: dict[str, str]
-) -> list[Any]:
-    """The fitted curve and the models around it."""
-    import plotly.graph_objects as go
+) -> list[dict[str, Any]]:
+    """The fitted curve and the models around it, as Plotly's own dictionaries.
 
+    Plotly checks a figure of dictionaries once, and one that is built trace by trace twice.
+    """
     low, high = table["score"].min(), table["score"].max()
     margin = 0.06 * (high - low)
     grid = np.linspace(low - margin, high + margin, 200)
-    traces = [
-        go.Scatter(
-            x=grid,
-            y=sigmoid_law(grid, law.alpha, law.beta, gamma),
-            mode="lines",
-            line={"color": CURVE_COLOUR, "width": 2},
-            name="fitted law",
-            hoverinfo="skip",
-        )
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "x": grid,
+            "y": sigmoid_law(grid, law.alpha, law.beta, gamma),
+            "mode": "lines",
+            "line": {"color": CURVE_COLOUR, "width": 2},
+            "name": "fitted law",
+            "hoverinfo": "skip",
+        }
     ]
-    for (family, split), rows in table.groupby(["family", "split"], sort=True):
+    named = table.assign(model=[escape(model) for model in table["model"]])
+    for (family, split), rows in named.groupby(["family", "split"], sort=True):
         traces.append(
-            go.Scatter(
-                x=rows["score"],
-                y=rows["accuracy"],
-                mode="markers",
-                marker={
+            {
+                "type": "scatter",
+                "x": rows["score"].tolist(),
+                "y": rows["accuracy"].tolist(),
+                "mode": "markers",
+                "marker": {
                     "color": colours[str(family)],
                     "symbol": MARKERS[str(split)],
                     "size": 11 if split == "test" else 8,
                     "opacity": 0.85,
                     "line": {"width": 0.5, "color": CURVE_COLOUR},
                 },
-                name=escape(f"{family}, {split}"),
-                legendgroup=escape(str(family)),
-                customdata=np.stack(
-                    [rows["model"].map(escape), rows["predicted"], rows["low"], rows["high"]],
-                    axis=-1,
-                ),
-                hovertemplate=(
+                "name": escape(f"{family}, {split}"),
+                "legendgroup": escape(str(family)),
+                "customdata": rows[["model", "predicted", "low", "high"]].values.tolist(),
+                "hovertemplate": (
                     "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
                     "<br>90 % interval %{customdata[2]:.3f} to %{customdata[3]:.3f}"
                     "<br>score %{x:.4f}<extra></extra>"
                 ),
-            )
+            }
         )
     return traces
 
@@ -108,22 +110,26 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
     """Accuracy on a task over training tokens, one line a training run (family and size)."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     known = table.dropna(subset=[task, "train_tokens"]).sort_values("train_tokens")
     for key, rows in known.groupby(["family", "n_params"], sort=True):
         family, n_params = str(key[0]), float(rows["n_params"].iloc[0])
         size = known.loc[known["family"] == family, "n_params"].drop_duplicates().sort_values()
         rank = size.tolist().index(n_params)
-        figure.add_scatter(
-            x=rows["train_tokens"],
-            y=rows[task],
-            mode="lines+markers",
-            line={"color": colours[family], "width": 1 + rank},
-            marker={"size": 5},
-            name=escape(f"{family} {millions(n_params)}"),
-            text=rows["model"].map(escape),
-            hovertemplate="%{text}<br>accuracy %{y:.3f}<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": rows["train_tokens"].tolist(),
+                "y": rows[task].tolist(),
+                "mode": "lines+markers",
+                "line": {"color": colours[family], "width": 1 + rank},
+                "marker": {"size": 5},
+                "name": escape(f"{family} {millions(n_params)}"),
+                "text": rows["model"].map(escape).tolist(),
+                "hovertemplate": "%{text}<br>accuracy %{y:.3f}<extra></extra>",
+            }
         )
+    figure = go.Figure(traces)
     figure.update_layout(
         xaxis_title="training tokens, number",
         yaxis_title=f"{escape(task)}, {ACCURACY_AXIS}",
@@ -138,7 +144,7 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
     """MSE on train (line) and validation models (dots) over the steps, by task."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for i, fit in enumerate(fits):
         steps = [entry.step for entry in fit.trace]
         colour = PALETTE[i % len(PALETTE)]
@@ -146,14 +152,18 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
             ("train", [entry.train_mse for entry in fit.trace], "solid"),
             ("validation", [entry.validation_mse for entry in fit.trace], "dot"),
         ):
-            figure.add_scatter(
-                x=steps,
-                y=values,
-                mode="lines",
-                line={"color": colour, "dash": dash},
-                name=escape(f"{fit.task}, {name}"),
-                hovertemplate="step %{x}: %{y:.2e}",
+            traces.append(
+                {
+                    "type": "scatter",
+                    "x": steps,
+                    "y": values,
+                    "mode": "lines",
+                    "line": {"color": colour, "dash": dash},
+                    "name": escape(f"{fit.task}, {name}"),
+                    "hovertemplate": "step %{x}: %{y:.2e}",
+                }
             )
+    figure = go.Figure(traces)
     figure.update_layout(
         xaxis_title="step, number",
         yaxis_title=MSE_AXIS,
@@ -201,7 +211,7 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for i, fit in enumerate(fits):
         if fit.choice is None:
             continue
@@ -209,24 +219,36 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
         for pull, dash in PULL_DASHES.items():
             tried = [one for one in fit.choice.tried if one.pull == pull]
             if tried:
-                figure.add_scatter(
-                    x=[_strength(one.strength) for one in tried],
-                    y=[100 * one.figure for one in tried],
-                    mode="lines+markers",
-                    line={"color": colour, "dash": dash},
-                    marker={"size": 5},
-                    name=escape(f"{fit.task}, towards {pull}"),
-                    hovertemplate="penalty %{x}: %{y:.1f} points",
+                traces.append(
+                    {
+                        "type": "scatter",
+                        "x": [_strength(one.strength) for one in tried],
+                        "y": [100 * one.figure for one in tried],
+                        "mode": "lines+markers",
+                        "line": {"color": colour, "dash": dash},
+                        "marker": {"size": 5},
+                        "name": escape(f"{fit.task}, towards {pull}"),
+                        "hovertemplate": "penalty %{x}: %{y:.1f} points",
+                    }
                 )
         best = fit.choice.chosen
-        figure.add_scatter(
-            x=[_strength(best.strength)],
-            y=[100 * best.figure],
-            mode="markers",
-            marker={"color": colour, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
-            showlegend=False,
-            hoverinfo="skip",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": [_strength(best.strength)],
+                "y": [100 * best.figure],
+                "mode": "markers",
+                "marker": {
+                    "color": colour,
+                    "size": 14,
+                    "symbol": "circle-open",
+                    "line": {"width": 2},
+                },
+                "showlegend": False,
+                "hoverinfo": "skip",
+            }
         )
+    figure = go.Figure(traces)
     strengths = {one.strength or np.inf for fit in fits if fit.choice for one in fit.choice.tried}
     figure.update_layout(
         xaxis_title="penalty on the head, no unit",

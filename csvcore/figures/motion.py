@@ -115,15 +115,22 @@ def replay_figure(
     grid = np.linspace(low, high, GRID)
     figure = make_subplots(1, 2, column_widths=[0.64, 0.36], horizontal_spacing=0.1)
 
-    def moving(k: int) -> list[Any]:
-        curve = _curve(grid, replay.alpha[k], replay.beta[k], fit.gamma)
-        points = [
-            _points(replay.score[k][at], family, side, rows, colours)
-            for family, side, rows, at in groups
+    def moving(k: int) -> list[dict[str, Any]]:
+        """What a stage changes of the first one's traces; colours and texts stay."""
+        curve = sigmoid_law(grid, replay.alpha[k], replay.beta[k], fit.gamma)
+        now = [values[k] for values in errors.values()]
+        return [
+            {"type": "scatter", "y": curve},
+            *({"type": "scatter", "x": replay.score[k][at]} for *_, at in groups),
+            {"type": "scatter", "x": [labels[k]] * len(now), "y": now},
         ]
-        return [curve, *points, _now(labels[k], [values[k] for values in errors.values()])]
 
-    first = moving(0)
+    looks = [
+        _curve(grid, replay.alpha[0], replay.beta[0], fit.gamma),
+        *(_points(family, side, rows, colours) for family, side, rows, _ in groups),
+        _now(),
+    ]
+    first = [look | change for look, change in zip(looks, moving(0), strict=True)]
     for number, trace in enumerate(first):
         figure.add_trace(trace, row=1, col=2 if number == len(first) - 1 else 1)
     for side, values in errors.items():
@@ -163,68 +170,68 @@ def _range(score: Any) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _curve(grid: Floats, alpha: float, beta: float, gamma: float) -> Any:
-    import plotly.graph_objects as go
+def _curve(grid: Floats, alpha: float, beta: float, gamma: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": grid,
+        "y": sigmoid_law(grid, alpha, beta, gamma),
+        "mode": "lines",
+        "line": {"color": CURVE_COLOUR, "width": 2},
+        "name": "law",
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
-    return go.Scatter(
-        x=grid,
-        y=sigmoid_law(grid, alpha, beta, gamma),
-        mode="lines",
-        line={"color": CURVE_COLOUR, "width": 2},
-        name="law",
-        showlegend=False,
-        hoverinfo="skip",
-    )
 
-
-def _points(score: Any, family: str, side: str, rows: pd.DataFrame, colours: dict[str, str]) -> Any:
-    import plotly.graph_objects as go
-
-    return go.Scatter(
-        x=score,
-        y=rows["accuracy"],
-        mode="markers",
-        marker={
+def _points(
+    family: str, side: str, rows: pd.DataFrame, colours: Mapping[str, str]
+) -> dict[str, Any]:
+    """The models of one family and side; their scores are what moves."""
+    return {
+        "type": "scatter",
+        "y": rows["accuracy"].tolist(),
+        "mode": "markers",
+        "marker": {
             "color": colours[family],
             "symbol": MARKERS[side],
             "size": 11 if side == "test" else 8,
             "opacity": 0.85,
             "line": {"width": 0.5, "color": CURVE_COLOUR},
         },
-        name=escape(f"{family}, {side}"),
-        showlegend=False,
-        text=rows["model"].map(escape),
-        hovertemplate="%{text}<br>accuracy %{y:.3f}, score %{x:.4f}<extra></extra>",
-    )
+        "name": escape(f"{family}, {side}"),
+        "showlegend": False,
+        "text": rows["model"].map(escape).tolist(),
+        "hovertemplate": "%{text}<br>accuracy %{y:.3f}, score %{x:.4f}<extra></extra>",
+    }
 
 
-def _now(label: str, values: Sequence[float]) -> Any:
+def _now() -> dict[str, Any]:
     """Where the frame stands on the lines of the errors."""
-    import plotly.graph_objects as go
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "marker": {
+            "color": CURVE_COLOUR,
+            "size": 13,
+            "symbol": "circle-open",
+            "line": {"width": 3},
+        },
+        "name": "shown",
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
-    return go.Scatter(
-        x=[label] * len(values),
-        y=values,
-        mode="markers",
-        marker={"color": CURVE_COLOUR, "size": 13, "symbol": "circle-open", "line": {"width": 3}},
-        name="shown",
-        showlegend=False,
-        hoverinfo="skip",
-    )
 
-
-def _error_line(side: Split, labels: list[str], values: Floats) -> Any:
-    import plotly.graph_objects as go
-
-    colour = PALETTE[list(SIDE_DASHES).index(side)]
-    return go.Scatter(
-        x=labels,
-        y=values,
-        mode="lines",
-        line={"color": colour, "dash": SIDE_DASHES[side]},
-        name=side,
-        hovertemplate=f"{side} MSE at %{{x}}: %{{y:.2e}}<extra></extra>",
-    )
+def _error_line(side: Split, labels: list[str], values: Floats) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": labels,
+        "y": values,
+        "mode": "lines",
+        "line": {"color": PALETTE[list(SIDE_DASHES).index(side)], "dash": SIDE_DASHES[side]},
+        "name": side,
+        "hovertemplate": f"{side} MSE at %{{x}}: %{{y:.2e}}<extra></extra>",
+    }
 
 
 def _slider(unit: str, labels: list[str], kept: int) -> dict[str, Any]:

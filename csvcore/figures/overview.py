@@ -67,33 +67,40 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
         ],
     ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
     rows["place"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     # Every row once and unseen: Plotly orders both levels by what it meets first.
     every = rows.drop_duplicates(["family", "label"]).sort_values(["n_params", "stage", "family"])
-    figure.add_scatter(
-        x=[1] * len(every),
-        y=_rows(every),
-        mode="markers",
-        marker={"opacity": 0},
-        showlegend=False,
-        hoverinfo="skip",
+    traces.append(
+        {
+            "type": "scatter",
+            "x": [1] * len(every),
+            "y": _rows(every),
+            "mode": "markers",
+            "marker": {"opacity": 0},
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
     )
     for (family, side), own in rows.groupby(["family", "split"], sort=False):
-        figure.add_scatter(
-            x=own["place"],
-            y=_rows(own),
-            mode="markers",
-            marker={
-                "color": colours[str(family)],
-                "symbol": SIDE_MARKERS[str(side)],
-                "size": 12 if side == "test" else 9,
-                "line": {"width": 2 if side == NO_SIDE else 0.5, "color": CURVE_COLOUR},
-            },
-            showlegend=False,
-            text=own["model"].map(escape),
-            customdata=np.stack([own["split"], own["train_tokens"].map(_tokens)], axis=-1),
-            hovertemplate="%{text}<br>%{customdata[0]}%{customdata[1]}<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": own["place"].tolist(),
+                "y": _rows(own),
+                "mode": "markers",
+                "marker": {
+                    "color": colours[str(family)],
+                    "symbol": SIDE_MARKERS[str(side)],
+                    "size": 12 if side == "test" else 9,
+                    "line": {"width": 2 if side == NO_SIDE else 0.5, "color": CURVE_COLOUR},
+                },
+                "showlegend": False,
+                "text": own["model"].map(escape).tolist(),
+                "customdata": np.stack([own["split"], own["train_tokens"].map(_tokens)], axis=-1),
+                "hovertemplate": "%{text}<br>%{customdata[0]}%{customdata[1]}<extra></extra>",
+            }
         )
+    figure = go.Figure(traces)
     figure.update_yaxes(autorange="reversed", type="multicategory", automargin=True)
     figure.update_xaxes(title="checkpoint of the run, first to last", dtick=1, automargin=True)
     figure.update_layout(height=80 + ROW * len(every), margin={"l": 10, "r": 10, "t": 10, "b": 10})

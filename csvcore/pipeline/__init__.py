@@ -34,6 +34,7 @@ from csvcore.pipeline.mixing import mixes
 from csvcore.pipeline.predicting import predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
+from csvcore.pipeline.splitting import make_split, ready_split
 from csvcore.reporting import export_figures, write_report
 from csvcore.saving import save_mix
 
@@ -64,10 +65,12 @@ __all__ = [
     "import_tasks",
     "init",
     "leave_one_family_out",
+    "make_split",
     "medians",
     "mixes",
     "predict",
     "prepare",
+    "ready_split",
     "run_job",
     "save_mix",
     "token_weights",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from csvcore import corpora, evaluations, inputs, packs, splits, store
 from csvcore.errors import InputError, StoreError
-from csvcore.records import Accuracy, Document
+from csvcore.records import Accuracy, Document, Task
 from csvcore.store import Connection
 
 # In an installed package the zoo lies inside it, in a checkout beside it.
@@ -86,6 +86,7 @@ def import_accuracies(
     metrics: Sequence[str] = (),
     tasks: Mapping[str, str] | None = None,
     names: Path | None = None,
+    new_tasks: Sequence[Task] = (),
 ) -> str:
     """Store accuracies of known models on known tasks; says which metric each task was taken by.
 
@@ -97,12 +98,14 @@ def import_accuracies(
         tasks: what result files call a task, to the name it is stored under; without any, every
             stored task that they have by its own name.
         names: a file of what models are called in the files and stored as.
+        new_tasks: stored first, unless they are there with the same chance level.
 
     Raises:
         InputError: a file that does not say what it must, models or tasks that are not stored, or
             an accuracy that is stored with another value; nothing is imported then.
     """
     with store.connect(database) as db:
+        _add_new(db, new_tasks)
         known = {card.model for card in store.models(db)}
         if form == "csv":
             entries, said = _csv_accuracies(files), ""
@@ -114,6 +117,19 @@ def import_accuracies(
         entries = evaluations.matched(entries, mapping, known)
         store.add_accuracies(db, entries)
     return f"{len(entries)} accuracies{said}"
+
+
+def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
+    stored = {task.task: task.chance for task in store.tasks(db)}
+    for task in tasks:
+        if stored.get(task.task, task.chance) != task.chance:
+            raise InputError(
+                f"{task.task} is stored with the chance level {stored[task.task]:g}, not "
+                f"{task.chance:g}; `csvcore import tasks` changes it"
+            )
+    new = [task for task in tasks if task.task not in stored]
+    if new:
+        store.add_tasks(db, new)
 
 
 def _csv_accuracies(files: Sequence[Path]) -> list[Accuracy]:
@@ -145,8 +161,8 @@ def _results(
     if not found.accuracies:
         raise InputError(
             f"the files have results on {', '.join(found.left_aside) or 'no task'}, and none of "
-            "these is a stored task; `csvcore import tasks` first, or say with "
-            "--task STORED=THEIRS what they are called"
+            "these is a stored task; say with --chance TASK=LEVEL how often guessing is right, or "
+            "with --task STORED=THEIRS what they are called"
         )
     return found
 

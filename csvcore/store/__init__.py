@@ -10,6 +10,7 @@ from csvcore.store.checks import (
     loss_fingerprints,
     missing_losses,
     n_losses,
+    weight_fingerprints,
 )
 from csvcore.store.connection import (
     SCHEMA_VERSION,
@@ -115,6 +116,7 @@ __all__ = [
     "tables",
     "tasks",
     "timings",
+    "weight_fingerprints",
     "weight_vector",
     "weights",
 ]

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from csvcore.store.connection import Connection
+from csvcore.store.measurements import manifests
 
 
 def coverage_by_source(db: Connection, corpus: str) -> pd.DataFrame:
@@ -69,6 +70,15 @@ def loss_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
         [corpus],
     ).fetchall()
     return dict(rows)
+
+
+def weight_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
+    """Hash of each model's weights, where the manifest of its losses on a corpus tells."""
+    return {
+        model: str(made["weights_sha256"])
+        for model, made in manifests(db, corpus).items()
+        if made and made.get("weights_sha256")
+    }
 
 
 def n_losses(db: Connection, corpus: str) -> int:

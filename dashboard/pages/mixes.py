@@ -38,6 +38,7 @@ def sliders() -> None:
                 1.0,
                 0.1,
                 key=f"mix-{name}",
+                bind="query-params",
                 help="How many times the tokens of this source count; their weights stay.",
             )
             for name in parts.columns

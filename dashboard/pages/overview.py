@@ -1,5 +1,6 @@
 import streamlit as st
 
+from csvcore import jobs
 from csvcore.splits import run_name
 from dashboard import (
     controls,
@@ -54,10 +55,12 @@ if fits.empty and split and not working and not waiting:
         "Fit everything",
         type="primary",
         icon=":material/play_circle:",
-        help="Queues every method on every task; the page goes on while it runs.",
+        help="Queues every method, a job for each task; results show as they come.",
     ):
-        jobs_view.submit_compare(source, corpus, split, [task.task for task in tasks])
+        jobs.submit_compares(source.path, corpus, split, [task.task for task in tasks])
         st.rerun()
+if working:
+    st.caption("Results show here task by task as the jobs end; every page works meanwhile.")
 if not fits.empty and split:
     reveal_view.gate(source, corpus, split, fits)
     verdict_view.table(judged.verdicts(source, fits))
