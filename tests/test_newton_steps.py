@@ -184,3 +184,40 @@ def test_every_step_is_reported_and_the_caller_can_stop_it() -> None:
     with pytest.raises(Cancelled, match="enough"):
         run()
     assert seen == [1, 2]
+
+
+# One step
+
+
+def curvature(n_heads: int, n_rows: int, strength: float) -> newton._Curvature:
+    """A step's matrices, drawn at random."""
+    rng = np.random.default_rng(n_rows)
+    made = newton._Curvature.__new__(newton._Curvature)
+    made.strength = torch.full((n_heads,), strength, dtype=torch.float64)
+    made.jacobian = torch.from_numpy(rng.normal(size=(n_heads, n_rows, 4)))
+    made.gradient = torch.from_numpy(rng.normal(size=(n_heads, 4)))
+    made.gram = made.jacobian @ made.jacobian.transpose(1, 2)
+    return made
+
+
+@pytest.mark.parametrize("n_rows", [3, 151, 200])  # torch's LU fails from 151 rows on
+def test_a_step_solves_the_damped_normal_equations_on_more_than_one_thread(n_rows: int) -> None:
+    made, which, damping = curvature(5, n_rows, 0.5), np.array([1, 4]), np.array([0.25, 2.0])
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        steps = made.steps(which, damping)
+    finally:
+        torch.set_num_threads(n_threads)
+    for step, k, ridge in zip(steps, which, 0.5 + damping, strict=True):
+        jacobian, gradient = made.jacobian[k].numpy(), made.gradient[k].numpy()
+        normal = jacobian.T @ jacobian + ridge * np.eye(4)
+        assert_allclose(step, np.linalg.solve(normal, -gradient), rtol=1e-9)
+
+
+def test_a_head_without_a_positive_definite_system_stays() -> None:
+    made = curvature(2, 3, 0.5)
+    made.gram[1] = -made.gram[1]
+    steps = made.steps(np.array([0, 1]), np.zeros(2))
+    assert_array_equal(steps[1], 0.0)
+    assert (steps[0] != 0).all()

@@ -255,11 +255,19 @@ class _Curvature:
         self.gram = jacobian @ jacobian.transpose(1, 2)
 
     def steps(self, which: Ints, damping: Floats) -> Floats:
-        """Steps of these heads, (n_which, n_features)."""
+        """Steps of these heads, (n_which, n_features).
+
+        By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
+        with more than one thread (https://github.com/pytorch/pytorch/issues/142815). A head whose
+        system is not positive definite but for rounding stays, which lowers nothing, so that its
+        damping grows.
+        """
         ridge = self.strength[which] + torch.from_numpy(damping)
         jacobian, gradient = self.jacobian[which], self.gradient[which]
         system = self.gram[which] + torch.diag_embed(ridge[:, None].expand(-1, self.gram.shape[1]))
         seen = torch.einsum("kmp,kp->km", jacobian, gradient)
-        inner = torch.linalg.solve(system, seen)
+        factor, failed = torch.linalg.cholesky_ex(system)
+        inner = torch.cholesky_solve(seen[..., None], factor)[..., 0]
         step = (torch.einsum("kmp,km->kp", jacobian, inner) - gradient) / ridge[:, None]
+        step[failed > 0] = 0.0
         return step.numpy()
