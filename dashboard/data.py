@@ -156,6 +156,13 @@ def manifests(source: Database, corpus: str) -> pd.DataFrame:
     )
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def have_one_unit(source: Database, corpus: str) -> bool:
+    """See `store.have_one_unit`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.have_one_unit(db, corpus)
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def documents(source: Database, corpus: str) -> list[Document]:
     """See `store.documents`."""

@@ -49,7 +49,7 @@ def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
         )
         scorer = _scorer()
         with st.expander("Settings"):
-            config = _settings(str(algorithm))
+            config = _settings(str(algorithm), data.have_one_unit(source, corpus))
         if scorer:
             config["scorer"] = scorer
         if not tasks or not methods:
@@ -95,8 +95,8 @@ def _scorer() -> str:
     return str(found or "")
 
 
-def _settings(algorithm: str) -> dict[str, Any]:
-    """The fields of FitConfig that bear on this algorithm."""
+def _settings(algorithm: str, one_unit: bool) -> dict[str, Any]:
+    """The fields of FitConfig that bear on this algorithm, and on losses in one unit."""
     fast = algorithm == "fast"
     columns = st.columns(3)
     seed = columns[0].number_input(
@@ -151,6 +151,13 @@ def _settings(algorithm: str) -> dict[str, Any]:
         "prefix, which differs between families.",
     ):
         config["mask_first_token"] = True
+    if st.toggle(
+        "Weigh the losses' own units",
+        disabled=not one_unit,
+        help="A weight for each unit that all losses come in, such as a word, in place of each of "
+        "the scorer's tokens" + ("." if one_unit else "; here models have units of their own."),
+    ):
+        config["own_units"] = True
     return config
 
 

@@ -11,6 +11,8 @@ WORDS = {
     "worse": "\u2717 no",
 }
 
+FIRST = ("task", "verdict", "csv", "all-token", "ratio", "floor", "nulls", "rival", "side")
+
 
 def table(verdicts: pd.DataFrame) -> None:
     """Draw `judged.verdicts`: better than every null or not, and the error of every method."""
@@ -20,7 +22,7 @@ def table(verdicts: pd.DataFrame) -> None:
         rival=known["rival"].map(controls.NULL_NAMES),
         side=known["side"].fillna("nothing yet"),
     )
-    first = ["task", "verdict", "rival", "side"]
+    first = [name for name in FIRST if name in shown.columns]
     beaten = int((known["verdict"] == "better").sum())
     judges = " and ".join(sorted(known["side"].dropna().unique())) or "no"
     st.markdown(

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -5,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from helpers import DOCS, World, change, pack_rows, write_pack
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
-from csvcore import pipeline, store
+from csvcore import cli, jobs, pipeline, store
 from csvcore.errors import InputError
 from csvcore.pipeline.units import Units, units_of_losses
 from csvcore.records import ModelLosses
@@ -110,6 +112,51 @@ def test_words_are_fitted_predicted_and_shown(
     assert not app.exception
     assert app.header[0].value == "Salience"
     assert not app.warning
+
+
+def test_the_fit_page_offers_own_units_where_there_is_one_unit(
+    world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setenv("CSVCORE_DB", str(world_db))
+    monkeypatch.chdir(ROOT)
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.query_params.update({"corpus": "words", "split": "sides"})
+    app.run().switch_page("dashboard/pages/fit.py").run()
+    offered(app).set_value(True).run()
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert not app.exception
+    assert jobs.recent(world_db)[0].params["config"]["own_units"] is True
+    one = "model = 'ant' AND doc_id = (SELECT min(doc_id) FROM losses)"
+    change(world_db, f"UPDATE losses SET byte_end = [1], byte_start = [0], nll = [1] WHERE {one}")
+    app.run()
+    assert offered(app).disabled
+    assert "units of their own" in offered(app).help
+
+
+def offered(app: AppTest) -> Any:
+    """The switch of own units."""
+    return next(one for one in app.toggle if one.label == "Weigh the losses' own units")
+
+
+def test_without_losses_there_is_no_unit(world_db: Path) -> None:
+    with store.connect(world_db, read_only=True) as db:
+        assert store.have_one_unit(db, "words")
+    change(world_db, "DELETE FROM losses", "DELETE FROM manifests")
+    with store.connect(world_db, read_only=True) as db:
+        assert not store.have_one_unit(db, "words")
+
+
+def test_mixes_weigh_own_units_too(
+    world_db: Path, world: World, tiny_lm: Path, tmp_path: Path
+) -> None:
+    in_units(world_db, tmp_path / "words.parquet", world, words)
+    command = f"mixes --corpus words --split sides --task reading --scorer {tiny_lm} --own-units"
+    found = CliRunner().invoke(cli.main, ["--db", str(world_db), *command.split(), "--json"])
+    assert found.exit_code == 0, found.output
+    n_words = {doc.doc_id: len(doc.text.split()) for doc in DOCS}
+    for mix in json.loads(found.stdout)["mixes"]:
+        assert mix["n_tokens"] == sum(n_words[doc_id] for doc_id in mix["doc_ids"])
 
 
 def test_one_span_a_document_can_be_weighed_too(

@@ -59,6 +59,7 @@ def predict(
 @click.option("--out", type=FILE, help="Write the documents of the recommended mix here, as JSON.")
 @click.option("--save", "name", help="Store the recommended mix as a corpus of this name.")
 @click.option("--scorer", help="Folder or hub name of the scoring model.")
+@click.option("--own-units", is_flag=True, help="Weigh the losses' units, such as words.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @database

@@ -46,7 +46,8 @@ def mixes(
         InputError: see `dataset.task_models`; a budget below one document, or a single source.
     """
     report(0, 1, "reading losses")
-    data, *others = [load_dataset(database, corpus, split, config.scorer) for corpus in corpora]
+    how = (config.scorer, config.mask_first_token, config.own_units)
+    data, *others = [load_dataset(database, corpus, split, *how) for corpus in corpora]
     for other in others:
         data = data.joined(other)
     found = search(data, task_models(data, task), config, budget_tokens, report)

@@ -7,6 +7,7 @@ anything is written, and what belongs together is written in one transaction.
 from csvcore.store.checks import (
     broken_losses,
     coverage_by_source,
+    have_one_unit,
     loss_fingerprints,
     missing_losses,
     n_losses,
@@ -93,6 +94,7 @@ __all__ = [
     "fit",
     "fits",
     "has_fit",
+    "have_one_unit",
     "lock_path",
     "loss_fingerprints",
     "loss_rows",

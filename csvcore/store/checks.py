@@ -81,6 +81,18 @@ def weight_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
     }
 
 
+def have_one_unit(db: Connection, corpus: str) -> bool:
+    """Whether there are losses on a corpus and all models' cut every document at the same bytes."""
+    rows = db.execute(
+        """
+        SELECT count(DISTINCT byte_end) FROM losses
+        WHERE corpus = ? GROUP BY doc_id
+        """,
+        [corpus],
+    ).fetchall()
+    return bool(rows) and all(number == 1 for (number,) in rows)
+
+
 def n_losses(db: Connection, corpus: str) -> int:
     """Token losses stored on a corpus, of all models."""
     rows = db.execute(
