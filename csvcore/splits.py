@@ -30,6 +30,8 @@ TABLE_2: dict[Split, str] = {
     """,
 }
 
+WITHOUT = "without-"  # and a family: the name of the split that leaves it out
+
 
 def by_size(cards: Sequence[ModelCard]) -> dict[str, Split]:
     """Within each family the largest size tests, the next validates, the others train.

@@ -82,6 +82,8 @@ def _work(job: jobs.Job) -> str:
         return f"Import of {job.params['name']}"
     if job.kind == "mixes":
         return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
+    if job.kind == "leave-out":
+        return f"Each family left out in turn, on {', '.join(job.params['tasks'])}"
     one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
     names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", one)]
     return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"

@@ -15,6 +15,7 @@ from csvcore.figures import tables
 from csvcore.forecasts import forecasts
 from csvcore.judging import NULLS, Comparison, judge_fits, verdict
 from csvcore.records import Mix, ModelLosses, Split
+from csvcore.splits import WITHOUT
 from dashboard import hidden
 from dashboard.data import Database
 
@@ -22,7 +23,6 @@ UPLOAD_MB = 20
 UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
 METHODS = ("csv", "label-token", "source-token", "best-source", "all-token")
 REAL_NULLS = tuple(name for name in NULLS if name != "best-constant")  # that one knows the answers
-LEFT_OUT = "without-"  # how `csvcore leave-one-family-out` names its splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ def left_out(source: Database, corpus: str) -> pd.DataFrame:
     """
     with store.connect(source.path, read_only=True) as db:
         table = hidden.fits(db)
-    table = table[(table["corpus"] == corpus) & table["split"].str.startswith(LEFT_OUT)]
+    table = table[(table["corpus"] == corpus) & table["split"].str.startswith(WITHOUT)]
     newest = table.drop_duplicates(["split", "task", "method"])
-    families = newest["split"].str.removeprefix(LEFT_OUT)
+    families = newest["split"].str.removeprefix(WITHOUT)
     return newest.assign(family=families)[
         ["family", "split", "task", "method", "revealed", "mse_test"]
     ]

@@ -106,6 +106,16 @@ def test_a_compare_job_makes_every_fit(
     assert len(contents(world_db)["fits"]) == 9
 
 
+def test_a_leave_out_job_leaves_out_every_family(
+    run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
+) -> None:
+    config = params(steps=1)["config"]
+    done = run("leave-out", {"corpus": "words", "tasks": ["reading"], "config": config})
+    assert (done.status, done.message) == ("done", "2 families left out in turn")
+    with store.connect(world_db, read_only=True) as db:
+        assert set(store.fits(db)["split"]) == {"without-tame", "without-wild"}
+
+
 def test_a_compare_job_may_have_permutations(
     run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
@@ -124,7 +134,7 @@ def test_a_compare_job_may_have_permutations(
     [
         ("fit", {"tasks": ["riding"]}, "there is no task 'riding'; stored: adding, reading"),
         ("fit", {"split": "sdies"}, "there is no split 'sdies'; stored: sides"),
-        ("dance", {}, "a job is a fit, a compare, a collect, mixes or an import, got 'dance'"),
+        ("dance", {}, "a job is a fit, compare, leave-out, collect, mixes or import, got 'dance'"),
     ],
 )
 def test_a_job_that_is_refused_carries_the_sentence_that_says_why(

@@ -1,5 +1,6 @@
 """Fit, Curves, Mixes and Predict on the made-up world, with a fit of every method."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,3 +131,24 @@ def test_the_table_of_mixes_is_in_points() -> None:
 def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
     with pytest.raises(InputError, match="a corpus needs a name"):
         pipeline.save_mix(world_db, ["words"], [DOCS[0].doc_id], " ")
+
+
+def test_the_families_are_left_out_by_a_button(
+    app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    run("adding")
+    page(app, "baselines")
+    next(one for one in app.button if one.label.startswith("Leave out each of 2")).click().run()
+    assert not app.exception
+    [job] = jobs.recent(world_db)
+    assert (job.kind, job.params) == ("leave-out", {"corpus": "words", "tasks": ["adding"]})
+    assert any(box.label.startswith("1: Each family left out in turn") for box in app.expander)
+
+
+def test_the_sliders_of_the_mixes_are_in_the_address(app: AppTest, run: Callable[..., Fit]) -> None:
+    run("adding", "csv", steps=1)
+    app.query_params["mix-sums"] = "0.5"
+    page(app, "mixes")
+    assert not app.exception
+    assert {slider.key: slider.value for slider in app.slider}["mix-sums"] == 0.5

@@ -14,7 +14,6 @@ from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report
 
 log = logging.getLogger(__name__)
-PREFIX = "without-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def leave_one_family_out(
         n_docs = len(store.documents(db, corpus))
         cards = [card for card in store.models(db) if covered.get(card.model) == n_docs]
         known = set(store.splits(db))
-        stored = {name: store.split(db, name) for name in known if name.startswith(PREFIX)}
+        stored = {name: store.split(db, name) for name in known if name.startswith(splits.WITHOUT)}
     families = list(dict.fromkeys(card.family for card in cards))
     if len(families) < 2:
         raise InputError(
@@ -54,7 +53,7 @@ def leave_one_family_out(
         )
     found = []
     for number, family in enumerate(families):
-        name, split = PREFIX + family, splits.leave_one_family_out(cards, family)
+        name, split = splits.WITHOUT + family, splits.leave_one_family_out(cards, family)
         if stored.get(name) != split:
             with store.connect(database) as db:
                 store.add_split(db, name, split)

@@ -9,6 +9,7 @@ from csvcore.pipeline.collecting import CollectConfig, collect, prepare
 from csvcore.pipeline.comparing import compare
 from csvcore.pipeline.fitting import FitConfig, Report, Watch, fit
 from csvcore.pipeline.importing import import_losses
+from csvcore.pipeline.leaving_out import leave_one_family_out
 from csvcore.pipeline.mixing import mixes
 
 
@@ -23,10 +24,10 @@ def run_job(
 
     A `fit` job has corpus, split, tasks, methods (or one method) and the fields of FitConfig that
     differ from its defaults; a `compare` job has no methods, for it fits them all, and may have
-    permutations. A `collect` job has corpus, models (folders) and the fields of CollectConfig that
-    differ from its defaults. A `mixes` job has corpora, split, task and budget_tokens, and the
-    fields of FitConfig likewise. An `import` job has corpus, name and file, a loss pack that is
-    deleted when it is done with. watch: see `fit`.
+    permutations; a `leave-out` job has no split either. A `collect` job has corpus, models
+    (folders) and the fields of CollectConfig that differ from its defaults. A `mixes` job has
+    corpora, split, task and budget_tokens, and the fields of FitConfig likewise. An `import` job
+    has corpus, name and file, a loss pack that is deleted when it is done with. watch: see `fit`.
     """
     if kind == "collect":
         return _collect(database, params, report)
@@ -38,7 +39,11 @@ def run_job(
         found = mixes(database, *where, config, params.get("budget_tokens"), report)
         return f"{len(found)} mixes tried"
     config = FitConfig(**params.get("config", {}))
-    corpus, split, tasks = params["corpus"], params["split"], params["tasks"]
+    corpus, tasks = params["corpus"], params["tasks"]
+    if kind == "leave-out":
+        out = leave_one_family_out(database, corpus, tasks, config, report)
+        return f"{len({one.family for one in out})} families left out in turn"
+    split = params["split"]
     if kind == "fit":
         methods = params.get("methods") or [params["method"]]
         wanted = [(task, method) for method in methods for task in tasks]
@@ -48,7 +53,7 @@ def run_job(
         permutations = params.get("permutations", 0)
         rows = compare(database, corpus, split, tasks, config, report, permutations)
         return f"{sum(row.fit is not None for row in rows)} fits stored or found"
-    raise InputError(f"a job is a fit, a compare, a collect, mixes or an import, got {kind!r}")
+    raise InputError(f"a job is a fit, compare, leave-out, collect, mixes or import, got {kind!r}")
 
 
 def _import(database: Path, params: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ from csvcore.errors import InputError
 from csvcore.records import SPLITS, ModelCard, Split
 from csvcore.store import Connection
 
-WITHOUT = "without-"  # a family
 N_NAMED = 3  # models that a split's name names; more get a count and a hash
 
 
@@ -85,9 +84,9 @@ def _started(db: Connection, start: str, cards: Sequence[ModelCard]) -> dict[str
         return splits.by_size(cards)
     if start == "table-2":
         return splits.table_2(cards)[0]
-    if start.startswith(WITHOUT):
-        return splits.leave_one_family_out(cards, start.removeprefix(WITHOUT))
+    if start.startswith(splits.WITHOUT):
+        return splits.leave_one_family_out(cards, start.removeprefix(splits.WITHOUT))
     raise InputError(
         f"there is no split {start!r}; stored: {', '.join(stored) or 'none'}; presets: by-size, "
-        f"table-2, {WITHOUT}FAMILY"
+        f"table-2, {splits.WITHOUT}FAMILY"
     )

@@ -108,13 +108,23 @@ elif not csv.empty:
             "permutations": PERMUTATIONS,
         }
         jobs.submit(source.path, "compare", params)
+        st.rerun()
 jobs_view.live(source)
 
 st.subheader("A family left out altogether", divider="gray")
 matrix = judged.left_out(source, corpus)
 matrix = matrix[matrix["task"] == task]
 if matrix.empty:
-    st.caption("`csvcore leave-one-family-out` fits every method with each family unseen in turn.")
+    n_families = len(set(data.family_of(source).values()))
+    st.caption("Every method is fitted as often as there are families, each unseen in turn.")
+    if st.button(
+        f"Leave out each of {n_families} families",
+        icon=":material/group_remove:",
+        help="Queues these fits on this task; `csvcore leave-one-family-out` does the same.",
+        disabled=n_families < 2,
+    ):
+        jobs.submit(source.path, "leave-out", {"corpus": corpus, "tasks": [task]})
+        st.rerun()
 else:
     reveal_view.gate_families(source, corpus, matrix)
     wide = matrix.pivot(index="method", columns="family", values="mse_test").astype(float)

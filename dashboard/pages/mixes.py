@@ -23,6 +23,7 @@ if fits.empty or corpus is None or split is None or task is None:
     st.stop()
 reveal_view.gate(source, corpus, split, fits)
 fit = data.fit(source, str(fits.iloc[0]["fit"]))
+colours = charts.family_colours(data.models(source)["family"].tolist())
 
 
 @st.fragment
@@ -70,7 +71,6 @@ def sliders() -> None:
                     help="Beside it the change against the fit as it is.",
                 )
         table = table.reset_index().assign(score=score, predicted=predicted)
-        colours = charts.family_colours(data.models(source)["family"].tolist())
         shown.figure(
             charts.sigmoid_figure(table.assign(low=predicted, high=predicted), fit, colours, law),
             table.drop(columns=["low", "high"]),
@@ -84,6 +84,7 @@ st.caption(
     "The weights stay as they were learnt, alpha and beta are fitted anew at once. To learn the "
     "weights anew for every mix, search below."
 )
+st.html(charts.legend_html(colours))
 sliders()
 
 st.subheader("Search", divider="gray")
