@@ -18,7 +18,7 @@ from csvcore.errors import Cancelled, CsvcoreError
 
 log = logging.getLogger(__name__)
 LOCK_SECONDS = 2.0  # a worker about to leave may still hold it
-NICENESS = 15
+NICENESS = 5  # a quarter of a core that a page wants
 AUTOGROUP = Path("/proc/self/autogroup")
 
 

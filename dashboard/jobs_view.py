@@ -57,21 +57,24 @@ def live(source: Database, history: bool = False) -> bool:
 
     Returns whether any job waits or runs.
     """
-    running = any(job.live for job in jobs.recent(source.path, SHOWN))
+    before = {job.job for job in jobs.recent(source.path, SHOWN) if job.live}
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
+    @st.fragment(run_every=POLL_SECONDS if before else None)
     def view() -> None:
         found = jobs.recent(source.path, SHOWN)
-        if running and not any(job.live for job in found):
-            st.rerun()  # once, so that polling stops and the page reads the new results
+        waiting = sorted((job for job in found if job.live), key=lambda job: job.job)
+        if not before <= {job.job for job in waiting}:
+            st.rerun()  # once for each that ended: the page reads the new results
+        for job in waiting:
+            _row(source, job, history)
         for job in found:
-            if job.live or history:
+            if history and not job.live:
                 _row(source, job, history)
         if history and not found:
             st.caption("Nothing was queued yet.")
 
     view()
-    return running
+    return bool(before)
 
 
 def _work(job: jobs.Job) -> str:

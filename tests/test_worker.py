@@ -220,7 +220,7 @@ def test_a_worker_killed_within_a_fit_loses_that_job_and_the_next_one_runs_to_it
     doomed = jobs.submit(world_db, "fit", endless)
     running = wait_for(world_db, doomed, lambda found: found.step > 0 or not found.live)
     assert (running.status, running.pid) == ("running", workers[0].pid)
-    assert running.message == "optimising 1 tasks"
+    assert running.message == "optimising 1 task"
 
     workers[0].kill()  # SIGKILL
     workers[0].wait(timeout=30)

@@ -192,7 +192,7 @@ def _optimise(
     started = time.perf_counter()
 
     def step(done: int, total: int) -> None:
-        report(done, total, f"optimising {len(tasks)} tasks")
+        report(done, total, f"optimising {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}")
 
     if config.algorithm == "paper":
         results = _paper(data, chosen, tasks, config, step, watch)
