@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner, Result
+from collected import coverage
 from helpers import DOCS, contents, copies, spoil, stored_losses
 from tqdm import tqdm
 
@@ -34,11 +35,6 @@ def run(words_db: Path) -> Csvcore:
         return CliRunner().invoke(cli.main, [*map(str, where), *map(str, arguments)])
 
     return collect
-
-
-def coverage(database: Path) -> dict[str, int]:
-    with store.connect(database, read_only=True) as db:
-        return store.coverage(db, "words")
 
 
 def table(stderr: str) -> dict[str, list[str]]:

@@ -13,7 +13,6 @@ from csvcore.errors import Cancelled, CollectError
 from csvcore.pipeline import CollectConfig
 from dashboard import controls, data
 
-ROOT = Path(__file__).parents[1]
 HOSTILE = "**bold** <img src=x onerror=alert(1)> [link](x) $x^2$ :red[r] `c` &amp;"
 Report = Callable[[int, int, str], None]
 
@@ -30,15 +29,15 @@ def models(tiny_lm: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_page(words_db: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+def open_page(
+    words_db: Path, app_on: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., AppTest]:
     """Opens the page with these entries in CSVCORE_MODELS; nobody works off the queue."""
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("CSVCORE_DB", str(words_db))
     monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
 
     def open_(named: Sequence[Path | str] = (), seconds: float = 60) -> AppTest:
         monkeypatch.setenv("CSVCORE_MODELS", os.pathsep.join(map(str, named)))
-        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=seconds)
+        app = app_on(words_db, seconds)
         app.query_params["corpus"] = "words"
         return run(app.run().switch_page("dashboard/pages/collect.py"))
 

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 from helpers import DOCS, contents
 from servers import (
+    CHECKED,
+    KEY,
     Answer,
     Behaviour,
     Vllm,
@@ -26,9 +28,6 @@ from servers import (
 from csvcore import cli, pipeline, scoring, store
 from csvcore.errors import InputError
 from csvcore.pipeline import ServerConfig
-
-KEY = "sk-secret-of-ours"
-CHECKED = (DOCS[0], DOCS[len(DOCS) // 2])  # the two documents of the check
 
 
 @pytest.mark.parametrize("shifted", [later, earlier])

@@ -13,18 +13,15 @@ from csvcore import store
 from csvcore.records import Fit
 from dashboard import data
 
-ROOT = Path(__file__).parents[1]
 TESTED = {model for model, side in SIDES.items() if side == "test"}
 SHOWING = ("overview", "curves", "baselines", "predict", "mixes")
 Open = Callable[[str], AppTest]
 
 
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch, world_db: Path) -> Open:
+def visit(app_on: Callable[..., AppTest], world_db: Path) -> Open:
     """Opens a page on the world's database."""
-    monkeypatch.setenv("CSVCORE_DB", str(world_db))
-    monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+    app = app_on(world_db, seconds=120)
     app.query_params["task"] = "reading"
 
     def page(name: str) -> AppTest:
