@@ -378,8 +378,8 @@ def test_the_variable_may_name_folders_relative_to_where_the_app_runs(
     monkeypatch.chdir(models.parent)
     monkeypatch.setenv("CSVCORE_MODELS", "models")
     found = data.model_folders()
+    # absolute, as the worker runs elsewhere
     assert found == [(models / name).resolve() for name in ("ant", "bee")]
-    assert all(folder.is_absolute() for folder in found)  # the worker runs elsewhere
 
 
 def test_losses_without_a_manifest_have_a_row_with_empty_cells(world_db: Path) -> None:
