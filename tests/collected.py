@@ -10,7 +10,7 @@ from helpers import (
     collect,
 )
 
-from csvcore import scoring, store
+from csvcore import pipeline, scoring, store
 from csvcore.engines import Progress
 from csvcore.errors import Cancelled
 from csvcore.pipeline import CollectConfig, Collection
@@ -34,6 +34,12 @@ def manifest(database: Path, model: str) -> dict[str, Any]:
 
 def statuses(found: list[Any]) -> dict[str, str]:
     return {one.model: one.status for one in found}
+
+
+def keys(database: Path, name: str, config: CollectConfig) -> list[str]:
+    """Names of all shards of a model."""
+    collection = pipeline.prepare(database, [name], "words", config)
+    return [shard.key for shard in collection.shards(collection.plans[0])]
 
 
 def missing(collection: Collection) -> int:

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
     from servers import Vllm
+    from streamlit.testing.v1 import AppTest
 
     from csvcore.pipeline import FitConfig
     from csvcore.records import Fit
@@ -28,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("csvcore", deadline=None, derandomize=True)
 settings.load_profile("csvcore")
 
+ROOT = Path(__file__).parents[1]
 SENTENCES = (
     "The cat sat on the mat and the cat ate the rat.",
     "A naïve café owner sold the hat, then that bat.",
@@ -128,6 +130,16 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
     return writer
 
 
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """An empty database."""
+    from csvcore import store
+
+    path = tmp_path / "results.duckdb"
+    assert store.create(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a one-layer GPT-2 with random weights."""
@@ -204,6 +216,30 @@ def csvcore(world_db: Path) -> Callable[..., Any]:
     return run
 
 
+@pytest.fixture
+def fit(csvcore: Callable[..., Any], tiny_lm: Path) -> Callable[..., Any]:
+    """`csvcore fit` with few steps and the tiny scorer."""
+
+    def run(*arguments: object) -> Any:
+        where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
+        return csvcore("fit", *where, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def app_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., "AppTest"]:
+    """The dashboard on a database, not run yet; a run may take so many seconds."""
+    from streamlit.testing.v1 import AppTest
+
+    def app(database: Path, seconds: float = 60) -> AppTest:
+        monkeypatch.setenv("CSVCORE_DB", str(database))
+        monkeypatch.chdir(ROOT)
+        return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=seconds)
+
+    return app
+
+
 @pytest.fixture(scope="session")
 def _words_made(world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from csvcore import pipeline
@@ -241,6 +277,17 @@ def three(_three_made: Path, tmp_path: Path) -> list[str]:
     """Folders of three models of a test's own: one tokenizer, different weights."""
     shutil.copytree(_three_made, tmp_path, dirs_exist_ok=True)
     return [str(tmp_path / name) for name in ("first", "second", "third")]
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch computes on one thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

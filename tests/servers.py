@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import contents
+from helpers import DOCS, contents
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
@@ -22,6 +22,8 @@ from csvcore.pipeline import ServerConfig
 from csvcore.records import Document, TokenLosses
 from csvcore.scoring import LanguageModel, LoadConfig
 
+KEY = "sk-secret-of-ours"
+CHECKED = (DOCS[0], DOCS[len(DOCS) // 2])  # the two documents of the check
 Answer = tuple[int, Any]  # status and body; bytes are sent as they are
 Behaviour = Callable[["Vllm", dict[str, Any]], Answer]
 

@@ -164,9 +164,15 @@ def test_validation_accuracies_influence_the_choice_and_no_head(
     for one, two in zip(found.choice.tried, other.choice.tried, strict=False):
         assert one.errors["validation models"] != two.errors["validation models"]
         assert {**one.errors, "validation models": 0} == {**two.errors, "validation models": 0}
-    for one_step, two_step in zip(found.trace, other.trace, strict=False):
-        if found.choice.chosen.pull == other.choice.chosen.pull:
-            assert replace(one_step, validation_mse=None) == replace(two_step, validation_mse=None)
+    higher = np.where(problem.validation, problem.accuracy + 0.1, problem.accuracy).clip(max=1.0)
+    [same] = small.choose(replace(problem, accuracy=higher))  # not enough for another choice
+    assert same.choice is not None
+    assert same.choice.chosen.pull == found.choice.chosen.pull
+    assert same.choice.chosen.strength == found.choice.chosen.strength
+    for before, after in zip(found.trace, same.trace, strict=True):
+        assert replace(before, validation_mse=None) == replace(after, validation_mse=None)
+    assert found.trace[-1].validation_mse != same.trace[-1].validation_mse
+    assert_array_equal(same.weight, found.weight)
 
 
 def test_models_that_neither_train_nor_validate_have_no_influence(small: Known) -> None:

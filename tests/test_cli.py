@@ -20,17 +20,6 @@ from csvcore.pipeline import importing
 Csvcore = Callable[..., Result]
 
 
-@pytest.fixture
-def fit(csvcore: Csvcore, tiny_lm: Path) -> Csvcore:
-    """`csvcore fit` with few steps and the tiny scorer."""
-
-    def run(*arguments: object) -> Result:
-        where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
-        return csvcore("fit", *where, *arguments)
-
-    return run
-
-
 # init and import
 
 

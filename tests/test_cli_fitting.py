@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 from helpers import (
+    ALL_OR_NOTHING,
     DOCS,
     SIDES,
     World,
@@ -32,17 +33,6 @@ METHODS = {
     "train-mean", "sibling", "compute", "best-constant",
 }  # fmt: skip
 Csvcore = Callable[..., Result]
-
-
-@pytest.fixture
-def fit(csvcore: Csvcore, tiny_lm: Path) -> Csvcore:
-    """`csvcore fit` with few steps and the tiny scorer."""
-
-    def run(*arguments: object) -> Result:
-        where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
-        return csvcore("fit", *where, *arguments)
-
-    return run
 
 
 def one_document(text: str) -> Any:
@@ -154,11 +144,7 @@ def test_a_fast_fit_says_which_penalty_it_chose(fit: Csvcore) -> None:
 
 
 def test_a_step_has_no_slope_in_the_table(fit: Csvcore, world_db: Path) -> None:
-    change(
-        world_db,
-        "UPDATE accuracies SET accuracy = CASE WHEN accuracy > 0.5 THEN 1 ELSE 0 END"
-        " WHERE task = 'reading'",
-    )
+    change(world_db, ALL_OR_NOTHING)
     result = fit("--method", "all-token", "--task", "reading")
     _, reading, note, *_ = result.stdout.splitlines()
     assert reading.split()[2] == "step"
@@ -235,8 +221,7 @@ def test_json_is_standard_even_where_figures_are_not_defined(
 ) -> None:
     change(
         world_db,
-        "UPDATE accuracies SET accuracy = CASE WHEN accuracy > 0.5 THEN 1 ELSE 0 END"
-        " WHERE task = 'reading'",
+        ALL_OR_NOTHING,
         "UPDATE accuracies SET accuracy = 0 WHERE model IN ('jay', 'kid', 'owl')",
         "UPDATE splits SET side = 'train' WHERE side = 'validation'",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import slowly
 from click.testing import CliRunner
+from collected import CPU, statuses
 from helpers import DOCS, collect, save_gpt2, spoil, stored_losses
 
 from csvcore import cli, pipeline
@@ -16,7 +17,6 @@ from csvcore.errors import Cancelled
 from csvcore.pipeline import CollectConfig
 from csvcore.shards import Shards
 
-CPU = CollectConfig(device="cpu")
 RAY = CollectConfig(device="cpu", engine="ray")
 DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 ALL = [("first", doc.doc_id) for doc in DOCS] + [("second", doc.doc_id) for doc in DOCS]
@@ -61,10 +61,6 @@ def slow_down(seconds: float) -> None:
 def alone(words_db: Path, tmp_path: Path) -> Path:
     """Another database with the same corpus, to collect here and compare."""
     return Path(shutil.copy(words_db, tmp_path / "alone.duckdb"))
-
-
-def statuses(found: list[Any]) -> dict[str, str]:
-    return {one.model: one.status for one in found}
 
 
 def check_complete(database: Path, alone: Path, names: list[str], scored: list[Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collected import CPU, manifest, missing, stop_within
+from collected import CPU, keys, manifest, missing, stop_within
 from helpers import (
     DOCS,
     collect,
@@ -16,7 +16,6 @@ from helpers import (
 
 from csvcore import packs, pipeline, scoring, store
 from csvcore.engines import Progress
-from csvcore.pipeline import CollectConfig
 from csvcore.shards import Shards
 
 # Never stale
@@ -60,11 +59,6 @@ def test_a_changed_text_alone_is_scored_again(
     with store.connect(words_db, read_only=True) as db:
         rows = store.loss_rows(db, "changed", ["tiny-gpt2"])
     packs.check_documents("changed", rows, {d["doc_id"]: len(d["text"].encode()) for d in docs})
-
-
-def keys(database: Path, name: str, config: CollectConfig) -> list[str]:
-    collection = pipeline.prepare(database, [name], "words", config)
-    return [shard.key for shard in collection.shards(collection.plans[0])]
 
 
 @pytest.mark.usefixtures("one_by_one")

@@ -23,7 +23,6 @@ from helpers import (
 
 from csvcore import pipeline, scoring
 from csvcore.errors import Cancelled
-from csvcore.pipeline import CollectConfig
 from csvcore.shards import Shards
 
 DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
@@ -220,8 +219,3 @@ def test_a_collection_killed_again_and_again_loses_one_shard_a_time_and_ends_as_
             for corpus, model, made in tables["manifests"]
         ]
     assert one == other
-
-
-def keys(database: Path, name: str, config: CollectConfig) -> list[str]:
-    collection = pipeline.prepare(database, [name], "words", config)
-    return [shard.key for shard in collection.shards(collection.plans[0])]

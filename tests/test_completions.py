@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from helpers import DOCS, contents
 from servers import (
+    CHECKED,
+    KEY,
     Answer,
     Behaviour,
     Vllm,
@@ -26,9 +28,6 @@ from servers import (
 from csvcore import completions, packs, pipeline, scoring, store
 from csvcore.errors import ModelError
 from csvcore.records import Document
-
-KEY = "sk-secret-of-ours"
-CHECKED = (DOCS[0], DOCS[len(DOCS) // 2])  # the two documents of the check
 
 
 def own_prompts(folder: Path, docs: Sequence[Document]) -> list[list[int]]:

@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from helpers import DOCS
-from hypothesis import given
-from hypothesis import strategies as st
 
 from csvcore import cli, pipeline, store
 from csvcore.corpora import (
@@ -20,7 +18,6 @@ from csvcore.corpora import (
     read_recipe,
     recipes,
     sample,
-    templates,
     write_corpus,
 )
 from csvcore.errors import InputError
@@ -117,57 +114,6 @@ def test_a_folder_is_imported_as_a_file_is(tmp_path: Path) -> None:
     store.create(tmp_path / "r.duckdb")
     said = pipeline.import_corpus(tmp_path / "r.duckdb", tmp_path / "texts", "mine")
     assert said == "corpus mine: 1 documents, 1 sources"
-
-
-# Templates
-
-
-def test_a_template_fills_fields_and_marks_answers() -> None:
-    row = {"q": "2 {x}?", "choices": ["1", "4"], "label": "1", "n": 1}
-    found = templates.render("{{Q}} {q} [[{n|letter}]]. [[{choices[label]}]] or {choices[0]}", row)
-    assert found.text == "{Q} 2 {x}? B. 4 or 1"
-    assert [found.text[a:b] for a, b in found.answers] == ["B", "4"]
-
-
-@given(st.text(min_size=1), st.text(min_size=1))
-def test_a_value_stands_in_the_text_as_it_is_whatever_it_is(question: str, answer: str) -> None:
-    found = templates.render("{q}\n[[{a}]]", {"q": question, "a": answer})
-    assert found.text == f"{question}\n{answer}"
-    [(start, end)] = found.answers
-    assert found.text[start:end] == answer
-
-
-@pytest.mark.parametrize(
-    ("template", "refusal"),
-    [
-        ("[[{a}", "never closes it"),
-        ("{a}]]", r"a \]\] too many"),
-        ("[[[[{a}]]]]", r"a \[\[ too many"),
-        ("{a.b}", r"\{a\.b\} is none of"),
-        ("{}", r"\{\} is none of"),
-    ],
-)
-def test_a_template_that_cannot_be_read_is_refused(template: str, refusal: str) -> None:
-    with pytest.raises(InputError, match=refusal):
-        templates.check(template)
-
-
-@pytest.mark.parametrize(
-    ("template", "refusal"),
-    [
-        ("{b}", "it has no b, but a, n, choices, none"),
-        ("{none}", "it has no none"),
-        ("{choices[2]}", "choices has no entry 2"),
-        ("{choices[a]}", "a must be a number to choose by, got 'x'"),
-        ("{a[0]}", "a has no entry 0"),
-        ("{n|letter}", "n is 26, and no letter"),
-        ("{choices[1]}", r"choices\[1\] is empty"),
-    ],
-)
-def test_a_row_that_does_not_fit_is_refused(template: str, refusal: str) -> None:
-    row = {"a": "x", "n": 26, "choices": ["c", ""], "none": None}
-    with pytest.raises(InputError, match=refusal):
-        templates.render(template, row)
 
 
 # The paper's recipe, on data of the same form

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, zoo: Path) -> AppTest:
-    monkeypatch.setenv("CSVCORE_DB", str(zoo))
-    monkeypatch.chdir(ROOT)
-    return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+def app(app_on: Callable[[Path], AppTest], zoo: Path) -> AppTest:
+    return app_on(zoo)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -43,21 +42,19 @@ def test_every_page_opens_on_the_zoo_without_an_exception(app: AppTest, page: Pa
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_opens_on_an_empty_database_and_says_what_to_do(
-    page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: Path, app_on: Callable[[Path], AppTest], tmp_path: Path
 ) -> None:
     store.create(tmp_path / "empty.duckdb")
-    monkeypatch.setenv("CSVCORE_DB", str(tmp_path / "empty.duckdb"))
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app = app_on(tmp_path / "empty.duckdb").run()
     app.switch_page(f"dashboard/pages/{page.name}").run()
     assert not app.exception
     assert len(app.info) == 1
 
 
 def test_without_a_database_the_app_says_how_to_make_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    app_on: Callable[[Path], AppTest], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("CSVCORE_DB", str(tmp_path / "none.duckdb"))
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app = app_on(tmp_path / "none.duckdb").run()
     assert not app.exception
     assert "csvcore init --zoo" in app.warning[0].value
 

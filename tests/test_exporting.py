@@ -192,3 +192,12 @@ def test_a_file_in_place_of_the_folder_and_an_unknown_fit_are_refused(
         with pytest.raises(InputError, match="there is no fit 'nothing'"):
             write(fitted, "nothing", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_losses_that_are_not_there_are_not_exported(world_db: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "out.parquet"
+    with pytest.raises(InputError, match="no losses of yak on words"):
+        pipeline.export_losses(world_db, "words", ["ant", "yak"], pack)
+    with pytest.raises(InputError, match="there is no corpus 'wrods'"):
+        pipeline.export_losses(world_db, "wrods", [], pack)
+    assert not pack.exists()

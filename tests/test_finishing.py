@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import DOCS, SIDES, World, change
+from helpers import ALL_OR_NOTHING, DOCS, SIDES, World, alternate, change
 from numpy.testing import assert_allclose
 from scipy.optimize import least_squares
 from scipy.special import expit
@@ -338,11 +338,7 @@ def test_accuracies_turned_upside_down_give_the_wrong_sign(run: Run, world_db: P
 
 
 def test_train_models_that_know_all_or_nothing_give_a_step(run: Run, world_db: Path) -> None:
-    change(
-        world_db,
-        "UPDATE accuracies SET accuracy = CASE WHEN accuracy > 0.5 THEN 1 ELSE 0 END"
-        " WHERE task = 'reading'",
-    )
+    change(world_db, ALL_OR_NOTHING)
     assert "step-like" in kinds(run("reading").notes)
 
 
@@ -358,12 +354,7 @@ def test_accuracies_that_hang_on_nothing_cannot_be_known(
 ) -> None:
     # high and low in turn along the loss, so that without one model the others mislead about it
     ranked = sorted(SIDES, key=lambda model: (SIDES[model] != "train", world.all_token(model)))
-    for i, model in enumerate(ranked):
-        change(
-            world_db,
-            f"UPDATE accuracies SET accuracy = {0.9 if i % 2 else 0.4} "
-            f"WHERE model = '{model}' AND task = 'reading'",
-        )
+    alternate(world_db, ranked)
     fit = run("reading", "csv", penalty=100.0)
     [note] = [note for note in fit.notes if note.startswith("cannot be known")]
     assert fit.choice is not None

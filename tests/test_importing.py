@@ -22,12 +22,10 @@ from helpers import (
     write_accuracies,
     write_csv,
     write_pack,
-    write_split,
 )
 
 from csvcore import inputs, packs, pipeline, store
 from csvcore.errors import InputError, OffsetsError
-from csvcore.pipeline import importing
 from csvcore.records import Accuracy, ModelCard
 
 
@@ -140,15 +138,6 @@ def test_exported_losses_come_back_the_same_in_another_database(
         assert after[table] == before[table]
     pipeline.export_losses(world_db, "words", ["cow", "bee"], pack)
     assert set(pq.read_table(pack)["model"].to_pylist()) == {"bee", "cow"}
-
-
-def test_losses_that_are_not_there_are_not_exported(world_db: Path, tmp_path: Path) -> None:
-    pack = tmp_path / "out.parquet"
-    with pytest.raises(InputError, match="no losses of yak on words"):
-        pipeline.export_losses(world_db, "words", ["ant", "yak"], pack)
-    with pytest.raises(InputError, match="there is no corpus 'wrods'"):
-        pipeline.export_losses(world_db, "wrods", [], pack)
-    assert not pack.exists()
 
 
 def test_a_newer_card_replaces_what_a_collection_knew(database: Path, tmp_path: Path) -> None:
@@ -312,24 +301,6 @@ def test_an_accuracy_that_changed_is_refused_and_the_same_one_is_not(
     assert contents(database) == before
 
 
-@pytest.mark.parametrize(
-    ("change", "refusal"),
-    [
-        ({"yak": "train"}, "the split names the model 'yak'"),
-        ({"ant": "dev"}, "ant: split must be one of train, validation, test, got 'dev'"),
-        (dict.fromkeys(("ant", "bee", "cow", "dog"), "test"), "at least 3 train models, got 2"),
-    ],
-)
-def test_a_split_that_cannot_be_fitted_is_refused_and_the_old_one_stays(
-    world_db: Path, tmp_path: Path, change: dict[str, str], refusal: str
-) -> None:
-    file = write_split(tmp_path / "split.csv", SIDES | change)
-    before = contents(world_db)
-    with pytest.raises(InputError, match=refusal):
-        pipeline.import_split(world_db, file, "sides")
-    assert contents(world_db) == before
-
-
 def test_a_corpus_with_one_wrong_line_is_refused_as_a_whole(database: Path, tmp_path: Path) -> None:
     good = json.dumps({"doc_id": "a", "source": "b", "text": "c"})
     file = tmp_path / "d.jsonl"
@@ -347,48 +318,6 @@ def test_a_corpus_with_one_wrong_line_is_refused_as_a_whole(database: Path, tmp_
     with pytest.raises(InputError, match="a corpus 'words' with other documents is stored"):
         pipeline.import_corpus(database, file, "words")
     assert contents(database) == before
-
-
-# The bundled zoo
-
-
-def test_init_loads_every_file_of_the_zoo_and_doing_it_again_changes_nothing(
-    tmp_path: Path, world: World, world_files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(importing, "ZOO", world_files)
-    database = tmp_path / "results.duckdb"
-    assert "the bundled zoo loaded: 11 models" in pipeline.init(database, zoo=True)
-    with store.connect(database, read_only=True) as db:
-        assert store.coverage(db, "zoo") == dict.fromkeys(SIDES, len(DOCS))
-        assert store.split(db, "sides") == SIDES
-        assert set(store.accuracies(db)) == set(world.accuracies)
-        assert [doc.source for doc in store.documents(db, "zoo-prose")] == ["prose"]
-    before = contents(database)
-    assert "was there, with the bundled zoo" in pipeline.init(database, zoo=True)
-    assert "was there; next: csvcore import corpus" in pipeline.init(database)
-    assert contents(database) == before
-
-
-def test_a_zoo_with_one_wrong_file_is_not_loaded_at_all(
-    tmp_path: Path, world_files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    zoo = Path(shutil.copytree(world_files, tmp_path / "zoo"))
-    monkeypatch.setattr(importing, "ZOO", zoo)
-    write_split(zoo / "splits" / "wrong.csv", {"yak": "train"})
-    database = tmp_path / "results.duckdb"
-    with pytest.raises(InputError, match="the split names the model 'yak'"):
-        pipeline.init(database, zoo=True)
-    assert contents(database)["documents"] == []
-    (zoo / "splits" / "wrong.csv").unlink()
-    assert "11 models" in pipeline.init(database, zoo=True)  # nothing is in the way
-
-
-def test_a_zoo_that_is_not_there_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(importing, "ZOO", tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"the bundled zoo is not at .*nowhere"):
-        pipeline.init(tmp_path / "results.duckdb", zoo=True)
 
 
 @pytest.mark.parametrize("what", ["models", "tasks", "accuracies"])

@@ -13,8 +13,6 @@ from csvcore import jobs, packs, pipeline
 from csvcore.errors import InputError
 from dashboard import controls
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="module")
 def _made(_words_made: Path, world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,15 +28,15 @@ def database(_made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def drop(database: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], AppTest]:
+def drop(
+    database: Path, app_on: Callable[[Path], AppTest], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], AppTest]:
     """Drops a file on the page; nobody works off the queue."""
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("CSVCORE_DB", str(database))
     monkeypatch.setenv("CSVCORE_MODELS", "")
     monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
 
     def dropped(file: Path) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+        app = app_on(database)
         app.query_params["corpus"] = "words"
         app.run().switch_page("dashboard/pages/collect.py").run()
         app.file_uploader[0].upload(file.name, file.read_bytes(), "application/octet-stream")

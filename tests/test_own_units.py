@@ -9,14 +9,11 @@ import pytest
 from click.testing import CliRunner
 from helpers import DOCS, World, change, pack_rows, write_pack
 from numpy.testing import assert_allclose
-from streamlit.testing.v1 import AppTest
 
 from csvcore import cli, jobs, pipeline, store
 from csvcore.errors import InputError
 from csvcore.pipeline.units import Units, units_of_losses
 from csvcore.records import ModelLosses
-
-ROOT = Path(__file__).parents[1]
 
 
 def words(row: dict[str, Any], text: str) -> dict[str, Any]:
@@ -80,7 +77,7 @@ def test_words_are_fitted_predicted_and_shown(
     world: World,
     run: Callable[..., Any],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    app_on: Callable[..., Any],
 ) -> None:
     in_units(world_db, tmp_path / "words.parquet", world, words)
     plain = run("reading")  # on the scorer's tokens
@@ -104,9 +101,7 @@ def test_words_are_fitted_predicted_and_shown(
     [old] = [one for one in own.predictions if one.model == "ant"]
     assert new.predicted == pytest.approx(old.predicted, rel=1e-6)
 
-    monkeypatch.setenv("CSVCORE_DB", str(world_db))
-    monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app = app_on(world_db)
     app.query_params.update({"corpus": "words", "split": "sides", "task": "reading"})
     app.run().switch_page("dashboard/pages/salience.py").run()
     assert not app.exception

@@ -3,7 +3,7 @@
 import io
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,8 @@ def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, fitted: Path) -> AppTest:
-    monkeypatch.setenv("CSVCORE_DB", str(fitted))
-    monkeypatch.chdir(ROOT)
-    return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+def app(app_on: Callable[[Path], AppTest], fitted: Path) -> AppTest:
+    return app_on(fitted)
 
 
 def widgets(node: Any) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """Laws of the paper's tables as data, and of what is claimed of our own measurements."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 from csvcore import store
 from dashboard import claims, paper
 
-ROOT = Path(__file__).parents[1]
 TASKS = ["bbh", "ceval", "cmmlu", "gsm8k", "hellaswag", "mmlu"]
 
 
@@ -128,12 +128,9 @@ def test_the_figures_are_counted_by_task() -> None:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AppTest:
+def app(app_on: Callable[[Path], AppTest], tmp_path: Path) -> AppTest:
     store.create(tmp_path / "empty.duckdb")
-    monkeypatch.setenv("CSVCORE_DB", str(tmp_path / "empty.duckdb"))
-    monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
-    return app.switch_page("dashboard/pages/paper.py")
+    return app_on(tmp_path / "empty.duckdb").run().switch_page("dashboard/pages/paper.py")
 
 
 @pytest.mark.parametrize("name", ["Table 1", "Figure 1", "Figure 4", "Figure 8"])

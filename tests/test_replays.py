@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,11 +69,14 @@ def test_a_path_of_penalties_begins_at_the_baseline_and_one_that_stays_there_is_
     fit = run("adding", method="csv")
     found = replays.read(world_db, fit.fit)
     assert fit.choice is not None
-    strength = fit.choice.chosen.strength
-    assert (found is None) == (strength is None)
-    if found is not None:
-        assert np.isinf(found.at[0])
-        assert found.at[found.kept] == strength == found.at[-1]
+    assert found is not None
+    assert np.isinf(found.at[0])
+    assert found.at[found.kept] == fit.choice.chosen.strength == found.at[-1]
+    helpers.alternate(world_db, helpers.SIDES)
+    stays = run("reading", method="csv")
+    assert stays.choice is not None
+    assert stays.choice.chosen.strength is None
+    assert replays.read(world_db, stays.fit) is None
 
 
 def test_the_replay_starts_at_all_tokens_alike(run: Run, world_db: Path) -> None:

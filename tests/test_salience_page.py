@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,7 +21,6 @@ from dashboard.colourings import Asked
 from dashboard.data import Database
 from dashboard.reading import Place, Shown
 
-ROOT = Path(__file__).parents[1]
 DOCS = [
     Document("sum-1", "sums", "2 plus 6 = 8.", ((11, 12),)),
     Document("=sum-2", "sums", 'A <script>😀 "x"\n'),
@@ -78,10 +77,8 @@ def own(database: Database) -> texts.Texts:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, database: Database) -> AppTest:
-    monkeypatch.setenv("CSVCORE_DB", str(database.path))
-    monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+def app(app_on: Callable[..., AppTest], database: Database) -> AppTest:
+    app = app_on(database.path, seconds=120)
     app.query_params["task"] = "adding"
     return app
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,13 @@ from csvcore.records import Floats
 from csvcore.scoring import LanguageModel, LoadConfig
 from csvcore.scoring.passes import Losses, Passes, Rows, Segment, batches
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LONGEST = 200  # inputs: more than any text here, far more than the sliding windows
 SHORTAGES = (
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

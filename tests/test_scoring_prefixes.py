@@ -193,4 +193,5 @@ def test_a_model_with_fewer_positions_than_the_probe_text_has_tokens_is_loaded_a
     lm = scoring.load(str(request.getfixturevalue(fixture)), LoadConfig("cpu"))
     assert lm.max_tokens is not None
     assert len(scoring.encode(lm.tokenizer, PROBE).token_ids) > lm.max_tokens
+    assert {"eos"} <= lm.prefix.tried.keys()
     assert all(0 < tried < 10 for tried in lm.prefix.tried.values())

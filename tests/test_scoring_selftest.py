@@ -18,15 +18,9 @@ from csvcore.scoring import LanguageModel, LoadConfig, passes, selftest
 from csvcore.scoring.head import Head
 from csvcore.scoring.passes import PACKED_ATTENTION, Losses, Passes, Segment
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LONG = LoadConfig("cpu", longest=200)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

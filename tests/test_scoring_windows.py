@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import architectures
@@ -19,16 +18,10 @@ from csvcore.scoring.losses import UNBOUNDED, window_size
 from csvcore.scoring.passes import decoder
 from csvcore.scoring.tokens import Window
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LONG = Document("very-long", "sizes", " ".join(doc.text for doc in DOCS) * 4)  # some 450 tokens
 KINDS = ("llama", "gpt2", "mamba")  # of 256, 256 and unbounded positions
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=KINDS)

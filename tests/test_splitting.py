@@ -1,10 +1,10 @@
-"""Splits made from presets and from other splits, and the commands that need one."""
+"""Splits made from presets, from other splits and from files, and the commands that need one."""
 
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers import SIDES
+from helpers import SIDES, contents, write_split
 
 from csvcore import cli, pipeline, splits, store
 from csvcore.errors import InputError
@@ -96,6 +96,24 @@ def test_a_split_that_nothing_can_be_made_of_is_refused(world_db: Path) -> None:
             pipeline.make_split(world_db, "new", start, test)
     with store.connect(world_db, read_only=True) as db:
         assert store.splits(db) == ["sides"]
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"yak": "train"}, "the split names the model 'yak'"),
+        ({"ant": "dev"}, "ant: split must be one of train, validation, test, got 'dev'"),
+        (dict.fromkeys(("ant", "bee", "cow", "dog"), "test"), "at least 3 train models, got 2"),
+    ],
+)
+def test_a_split_that_cannot_be_fitted_is_refused_and_the_old_one_stays(
+    world_db: Path, tmp_path: Path, change: dict[str, str], refusal: str
+) -> None:
+    file = write_split(tmp_path / "split.csv", SIDES | change)
+    before = contents(world_db)
+    with pytest.raises(InputError, match=refusal):
+        pipeline.import_split(world_db, file, "sides")
+    assert contents(world_db) == before
 
 
 def test_the_commands_say_which_split_they_made(world_db: Path, tiny_lm: Path) -> None:

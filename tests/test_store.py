@@ -19,15 +19,6 @@ from csvcore.records import (
     Task,
 )
 
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """An empty database."""
-    path = tmp_path / "results.duckdb"
-    assert store.create(path)
-    return path
-
-
 # Reading back what was written
 
 

@@ -18,15 +18,6 @@ from csvcore.records import (
 )
 from csvcore.store import connection
 
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """An empty database."""
-    path = tmp_path / "results.duckdb"
-    assert store.create(path)
-    return path
-
-
 # Opening and making
 
 

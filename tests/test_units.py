@@ -1,6 +1,5 @@
 import os
 import signal
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import DOCS, save_gpt2
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import exit_code, forked
 
 from csvcore import inputs, scoring
 from csvcore.pipeline.units import Units, scoring_units
@@ -84,22 +84,6 @@ def test_another_scorer_and_another_corpus_have_a_cache_of_their_own(
     assert len(third.edges) == 2
     assert len(cached(database)) == 6
     check(ask(database, tiny_lm), tiny_lm)
-
-
-def forked(work: Callable[[], object]) -> int:
-    """Another process that does this and ends; its number."""
-    pid = os.fork()
-    if pid == 0:  # it must not come back into pytest
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(9)
-    return pid
-
-
-def exit_code(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def die(*_: object, **__: object) -> None:

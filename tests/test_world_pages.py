@@ -15,15 +15,12 @@ from csvcore.records import Fit, Mix
 from dashboard import judged, mixes_view
 from dashboard.data import Database
 
-ROOT = Path(__file__).parents[1]
 METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
 
 
 @pytest.fixture
-def app(world_db: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setenv("CSVCORE_DB", str(world_db))
-    monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+def app(world_db: Path, app_on: Callable[..., AppTest]) -> AppTest:
+    app = app_on(world_db, seconds=120)
     app.query_params["task"] = "adding"
     return app
 
