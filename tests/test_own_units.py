@@ -110,12 +110,10 @@ def test_words_are_fitted_predicted_and_shown(
 
 
 def test_the_fit_page_offers_own_units_where_there_is_one_unit(
-    world_db: Path, monkeypatch: pytest.MonkeyPatch
+    world_db: Path, app_on: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
-    monkeypatch.setenv("CSVCORE_DB", str(world_db))
-    monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app = app_on(world_db)
     app.query_params.update({"corpus": "words", "split": "sides"})
     app.run().switch_page("dashboard/pages/fit.py").run()
     offered(app).set_value(True).run()
@@ -129,7 +127,7 @@ def test_the_fit_page_offers_own_units_where_there_is_one_unit(
     assert "units of their own" in offered(app).help
 
 
-def offered(app: AppTest) -> Any:
+def offered(app: Any) -> Any:
     """The switch of own units."""
     return next(one for one in app.toggle if one.label == "Weigh the losses' own units")
 
