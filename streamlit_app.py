@@ -8,6 +8,7 @@ from csvcore.errors import CsvcoreError
 from dashboard import controls, links
 
 # A file: a named icon would be fetched from the internet.
+NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict"}
 ICON = Path(__file__).parent / "dashboard" / "icon.png"
 st.set_page_config(page_title="CSV Lab", page_icon=str(ICON), layout="wide")
 page = st.navigation(
@@ -45,6 +46,11 @@ page = st.navigation(
 )
 try:
     links.sidebar()
-    page.run()
+    if page.url_path in NEED_CORPUS and controls.chosen("corpus") is None:
+        st.header(page.title)
+        controls.next_step("No documents yet", "The Overview says how to load or bring them.")
+        st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
+    else:
+        page.run()
 except CsvcoreError as error:
     st.warning(controls.sentence(str(error)), icon=":material/error:")

@@ -41,7 +41,7 @@ def database() -> Database:
         return Database(path, path.stat().st_mtime_ns)
     except FileNotFoundError as error:
         raise StoreError(
-            f"there is no database {path}; `make app` or `csvcore init --zoo` makes one"
+            f"there is no database {path}; `csvcore --db {path} init --zoo` makes one"
         ) from error
 
 

@@ -70,6 +70,12 @@ def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
             f"seconds to load PyTorch and the losses of {size.n_models} train and validation "
             "models."
         )
+        placed = set(data.split(source, split).values())
+        for side in ("validation", "test"):
+            if side not in placed:
+                st.caption(
+                    f":orange[:material/warning:] {controls.plain(split)} has no {side} models."
+                )
         if st.button("Start", type="primary", icon=":material/play_circle:", help="Queues it."):
             jobs_view.submit_fit(source, corpus, split, list(tasks), list(methods), config)
             st.rerun()

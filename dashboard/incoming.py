@@ -68,9 +68,15 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
             }
         )
         if model not in families:
-            why_not.append(f"{model} has no card; csvcore import models first.")
-        elif any(key[0] == model for key in coming & stored):
-            why_not.append(f"Losses of {model} on some of these documents are stored already.")
+            why_not.append(
+                f"{model} has no card: csvcore import models FILE, a CSV of model,family, comes "
+                "first."
+            )
+        elif n_known := sum(key[0] == model for key in coming & stored):
+            how_many = "all" if n_known == sum(key[0] == model for key in coming) else n_known
+            why_not.append(
+                f"Losses of {model} on {how_many} of these documents are stored already."
+            )
         elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
             why_not.append(f"Losses of other weights are stored as {model}.")
     return Incoming(home, pack.manifest is not None, pd.DataFrame(rows), why_not)

@@ -13,7 +13,7 @@ from csvcore.records import Glimpse
 from dashboard import controls
 from dashboard.data import Database
 
-POLL_SECONDS = 1.5
+POLL_SECONDS, IDLE_SECONDS = 1.5, 6.0
 ICONS = {
     "queued": ":material/hourglass_empty:",
     "running": "spinner",
@@ -41,7 +41,11 @@ def submit_fit(
         "methods": list(methods),
         "config": config,
     }
-    return jobs.submit(source.path, "fit", params)
+    live = {job.job for job in jobs.recent(source.path, SHOWN) if job.live}
+    number = jobs.submit(source.path, "fit", params)
+    if number in live:
+        st.toast(f"This fit is in the queue already, as job {number}.")
+    return number
 
 
 def submit_collect(source: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
@@ -59,12 +63,12 @@ def live(source: Database, history: bool = False) -> bool:
     """
     before = {job.job for job in jobs.recent(source.path, SHOWN) if job.live}
 
-    @st.fragment(run_every=POLL_SECONDS if before else None)
+    @st.fragment(run_every=POLL_SECONDS if before else IDLE_SECONDS if history else None)
     def view() -> None:
         found = jobs.recent(source.path, SHOWN)
         waiting = sorted((job for job in found if job.live), key=lambda job: job.job)
-        if not before <= {job.job for job in waiting}:
-            st.rerun()  # once for each that ended: the page reads the new results
+        if before != {job.job for job in waiting}:
+            st.rerun()  # one ended, so that the page reads new results; or another tab began one
         for job in waiting:
             _row(source, job, history)
         for job in found:
@@ -93,7 +97,8 @@ def _work(job: jobs.Job) -> str:
 
 
 def _row(source: Database, job: jobs.Job, moving: bool) -> None:
-    title = f"{job.job}: {_work(job)}, {job.status}"
+    state = job.status if job.cancel_asked is None or not job.live else "being cancelled"
+    title = f"{job.job}: {_work(job)}, {state}"
     # Not st.status: each of these keeps the script waiting.
     is_open = job.status == "running"
     box = st.expander(controls.plain(title), icon=ICONS[job.status], expanded=is_open)
@@ -124,8 +129,9 @@ def _pace(job: jobs.Job, now: float) -> str:
     text = f"{job.message}, {now - job.started:.0f} s so far"
     if left is None:
         return text
-    step = f"step {job.step} of {job.total}, " if job.kind == "fit" else ""
-    return f"{step}{text}, about {left:.0f} s left"
+    if job.kind == "fit":  # most end before their last step
+        return f"step {job.step} of at most {job.total}, {text}, at most about {left:.0f} s left"
+    return f"{text}, about {left:.0f} s left"
 
 
 def _moving(job: int, found: Sequence[Glimpse]) -> None:

@@ -17,6 +17,11 @@ BY_SIZE, CLOSED = "By size: largest of each family tests", "Closed source: two s
 LEAVE_OUT = "Leave out "
 TABLE_2 = "The paper's Table 2"
 ALL_STAGES = "all"
+STORED = "Stored: "
+EMPTY_SIDES: dict[Split, str] = {
+    "validation": "the paper's loop has nothing to stop by, and the other fits less to choose by",
+    "test": "nothing will tell how well a fit predicts",
+}
 MOVES = "Ticked models, or all that are shown, go to this side; nothing is stored before Save."
 
 
@@ -27,13 +32,21 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
         A key that tells this start from others, a name to save it under, and the split.
     """
     families = sorted({card.family for card in cards})
-    stored = {f"Stored: {name}": name for name in data.splits(source)}
-    left, right = st.columns([3, 1])
+    stored = {f"{STORED}{name}": name for name in data.splits(source)}
     names = [*stored, BY_SIZE, CLOSED, *(LEAVE_OUT + family for family in families), TABLE_2]
+    begin = f"{STORED}{controls.chosen('split')}"
+    saved = st.session_state.pop("split just saved", None)
+    if saved is not None:
+        st.session_state["start"] = f"{STORED}{saved}"
+    elif begin in names and st.session_state.get("start follows", begin) != begin:
+        st.session_state["start"] = begin  # another split was chosen in the side bar
+    st.session_state["start follows"] = begin
+    left, right = st.columns([3, 1])
     choice = links.choose(
         left.selectbox,
         "Start from",
         names,
+        index=names.index(begin) if begin in names and "start" not in st.session_state else 0,
         key="start",
         help="A stored split, or one of the usual ways to divide models. Edit it below.",
     )
@@ -117,6 +130,72 @@ def forget(key: str) -> None:
     """Drop what was edited, so that the start shows as it is."""
     st.session_state.get("edited splits", {}).pop(key, None)
     _remount(key)
+
+
+def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None:
+    """A name and a button that stores the split; asks again where that would hide fits.
+
+    Args:
+        source: the database.
+        key: of the start.
+        name: what is proposed.
+        sides: of the models.
+
+    Raises:
+        InputError: it is no split, see `splits.check_split`.
+    """
+    with st.form("save", border=False):
+        wanted = st.text_input(
+            "Save as", name, max_chars=100,
+            help="A name that is taken is replaced; fits made on other sides no longer show.",
+        ).strip()  # fmt: skip
+        pressed = st.form_submit_button(
+            "Save split", icon=":material/save:", help="Stores the sides as the table has them."
+        )
+    asked = st.session_state.get("split to replace") == wanted
+    if not pressed and not asked:
+        return
+    st.session_state.pop("split to replace", None)
+    split = splits.check_split(dict(sides), [card.model for card in data.cards(source)])
+    is_other = wanted not in data.splits(source) or data.split(source, wanted) != split
+    if not wanted:
+        st.warning("A split needs a name.")
+    elif wanted.startswith(splits.WITHOUT) and is_other and name != wanted:
+        st.warning(
+            f"Names that begin with {splits.WITHOUT} are those of splits that leave a family out; "
+            "choose another."
+        )
+    elif is_other and (n_fits := _fits_on(source, wanted)):
+        st.session_state["split to replace"] = wanted
+        st.warning(
+            f"{n_fits} fits were made on {controls.plain(wanted)} as it is and would no longer "
+            "show. Save under another name, or replace it."
+        )
+        if st.button(
+            f"Replace {controls.plain(wanted)}",
+            key="replace-split",
+            icon=":material/sync_problem:",
+            help="The fits stay stored, as stale.",
+        ):
+            _store(source, key, wanted, split)
+    else:
+        _store(source, key, wanted, split)
+
+
+def _fits_on(source: Database, name: str) -> int:
+    """How many fits show as long as the split stays."""
+    fits = data.fits(source)
+    return int(((fits["split"] == name) & ~fits["stale"].astype(bool)).sum())
+
+
+def _store(source: Database, key: str, name: str, split: dict[str, Split]) -> None:
+    data.save_split(source, name, split)
+    forget(key)
+    forget(f"{STORED}{name}")
+    st.session_state.pop("split to replace", None)
+    st.session_state["split just saved"] = name
+    st.toast(f"Saved as {controls.plain(name)}")
+    st.rerun()
 
 
 def _remount(key: str) -> None:

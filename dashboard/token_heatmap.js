@@ -125,7 +125,7 @@ class View {
     const steps = (side, order) => order.map((level) => made("i", `${side}${level}`));
     const parts = [`${name}, ${unit}: `];
     if (centred) parts.push(number(-top), ...steps("n", levels.slice(1).reverse()));
-    parts.push(number(0), ...steps("l", centred ? levels.slice(1) : levels), number(top));
+    parts.push(number(0), ...steps("l", centred ? levels.slice(1) : levels), number(top), " and above");
     if (this.data.note) parts.push(made("i", "l0 hatched"), ` ${this.data.note}`);
     this.legend.replaceChildren(...parts);
     this.legend.setAttribute("aria-label", `${name}, ${unit}, from ${centred ? -top : 0} to ${top}`);

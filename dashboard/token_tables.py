@@ -113,7 +113,9 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
     for name in brush:
         if name in masks:
             touched |= masks[name]
-    if OWN in brush and OWN not in masks:
+    if OWN in masks and not masks[OWN].any():
+        st.caption("No token matches your pattern.")
+    if OWN in brush and not pattern:
         st.caption("Write a pattern first, then the brush can use it.")
     kept = ~touched if keep == "drop" or not any(name in masks for name in brush) else touched
     _errors(source, own, kept)

@@ -56,7 +56,7 @@ def test_without_a_database_the_app_says_how_to_make_one(
 ) -> None:
     app = app_on(tmp_path / "none.duckdb").run()
     assert not app.exception
-    assert "csvcore init --zoo" in app.warning[0].value
+    assert f"csvcore --db {tmp_path / 'none.duckdb'} init --zoo" in app.warning[0].value
 
 
 def test_an_unknown_task_in_the_address_falls_back_to_a_stored_one(app: AppTest) -> None:

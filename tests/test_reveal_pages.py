@@ -86,6 +86,66 @@ def test_many_models_move_at_once_and_are_saved(visit: Open, world_db: Path) -> 
     assert saved == SIDES | dict.fromkeys(wild, "validation")
 
 
+def test_a_split_that_fits_were_made_on_is_replaced_only_when_asked_again(
+    visit: Open, world_db: Path, run: Callable[..., object]
+) -> None:
+    run("adding")
+    run("reading")
+    app = visit("models")
+    app.multiselect(key="only families").set_value(["wild"]).run()
+    button(app, "Validation").click().run()
+    button(app, "Save split").click().run()
+    assert any("2 fits were made on sides as it is" in one.value for one in app.warning)
+    with store.connect(world_db, read_only=True) as db:
+        assert store.split(db, "sides") == SIDES
+    [name] = [one for one in app.text_input if one.label == "Save as"]
+    name.set_value("other")
+    button(app, "Save split").click().run()  # another name needs no second question
+    assert not any("would no longer" in one.value for one in app.warning)
+    app.selectbox(key="start").set_value("Stored: sides").run()
+    button(app, "Test").click().run()
+    button(app, "Save split").click().run()
+    button(app, "Replace sides").click().run()
+    assert not app.exception
+    with store.connect(world_db, read_only=True) as db:
+        assert store.split(db, "sides") != SIDES == store.split(db, "other") | SIDES
+        assert store.fits(db)["stale"].all()
+    assert not any("would no longer" in one.value for one in app.warning)
+
+
+def test_the_models_page_begins_with_the_split_of_the_side_bar_and_shows_what_was_saved(
+    visit: Open, world_db: Path
+) -> None:
+    with store.connect(world_db) as db:
+        store.add_split(db, "another", SIDES)
+    app = visit("models")
+    app.selectbox(key="split").set_value("sides").run()
+    assert app.selectbox(key="start").value == "Stored: sides"
+    button(app, "Test").click().run()
+    app.multiselect(key="only families").set_value(["wild"]).run()
+    button(app, "Train").click().run()
+    [name] = [one for one in app.text_input if one.label == "Save as"]
+    name.set_value("new")
+    button(app, "Save split").click().run()
+    assert not app.exception
+    assert app.selectbox(key="start").value == "Stored: new"
+    with store.connect(world_db, read_only=True) as db:
+        sides = list(store.split(db, "new").values())
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Train"], shown["Test"]) == (str(sides.count("train")), str(sides.count("test")))
+    assert any("No model is on the validation side" in one.value for one in app.warning)
+
+
+def test_the_names_of_splits_without_a_family_stay_theirs(visit: Open, world_db: Path) -> None:
+    app = visit("models")
+    [name] = [one for one in app.text_input if one.label == "Save as"]
+    name.set_value("without-wild")
+    button(app, "Save split").click().run()
+    assert any("Names that begin with without-" in one.value for one in app.warning)
+    with store.connect(world_db, read_only=True) as db:
+        assert store.splits(db) == ["sides"]
+
+
 def test_moves_are_undone(visit: Open) -> None:
     app = visit("models")
     before = [one.value for one in app.metric]

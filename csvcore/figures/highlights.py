@@ -132,7 +132,9 @@ def legend(scale: Scale, note: str = "") -> str:
     steps = np.linspace(low, scale.top, 2 * LEVELS - 1 if low else LEVELS)
     bar = "".join(f'<span class="{_shade(level)}"> &nbsp;</span>' for level in scale.levels(steps))
     words = ". ".join(part for part in (scale.unit, note) if part)
-    return f"<p>{escape(scale.name)} {low:.2g} {bar} {scale.top:.2g} ({escape(words)})</p>\n"
+    return (
+        f"<p>{escape(scale.name)} {low:.2g} {bar} {scale.top:.2g} and above ({escape(words)})</p>\n"
+    )
 
 
 def _shade(level: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvcore.figures.charts import CURVE_COLOUR, MARKERS, PALETTE, SCORE_AXIS
+from csvcore.figures.charts import CURVE_COLOUR, MARKERS, MSE_AXIS, PALETTE, SCORE_AXIS
 from csvcore.records import Fit, Floats, Glimpse, Replay, Split
 from csvcore.scaling import sigmoid_law
 
@@ -39,8 +39,8 @@ def errors_so_far(found: Sequence[Glimpse]) -> Any:
                 hovertemplate="step %{x}: %{y:.2e}",
             )
     figure.update_layout(
-        xaxis_title="step",
-        yaxis={"title": "mean squared error", "type": "log", "exponentformat": "e"},
+        xaxis={"title": "step, number", "rangemode": "nonnegative"},
+        yaxis={"title": MSE_AXIS, "type": "log", "exponentformat": "e"},
         height=300,
         margin=MARGIN,
         uirevision="so far",

@@ -99,7 +99,10 @@ def _open(path: Path, read_only: bool) -> Connection:
         return duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
         reason = str(error).split("\n")[0]
-        raise StoreError(f"{path} cannot be opened as a results database: {reason}") from error
+        raise StoreError(
+            f"{path} cannot be opened as a results database: {reason}; name another file, "
+            "`csvcore --db NEW init` makes one"
+        ) from error
 
 
 def _version(db: Connection, path: Path) -> int | None:

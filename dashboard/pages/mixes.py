@@ -49,6 +49,9 @@ def sliders() -> None:
     train = (table["split"] == "train").to_numpy()
     accuracy = table["accuracy"].to_numpy(dtype=np.float64)
     with right:
+        if not any(factors.values()):
+            st.info("Raise a slider: without any source there is no score.")
+            return
         try:
             law = fit_sigmoid_law(score[train], accuracy[train], fit.gamma)
         except FitError as error:

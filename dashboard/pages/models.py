@@ -45,6 +45,9 @@ with above:
         if corpus
         else []
     )
+    for empty, loss in split_editor.EMPTY_SIDES.items():
+        if not counts[empty]:
+            st.warning(f"No model is on the {empty} side: {loss}.", icon=":material/warning:")
     for warning in splits.leaks(cards, sides, found):
         st.warning(controls.plain(warning), icon=":material/warning:")
 
@@ -56,21 +59,7 @@ with above:
             figure, key="tree", alt="Families, their sizes, and the side of every checkpoint"
         )
 
-with st.form("save", border=False):
-    new_name = st.text_input(
-        "Save as", name, help="A name that is taken is replaced; its fits are then marked stale."
-    )
-    if st.form_submit_button(
-        "Save split", icon=":material/save:", help="Stores the sides as the table has them."
-    ):
-        checked = splits.check_split(dict(sides), models["model"])
-        if not new_name.strip():
-            st.warning("A split needs a name.")
-        else:
-            data.save_split(source, new_name.strip(), checked)
-            split_editor.forget(key)
-            st.toast(f"Saved as {controls.plain(new_name.strip())}")
-            st.rerun()
+split_editor.save(source, key, name, sides)
 
 if task in models:
     st.subheader("Growth with training", divider="gray")

@@ -22,8 +22,9 @@ corpus, split = controls.chosen("corpus"), controls.chosen("split")
 if corpora.empty or not cards or corpus is None:
     controls.next_step(
         "The database is empty",
-        "Load the bundled measurements with `csvcore init --zoo`, or bring your own: "
-        "`csvcore import corpus FILE --name NAME`, then models, tasks, accuracies and losses.",
+        f"Load the bundled measurements with `csvcore --db {source.path} init --zoo`, or bring "
+        f"your own: `csvcore --db {source.path} import corpus FILE --name NAME`, then models, "
+        "tasks, accuracies and losses.",
     )
     st.stop()
 
