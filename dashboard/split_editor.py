@@ -152,10 +152,9 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
         pressed = st.form_submit_button(
             "Save split", icon=":material/save:", help="Stores the sides as the table has them."
         )
-    asked = st.session_state.get("split to replace") == wanted
-    if not pressed and not asked:
+    question = (wanted, dict(sides))  # any edit takes it back
+    if not pressed and st.session_state.get("split to replace") != question:
         return
-    st.session_state.pop("split to replace", None)
     split = splits.check_split(dict(sides), [card.model for card in data.cards(source)])
     is_other = wanted not in data.splits(source) or data.split(source, wanted) != split
     if not wanted:
@@ -166,7 +165,7 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
             "choose another."
         )
     elif is_other and (n_fits := _fits_on(source, wanted)):
-        st.session_state["split to replace"] = wanted
+        st.session_state["split to replace"] = question
         st.warning(
             f"{n_fits} fits were made on {controls.plain(wanted)} as it is and would no longer "
             "show. Save under another name, or replace it."

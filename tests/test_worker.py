@@ -106,6 +106,22 @@ def test_a_compare_job_makes_every_fit(
     assert len(contents(world_db)["fits"]) == 9
 
 
+@pytest.mark.parametrize(("leads", "told"), [(True, "5"), (False, "")])
+def test_a_worker_of_its_own_session_makes_the_session_give_way(
+    leads: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    group = tmp_path / "autogroup"
+    group.touch()
+    monkeypatch.setattr(worker, "AUTOGROUP", group)
+    monkeypatch.setattr(worker.os, "nice", asked.append)
+    monkeypatch.setattr(worker.os, "getsid", lambda pid: os.getpid() if leads else 1)
+    worker._give_way()
+    assert (asked, group.read_text()) == ([5], told)
+    monkeypatch.setattr(worker, "AUTOGROUP", tmp_path)  # cannot be written
+    worker._give_way()
+
+
 def test_a_leave_out_job_leaves_out_every_family(
     run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
