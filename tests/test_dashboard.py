@@ -82,6 +82,9 @@ def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     assert job.params["methods"] == ["csv"]
     assert job.params["config"] == {"seed": 0, "members": 5, "activation": "exp"}
     assert pipeline.FitConfig(**job.params["config"]).algorithm == "fast"
+    next(button for button in app.button if button.label == "Start").click().run()
+    assert len(jobs.recent(zoo)) == 1
+    assert any(f"already, as job {job.job}" in toast.value for toast in app.toast)
     cancel = next(button for button in app.button if button.label == "Cancel")
     cancel.click().run()
     assert jobs.recent(zoo)[0].status == "cancelled"

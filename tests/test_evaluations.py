@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from helpers import contents, write_csv
 
-from csvcore import evaluations, pipeline, store
+from csvcore import cli, evaluations, inputs, pipeline, store
 from csvcore.errors import InputError
 from csvcore.evaluations import Result
 from csvcore.records import Accuracy, ModelCard, Task
@@ -266,3 +267,47 @@ def test_no_metric_at_all_names_what_there_is() -> None:
     one = Result("m", "facts", "f1", 0.5, None, "here")
     with pytest.raises(InputError, match="here has f1, none of acc; choose one with --metric"):
         evaluations.chosen([one], {"facts": "facts"}, ["acc"])
+
+
+# Tasks that come along with their accuracies
+
+
+def test_a_new_task_is_stored_with_its_chance_level(
+    database: Path, write: Callable[..., Path]
+) -> None:
+    file = write("results_1.json", a_run({"riddles": {"acc,none": 0.5}}))
+    place = ["--db", str(database), "import", "accuracies", str(file), "--format", "lm-eval"]
+    done = CliRunner().invoke(cli.main, [*place, "--chance", "riddles=0.25"])
+    assert done.exit_code == 0, done.output
+    with store.connect(database, read_only=True) as db:
+        before = store.tasks(db)
+    assert Task("riddles", 0.25) in before
+    assert stored(database)["ebb-xs", "riddles"][0] == 0.5
+    again = CliRunner().invoke(cli.main, [*place, "--chance", "riddles=0.25"])
+    assert again.exit_code == 0, again.output
+    other = CliRunner().invoke(cli.main, [*place, "--chance", "riddles=0.5"])
+    assert other.exit_code == 1
+    assert "riddles is stored with the chance level 0.25, not 0.5" in other.stderr
+    with store.connect(database, read_only=True) as db:
+        assert store.tasks(db) == before
+
+
+@pytest.mark.parametrize(
+    ("word", "refusal"),
+    [
+        ("riddles", "a chance level is given as TASK=LEVEL, got 'riddles'"),
+        ("riddles=1", r"riddles: chance is a fraction in \[0, 1\), got 1"),
+        ("riddles=much", "riddles: chance must be a number, got 'much'"),
+    ],
+)
+def test_a_chance_level_that_is_none_is_refused(word: str, refusal: str) -> None:
+    with pytest.raises(InputError, match=refusal):
+        inputs.chance_levels([word])
+
+
+def test_a_refused_import_leaves_no_new_task(database: Path, write: Callable[..., Path]) -> None:
+    before = contents(database)
+    file = write("results_1.json", a_run({"riddles": {"acc,none": 0.5}}, model_name="nobody"))
+    with pytest.raises(InputError, match="'nobody', which is not stored"):
+        pipeline.import_accuracies(database, [file], "lm-eval", new_tasks=[Task("riddles", 0.25)])
+    assert contents(database) == before
