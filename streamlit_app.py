@@ -9,8 +9,9 @@ from dashboard import controls, links
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict"}
-ICON = Path(__file__).parent / "dashboard" / "icon.png"
-st.set_page_config(page_title="CSV Lab", page_icon=str(ICON), layout="wide")
+FOLDER = Path(__file__).parent / "dashboard"
+st.set_page_config(page_title="CSV Lab", page_icon=str(FOLDER / "icon.png"), layout="wide")
+st.html(FOLDER / "page.css")
 page = st.navigation(
     {
         "Data": [

@@ -28,7 +28,7 @@ claims = paper.verdicts(parts, tables["Table 1"])
 st.table(
     pd.DataFrame(
         {
-            "": [one.where for one in claims],
+            "In the paper": [one.where for one in claims],
             "The paper shows": [plain(one.printed) for one in claims],
             "Ours, counted from docs/evidence": [plain(one.measured) for one in claims],
             "Verdict": [one.verdict for one in claims],

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from browsing import settled
+from browsing import drawn, settled
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
@@ -37,6 +37,7 @@ def scan(page: Page) -> Found:
     found: Found = {}
     for scheme, rules in (("light", None), ("dark", ["color-contrast"])):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        drawn(page)
         for one in page.evaluate(SCAN, rules):
             found[f"{one['rule']} in {scheme}", one["part"]] = one["html"]
     return found
@@ -44,7 +45,8 @@ def scan(page: Page) -> Found:
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(reduced_motion="reduce")
+    # So tall that nothing is out of view: axe passes over the colours of what is.
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 1440, "height": 6000})
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
@@ -81,21 +83,19 @@ def pages(tab: Page, server: str) -> dict[str, Found]:
         links.nth(i).click()
         address = links.nth(i).get_attribute("href")
         tab.wait_for_url(lambda url, wanted=address: url.split("?")[0].endswith(str(wanted)))
-        tab.wait_for_timeout(300)
-        settled(tab)
         found[tab.get_by_role("heading").first.inner_text()] = scan(tab)
         tab.emulate_media(color_scheme="light")
     return found
 
 
-def test_axe_finds_nothing_that_streamlits_own_widgets_do_not_show(
+def test_axe_finds_nothing_that_streamlits_own_widgets_do_not_show_and_no_weak_contrast(
     pages: dict[str, Found], plain: Found
 ) -> None:
     ours = {
         (title, *key): html
         for title, found in pages.items()
         for key, html in found.items()
-        if key not in plain
+        if key not in plain or key[0].startswith("color-contrast")
     }
     assert len(pages) >= 9
     assert not ours
