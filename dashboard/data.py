@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from csvcore import store
+from csvcore import replays, store
 from csvcore.errors import StoreError
 from csvcore.figures import tables
-from csvcore.records import Document, Fit, ModelCard, Split, Task
+from csvcore.records import Document, Fit, ModelCard, Replay, Split, Task
 from csvcore.splits import run_name
 from dashboard import hidden
 
@@ -189,6 +189,12 @@ def predictions(source: Database, name: str) -> pd.DataFrame:
     """See `store.predictions` and `hidden.predictions`."""
     with store.connect(source.path, read_only=True) as db:
         return hidden.predictions(db, name)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def replay(source: Database, fit: str) -> Replay | None:
+    """See `replays.read`."""
+    return replays.read(source.path, fit)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

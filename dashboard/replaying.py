@@ -4,17 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from csvcore import replays
-from csvcore.figures import motion
 from csvcore.records import Fit, Replay
-from dashboard import controls, data, shown
+from dashboard import controls, data, drawn, shown
 from dashboard.data import Database
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def replay(source: Database, fit: str) -> Replay | None:
-    """See `replays.read`."""
-    return replays.read(source.path, fit)
 
 
 def stages(found: Replay, models: pd.DataFrame) -> pd.DataFrame:
@@ -37,9 +29,9 @@ def stages(found: Replay, models: pd.DataFrame) -> pd.DataFrame:
     return long.merge(law, left_on="stage", right_index=True).merge(told, on="model")
 
 
-def section(source: Database, fit: Fit, colours: dict[str, str]) -> None:
+def section(source: Database, fit: Fit) -> None:
     """A figure with a slider and a button that plays, or why there is none."""
-    found = replay(source, fit.fit)
+    found = data.replay(source, fit.fit)
     if found is None:
         moved = len(fit.trace) > 1
         controls.next_step(
@@ -50,16 +42,9 @@ def section(source: Database, fit: Fit, colours: dict[str, str]) -> None:
             else "It kept the weights it began with, so there is no optimisation to replay.",
         )
         return
-    table = data.predictions(source, fit.fit)
-    errors = replays.side_errors(
-        found,
-        fit.gamma,
-        dict(zip(table["model"], table["accuracy"], strict=True)),
-        dict(zip(table["model"], table["split"], strict=True)),
-    )
     shown.figure(
-        motion.replay_figure(table, found, fit, errors, colours),
-        lambda: stages(found, table),
+        drawn.replay(source, fit.fit),
+        lambda: stages(found, data.predictions(source, fit.fit)),
         key="replay",
         name=f"replay-{fit.task}",
         alt=f"Accuracy on {fit.task} against the capability score at {len(found.at)} stages of the "

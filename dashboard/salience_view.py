@@ -9,7 +9,17 @@ import streamlit as st
 
 from csvcore.errors import InputError
 from csvcore.figures import charts
-from dashboard import colourings, controls, data, explained, reading, texts, token_export, tokens
+from dashboard import (
+    colourings,
+    controls,
+    data,
+    drawn,
+    explained,
+    reading,
+    texts,
+    token_export,
+    tokens,
+)
 from dashboard.colourings import Asked, Coloured
 from dashboard.data import Database
 from dashboard.reading import Place, Shown
@@ -193,7 +203,7 @@ def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int
     cells = screen.cells[start : end + 1]
     st.code(tokens.short("".join(own.cells.text[cell] for cell in cells.tolist())), language=None)
     table = selection_losses(source, own, cells)
-    colours = charts.family_colours(list(data.family_of(source).values()))
+    colours = drawn.colours(source)
     st.plotly_chart(
         charts.loss_bars(table, colours), key="bars", alt="Loss of every model on the selection"
     )

@@ -54,6 +54,7 @@ def accuracies_by_model(source: Database) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
 def sources(source: Database, corpus: str) -> pd.DataFrame:
     """Documents and characters of each source of a corpus."""
     docs = data.documents(source, corpus)
@@ -76,6 +77,7 @@ def sources(source: Database, corpus: str) -> pd.DataFrame:
     )
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
 def families(source: Database, corpus: str) -> pd.DataFrame:
     """Models, sizes and complete losses of each family."""
     n_docs = len(data.documents(source, corpus))
@@ -117,9 +119,10 @@ def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
     """Models that lack something. Columns: model, family, run, stored, missing, where."""
     short = table[table["stored"] < table["wanted"]]
     where = short.groupby("model")["source"].agg(", ".join)
-    sums = table.groupby(["model", "family", "run"])[["stored", "wanted"]].sum().reset_index()
+    lacking = table[table["model"].isin(where.index)]
+    sums = lacking.groupby(["model", "family", "run"])[["stored", "wanted"]].sum().reset_index()
     sums["missing"] = sums["wanted"] - sums["stored"]
-    sums = sums[sums["missing"] > 0].sort_values(["missing", "model"], ascending=[False, True])
+    sums = sums.sort_values(["missing", "model"], ascending=[False, True])
     return sums.assign(where=sums["model"].map(where)).drop(columns="wanted")
 
 
@@ -163,6 +166,7 @@ def is_large(source: Database, corpus: str) -> bool:
         return store.n_losses(db, corpus) > AT_ONCE
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
 def audit(source: Database, corpus: str) -> Audit:
     """Look at every stored loss of a corpus; kept until losses change, whatever else does."""
     return _audit(source.path, corpus, tuple(fingerprints(source, corpus).items()))
@@ -197,6 +201,7 @@ def _aligner(docs: list[Document], missing: frozenset[str]) -> Aligner:
     return Aligner(texts, [character_edges(text) for text in texts])
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
 def provenance(source: Database, corpus: str) -> list[str]:
     """What differs in how models' losses were made, a sentence each; none where all is alike."""
     made = data.manifests(source, corpus)

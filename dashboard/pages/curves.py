@@ -3,7 +3,7 @@ from functools import partial
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, links, replaying, reveal_view, shown, why
+from dashboard import controls, data, drawn, links, replaying, reveal_view, shown, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -22,8 +22,7 @@ if fits.empty:
     st.stop()
 
 reveal_view.gate(source, corpus, split, fits)
-colours = charts.family_colours(data.models(source)["family"].tolist())
-st.html(charts.legend_html(colours))
+st.html(charts.legend_html(drawn.colours(source)))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
 for method in SHOWN:
     with grid.cell():
@@ -36,7 +35,7 @@ for method in SHOWN:
         with st.container(horizontal=True):
             reveal_view.error_metrics(fit)
         shown.figure(
-            charts.sigmoid_figure(table, fit, colours),
+            drawn.curve(source, fit.fit),
             table,
             key=f"curve-{method}",
             name=f"curve-{task}-{method}",
@@ -59,7 +58,7 @@ why.off_the_curve(source, fits)
 
 if "csv" in fits.index:
     st.subheader("How CSV got there", divider="gray")
-    replaying.section(source, data.fit(source, str(fits.loc["csv", "fit"])), colours)
+    replaying.section(source, data.fit(source, str(fits.loc["csv", "fit"])))
 
 st.subheader("Every model", divider="gray")
 listed = links.choose(

@@ -8,7 +8,17 @@ from csvcore.errors import FitError
 from csvcore.figures import charts
 from csvcore.metrics import mean_squared_error
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import controls, data, explained, jobs_view, judged, mixes_view, reveal_view, shown
+from dashboard import (
+    controls,
+    data,
+    drawn,
+    explained,
+    jobs_view,
+    judged,
+    mixes_view,
+    reveal_view,
+    shown,
+)
 
 LARGEST = 3.0  # times that a source can be made to count
 
@@ -23,7 +33,7 @@ if fits.empty or corpus is None or split is None or task is None:
     st.stop()
 reveal_view.gate(source, corpus, split, fits)
 fit = data.fit(source, str(fits.iloc[0]["fit"]))
-colours = charts.family_colours(data.models(source)["family"].tolist())
+colours = drawn.colours(source)
 
 
 @st.fragment

@@ -3,7 +3,7 @@ import streamlit as st
 from csvcore import splits
 from csvcore.figures import charts, overview
 from csvcore.records import SPLITS
-from dashboard import controls, data, reveal_view, shown, split_editor, stored
+from dashboard import controls, data, drawn, reveal_view, shown, split_editor, stored
 
 TREE_HEIGHT = 520  # pixels beyond which the tree scrolls
 
@@ -19,7 +19,7 @@ key, name, split = split_editor.start(source, cards)
 sides = split_editor.sides(key, split)
 unseen = reveal_view.unseen(source, corpus, sides, name)
 models = data.models(source, unseen)
-colours = charts.family_colours([card.family for card in cards])
+colours = drawn.colours(source)
 runs = {splits.run_name(card) for card in cards}
 above = st.container()  # filled below, once the edits of this run are known
 st.subheader("Edit the split", divider="gray")
