@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from csvcore.figures.evidence import SISTERS
+
 APART = 0.1  # accuracy by which two models differ for Figure 1
 FLOORS = 10.0  # times the noise floor that counts as off for Figure 2
 GOOD_FIT = 0.8  # R2 on test models that counts as one curve for Figure 4
 CLOSED_MSE = 1e-3  # for Figure 5; the text says 1e-4
-SISTERS = ("ebb", "flow")  # differ in their data alone
 
 
 @dataclass(frozen=True, slots=True)

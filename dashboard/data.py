@@ -232,13 +232,8 @@ def save_split(source: Database, name: str, split: dict[str, Split]) -> None:
 
 
 def newest_fits(source: Database, corpus: str, split: str) -> pd.DataFrame:
-    """The newest fit of each task and method on a corpus and a split as it is now.
-
-    Columns of `store.fits`; fits made before the split was changed are left out.
-    """
-    table = fits(source)
-    chosen = table[(table["corpus"] == corpus) & (table["split"] == split) & ~table["stale"]]
-    return chosen.drop_duplicates(["task", "method"])
+    """See `store.newest`."""
+    return store.newest(fits(source), corpus, split)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

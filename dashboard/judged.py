@@ -12,9 +12,9 @@ import streamlit as st
 from csvcore import packs, store
 from csvcore.errors import InputError
 from csvcore.figures import tables
-from csvcore.forecasts import forecasts
+from csvcore.forecasts import aligned, forecasts
 from csvcore.judging import NULLS, Comparison, judge_fits, verdict
-from csvcore.records import Mix, ModelLosses, Split
+from csvcore.records import Ints, Mix, ModelLosses, Split
 from csvcore.splits import WITHOUT
 from dashboard import hidden
 from dashboard.data import Database
@@ -120,26 +120,53 @@ def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> 
         return hidden.mixes(db, corpora, split, task)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def stored_forecasts(source: Database, fit: str, models: tuple[str, ...]) -> pd.DataFrame:
-    """Forecasts for models with losses in the database; columns of `tables.forecast_table`."""
-    with store.connect(source.path, read_only=True) as db:
-        corpus = store.fit(db, fit).corpus
-        losses = store.losses(db, corpus, models)
-    return _table(source, fit, losses)
+def forecasts_of(
+    source: Database,
+    fits: tuple[str, ...],
+    models: tuple[str, ...],
+    pack: tuple[str, bytes] | None = None,
+) -> pd.DataFrame:
+    """Forecasts of fits on one corpus, for stored models and those of a pack (its name and bytes).
 
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def pack_forecasts(source: Database, fit: str, name: str, content: bytes) -> pd.DataFrame:
-    """Forecasts for the models of a loss pack, given as the bytes of its file.
+    Columns: those of `tables.forecast_table`, fit and task; of each fit the best score first. A
+    model of the pack that is called like one of the stored ones has the pack's name behind it.
 
     Raises:
-        InputError, OffsetsError: the pack is too large, cannot be read or does not fit the corpus.
+        InputError, OffsetsError: the pack is too large, cannot be read or does not fit the corpus,
+            or a model has no losses.
     """
-    _check_size(PurePath(name).name, content)
-    pack = packs.decode(PurePath(name).name, content)
+    parts = [_stored_forecasts(source, fits, models)] if models else []
+    if pack is not None:
+        name = PurePath(pack[0]).name
+        brought = _pack_forecasts(source, fits, name, pack[1])
+        own = brought["model"]
+        named = own.mask(own.isin(models), own + f" ({name})")
+        parts.append(brought.assign(model=named))
+    order = {fit: number for number, fit in enumerate(fits)}
+    return pd.concat(parts).sort_values(
+        ["fit", "score"],
+        key=lambda column: column.map(order) if column.name == "fit" else column,
+        ignore_index=True,
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner="Weighing the losses")
+def _stored_forecasts(
+    source: Database, fits: tuple[str, ...], models: tuple[str, ...]
+) -> pd.DataFrame:
     with store.connect(source.path, read_only=True) as db:
-        corpus = store.fit(db, fit).corpus
+        losses = store.losses(db, store.fit(db, fits[0]).corpus, models)
+    return _tables(source, fits, losses)
+
+
+@st.cache_data(max_entries=4, show_spinner="Weighing the losses")
+def _pack_forecasts(
+    source: Database, fits: tuple[str, ...], name: str, content: bytes
+) -> pd.DataFrame:
+    _check_size(name, content)
+    pack = packs.decode(name, content)
+    with store.connect(source.path, read_only=True) as db:
+        corpus = store.fit(db, fits[0]).corpus
         docs, own = store.documents(db, corpus), store.corpus_sha256(db, corpus)
     theirs = (pack.manifest or {}).get("corpus_sha256")
     if theirs not in (None, own):
@@ -149,7 +176,7 @@ def pack_forecasts(source: Database, fit: str, name: str, content: bytes) -> pd.
         )
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
     packs.check_documents(name, pack.table, n_bytes)
-    return _table(source, fit, packs.model_losses(name, pack.table, list(n_bytes)))
+    return _tables(source, fits, packs.model_losses(name, pack.table, list(n_bytes)))
 
 
 def _check_size(name: str, content: bytes) -> None:
@@ -169,19 +196,31 @@ def _check_size(name: str, content: bytes) -> None:
     raise InputError(f"{name} has {held} taken here; store it with `csvcore import losses`")
 
 
-def _table(source: Database, fit: str, losses: list[ModelLosses]) -> pd.DataFrame:
+def _tables(source: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> pd.DataFrame:
     """Forecasts with what is known of the models, not the accuracy of hidden test models."""
     if not losses:
         raise InputError("none of these models has losses on the corpus of the fit")
+    names = [entry.model for entry in losses]
+    parts = []
     with store.connect(source.path, read_only=True) as db:
-        record = hidden.fit(db, fit)
-        docs = store.documents(db, record.corpus)
-        edges, weight = store.weight_vector(db, fit)
-        cards = store.models(db)
-        unseen = hidden.models_of_fit(db, fit)
-        known = {
-            e.model: e.accuracy
-            for e in store.accuracies(db)
-            if e.task == record.task and e.model not in unseen
-        }
-    return tables.forecast_table(forecasts(record, docs, edges, weight, losses), cards, known)
+        docs = store.documents(db, store.fit(db, fits[0]).corpus)
+        cards, known = store.models(db), store.accuracies(db)
+        tokens: list[Ints] = []
+        for fit in fits:
+            record, unseen = hidden.fit(db, fit), hidden.models_of_fit(db, fit)
+            edges, weight = store.weight_vector(db, fit)
+            if not _same(tokens, edges):  # fits by one scorer share their tokens
+                tokens, nll = edges, aligned(docs, edges, losses)
+            found = forecasts(record, weight, names, nll)
+            seen = {
+                e.model: e.accuracy
+                for e in known
+                if e.task == record.task and e.model not in unseen
+            }
+            table = tables.forecast_table(found, cards, seen)
+            parts.append(table.assign(fit=fit, task=record.task))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _same(one: list[Ints], two: list[Ints]) -> bool:
+    return len(one) == len(two) and all(map(np.array_equal, one, two))

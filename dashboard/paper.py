@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from csvcore.figures import charts, panels
+from csvcore import bundled
+from csvcore.figures import evidence as figures
 from dashboard import claims
 
-ROOT = Path(__file__).parents[1]
 TABLES = {
     "Table 1": "Test MSE of accuracy by the loss a prediction is made from.",
     "Table 2": "The models that train, validate and test, as printed, and their names in Tables 3 "
@@ -18,16 +18,18 @@ TABLES = {
     "Table 3": "Accuracy of open models, percent (OpenCompass), first part.",
     "Table 4": "Accuracy of open models, percent (OpenCompass), second part.",
 }
+PARTS = ("splits", "steps", "mixes", "highlights")
+# What the paper shows, and the table of ours that answers it.
 EVIDENCE = {
-    "Table 1": ("splits", None),
-    "Figure 1": ("zoo", None),
-    "Figure 2": ("splits", "figure-2.png"),
-    "Figure 4": ("splits", "figure-4.png"),
-    "Figure 5": ("splits", "figure-5.png"),
-    "Figure 6": ("steps", "figure-6.png"),
-    "Figure 7": ("splits", "figure-7.png"),
-    "Figure 8": ("mixes", None),
-    "Figure 9": ("highlights", "figure-9.png"),
+    "Table 1": "splits",
+    "Figure 1": "zoo",
+    "Figure 2": "Figure 2",
+    "Figure 4": "Figure 4",
+    "Figure 5": "Figure 5",
+    "Figure 6": "Figure 6",
+    "Figure 7": "Figure 7",
+    "Figure 8": "mixes",
+    "Figure 9": "highlights",
 }
 UNPUBLISHED = (
     "**Code and data.** The text names nothing to download: no code, no weights, no losses.",
@@ -59,43 +61,38 @@ DIFFERENT = (
 )
 
 
-def bundled(*parts: str) -> Path | None:
-    """A file that comes with the repository; None where only the packages are installed."""
-    path = ROOT.joinpath(*parts)
-    return path if path.exists() else None
-
-
 @st.cache_data(show_spinner=False)
-def _csv(path: str, changed: int) -> pd.DataFrame:
+def _read(path: str, changed: int) -> pd.DataFrame:
+    """A table of a CSV, JSON or Parquet file."""
+    if path.endswith(".parquet"):
+        return pd.read_parquet(path)
+    if path.endswith(".json"):
+        return pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8")))
     return pd.read_csv(path)
 
 
-@st.cache_data(show_spinner=False)
-def _rows(path: str, changed: int) -> pd.DataFrame:
-    return pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8")))
+def _bundled(folder: str, file: str) -> pd.DataFrame | None:
+    path = bundled.folder(folder) / file
+    return _read(str(path), path.stat().st_mtime_ns) if path.exists() else None
 
 
 def table(name: str) -> pd.DataFrame | None:
-    """A table of the paper, by its name, as printed."""
-    path = bundled("data", "paper", f"{name.lower().replace(' ', '-')}.csv")
-    return None if path is None else _csv(str(path), path.stat().st_mtime_ns)
+    """A table of the paper, by its name, as printed; None where it is not installed."""
+    return _bundled("paper", f"{name.lower().replace(' ', '-')}.csv")
 
 
 def evidence() -> dict[str, pd.DataFrame]:
-    """What `python benchmarks/evidence` measured, by part, and `zoo`: a row a model and task.
+    """What `python benchmarks/evidence` measured, by part and figure, and `zoo`.
 
-    A part that was not measured or is not at hand is missing.
+    `zoo` has a row a model and task. What was not measured or is not at hand is missing.
     """
-    found = {}
-    for part in ("splits", "steps", "mixes", "highlights"):
-        path = bundled("docs", "evidence", f"{part}.json")
-        if path is not None:
-            found[part] = _rows(str(path), path.stat().st_mtime_ns)
-    files = [bundled("data", "zoo", f"{name}.csv") for name in ("models", "accuracies")]
-    if all(files):
-        cards, known = (_csv(str(path), path.stat().st_mtime_ns) for path in files if path)
+    found = {part: _bundled("evidence", f"{part}.json") for part in PARTS}
+    for name in EVIDENCE:
+        found[name] = _bundled("evidence", f"{name.lower().replace(' ', '-')}.parquet")
+    cards, known = _bundled("zoo", "models.csv"), _bundled("zoo", "accuracies.csv")
+    if cards is not None and known is not None:
         found["zoo"] = known.merge(cards, on="model")
-    return found
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[claims.Claim]:
@@ -105,37 +102,18 @@ def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[clai
 
 
 def drawn(shown: str, parts: dict[str, pd.DataFrame]) -> Any:
-    """Ours as a figure, where its points are at hand; None for a table or a picture."""
-    if shown == "Figure 1":
-        zoo = parts["zoo"]
-        wide = zoo.pivot_table(
-            index=["model", "family", "n_params", "train_tokens"],
-            columns="task",
-            values="accuracy",
-        ).reset_index()
-        sisters = wide[wide["family"].isin(claims.SISTERS)].reset_index(drop=True)
-        colours = charts.family_colours(zoo["family"].tolist())
-        return panels.compute_panels(sisters, zoo["task"].unique().tolist(), colours)
-    if shown == "Figure 8":
-        rows = parts["mixes"]
-        floors = rows.groupby("task")["noise_floor"].first()
-        floor = {str(task): float(value) for task, value in floors.items()}
-        return panels.mix_panels(rows, rows["task"].unique().tolist(), floor)
-    return None
+    """Ours as a figure; None for what is a table."""
+    return None if shown in ("Table 1", "Figure 9") else figures.draw(shown, parts)
 
 
 def numbers(shown: str, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Our numbers behind one of EVIDENCE; for the splits test MSE, a column a method."""
-    part, _ = EVIDENCE[shown]
-    rows = parts[part]
-    if part == "splits":
-        split = "closed-source" if shown == "Figure 5" else "by-size"
-        own = rows[rows["split"] == split]
-        wide = own.pivot(index="task", columns="method", values="test_mse")
-        return wide.assign(noise_floor=own.groupby("task")["noise_floor"].first()).reset_index()
-    if part == "steps":
-        return rows.pivot(index="task", columns="steps", values="test_mse").reset_index()
-    return rows
+    """Our numbers behind one of EVIDENCE; for Table 1 test MSE, a column a method."""
+    rows = parts[EVIDENCE[shown]]
+    if shown != "Table 1":
+        return rows
+    own = rows[rows["split"] == "by-size"]
+    wide = own.pivot(index="task", columns="method", values="test_mse")
+    return wide.assign(noise_floor=own.groupby("task")["noise_floor"].first()).reset_index()
 
 
 def quarrels(split: pd.DataFrame, results: pd.DataFrame) -> list[str]:

@@ -58,6 +58,21 @@ def figure(
     return state
 
 
+def csv_button(table: pd.DataFrame, name: str, told: str) -> None:
+    """A button that takes a table away as CSV; told: its help, a sentence."""
+    st.download_button(
+        "CSV",
+        partial(csv, table),
+        f"{file_name(name)}.csv",
+        "text/csv",
+        key=f"{name}-csv",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+        help=told,
+    )
+
+
 def report_button(database: Path, fit: str, revealed: bool) -> None:
     """A button that makes the report of a stored fit, once its test set is revealed."""
     st.download_button(

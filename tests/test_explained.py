@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import DOCS, World, pack_rows, write_pack
 from numpy.testing import assert_allclose
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose
 from csvcore import pipeline
 from csvcore.errors import InputError
 from csvcore.pipeline import FitConfig
-from csvcore.records import Fit
+from csvcore.records import Fit, Method
 from dashboard import data, explained, judged
 from dashboard.data import Database
 
@@ -77,20 +78,37 @@ def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
     fit: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
     names = tuple(sorted(one.model for one in fit.predictions)[:3])
-    stored = judged.stored_forecasts(at(world_db), fit.fit, names)
+    stored = judged.forecasts_of(at(world_db), (fit.fit,), names)
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, names))
-    brought = judged.pack_forecasts(at(world_db), fit.fit, pack.name, pack.read_bytes())
+    brought = judged.forecasts_of(at(world_db), (fit.fit,), (), (pack.name, pack.read_bytes()))
     assert_allclose(stored["predicted"], brought["predicted"], rtol=1e-6)
     known = {one.model: one.accuracy for one in fit.predictions}
     assert stored.set_index("model")["accuracy"].to_dict() == {n: known[n] for n in names}
     assert stored["run"].notna().all()
 
 
+def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row(
+    world_db: Path, world: World, config: FitConfig, tmp_path: Path
+) -> None:
+    wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "label-token")]
+    made = pipeline.fit(world_db, "words", "sides", wanted, config)
+    fits, models = tuple(one.fit for one in made), ("ant", "bee")
+    pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
+    brought = (pack.name, pack.read_bytes())
+    found = judged.forecasts_of(at(world_db), fits, models, brought)
+    assert set(found["model"]) == {"ant", "bee", "bee (pack.parquet)", "cow"}
+    parts = [judged.forecasts_of(at(world_db), (name,), models, brought) for name in fits]
+    pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
+    assert found.drop_duplicates("fit")["task"].tolist() == ["reading", "adding"]
+    for _, rows in found.groupby("fit"):
+        assert rows["score"].is_monotonic_increasing
+
+
 def test_a_pack_that_is_none_is_refused(fit: Fit, world_db: Path) -> None:
     with pytest.raises(InputError, match=r"x.parquet is not a Parquet file"):
-        judged.pack_forecasts(at(world_db), fit.fit, "../x.parquet", b"nothing")
+        judged.forecasts_of(at(world_db), (fit.fit,), (), ("../x.parquet", b"nothing"))
     with pytest.raises(InputError, match="none of these models has losses"):
-        judged.stored_forecasts(at(world_db), fit.fit, ("yak",))
+        judged.forecasts_of(at(world_db), (fit.fit,), ("yak",))
 
 
 def test_left_out_families_are_read_from_the_splits_of_their_name(

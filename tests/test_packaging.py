@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from csvcore import cli, jobs, pipeline, store
+from csvcore import bundled, cli, jobs, pipeline, store
 from csvcore.cli import serving
 from csvcore.pipeline import importing
 
@@ -24,7 +24,7 @@ def test_every_folder_with_code_is_packaged() -> None:
         for top in ("csvcore", "dashboard")
         for path in (ROOT / top).rglob("*.py")
     }
-    assert set(SETTINGS["packages"]) == found | {"csvcore.zoo"}
+    assert set(SETTINGS["packages"]) == found | set(SETTINGS["package-dir"])
 
 
 def test_every_other_file_of_the_packages_is_packaged_or_a_list_of_requirements() -> None:
@@ -48,9 +48,10 @@ def test_the_dashboard_brings_its_settings_along() -> None:
     assert own.read_bytes() == (ROOT / ".streamlit" / "config.toml").read_bytes()
 
 
-def test_the_zoo_of_the_wheel_is_the_zoo_of_the_checkout() -> None:
-    assert ROOT / SETTINGS["package-dir"]["csvcore.zoo"] == pipeline.ZOO
-    assert sum(file.stat().st_size for file in pipeline.ZOO.rglob("*")) < 20e6
+def test_the_measurements_of_the_wheel_are_those_of_the_checkout() -> None:
+    for package, folder in SETTINGS["package-dir"].items():
+        assert ROOT / folder == bundled.folder(package.rpartition(".")[2])
+    assert sum(file.stat().st_size for file in (ROOT / "data" / "zoo").rglob("*")) < 20e6
 
 
 @pytest.mark.parametrize("extra", ["ray", "gguf", "balanced", "dev"])

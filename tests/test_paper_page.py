@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from csvcore import store
+from csvcore import bundled, store
+from csvcore.figures import evidence
+from csvcore.metrics import mean_squared_error
 from dashboard import claims, paper
 
 TASKS = ["bbh", "ceval", "cmmlu", "gsm8k", "hellaswag", "mmlu"]
@@ -133,28 +135,43 @@ def app(app_on: Callable[[Path], AppTest], tmp_path: Path) -> AppTest:
     return app_on(tmp_path / "empty.duckdb").run().switch_page("dashboard/pages/paper.py")
 
 
-@pytest.mark.parametrize("name", ["Table 1", "Figure 1", "Figure 4", "Figure 8"])
+@pytest.mark.parametrize("name", paper.EVIDENCE)
 def test_every_piece_of_evidence_is_shown_with_its_verdict(app: AppTest, name: str) -> None:
     app.query_params["evidence"] = name
     app.run()
     assert not app.exception
     assert not app.warning
     assert app.session_state["evidence"] == name
-    assert len(app.get("plotly_chart")) == (name in {"Figure 1", "Figure 8"})
+    assert len(app.get("plotly_chart")) == (name not in {"Table 1", "Figure 9"})
 
 
 def test_every_piece_of_evidence_is_at_hand() -> None:
+    assert set(paper.EVIDENCE.values()) <= set(paper.evidence())
+
+
+@pytest.mark.parametrize("name", evidence.OF_LAWS)
+def test_a_figures_points_have_the_errors_of_the_table(name: str) -> None:
+    """Points and errors were written by the same fits: train, validation and test of a panel."""
     parts = paper.evidence()
-    for part, picture in paper.EVIDENCE.values():
-        assert part in parts
-        assert picture is None or paper.bundled("docs", "evidence", picture)
+    points = parts[name]
+    told = parts["steps" if name == "Figure 6" else "splits"]
+    for title, rows in points[points["split"] == "test"].groupby("panel"):
+        error = mean_squared_error(rows["accuracy"].to_numpy(), rows["predicted"].to_numpy())
+        if name == "Figure 6":
+            steps = int(str(title).rpartition(" ")[2])
+            own = told[(told["task"] == "swaps") & (told["steps"] == steps)]
+        else:
+            split = "closed-source" if name == "Figure 5" else "by-size"
+            method = "all-token" if name == "Figure 2" else "csv"
+            own = told[told["split"].eq(split) & told["method"].eq(method) & told["task"].eq(title)]
+        assert own["test_mse"].item() == pytest.approx(error, rel=1e-3)
 
 
-def test_without_the_repository_the_page_says_so(
+def test_without_the_bundled_tables_the_page_says_so(
     app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(paper, "ROOT", tmp_path)
+    monkeypatch.setattr(bundled, "folder", lambda name: tmp_path / name)
     app.run()
     assert not app.exception
     (told,) = app.info
-    assert "not with the installed packages" in told.value
+    assert "install it again" in told.value

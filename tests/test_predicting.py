@@ -1,6 +1,7 @@
 """Laws of forecasts: what a stored fit says of models it never saw."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,34 @@ def test_the_command_prints_a_table_or_one_json_document(
     rows = json.loads(made.stdout)["predictions"]
     assert {row["model"] for row in rows} == set(names)
     assert {*rows[0]} == {"model", "score", "predicted", "low", "high", "extrapolated"}
+
+
+def test_without_a_fit_the_newest_of_every_task_forecasts(
+    fitted: Fit, world_db: Path, csvcore: Csvcore, config: FitConfig
+) -> None:
+    (other,) = pipeline.fit(world_db, "words", "sides", [("adding", "all-token")], config)
+    place = ("predict", "--corpus", "words", "--split", "sides", "--method", "all-token")
+    told = csvcore(*place, "--model", "ant", db=world_db)
+    header, row, note = told.stdout.splitlines()
+    assert header.split() == ["model", "adding", "reading"]
+    texts = []
+    for fit in (other, fitted):
+        (found,) = pipeline.predict(world_db, fit.fit, ["ant"])
+        beyond = " ×" if found.extrapolated else ""
+        texts.append(f"{found.predicted:.2f} ({found.low:.2f} to {found.high:.2f}){beyond}")
+    assert re.split(r"\s{2,}", row) == ["ant", *texts]
+    assert "90 % interval" in note
+    made = csvcore(*place, "--model", "ant", "--json", db=world_db)
+    assert [one["fit"] for one in json.loads(made.stdout)["fits"]] == [other.fit, fitted.fit]
+    two = csvcore("predict", "--fit", other.fit, "--fit", fitted.fit, "ant", "--json", db=world_db)
+    assert json.loads(two.stdout) == json.loads(made.stdout)
+    refused = csvcore("predict", "--corpus", "words", "--split", "sides", db=world_db)
+    assert refused.exit_code == 1
+    assert "no task has a csv fit on words with split sides" in refused.stderr
+    for wrong in ((), ("--fit", other.fit, "--split", "sides"), ("--corpus", "words")):
+        refused = csvcore("predict", *wrong, db=world_db)
+        assert refused.exit_code == 2
+        assert "name fits by --fit, or all tasks' by --corpus and --split" in refused.stderr
 
 
 def test_the_store_keeps_the_left_out_errors(fitted: Fit, world_db: Path) -> None:

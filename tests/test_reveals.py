@@ -105,11 +105,11 @@ def test_a_model_that_moves_to_test_after_the_reveal_is_hidden(world_db: Path) -
 def test_forecasts_tell_no_accuracy_of_a_hidden_model(run: Run, world_db: Path) -> None:
     fit = run("reading")
     models = tuple(SIDES)
-    table = judged.stored_forecasts(at(world_db), fit.fit, models).set_index("model")
+    table = judged.forecasts_of(at(world_db), (fit.fit,), models).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
     assert table["predicted"].notna().all()
     reveal(world_db)
-    table = judged.stored_forecasts(at(world_db), fit.fit, models)
+    table = judged.forecasts_of(at(world_db), (fit.fit,), models)
     assert table["accuracy"].notna().all()
 
 

@@ -94,12 +94,14 @@ def look(work: Path, commands: Path) -> None:
             screen.goto(address)
             screen.get_by_role("heading", name="Overview").wait_for()
             screen.get_by_text("Every model has losses on every document").first.wait_for()
+            screen.goto(f"{address}/paper?evidence=Figure+4")
+            screen.locator(".js-plotly-plot").wait_for()
             assert screen.locator("[data-testid=stException]").count() == 0
             browser.close()
     finally:
         server.terminate()
         server.wait(30)
-    print("the dashboard shows the Overview")
+    print("the dashboard shows the Overview and the paper's Figure 4")
 
 
 def answers(address: str) -> bool:

@@ -1,8 +1,9 @@
 """The paper's evidence, recomputed on the bundled zoo: `python benchmarks/evidence [PART]...`.
 
 Measures what the paper's tables and figures show and a few things they leave open, and writes
-docs/evidence/ (numbers as JSON, figures as PNG) and the tables of docs/evidence.md. Fits are kept
-in a database, so that what was done is not done again.
+data/evidence/ (numbers as JSON, the points of figures as Parquet), docs/evidence/ (figures as PNG)
+and the tables of docs/evidence.md. Fits are kept in a database, so that what was done is not done
+again.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import figures
 import measure
 import page
 
-from csvcore import pipeline
+from csvcore import bundled, pipeline
 
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS: dict[str, Callable[[Path], object]] = {
@@ -36,14 +37,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     pipeline.init(options.db, zoo=True)
-    folder = DOCS / "evidence"
-    folder.mkdir(exist_ok=True)
-    for name, part in PARTS.items():
-        if not options.part or name in options.part:
-            logging.info("measuring %s", name)
-            measure.write(folder / f"{name}.json", part(options.db))
-    figures.draw(options.db, folder)
-    page.write(DOCS / "evidence.md", folder)
+    data = bundled.folder("evidence")
+    chosen = [name for name in PARTS if not options.part or name in options.part]
+    for name in chosen:
+        logging.info("measuring %s", name)
+        measure.write(data / f"{name}.json", PARTS[name](options.db))
+    figures.draw(options.db, chosen, data, DOCS / "evidence")
+    page.write(DOCS / "evidence.md", data)
 
 
 if __name__ == "__main__":

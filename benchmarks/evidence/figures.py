@@ -1,111 +1,112 @@
-"""The paper's figures on the zoo, drawn by the dashboard's own charts and kept as PNG."""
+"""The paper's figures on the zoo: what they are drawn from as tables, and pictures of them."""
 
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import measure
 import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
-from csvcore import pipeline, store
-from csvcore.figures import highlights, panels
-from csvcore.figures.charts import family_colours
+from csvcore import bundled, pipeline, store
+from csvcore.figures import evidence, highlights
 from csvcore.figures.scales import weight_scale
 from csvcore.records import Fit, Method
 
-SISTERS = ("ebb", "flow")
 WIDTH = 1000
 STEPS_TASK = "swaps"
 LOSSES: tuple[Method, ...] = ("csv", "all-token", "label-token")
 HIGHLIGHTED = (("swaps", "swaps-worked", 2), ("arithmetic", "arithmetic", 2))
+DRAWN_WITH = {
+    "splits": ("Figure 1", "Figure 2", "Figure 4", "Figure 5", "Figure 7"),
+    "steps": ("Figure 6",),
+    "mixes": ("Figure 8",),
+    "highlights": ("Figure 9",),
+}  # the part that a figure is drawn after
 
 
-def draw(db: Path, folder: Path) -> None:
-    """Write every figure whose numbers are there."""
-    with store.connect(db, read_only=True) as connection:
-        cards = pd.DataFrame([card.__dict__ if hasattr(card, "__dict__") else _card(card)
-                              for card in store.models(connection)])  # fmt: skip
-        tasks = [task.task for task in store.tasks(connection)]
-        known = pd.DataFrame([(e.model, e.task, e.accuracy) for e in store.accuracies(connection)],
-                             columns=["model", "task", "accuracy"])  # fmt: skip
-    wide = cards.merge(known.pivot(index="model", columns="task", values="accuracy"), on="model")
-    colours = family_colours(cards["family"].tolist())
-    sisters = wide[wide["family"].isin(SISTERS)].reset_index(drop=True)
-    made: dict[str, Any] = {"figure-1": panels.compute_panels(sisters, tasks, colours)}
-    for split, number in (("by-size", 4), ("closed-source", 5)):
-        found = _fits(db, split, tasks)
-        made[f"figure-{number}"] = panels.law_panels(
-            [(task, _table(db, found["csv", task], cards), found["csv", task]) for task in tasks],
-            colours,
-        )
-        if split == "by-size":
-            made["figure-2"] = panels.law_panels(
-                [
-                    (task, _table(db, found["all-token", task], cards), found["all-token", task])
-                    for task in tasks
-                ],
-                colours,
-            )
-            made["figure-7"] = panels.parity_panels(
-                [
-                    (f"{task}, {method}", _table(db, found[method, task], cards))
-                    for method in LOSSES
-                    for task in tasks
-                ],
-                colours,
-                len(tasks),
-            )
-    made |= _optional(db, folder, cards, tasks, colours)
+def draw(db: Path, parts: Iterable[str], data: Path, pictures: Path) -> None:
+    """Write the tables and pictures of the figures that belong to the parts just measured."""
+    names = [name for part in parts for name in DRAWN_WITH.get(part, ())]
+    if not names:
+        return
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         screen = browser.new_page(viewport={"width": WIDTH, "height": 800})
-        for name, figure in made.items():
-            _save(screen, figure, folder / f"{name}.png")
-        _save_html(screen, _highlights(db), folder / "figure-9.png")
+        for name in names:
+            if name in POINTS:
+                POINTS[name](db).to_parquet(data / f"{stem(name)}.parquet", index=False)
+            _picture(screen, _page(db, name, data), pictures / f"{stem(name)}.png")
         browser.close()
 
 
-def _card(card: Any) -> dict[str, Any]:
-    return {name: getattr(card, name) for name in ("model", "family", "n_params", "train_tokens")}
+def stem(name: str) -> str:
+    """File name of a figure, without an ending."""
+    return name.lower().replace(" ", "-")
 
 
-def _fits(db: Path, split: str, tasks: list[str]) -> dict[tuple[Method, str], Fit]:
-    wanted = [(task, method) for method in LOSSES for task in tasks]
-    config = pipeline.FitConfig()
-    found = pipeline.fit(db, measure.CORPUS, split, wanted, config, only_missing=True)
-    return {(fit.method, fit.task): fit for fit in found}
+def _laws(split: str, methods: Iterable[Method]) -> Callable[[Path], pd.DataFrame]:
+    """Makes the table of every task's models around the laws of some methods."""
 
-
-def _table(db: Path, fit: Fit, cards: pd.DataFrame) -> pd.DataFrame:
-    with store.connect(db, read_only=True) as connection:
-        table = store.predictions(connection, fit.fit)
-    if "family" in table:
-        return table
-    return table.merge(cards[["model", "family"]], on="model")
-
-
-def _optional(
-    db: Path, folder: Path, cards: pd.DataFrame, tasks: list[str], colours: dict[str, str]
-) -> dict[str, Any]:
-    """Figures 6 and 8, of parts that may not have been measured."""
-    made = {}
-    if (folder / "steps.json").exists():
-        rows = pd.read_json(folder / "steps.json")
-        chosen = []
-        with store.connect(db, read_only=True) as connection:
-            for row in rows[rows["task"] == STEPS_TASK].itertuples():
-                if store.has_fit(connection, row.fit):
-                    chosen.append((f"up to step {row.steps}", store.fit(connection, row.fit)))
-        made["figure-6"] = panels.law_panels(
-            [(title, _table(db, fit, cards), fit) for title, fit in chosen], colours, 4
+    def made(db: Path) -> pd.DataFrame:
+        tasks = _tasks(db)
+        wanted = [(task, method) for method in methods for task in tasks]
+        config = pipeline.FitConfig()
+        found = pipeline.fit(db, measure.CORPUS, split, wanted, config, only_missing=True)
+        several = len({fit.method for fit in found}) > 1
+        return _points(
+            db, [(f"{fit.task}, {fit.method}" if several else fit.task, fit) for fit in found]
         )
-    if (folder / "mixes.json").exists():
-        rows = pd.read_json(folder / "mixes.json")
-        floor = rows.groupby("task")["noise_floor"].first().to_dict()
-        made["figure-8"] = panels.mix_panels(rows, tasks, floor)
+
     return made
+
+
+def _steps(db: Path) -> pd.DataFrame:
+    rows = [row for row in measure.steps(db) if row["task"] == STEPS_TASK]
+    with store.connect(db, read_only=True) as connection:
+        chosen = [(f"up to step {row['steps']}", store.fit(connection, row["fit"])) for row in rows]
+    return _points(db, chosen)
+
+
+POINTS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "Figure 2": _laws("by-size", ["all-token"]),
+    "Figure 4": _laws("by-size", ["csv"]),
+    "Figure 5": _laws("closed-source", ["csv"]),
+    "Figure 6": _steps,
+    "Figure 7": _laws("by-size", LOSSES),
+}
+
+
+def _points(db: Path, fits: Iterable[tuple[str, Fit]]) -> pd.DataFrame:
+    """As `csvcore.figures.evidence.draw` takes them; accuracies and scores to six digits."""
+    parts = []
+    with store.connect(db, read_only=True) as connection:
+        for title, fit in fits:
+            law = {"panel": title, "alpha": fit.alpha, "beta": fit.beta, "gamma": fit.gamma}
+            parts.append(store.predictions(connection, fit.fit).round(6).assign(**law))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _tasks(db: Path) -> list[str]:
+    with store.connect(db, read_only=True) as connection:
+        return [task.task for task in store.tasks(connection)]
+
+
+def _page(db: Path, name: str, data: Path) -> str:
+    """A figure as HTML."""
+    if name == "Figure 9":
+        return _highlights(db)
+    zoo = bundled.folder("zoo")
+    known = pd.read_csv(zoo / "accuracies.csv").merge(pd.read_csv(zoo / "models.csv"), on="model")
+    tables = {"zoo": known}
+    if name == "Figure 8":
+        tables["mixes"] = pd.read_json(data / "mixes.json")
+    if name in POINTS:
+        tables[name] = pd.read_parquet(data / f"{stem(name)}.parquet")
+    figure = evidence.draw(name, tables)
+    figure.update_layout(template="plotly_white", width=WIDTH)
+    return str(figure.to_html(include_plotlyjs=True))
 
 
 def _highlights(db: Path) -> str:
@@ -126,12 +127,7 @@ def _highlights(db: Path) -> str:
     return highlights.page(texts, weight_scale(0.6 * top))
 
 
-def _save(screen: Page, figure: Any, path: Path) -> None:
-    figure.update_layout(template="plotly_white", width=WIDTH)
-    _save_html(screen, figure.to_html(include_plotlyjs=True), path)
-
-
-def _save_html(screen: Page, html: str, path: Path) -> None:
+def _picture(screen: Page, html: str, path: Path) -> None:
     screen.set_content(html, wait_until="load")
     screen.wait_for_timeout(400)  # for Plotly's own drawing
     drawn = screen.locator(".js-plotly-plot")

@@ -1,6 +1,7 @@
 """Commands that use fits: forecasts of new models, and what to validate on."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ from typing import Any
 import click
 
 from csvcore.cli.base import FILE, database, main, progress, text_table
-from csvcore.cli.fitting import figure, settings, span
+from csvcore.cli.fitting import METHODS, figure, settings, span
+from csvcore.records import Forecast, Method
 
 
 @main.command()
-@click.option("--fit", "fit_id", required=True, help="As `csvcore fits` lists it.")
+@click.option("--fit", "fit_ids", multiple=True, help="One or more, as `csvcore fits` lists them.")
+@click.option("--corpus", help="In place of --fit, with --split: of every task the newest fit.")
+@click.option("--split")
+@click.option("--method", type=click.Choice(METHODS), help="Of those fits.  [default: csv]")
 @click.option("--model", "models", multiple=True, help="One or more with losses in the database.")
 @click.option("--losses", "files", type=FILE, multiple=True, help="Loss packs of further models.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -20,22 +25,40 @@ from csvcore.cli.fitting import figure, settings, span
 @database
 def predict(
     db: Path,
-    fit_id: str,
+    fit_ids: tuple[str, ...],
+    corpus: str | None,
+    split: str | None,
+    method: Method | None,
     models: tuple[str, ...],
     files: tuple[Path, ...],
     more_models: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Accuracy of models that need none, with 90 % intervals.
+    """Accuracy of models that need none, with 90 % intervals, on one task or on all.
 
     Without models and packs, of all with losses on the fit's corpus that the fit did not use.
     """
     from csvcore import pipeline
 
-    found = pipeline.predict(db, fit_id, models + more_models, files)
+    by_task = bool(corpus and split)
+    if by_task == bool(fit_ids) or (fit_ids and (corpus or split or method)):
+        raise click.UsageError("name fits by --fit, or all tasks' by --corpus and --split")
+    if corpus and split:
+        fit_ids = tuple(pipeline.newest_fits(db, corpus, split, method or "csv").values())
+    found = {name: pipeline.predict(db, name, models + more_models, files) for name in fit_ids}
     if as_json:
-        click.echo(json.dumps({"fit": fit_id, "predictions": [asdict(one) for one in found]}))
-        return
+        told = [
+            {"fit": name, "predictions": [asdict(one) for one in own]}
+            for name, own in found.items()
+        ]
+        click.echo(json.dumps({"fits": told} if by_task or len(told) > 1 else told[0]))
+    elif by_task or len(found) > 1:
+        click.echo(_side_by_side(db, found))
+    else:
+        click.echo(_one_fit(next(iter(found.values()))))
+
+
+def _one_fit(found: Sequence[Forecast]) -> str:
     rows = [
         [
             *(one.model, f"{one.score:.4f}", f"{one.predicted:.3f}"),
@@ -44,7 +67,26 @@ def predict(
         ]
         for one in found
     ]
-    click.echo(text_table(["model", "score", "predicted", "90 %", "score lies"], rows))
+    return text_table(["model", "score", "predicted", "90 %", "score lies"], rows)
+
+
+def _side_by_side(db: Path, found: Mapping[str, Sequence[Forecast]]) -> str:
+    """A column a fit, under its task's name, or its own where a task has several."""
+    import pandas as pd
+
+    from csvcore import store
+    from csvcore.figures import tables
+
+    with store.connect(db, read_only=True) as connection:
+        task_of = {name: store.fit(connection, name).task for name in found}
+    several = len(set(task_of.values())) < len(task_of)
+    parts = [
+        tables.forecast_table(own, [], {}).assign(task=name if several else task_of[name])
+        for name, own in found.items()
+    ]
+    wide = tables.by_task(pd.concat(parts)).fillna("")
+    note = "In brackets the 90 % interval; ×: the score lies beyond those of the train models."
+    return f"{text_table(list(wide.columns), wide.values.tolist())}\n{note}"
 
 
 @main.command()

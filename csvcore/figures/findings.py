@@ -126,7 +126,7 @@ def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
     Models of which no tokens are known stand at the left, in the order of their scores.
 
     Args:
-        table: from `judged.stored_forecasts`.
+        table: from `tables.forecast_table`.
         gamma: chance level.
     """
     import plotly.graph_objects as go

@@ -14,11 +14,13 @@ from csvcore.figures.charts import (
     SCORE_AXIS,
     law_traces,
 )
-from csvcore.records import Fit
+from csvcore.records import Fit, ScalingFit
 
 
 def law_panels(
-    panels: Sequence[tuple[str, pd.DataFrame, Fit]], colours: dict[str, str], n_columns: int = 3
+    panels: Sequence[tuple[str, pd.DataFrame, Fit | ScalingFit]],
+    colours: dict[str, str],
+    n_columns: int = 3,
 ) -> Any:
     """`sigmoid_figure` many times side by side, each under its title (the paper's Figures 2 to 6).
 
@@ -28,12 +30,12 @@ def law_panels(
         n_columns: panels in a row.
     """
     figure = _grid([title for title, *_ in panels], n_columns)
-    for at, (_, table, fit) in enumerate(panels):
+    for at, (_, table, law) in enumerate(panels):
         place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
-        for trace in law_traces(table, fit, fit.gamma, colours):
+        for trace in law_traces(table, law, law.gamma, colours):
             figure.add_trace(trace, **place)
         figure.add_hline(
-            y=fit.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place
+            y=law.gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place
         )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_traces(marker_size=6, selector={"mode": "markers"})

@@ -27,6 +27,24 @@ def models_table(cards: Sequence[ModelCard], entries: Sequence[Accuracy]) -> pd.
     return table
 
 
+def by_task(found: pd.DataFrame) -> pd.DataFrame:
+    """Forecasts of several tasks side by side: a row a model, and a text for each task.
+
+    A text is "0.83 (0.74 to 0.91)", with " ×" behind it where the score is extrapolated.
+
+    Args:
+        found: rows of `forecast_table`, and task.
+    """
+    texts = [
+        f"{one.predicted:.2f} ({one.low:.2f} to {one.high:.2f}){' ×' if one.extrapolated else ''}"
+        for one in found.itertuples()
+    ]
+    wide = found.assign(text=texts).pivot_table(
+        index="model", columns="task", values="text", aggfunc="first", sort=False
+    )
+    return wide.rename_axis(columns=None).reset_index()
+
+
 def comparison_table(rows: Iterable[Comparison]) -> pd.DataFrame:
     """One row a method and null, best first; columns are the fields of `Comparison`.
 

@@ -31,7 +31,7 @@ from csvcore.pipeline.importing import (
 )
 from csvcore.pipeline.leaving_out import FamilyComparison, leave_one_family_out, medians
 from csvcore.pipeline.mixing import mixes
-from csvcore.pipeline.predicting import predict
+from csvcore.pipeline.predicting import newest_fits, predict
 from csvcore.pipeline.running import run_job
 from csvcore.pipeline.serving import ServerConfig, import_completions
 from csvcore.pipeline.splitting import make_split, ready_split
@@ -68,6 +68,7 @@ __all__ = [
     "make_split",
     "medians",
     "mixes",
+    "newest_fits",
     "predict",
     "prepare",
     "ready_split",

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csvcore import corpora, evaluations, inputs, packs, splits, store
+from csvcore import bundled, corpora, evaluations, inputs, packs, splits, store
 from csvcore.errors import InputError, StoreError
 from csvcore.records import Accuracy, Document, Task
 from csvcore.store import Connection
 
-# In an installed package the zoo lies inside it, in a checkout beside it.
-_INSTALLED = Path(__file__).parents[1] / "zoo"
-ZOO = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "data" / "zoo"
+ZOO = bundled.folder("zoo")
 ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from csvcore import packs, store
 from csvcore.errors import InputError
-from csvcore.forecasts import forecasts
-from csvcore.records import Document, Fit, Forecast, ModelLosses
+from csvcore.forecasts import aligned, forecasts
+from csvcore.records import Document, Fit, Forecast, Method, ModelLosses
 
 
 def predict(
@@ -46,7 +46,25 @@ def predict(
             f"the fit {fit} used every model with losses on {record.corpus}; name models, or "
             "bring the losses of others"
         )
-    return forecasts(record, docs, edges, weight, losses)
+    nll = aligned(docs, edges, losses)
+    return forecasts(record, weight, [entry.model for entry in losses], nll)
+
+
+def newest_fits(database: Path, corpus: str, split: str, method: Method) -> dict[str, str]:
+    """Id of the newest fit by a method of every task that has one, by task.
+
+    Raises:
+        InputError: no task has one.
+    """
+    with store.connect(database, read_only=True) as db:
+        table = store.newest(store.fits(db), corpus, split)
+    own = table[table["method"] == method].sort_values("task")
+    if own.empty:
+        raise InputError(
+            f"no task has a {method} fit on {corpus} with split {split} as it is now; make some "
+            f"with `csvcore fit --corpus {corpus} --split {split} --method {method}`"
+        )
+    return dict(zip(own["task"], own["fit"], strict=True))
 
 
 def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:

@@ -134,6 +134,12 @@ def fits(db: Connection) -> pd.DataFrame:
     return table.drop(columns=["config", "choice", "control", "n_chars", "residuals"])
 
 
+def newest(table: pd.DataFrame, corpus: str, split: str) -> pd.DataFrame:
+    """Of the rows of `fits` the newest of each task and method on a corpus and a split as it is."""
+    chosen = table[(table["corpus"] == corpus) & (table["split"] == split) & ~table["stale"]]
+    return chosen.drop_duplicates(["task", "method"])
+
+
 def timings(db: Connection) -> pd.DataFrame:
     """How long fits took, newest first.
 

@@ -14,7 +14,7 @@ parts = paper.evidence()
 if not tables or "zoo" not in parts:
     next_step(
         "The paper's tables and our evidence are not at hand",
-        "They come with the repository (data/ and docs/evidence), not with the installed packages.",
+        "They come with csvcore; install it again, or take them from data/ of the repository.",
     )
     st.stop()
 st.info(
@@ -30,7 +30,7 @@ st.table(
         {
             "In the paper": [one.where for one in claims],
             "The paper shows": [plain(one.printed) for one in claims],
-            "Ours, counted from docs/evidence": [plain(one.measured) for one in claims],
+            "Ours, counted from data/evidence": [plain(one.measured) for one in claims],
             "Verdict": [one.verdict for one in claims],
         }
     ),
@@ -39,10 +39,10 @@ st.table(
     alt="Every claim of the paper beside what the zoo shows",
 )
 st.caption("Agrees: ours holds on as large a share of the tasks as the paper's.")
-if len(parts) < 5:
+at_hand = [name for name, part in paper.EVIDENCE.items() if part in parts]
+if len(at_hand) < len(paper.EVIDENCE):
     st.caption("Some parts are not measured yet; `python benchmarks/evidence` does it.")
 
-at_hand = [name for name, (part, _) in paper.EVIDENCE.items() if part in parts]
 look = links.choose(
     st.segmented_control,
     "Ours in full",
@@ -52,24 +52,27 @@ look = links.choose(
     help="Named as in the paper; made by python benchmarks/evidence on the zoo.",
 )
 if look:
-    numbers, picture = paper.numbers(look, parts), paper.EVIDENCE[look][1]
+    numbers, figure = paper.numbers(look, parts), paper.drawn(look, parts)
     for one in claims:
         if one.where == look:
             st.markdown(
                 f"**The paper:** {plain(one.printed)}. **Ours:** {plain(one.measured)}. "
                 f"**{one.verdict.capitalize()}.**"
             )
-    figure = paper.drawn(look, parts)
-    path = paper.bundled("docs", "evidence", picture) if picture else None
     if figure is not None:
         alt = f"{look} of the paper, drawn from the zoo's measurements"
         shown.figure(figure, numbers, key="evidence-figure", alt=alt, name=f"ours-{look}")
-    elif path is not None:
-        st.image(str(path), caption=f"{look}, drawn from the zoo's measurements")
-    if figure is None:
+    else:
         errors = numbers.select_dtypes("float").columns
         form = st.column_config.NumberColumn(format="%.1e" if look != "Figure 9" else "%.2f")
         st.dataframe(numbers, hide_index=True, column_config={str(name): form for name in errors})
+    if look == "Figure 9":
+        st.page_link(
+            "dashboard/pages/salience.py",
+            label="Every token on Salience",
+            icon=":material/format_ink_highlighter:",
+            query_params={"corpus": "zoo", "split": "by-size", "task": "arithmetic"},
+        )
 
 st.subheader("The paper's tables", divider="gray")
 name = links.choose(
@@ -83,16 +86,7 @@ name = links.choose(
 if name:
     st.caption(paper.TABLES[name])
     st.dataframe(tables[name], hide_index=True)
-    st.download_button(
-        "CSV",
-        shown.csv(tables[name]),
-        f"paper-{shown.file_name(name.lower())}.csv",
-        "text/csv",
-        on_click="ignore",
-        type="tertiary",
-        icon=":material/download:",
-        help="The table as printed.",
-    )
+    shown.csv_button(tables[name], f"paper-{name.lower()}", "The table as printed.")
 
 left, right = st.columns(2)
 left.subheader("What was not published", divider="gray")

@@ -1,6 +1,6 @@
 import streamlit as st
 
-from csvcore.figures import charts, findings
+from csvcore.figures import charts, findings, tables
 from dashboard import controls, data, judged, links, reveal_view, shown
 
 st.header("Predict")
@@ -49,16 +49,19 @@ upload = right.file_uploader(
     max_upload_size=judged.UPLOAD_MB,
     help="Losses of your own models on this corpus, from csvcore collect --out; nothing is stored.",
 )
-if upload is not None:
-    table = judged.pack_forecasts(source, fit.fit, upload.name, upload.getvalue())
-    st.caption(f"{len(table)} models of {controls.plain(upload.name)}")
-elif picked:
-    models = tuple(model for run in picked for model in runs[run])
-    table = judged.stored_forecasts(source, fit.fit, models)
-else:
+models = tuple(model for run in picked or () for model in runs[run])
+pack = None if upload is None else (upload.name, upload.getvalue())
+if not models and pack is None:
     controls.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
     st.stop()
-
+tasks = data.newest_fits(source, corpus, fit.split).sort_values("task")
+by_method = [
+    name
+    for name in tasks.loc[tasks["method"] == fit.method, "fit"]
+    if data.fit(source, name).residuals
+]
+found = judged.forecasts_of(source, tuple(by_method), models, pack)
+table = found[found["fit"] == fit.fit]
 shown.figure(
     findings.forecast_figure(table, fit.gamma),
     table,
@@ -83,4 +86,14 @@ st.dataframe(
         "score": st.column_config.NumberColumn("score, nats per character", format="%.4f"),
         "split": st.column_config.TextColumn(help="Side in the split; empty: the fit never saw it"),
     },
+)
+
+st.subheader("On every task", divider="gray")
+st.dataframe(tables.by_task(found), hide_index=True)
+shown.csv_button(
+    found, f"forecasts-{fit.method}", "One row a model and task, with score, interval and flag."
+)
+st.caption(
+    f"By the newest {controls.METHOD_NAMES[fit.method]} fit of each task, with the 90 % interval; "
+    "×: the score lies outside the range of the train models."
 )
