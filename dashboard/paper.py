@@ -31,6 +31,7 @@ EVIDENCE = {
     "Figure 8": "mixes",
     "Figure 9": "highlights",
 }
+OF_MODELS = (*figures.OF_LAWS, "Figure 7")  # their points have the colours of families
 UNPUBLISHED = (
     "**Code and data.** The text names nothing to download: no code, no weights, no losses.",
     "**Weights.** No Capability Salience Vector as numbers; Figure 9 shades one worked example.",

@@ -89,10 +89,8 @@ def test_fits_give_a_row_each_and_a_panel_each(lab: Lab) -> None:
     placed = fits.predictions()
     assert len(placed) == sum(len(one.predictions) for one in fits)
     assert set(placed["task"]) == {"reading", "adding"}
-    assert [note.text for note in fits.figure().layout.annotations] == [
-        "reading, all-token",
-        "adding, all-token",
-    ]
+    titles = [note.text for note in fits.figure().layout.annotations]
+    assert titles[:2] == ["reading, all-token", "adding, all-token"]
     assert "<td>reading</td>" in fits._repr_html_()
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from csvcore.figures import panels
-from csvcore.figures.charts import family_colours
+from csvcore.figures.charts import ACCURACY_AXIS, SCORE_AXIS, family_colours
 from csvcore.records import Fit
 
 FAMILIES = ["a", "a", "<b>", "<b>"]
@@ -33,7 +33,8 @@ FIT = Fit(
 
 def test_every_law_has_its_own_axes_under_its_title() -> None:
     figure = panels.law_panels([("<u>one", TABLE, FIT), ("two", TABLE, FIT)], COLOURS, 2)
-    assert [a.text for a in figure.layout.annotations] == ["&lt;u&gt;one", "two"]
+    titles = [a.text for a in figure.layout.annotations]
+    assert titles == ["&lt;u&gt;one", "two", SCORE_AXIS, ACCURACY_AXIS]
     for axis in ("x", "x2"):
         points = [t for t in figure.data if t.xaxis == axis and t.mode == "markers"]
         assert sorted(np.concatenate([t.x for t in points])) == sorted(TABLE["score"])

@@ -38,9 +38,11 @@ def draw(name: str, tables: Mapping[str, pd.DataFrame]) -> Any:
         return panels.mix_panels(rows, rows["task"].unique().tolist(), floor)
     points = tables[name]
     colours = family_colours(points["family"].tolist())
+    if name == "Figure 7":  # a row a task
+        return panels.parity_panels(
+            [(str(of), rows) for of, rows in points.groupby("panel")], colours
+        )
     found = [(str(title), rows) for title, rows in points.groupby("panel", sort=False)]
-    if name == "Figure 7":
-        return panels.parity_panels(found, colours, 6)
     return panels.law_panels(
         [(title, rows, _law(rows)) for title, rows in found], colours, OF_LAWS[name]
     )

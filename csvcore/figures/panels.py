@@ -16,6 +16,13 @@ from csvcore.figures.charts import (
 )
 from csvcore.records import Fit, ScalingFit
 
+# Room for entries that stand below each other where the page is narrow.
+LEGEND_ABOVE = {
+    "showlegend": True,
+    "legend": {"orientation": "h", "yref": "container", "y": 0.99, "yanchor": "top"},
+    "margin": {"t": 110},
+}
+
 
 def law_panels(
     panels: Sequence[tuple[str, pd.DataFrame, Fit | ScalingFit]],
@@ -29,7 +36,7 @@ def law_panels(
         colours: from `family_colours`.
         n_columns: panels in a row.
     """
-    figure = _grid([title for title, *_ in panels], n_columns)
+    figure = _grid([title for title, *_ in panels], n_columns, SCORE_AXIS, ACCURACY_AXIS)
     for at, (_, table, law) in enumerate(panels):
         place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
         for trace in law_traces(table, law, law.gamma, colours):
@@ -39,7 +46,6 @@ def law_panels(
         )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_traces(marker_size=6, selector={"mode": "markers"})
-    _axis_titles(figure, n_columns, SCORE_AXIS, ACCURACY_AXIS)
     return figure
 
 
@@ -53,7 +59,7 @@ def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str,
     """
     import plotly.graph_objects as go
 
-    figure = _grid(tasks, 3)
+    figure = _grid(tasks, 3, "training compute, FLOPs", ACCURACY_AXIS)
     compute = 6.0 * table["n_params"] * table["train_tokens"]
     for at, task in enumerate(tasks):
         for number, (family, rows) in enumerate(table.groupby("family", sort=True)):
@@ -77,8 +83,7 @@ def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str,
             )
     figure.update_xaxes(type="log", exponentformat="power")
     figure.update_yaxes(range=[-0.03, 1.03])
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
-    _axis_titles(figure, 3, "training compute, FLOPs", ACCURACY_AXIS)
+    figure.update_layout(**LEGEND_ABOVE)
     return figure
 
 
@@ -94,7 +99,9 @@ def parity_panels(
     """
     import plotly.graph_objects as go
 
-    figure = _grid([title for title, _ in panels], n_columns)
+    figure = _grid(
+        [title for title, _ in panels], n_columns, f"predicted {ACCURACY_AXIS}", "observed, 0 to 1"
+    )
     for at, (_, table) in enumerate(panels):
         place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
         line = {"color": CURVE_COLOUR, "width": 1}
@@ -113,7 +120,6 @@ def parity_panels(
             )
     figure.update_xaxes(range=[-0.03, 1.03])
     figure.update_yaxes(range=[-0.03, 1.03])
-    _axis_titles(figure, n_columns, f"predicted {ACCURACY_AXIS}", "observed, 0 to 1")
     return figure
 
 
@@ -128,7 +134,7 @@ def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float
     """
     import plotly.graph_objects as go
 
-    figure = _grid(tasks, 3)
+    figure = _grid(tasks, 3, "sources in the mix, number", f"test {MSE_AXIS}")
     for at, task in enumerate(tasks):
         place = {"row": at // 3 + 1, "col": at % 3 + 1}
         own = table[table["task"] == task]
@@ -166,13 +172,12 @@ def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float
             y=floor[task], line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place
         )
     figure.update_yaxes(type="log", exponentformat="power")
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
-    _axis_titles(figure, 3, "sources in the mix, number", f"test {MSE_AXIS}")
+    figure.update_layout(**LEGEND_ABOVE)
     return figure
 
 
-def _grid(titles: Sequence[str], n_columns: int) -> Any:
-    """Empty panels under their titles."""
+def _grid(titles: Sequence[str], n_columns: int, x: str, y: str) -> Any:
+    """Empty panels under their titles, with one title for all x axes and one for all y axes."""
     from plotly.subplots import make_subplots
 
     n_rows = -(-len(titles) // n_columns)
@@ -182,17 +187,10 @@ def _grid(titles: Sequence[str], n_columns: int) -> Any:
         subplot_titles=[escape(title) for title in titles],
         vertical_spacing=0.28 / n_rows,
         horizontal_spacing=0.07,
+        x_title=x,
+        y_title=y,
     )
     figure.update_layout(
-        height=60 + 250 * n_rows, margin={"l": 10, "r": 10, "t": 40, "b": 10}, showlegend=False
+        height=60 + 250 * n_rows, margin={"l": 70, "r": 10, "t": 40, "b": 60}, showlegend=False
     )
     return figure
-
-
-def _axis_titles(figure: Any, n_columns: int, x: str, y: str) -> None:
-    """Titles at the left and the bottom alone."""
-    n_rows = len(figure._grid_ref)
-    for column in range(1, n_columns + 1):
-        figure.update_xaxes(title_text=x, row=n_rows, col=column)
-    for row in range(1, n_rows + 1):
-        figure.update_yaxes(title_text=y, row=row, col=1)

@@ -1,6 +1,7 @@
 import pandas as pd
 import streamlit as st
 
+from csvcore.figures import charts
 from dashboard import links, paper, shown
 from dashboard.controls import next_step, plain
 
@@ -59,6 +60,8 @@ if look:
                 f"**The paper:** {plain(one.printed)}. **Ours:** {plain(one.measured)}. "
                 f"**{one.verdict.capitalize()}.**"
             )
+    if look in paper.OF_MODELS:
+        st.html(charts.legend_html(charts.family_colours(numbers["family"].tolist())))
     if figure is not None:
         alt = f"{look} of the paper, drawn from the zoo's measurements"
         shown.figure(figure, numbers, key="evidence-figure", alt=alt, name=f"ours-{look}")
