@@ -3,7 +3,7 @@ import streamlit as st
 
 from csvcore.figures import charts
 from dashboard import links, paper, shown
-from dashboard.controls import next_step, plain
+from dashboard.controls import METHOD_NAMES, NULL_NAMES, next_step, plain
 
 st.header("Paper")
 st.markdown(
@@ -19,7 +19,8 @@ if not tables or "zoo" not in parts:
     )
     st.stop()
 st.info(
-    f"{paper.scale(parts['zoo'])} Nothing here is a measurement of theirs.",
+    f"{paper.scale(parts['zoo'])} Nothing here is a measurement of theirs. What is told are results "
+    "on the test models of the zoo's own splits, which the other pages hide until you reveal them.",
     title="The zoo is not the paper's models",
     icon=":material/pets:",
 )
@@ -66,9 +67,16 @@ if look:
         alt = f"{look} of the paper, drawn from the zoo's measurements"
         shown.figure(figure, numbers, key="evidence-figure", alt=alt, name=f"ours-{look}")
     else:
-        errors = numbers.select_dtypes("float").columns
-        form = st.column_config.NumberColumn(format="%.1e" if look != "Figure 9" else "%.2f")
-        st.dataframe(numbers, hide_index=True, column_config={str(name): form for name in errors})
+        form = "%.1e" if look == "Table 1" else "%.2f"
+        titles = METHOD_NAMES | NULL_NAMES | {"noise_floor": "Noise floor"}
+        st.dataframe(
+            numbers,
+            hide_index=True,
+            column_config={
+                str(name): st.column_config.NumberColumn(titles.get(str(name)), format=form)
+                for name in numbers.select_dtypes("float").columns
+            },
+        )
     if look == "Figure 9":
         st.page_link(
             "dashboard/pages/salience.py",
