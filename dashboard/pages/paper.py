@@ -19,8 +19,8 @@ if not tables or "zoo" not in parts:
     )
     st.stop()
 st.info(
-    f"{paper.scale(parts['zoo'])} Nothing here is a measurement of theirs. What is told are results "
-    "on the test models of the zoo's own splits, which the other pages hide until you reveal them.",
+    f"{paper.scale(parts['zoo'])} Nothing here is a measurement of theirs. Errors are those on the "
+    "test models of the zoo's own splits, which the other pages hide until you reveal them.",
     title="The zoo is not the paper's models",
     icon=":material/pets:",
 )
