@@ -78,10 +78,13 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
     ordered = reading.order(own.docs, read, chosen)
     if not find:
         return ordered, ""
-    counts = {i: len(reading.occurrences(own.docs[i].text, find)) for i in ordered}
+    counts = [len(reading.occurrences(doc.text, find)) for doc in own.docs]
     hits = [i for i in ordered if counts[i]]
+    here = sum(counts[i] for i in ordered)
+    elsewhere = sum(counts) - here
     right.caption(
-        f"{sum(counts.values()):,} matches in {len(hits):,} of {len(ordered):,} documents"
+        f"{here:,} matches in {len(hits):,} of {len(ordered):,} documents"
+        + (f"; {elsewhere:,} in documents that are not read here" if elsewhere else "")
     )
     only = right.toggle(
         "Only documents with a match", key="only", bind="query-params",

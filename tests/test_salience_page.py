@@ -213,6 +213,15 @@ def test_a_huge_token_is_cut_where_nobody_could_read_on() -> None:
     assert tokens.short("x") == "x"
 
 
+def test_a_search_tells_of_matches_in_sources_that_are_not_read(app: AppTest) -> None:
+    app.query_params["source"] = "sums"
+    app.query_params["find"] = "ann"
+    opened(app)
+    told = next(one.value for one in app.caption if "matches in" in one.value)
+    assert told.startswith("0 matches in 0 of")
+    assert told.endswith("; 2 in documents that are not read here")
+
+
 def test_a_link_restores_the_view(app: AppTest) -> None:
     app.query_params["source"] = "notes"
     app.query_params["colour"] = "loss"
