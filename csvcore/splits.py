@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 from csvcore.errors import InputError
 from csvcore.records import SPLITS, ModelCard, Split
@@ -81,6 +82,21 @@ def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, S
         else "train"
         for card in cards
     }
+
+
+def sisters(cards: Sequence[ModelCard]) -> tuple[str, str]:
+    """Two families that may be sisters: the first two with the same sizes, else the last two.
+
+    The same name twice where there is one family.
+    """
+    sizes: dict[str, set[int | None]] = defaultdict(set)
+    for card in sorted(cards, key=lambda card: card.family):
+        sizes[card.family].add(card.n_params)
+    for one, other in combinations(sizes, 2):
+        if sizes[one] == sizes[other] and None not in sizes[one]:
+            return one, other
+    families = list(sizes)
+    return families[-2:][0], families[-1]
 
 
 def closed_source(

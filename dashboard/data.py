@@ -15,7 +15,7 @@ from csvcore import replays, store
 from csvcore.errors import StoreError
 from csvcore.figures import tables
 from csvcore.records import Document, Fit, ModelCard, Replay, Split, Task
-from csvcore.splits import run_name
+from csvcore.splits import WITHOUT, run_name
 from dashboard import hidden
 
 DATABASE_VARIABLE = "CSVCORE_DB"
@@ -234,6 +234,13 @@ def save_split(source: Database, name: str, split: dict[str, Split]) -> None:
 def newest_fits(source: Database, corpus: str, split: str) -> pd.DataFrame:
     """See `store.newest`."""
     return store.newest(fits(source), corpus, split)
+
+
+def newest_place(source: Database) -> dict[str, str]:
+    """Corpus and split of the newest fit that leaves no family out; empty where there is none."""
+    table = fits(source)
+    table = table[~table["stale"] & ~table["split"].str.startswith(WITHOUT)]
+    return {} if table.empty else {key: str(table.iloc[0][key]) for key in ("corpus", "split")}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -55,6 +55,13 @@ def models_of_fit(db: store.Connection, name: str) -> frozenset[str]:
     return models(db, found.corpus, found.split) | frozenset(tested - known)
 
 
+def mixes_are(db: store.Connection, corpora: tuple[str, ...], split: str, task: str) -> bool:
+    """Whether the mixes last tried for a task have test errors that are hidden."""
+    found = store.mixes(db, corpora, split, task)
+    tested = any(one.test_mse is not None for one in found)
+    return tested and not store.revealed_mixes(db, corpora, split, task)
+
+
 def mixes(db: store.Connection, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
     """The mixes of `store.mixes`, without their test errors while they are hidden."""
     found = store.mixes(db, corpora, split, task)

@@ -81,6 +81,14 @@ def live(source: Database, history: bool = False) -> bool:
     return bool(before)
 
 
+def waits(source: Database, kind: str, **params: Any) -> bool:
+    """Whether a job of this kind, with these parameters among its own, waits or runs."""
+    return any(
+        job.live and job.kind == kind and params.items() <= job.params.items()
+        for job in jobs.recent(source.path, SHOWN)
+    )
+
+
 def _work(job: jobs.Job) -> str:
     """What a job does, for its title."""
     if job.kind == "collect":
@@ -91,6 +99,8 @@ def _work(job: jobs.Job) -> str:
         return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
     if job.kind == "leave-out":
         return f"Each family left out in turn, on {', '.join(job.params['tasks'])}"
+    if job.params.get("permutations"):
+        return f"{job.params['permutations']} permutations of {', '.join(job.params['tasks'])}"
     one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
     names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", one)]
     return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"

@@ -120,6 +120,13 @@ def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> 
         return hidden.mixes(db, corpora, split, task)
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
+def mixes_are_hidden(source: Database, corpora: tuple[str, ...], split: str, task: str) -> bool:
+    """See `hidden.mixes_are`."""
+    with store.connect(source.path, read_only=True) as db:
+        return hidden.mixes_are(db, corpora, split, task)
+
+
 def forecasts_of(
     source: Database,
     fits: tuple[str, ...],

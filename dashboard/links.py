@@ -27,6 +27,7 @@ _component = st.components.v2.component(
 )
 
 
+NEXT = "side bar next"  # of the session's state
 SIDEBAR = {
     "corpus": "The documents whose losses are weighed, on every page.",
     "split": "Which models train, validate and test, on every page.",
@@ -34,18 +35,32 @@ SIDEBAR = {
 }
 
 
+def choose_next(key: str, name: str) -> None:
+    """Let the side bar show another corpus, split or task from the next run on."""
+    st.session_state.setdefault(NEXT, {})[key] = name
+
+
 def sidebar() -> None:
-    """Corpus, split and task, chosen once for all pages; the address line restores them."""
+    """Corpus, split and task, chosen once for all pages; the address line restores them.
+
+    Without a word in the address, corpus and split are those of the newest fit.
+    """
     source = data.database()
     choices = {
         "corpus": data.corpora(source)["corpus"].tolist(),
         "split": data.splits(source),
         "task": [task.task for task in data.tasks(source)],
     }
+    usual = data.newest_place(source)
+    st.session_state.update(st.session_state.pop(NEXT, {}))
     with st.sidebar:
         for key, names in choices.items():
             if names:
-                choose(st.selectbox, key.capitalize(), names, key=key, help=SIDEBAR[key])
+                first = names.index(usual[key]) if usual.get(key) in names else 0
+                choose(
+                    *(st.selectbox, key.capitalize(), names),
+                    key=key, index=0 if key in st.session_state else first, help=SIDEBAR[key],
+                )  # fmt: skip
         copy_button({key: controls.chosen(key) for key in choices})
 
 
@@ -83,7 +98,7 @@ def choose(
     """
     missed = st.session_state.setdefault("missed-links", {})
     if key not in missed:  # the first time in a session: later the address only says what is chosen
-        offered = {format_func(option) for option in options}
+        offered = {"", *(format_func(option) for option in options)}  # "": nothing was chosen
         missed[key] = [name for name in st.query_params.get_all(key) if name not in offered]
     value = widget(
         title, options, key=key, format_func=format_func, bind="query-params", **settings

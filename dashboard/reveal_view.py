@@ -55,6 +55,13 @@ def gate_families(source: Database, corpus: str, table: pd.DataFrame) -> None:
     _ask(source, corpus, waiting, text, "Reveal the families left out")
 
 
+def gate_mixes(source: Database, corpus: str, split: str) -> None:
+    """The same for mixes whose test errors are hidden: they are newer than the last reveal."""
+    looked = _looked(data.n_reveals(source, corpus, split))
+    text = f"The test errors of these mixes are hidden. {looked}"
+    _ask(source, corpus, [split], text, "Reveal the test errors")
+
+
 def error_metrics(fit: Fit) -> None:
     """Error and noise floor of a fit, on test or, while that is hidden, on validation models."""
     side = "test" if "test" in fit.mse else "validation"

@@ -77,12 +77,13 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
 def _closed_source(cards: Sequence[ModelCard], suffix: str) -> tuple[str, str, dict[str, Split]]:
     """Choose the sisters."""
     families = sorted({card.family for card in cards})
+    one, other = splits.sisters(cards)
     columns = st.columns(3)
     validating = links.choose(
         columns[0].selectbox,
         "Validating sister",
         families,
-        index=max(len(families) - 2, 0),
+        index=families.index(one),
         key="validating",
         help="Its later checkpoints validate.",
     )
@@ -90,7 +91,7 @@ def _closed_source(cards: Sequence[ModelCard], suffix: str) -> tuple[str, str, d
         columns[1].selectbox,
         "Testing sister",
         families,
-        index=len(families) - 1,
+        index=families.index(other),
         key="testing",
         help="Its later checkpoints test. Sisters differ in little, as in their data alone.",
     )
@@ -193,6 +194,7 @@ def _store(source: Database, key: str, name: str, split: dict[str, Split]) -> No
     forget(f"{STORED}{name}")
     st.session_state.pop("split to replace", None)
     st.session_state["split just saved"] = name
+    links.choose_next("split", name)
     st.toast(f"Saved as {controls.plain(name)}")
     st.rerun()
 
@@ -224,9 +226,10 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence
     shown = _filtered(table, split)
     rounds = st.session_state.get("editor rounds", {}).get(key, 0)
     editor = f"editor-{key}-{rounds}-{hash(tuple(shown['model']))}"
-    # What the editor began with: its own edits must not come back to it as new data.
+    # What the editor began with: its own edits must not come back to it as new data. One that
+    # was away while another page was shown begins anew.
     begun = st.session_state.setdefault("editor began", {})
-    if begun.get("editor") != editor:
+    if begun.get("editor") != editor or editor not in st.session_state:
         begun |= {"editor": editor, "sides": dict(split)}
     columns = ["model", "split", "family", "n_params", "stage", "step", "train_tokens"]
     edited = st.data_editor(

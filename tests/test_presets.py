@@ -11,6 +11,7 @@ from csvcore import inputs
 from csvcore.errors import InputError
 from csvcore.records import ModelCard, Split
 from csvcore.splits import TABLE_2, closed_source, copies, leaks, of_stage, run_of, table_2
+from csvcore.splits import sisters as proposed
 
 ZOO = Path(__file__).parents[1] / "data" / "zoo"
 STEPS = (100, 200, 300, 400)
@@ -58,6 +59,15 @@ def test_the_bundled_closed_source_split_is_this_preset() -> None:
     cards = inputs.read_models(ZOO / "models.csv")
     stored = inputs.read_split(ZOO / "splits" / "closed-source.csv")
     assert closed_source(cards, "ebb", "flow") == stored
+
+
+def test_the_sisters_that_are_proposed_have_the_same_sizes() -> None:
+    cards = [card("x", 1), card("a", 1), card("a", 2), card("x", 2), card("z", 1)]
+    assert proposed(cards) == ("a", "x")
+    assert proposed(cards[1:]) == ("x", "z")  # none has another's sizes: the last two
+    assert proposed(cards[1:3]) == ("a", "a")
+    zoo = proposed(inputs.read_models(ZOO / "models.csv"))
+    assert zoo == ("ebb", "flow")
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "A"), ("A", "Z"), ("Z", "B")])

@@ -15,7 +15,7 @@ from dashboard import data
 
 TESTED = {model for model, side in SIDES.items() if side == "test"}
 SHOWING = ("overview", "curves", "baselines", "predict", "mixes")
-Open = Callable[[str], AppTest]
+Open = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def visit(app_on: Callable[..., AppTest], world_db: Path) -> Open:
     app = app_on(world_db, seconds=120)
     app.query_params["task"] = "reading"
 
-    def page(name: str) -> AppTest:
+    def page(name: str, **address: str) -> AppTest:
+        app.query_params.update(address)
         app.run()
         app.switch_page(f"dashboard/pages/{name}.py").run()
         assert not app.exception
@@ -134,6 +135,46 @@ def test_the_models_page_begins_with_the_split_of_the_side_bar_and_shows_what_wa
     shown = {metric.label: metric.value for metric in app.metric}
     assert (shown["Train"], shown["Test"]) == (str(sides.count("train")), str(sides.count("test")))
     assert any("No model is on the validation side" in one.value for one in app.warning)
+
+
+def test_what_was_saved_is_the_split_of_the_side_bar(visit: Open) -> None:
+    app = visit("models")
+    [name] = [one for one in app.text_input if one.label == "Save as"]
+    name.set_value("new")
+    button(app, "Save split").click().run()
+    assert not app.exception
+    assert app.selectbox(key="split").value == "new"
+    app.switch_page("dashboard/pages/fit.py").run()
+    assert app.selectbox(key="split").value == "new"
+    app.selectbox(key="split").set_value("sides").run()  # and it can be left again
+    assert app.selectbox(key="split").value == "sides"
+
+
+def test_single_edits_outlast_a_visit_to_another_page(visit: Open) -> None:
+    app = visit("models")
+    app.switch_page("dashboard/pages/fit.py").run()
+    # What the table's editor does to a cell; the test tools cannot click into it.
+    app.session_state["edited splits"]["Stored: sides"]["ant"] = "test"
+    app.switch_page("dashboard/pages/models.py").run()
+    assert app.session_state["edited splits"]["Stored: sides"]["ant"] == "test"
+    assert not app.exception
+
+
+def test_the_side_bar_begins_with_corpus_and_split_of_the_newest_fit(
+    visit: Open, world_db: Path, run: Callable[..., object]
+) -> None:
+    run("adding")
+    with store.connect(world_db) as db:
+        store.add_split(db, "aaa", SIDES)
+    assert visit("fit").selectbox(key="split").value == "sides"
+
+
+def test_an_emptied_choice_in_the_address_is_no_broken_link(
+    visit: Open, run: Callable[..., object]
+) -> None:
+    run("reading")
+    app = visit("predict", runs="")
+    assert not app.warning
 
 
 def test_the_names_of_splits_without_a_family_stay_theirs(visit: Open, world_db: Path) -> None:

@@ -117,6 +117,24 @@ def test_the_recommended_mix_is_saved_from_the_page(
         assert set(store.coverage(db, "small").values()) == {3}
 
 
+def test_mixes_made_after_a_reveal_have_a_button_of_their_own(
+    app: AppTest, fits: list[Fit], world_db: Path
+) -> None:
+    ids = tuple(doc.doc_id for doc in DOCS[:3])
+    mix = Mix("adding", {"a": 1.0}, ids, 30, 0.1, 0.02, 0.01, 0.04, 0.001, (0.05, 0.2))
+    with store.connect(world_db) as db:
+        store.add_reveal(db, "words", "sides")
+    with store.connect(world_db) as db:
+        store.set_mixes(db, ["words"], "sides", "adding", [mix])
+    page(app, "mixes")
+    button = next(one for one in app.button if one.label == "Reveal the test errors")
+    button.click().run()
+    assert not app.exception
+    assert not [one for one in app.button if one.label.startswith("Reveal")]
+    with store.connect(world_db, read_only=True) as db:
+        assert store.n_reveals(db, "words", "sides") == 2
+
+
 def test_the_table_of_mixes_is_in_points() -> None:
     mix = Mix("t", {"a": 0.25, "b": 0.75}, ("1",), 30, 0.1, 0.04, 0.01, 0.09, None, (0.05, 0.2))
     [row] = mixes_view.table([mix]).to_dict("records")
@@ -141,6 +159,24 @@ def test_the_families_are_left_out_by_a_button(
     [job] = jobs.recent(world_db)
     assert (job.kind, job.params) == ("leave-out", {"corpus": "words", "tasks": ["adding"]})
     assert any("Each family left out in turn" in box.label for box in app.expander)
+    assert not [one for one in app.button if one.label.startswith("Leave out each of 2")]
+
+
+def test_only_jobs_of_the_same_work_take_a_button_away(
+    app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    run("adding", "csv", steps=1)
+    with store.connect(world_db) as db:
+        store.add_split(db, "more", store.split(db, "sides"))
+    page(app, "baselines")
+    button = next(one for one in app.button if one.label.endswith("permutations"))
+    button.click().run()
+    assert any("200 permutations of adding" in box.label for box in app.expander)
+    assert next(one for one in app.button if one.label.endswith("permutations")).disabled
+    app.selectbox(key="split").set_value("more").run()
+    app.switch_page("dashboard/pages/overview.py").run()
+    assert any(one.label == "Fit everything" for one in app.button)
 
 
 def test_the_sliders_of_the_mixes_are_in_the_address(app: AppTest, run: Callable[..., Fit]) -> None:

@@ -55,17 +55,17 @@ shown.figure(
 )
 columns = {
     "test_mse": f"{found.side} MSE",
-    "left_out": "left out in turn, MSE",
     "low": "from",
     "high": "to",
+    "r2": "R2",
+    "spearman": "Rank",
+    "pairwise": "Pairs in order",
+    "covered": "Within 90 %",
+    "test_mae": "Mean error",
     "difference": "above CSV by",
     "difference_low": "difference from",
     "difference_high": "difference to",
-    "test_mae": "Mean error",
-    "r2": "R2",
-    "spearman": "Rank correlation",
-    "pairwise": "Pairs in order",
-    "covered": "Within 90 % interval",
+    "left_out": "left out in turn, MSE",
 }
 named = table["method"].map(names)
 squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
@@ -96,17 +96,13 @@ if p_value is not None and not pd.isna(p_value):
     )
 elif not csv.empty:
     st.caption("The control refits CSV with the accuracies shuffled among the train models.")
+    params = {"corpus": corpus, "split": split, "tasks": [task], "permutations": PERMUTATIONS}
     if st.button(
         f"Run {PERMUTATIONS} permutations",
         icon=":material/shuffle:",
         help="Queues as many refits of CSV on this task.",
+        disabled=jobs_view.waits(source, "compare", **params),
     ):
-        params = {
-            "corpus": corpus,
-            "split": split,
-            "tasks": [task],
-            "permutations": PERMUTATIONS,
-        }
         jobs.submit(source.path, "compare", params)
         st.rerun()
 jobs_view.live(source)
@@ -114,7 +110,10 @@ jobs_view.live(source)
 st.subheader("A family left out altogether", divider="gray")
 matrix = judged.left_out(source, corpus)
 matrix = matrix[matrix["task"] == task]
-if matrix.empty:
+apart = {"corpus": corpus, "tasks": [task]}
+if jobs_view.waits(source, "leave-out", **apart):
+    st.caption("The families are being left out; the errors show here when the job has ended.")
+elif matrix.empty:
     n_families = len(set(data.family_of(source).values()))
     st.caption("Every method is fitted as often as there are families, each unseen in turn.")
     if st.button(
@@ -123,7 +122,7 @@ if matrix.empty:
         help="Queues these fits on this task; `csvcore leave-one-family-out` does the same.",
         disabled=n_families < 2,
     ):
-        jobs.submit(source.path, "leave-out", {"corpus": corpus, "tasks": [task]})
+        jobs.submit(source.path, "leave-out", apart)
         st.rerun()
 else:
     reveal_view.gate_families(source, corpus, matrix)

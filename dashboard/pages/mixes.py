@@ -125,6 +125,9 @@ if start and mixed:
     jobs.submit(source.path, "mixes", params)
 jobs_view.live(source)
 
-found = judged.mixes(source, tuple(mixed or [corpus]), split, task)
+corpora = tuple(mixed or [corpus])
+found = judged.mixes(source, corpora, split, task)
 if found:
-    mixes_view.found(source, found, mixed or [corpus])
+    if judged.mixes_are_hidden(source, corpora, split, task):
+        reveal_view.gate_mixes(source, corpora[0], split)
+    mixes_view.found(source, found, corpora)

@@ -46,7 +46,8 @@ coverage_view.badges(source, corpus)
 st.subheader("Does CSV predict better?", divider="gray")
 waiting = coverage_view.next_steps(source, corpus, split)
 fits = data.newest_fits(source, corpus, split) if split else data.fits(source).head(0)
-working = jobs_view.live(source)
+jobs_view.live(source)
+working = jobs_view.waits(source, "compare", corpus=corpus, split=split)
 if fits.empty and split and not working and not waiting:
     controls.next_step(
         "No fits on this corpus and split yet",
