@@ -13,6 +13,7 @@ from dashboard.data import Database
 BENCHMARK_TOKENS, BENCHMARK_MODELS = 165_000, 49
 BENCHMARK_SECONDS = {"fast": 8.0, "paper": 46.0}
 BENCHMARK_STEPS = 300
+LATEST = 12  # fits whose pace counts: the machine may be busier than it was
 CHARS_PER_TOKEN = 4  # roughly, of English
 
 
@@ -66,14 +67,17 @@ def expected(
         work *= steps + 1
     own = known[(known["method"] == "csv") & (known["algorithm"] == algorithm)]
     own = own[(own["scorer"] == scorer) & own["penalty"].isna()].dropna(subset=["n_chars"])
+    own = own.head(LATEST)
     done = own["n_chars"].astype(float) * own["n_models"]
     if algorithm == "paper":
         done *= own["steps"].astype(float) + 1.0
     if not own.empty:
-        pace = float((own["seconds"].astype(float) / done).median())
+        pace = own["seconds"].astype(float) / done
+        slowest = in_words(work * float(pace.max()))
         return Expected(
-            work * pace,
-            f"from {len(own)} earlier fits by this scorer, scaled by text, models and tasks",
+            work * float(pace.median()),
+            f"from the last {len(own)} fits by this scorer, scaled by text, models and tasks; at "
+            f"the pace of the slowest {slowest}",
         )
     done_there = float(BENCHMARK_TOKENS * CHARS_PER_TOKEN * BENCHMARK_MODELS)
     if algorithm == "paper":

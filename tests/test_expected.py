@@ -26,7 +26,16 @@ SIZE = expected.Size(n_chars=3000, n_models=20)
 def test_earlier_fits_are_scaled_by_text_models_and_tasks() -> None:
     found = expected.expected(KNOWN, SIZE, 2, ["csv", "all-token"], "fast", "tiny", 0)
     assert found.seconds == pytest.approx(2.0 * 3 * 2 * 2)
-    assert "1 earlier fit" in found.basis
+    assert "the last 1 fits" in found.basis
+
+
+def test_the_last_fits_alone_count_and_the_slowest_is_told() -> None:
+    slow = KNOWN.iloc[:1].assign(seconds=[4.0])
+    known = pd.concat([KNOWN.iloc[:1]] * (expected.LATEST - 1) + [slow] * 9, ignore_index=True)
+    found = expected.expected(known, SIZE, 1, ["csv"], "fast", "tiny", 0)
+    assert found.seconds == pytest.approx(2.0 * 3 * 2)
+    assert f"the last {expected.LATEST} fits" in found.basis
+    assert found.basis.endswith("at the pace of the slowest about 24 s")
 
 
 def test_the_papers_loop_is_scaled_by_its_steps_too() -> None:
