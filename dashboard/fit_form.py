@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import controls, data, expected, jobs_view
+from dashboard import controls, data, expected, jobs_view, links
 from dashboard.data import Database
 
 ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
@@ -16,34 +16,34 @@ BUNDLED = "scorer"  # the name of the zoo's own
 def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
     """The controls of a fit of some of these tasks; only they are drawn anew while they change."""
     with st.container(border=True):
-        tasks = st.pills(
+        tasks = links.choose(
+            st.pills,
             "Tasks",
             names,
             default=names,
             selection_mode="multi",
             format_func=controls.plain,
             key="fit-tasks",
-            bind="query-params",
             help="One law each; all that are chosen are optimised together.",
         )
-        methods = st.pills(
+        methods = links.choose(
+            st.pills,
             "Methods",
             list(controls.METHOD_NAMES),
             default=["csv"],
             selection_mode="multi",
             format_func=controls.METHOD_NAMES.__getitem__,
             key="fit-methods",
-            bind="query-params",
             help="CSV learns a weight for every token; the baselines have fixed weights.",
         )
-        algorithm = st.segmented_control(
+        algorithm = links.choose(
+            st.segmented_control,
             "Optimisation of CSV",
             list(ALGORITHMS),
             default="fast",
             required=True,
             format_func=ALGORITHMS.__getitem__,
             key="fit-algorithm",
-            bind="query-params",
             help="Second order chooses its penalty by leaving train's own families (or runs) out "
             "in turn; the paper's loop is Algorithm 2, stopped where validation is best.",
         )

@@ -69,6 +69,8 @@ def about_links(app: AppTest) -> list[str]:
         ("predict", "runs", "Training runs"),
         ("curves", "why-model", "Model, farthest from the curve first"),
         ("models", "start", "Start from"),
+        ("fit", "fit-tasks", "Tasks"),
+        ("fit", "fit-methods", "Methods"),
     ],
 )
 def test_a_link_that_names_what_is_gone_says_what_is_shown_instead(
