@@ -57,12 +57,20 @@ def test_a_run_is_drawn_over_its_tokens_with_what_was_observed() -> None:
     assert observed.text[0] == "&lt;i&gt;a1"
 
 
-def test_models_of_unknown_age_stand_side_by_side_best_score_first() -> None:
+def test_models_of_unknown_age_stand_right_of_the_runs_that_keep_their_curves() -> None:
     figure = findings.forecast_figure(FORECASTS, 0.25)
-    drawn = {trace.name: list(trace.x) for trace in figure.data if "predicted" in trace.name}
-    assert drawn == {"a 0.10 M, predicted": ["a2", "&lt;i&gt;a1"], "no run, predicted": ["b1"]}
-    outside = next(trace for trace in figure.data if trace.name == "no run, predicted")
+    run, _, outside = figure.data
+    assert (list(run.x), run.mode, run.xaxis) == ([1e6, 2e6], "lines+markers", "x")
+    assert (list(outside.x), outside.mode, outside.xaxis) == (["b1"], "markers", "x2")
     assert list(outside.marker.symbol) == ["x"]
+
+
+def test_models_side_by_side_stand_best_score_first_whatever_their_run() -> None:
+    later = FORECASTS[:1].assign(model="c1", score=0.1, run="c")
+    table = pd.concat([FORECASTS, later]).reset_index(drop=True).assign(train_tokens=np.nan)
+    figure = findings.forecast_figure(table, 0.25)
+    assert list(figure.layout.xaxis.categoryarray) == ["c1", "b1", "a2", "&lt;i&gt;a1"]
+    assert {trace.mode for trace in figure.data} == {"markers"}
 
 
 def test_what_is_worse_is_hatched() -> None:
