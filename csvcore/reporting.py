@@ -54,14 +54,16 @@ def _figures(told: Told) -> dict[str, Any]:
     """Every figure of a fit, by the name of its file."""
     fit, colours = told.fit, charts.family_colours(told.models["family"].tolist())
     found = {
-        "curve": charts.sigmoid_figure(told.table, fit, colours).update_layout(showlegend=True),
+        "curve": charts.with_legend(charts.sigmoid_figure(told.table, fit, colours)),
         "growth": charts.growth_figure(told.models, fit.task, colours),
     }
     if told.rows:
         compared = tables.comparison_table(told.rows)
         names = {row.method: row.method for row in told.rows}
         found["baselines"] = findings.baselines_figure(compared, names, told.rows[0].noise_floor)
-        found["parity"] = panels.parity_panels([(fit.task, told.table)], colours, 1)
+        found["parity"] = charts.with_legend(
+            panels.parity_panels([(fit.task, told.table)], colours, 1)
+        )
     if fit.choice is not None:
         found["penalty"] = charts.penalty_figure([fit])
     if fit.trace:
