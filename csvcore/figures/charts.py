@@ -21,6 +21,7 @@ PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot
 SCORE_AXIS = "capability score, nats per character"
 ACCURACY_AXIS = "accuracy, 0 to 1"
 MSE_AXIS = "MSE, accuracy squared"
+PENALTY_AXIS = "penalty on the head, no unit"
 
 
 def family_colours(families: Sequence[str]) -> dict[str, str]:
@@ -251,7 +252,7 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
     figure = go.Figure(traces)
     strengths = {one.strength or np.inf for fit in fits if fit.choice for one in fit.choice.tried}
     figure.update_layout(
-        xaxis_title="penalty on the head, no unit",
+        xaxis_title=PENALTY_AXIS,
         yaxis_title="error on left-out models, points of accuracy",
         yaxis_type="log",
         height=380,
