@@ -38,6 +38,9 @@ def test_the_best_method_stands_on_top_and_csv_by_its_own_mark() -> None:
     assert figure.layout.xaxis.type == "log"
     (line,) = figure.layout.shapes
     assert line.x0 == 0.0001
+    (text,) = figure.layout.annotations
+    assert text.text == "noise floor"
+    assert text.x == pytest.approx(-4)  # of a log axis
 
 
 def test_error_bars_reach_the_ends_of_the_intervals() -> None:
@@ -105,9 +108,11 @@ def test_the_recommended_mix_is_a_star_between_its_best_and_worst_group() -> Non
 
 def test_test_errors_of_mixes_stand_beside_with_their_intervals_where_they_are_known() -> None:
     hidden = {name: [np.nan, np.nan] for name in ("test", "test_low", "test_high")}
-    assert len(findings.search_figure(mixes(**hidden), None).data) == 1
+    (alone,) = findings.search_figure(mixes(**hidden), None).data
+    assert list(alone.x) == [1, 2]  # on the number, not left of it
     known = {"test": [6.0, 7.0], "test_low": [5.0, 5.0], "test_high": [8.0, 9.0]}
-    _, points = findings.search_figure(mixes(**known), None).data
+    left, points = findings.search_figure(mixes(**known), None).data
+    assert left.x[0] < 1 < points.x[0]
     assert list(points.marker.symbol) == ["star-open", "diamond-open"]
     assert list(points.error_y.array) == [2.0, 2.0]
     assert list(points.error_y.arrayminus) == [1.0, 2.0]

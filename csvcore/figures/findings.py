@@ -48,9 +48,14 @@ def baselines_figure(
             showlegend=False,
         )
     if floor:
-        figure.add_vline(
-            x=floor,
-            line={"dash": "dot", "color": CURVE_COLOUR},
+        figure.add_vline(x=floor, line={"dash": "dot", "color": CURVE_COLOUR})
+        figure.add_annotation(
+            x=float(np.log10(floor)),  # Plotly takes the place of a text on a log axis as its log
+            yref="paper",
+            y=1,
+            yanchor="bottom",
+            text="noise floor",
+            showarrow=False,
         )
     figure.update_xaxes(type="log", exponentformat="power", title=f"{side} {MSE_AXIS}")
     figure.update_yaxes(
@@ -64,7 +69,7 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
     """What every mix that was tried is off by, against the number of its sources.
 
     Left of each number the error on models left out, with the best and the worst group of them;
-    right of it the error on the test models with its 90 % interval, where it is shown.
+    right of it the error on the test models with its 90 % interval. One of them alone stands on it.
 
     Args:
         table: the best mix first; mix, sources and, in points of accuracy, error, best, worst, and
@@ -74,6 +79,7 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    beside = all(table.get(name, pd.Series()).notna().any() for name in ("error", "test"))
     for name, columns, shift, symbol, colour in (
         ("models left out, best to worst group", ("error", "best", "worst"), -0.12, "circle", 0),
         ("test models, 90 %", ("test", "test_low", "test_high"), 0.12, "diamond-open", 1),
@@ -83,7 +89,7 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
         if not len(known):
             continue
         figure.add_scatter(
-            x=table["sources"][known] + shift,
+            x=table["sources"][known] + shift * beside,
             y=middle[known],
             mode="markers",
             marker={
@@ -109,7 +115,9 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
         )
     if floor:
         figure.add_hline(
-            y=100 * float(np.sqrt(floor)), line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}
+            y=100 * float(np.sqrt(floor)),
+            line={"dash": "dot", "color": CURVE_COLOUR, "width": 1},
+            annotation_text="noise floor",
         )
     figure.update_layout(
         xaxis={"title": "sources in the mix, number", "dtick": 1},
