@@ -160,7 +160,7 @@ def test_penalties_are_named_from_the_baseline_on() -> None:
 
 
 def test_axes_of_a_replay_name_their_units() -> None:
-    for choice, last in ((False, "step, number"), (True, charts.PENALTY_AXIS)):
+    for choice, last in ((False, "step, number"), (True, "penalty, no unit")):
         layout = replayed(choice).layout
         axes = (layout.xaxis, layout.yaxis, layout.yaxis2, layout.xaxis2)
         assert [axis.title.text for axis in axes] == [

@@ -21,7 +21,6 @@ PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot
 SCORE_AXIS = "capability score, nats per character"
 ACCURACY_AXIS = "accuracy, 0 to 1"
 MSE_AXIS = "MSE, accuracy squared"
-PENALTY_AXIS = "penalty on the head, no unit"
 
 
 def family_colours(families: Sequence[str]) -> dict[str, str]:
@@ -252,7 +251,7 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
     figure = go.Figure(traces)
     strengths = {one.strength or np.inf for fit in fits if fit.choice for one in fit.choice.tried}
     figure.update_layout(
-        xaxis_title=PENALTY_AXIS,
+        xaxis_title="penalty on the head, no unit",
         yaxis_title="error on left-out models, points of accuracy",
         yaxis_type="log",
         height=380,
@@ -323,7 +322,8 @@ def with_legend(figure: Any) -> Any:
         waiting.discard(trace.name)
     own.update_layout(
         showlegend=True,
-        height=max(own.layout.height or 450, 110 + 21 * len(names)),
+        height=max(own.layout.height or 450, 110 + 150 * len(own.layout.sliders) + 21 * len(names)),
+        margin={"t": max(own.layout.margin.t or 0, 40)},  # the camera stands above the names
         legend={
             "orientation": "v",
             "tracegroupgap": 0,

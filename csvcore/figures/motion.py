@@ -13,7 +13,6 @@ from csvcore.figures.charts import (
     MARKERS,
     MSE_AXIS,
     PALETTE,
-    PENALTY_AXIS,
     SCORE_AXIS,
 )
 from csvcore.records import Fit, Floats, Glimpse, Replay, Split
@@ -153,7 +152,7 @@ def replay_figure(
     figure.update_xaxes(title=SCORE_AXIS, range=[low, high], row=1, col=1)
     figure.update_yaxes(title=ACCURACY_AXIS, range=[-0.03, 1.03], row=1, col=1)
     figure.update_xaxes(
-        title="step, number" if fit.choice is None else PENALTY_AXIS,
+        title=f"{unit}, {'number' if fit.choice is None else 'no unit'}",
         type="category",
         categoryorder="array",
         categoryarray=labels,
@@ -257,7 +256,7 @@ def _slider(unit: str, labels: list[str], kept: int) -> dict[str, Any]:
     return {
         "active": 0,
         "currentvalue": {"prefix": f"{unit} "},
-        "pad": {"t": SLIDER_BELOW, "l": 150},
+        "pad": {"t": SLIDER_BELOW, "l": 150, "r": 30},
         "steps": [
             {
                 "label": f"{label}, kept" if k == kept else label,
