@@ -9,12 +9,14 @@ import pandas as pd
 
 from csvcore import store
 from csvcore.figures import charts, findings, highlights, panels, tables
+from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
 from csvcore.figures.report import Part, report
 from csvcore.judging import Comparison, judge_fits
 from csvcore.records import Document, Fit, ModelCard
 from csvcore.writing import folder
 
 SHOWN_DOCS = 3  # of each source of the task
+NAMES = METHOD_NAMES | NULL_NAMES
 TOP_SHARE = 0.995  # of the weights lies below the darkest shade
 
 
@@ -54,14 +56,15 @@ def _figures(told: Told) -> dict[str, Any]:
     """Every figure of a fit, by the name of its file."""
     fit, colours = told.fit, charts.family_colours(told.models["family"].tolist())
     found = {
-        "curve": charts.sigmoid_figure(told.table, fit, colours).update_layout(showlegend=True),
+        "curve": charts.with_legend(charts.sigmoid_figure(told.table, fit, colours)),
         "growth": charts.growth_figure(told.models, fit.task, colours),
     }
     if told.rows:
         compared = tables.comparison_table(told.rows)
-        names = {row.method: row.method for row in told.rows}
-        found["baselines"] = findings.baselines_figure(compared, names, told.rows[0].noise_floor)
-        found["parity"] = panels.parity_panels([(fit.task, told.table)], colours, 1)
+        found["baselines"] = findings.baselines_figure(compared, NAMES, told.rows[0].noise_floor)
+        found["parity"] = charts.with_legend(
+            panels.parity_panels([(fit.task, told.table)], colours, 1)
+        )
     if fit.choice is not None:
         found["penalty"] = charts.penalty_figure([fit])
     if fit.trace:
@@ -100,7 +103,7 @@ def fit_page(database: Path, fit: str) -> tuple[Fit, str]:
             Part("Predicted and observed", figure=figures["parity"]),
         ]
     parts += [_highlights(told), _models(record, told.cards)]
-    return record, report(f"{record.task} by {record.method}", parts)
+    return record, report(f"{record.task} by {NAMES[record.method]}", parts)
 
 
 def export_figures(database: Path, fit: str, out: Path) -> str:
@@ -115,7 +118,7 @@ def export_figures(database: Path, fit: str, out: Path) -> str:
     with folder(out) as building:
         for name, figure in _figures(told).items():
             figure.write_html(building / f"{name}.html", include_plotlyjs="directory")
-        title = f"{told.fit.task} by {told.fit.method}"
+        title = f"{told.fit.task} by {NAMES[told.fit.method]}"
         page = report(title, [_highlights(told)])
         (building / "salience.html").write_text(page, encoding="utf-8")
         written = sorted(file.name for file in building.glob("*.html"))
@@ -138,8 +141,8 @@ def _facts(record: Fit) -> list[str]:
     sides = ", ".join(f"{count} {side}" for side, count in record.n_models.items())
     errors = ", ".join(f"{side} {mse:.2e}" for side, mse in record.mse.items())
     return [
-        f"Fit {record.fit} of {record.task} by {record.method} on corpus {record.corpus}, split "
-        f"{record.split}: {sides}.",
+        f"Fit {record.fit} of {record.task} by {NAMES[record.method]} on corpus {record.corpus}, "
+        f"split {record.split}: {sides}.",
         f"Mean squared error: {errors}; noise floor of the test models "
         + (f"{record.noise_floor['test']:.2e}." if "test" in record.noise_floor else "unknown."),
         f"alpha {record.alpha:.4g} characters per nat, beta {record.beta:.4g} nats per character, "
@@ -152,14 +155,20 @@ def _comparison(rows: list[Comparison], figure: Any) -> Part:
     ordered = sorted(rows, key=lambda row: row.test_mse)
     return Part(
         "Every method and null on the test models",
-        header=["method", "test MSE", "90 %", "mean error, points", "rank correlation"],
+        header=[
+            *("method", "test MSE", "90 %", "mean error, points"),
+            *("R2", "rank correlation", "pairs in order"),
+        ],
         rows=[
             [
-                row.method,
+                NAMES[row.method],
                 f"{row.test_mse:.2e}",
                 "" if row.low is None else f"{row.low:.1e} to {row.high:.1e}",
                 f"{100 * row.test_mae:.1f}",
-                "" if row.spearman is None else f"{row.spearman:.2f}",
+                *(
+                    "" if value is None else f"{value:.2f}"
+                    for value in (row.r2, row.spearman, row.pairwise)
+                ),
             ]
             for row in ordered
         ],
@@ -182,7 +191,7 @@ def _highlights(told: Told) -> Part:
     every = np.concatenate([row["weight"] for row in told.weights.values()])
     return Part(
         "Where the weight lies",
-        lines=["Darker is more; the mean over the corpus is 1."],
+        lines=["The fuller the green, the more a token weighs; the mean over the corpus is 1."],
         texts=texts,
         top=float(np.quantile(every, TOP_SHARE)),
     )

@@ -2,23 +2,9 @@
 
 import streamlit as st
 
+from csvcore.figures.names import METHOD_NAMES as METHOD_NAMES
+from csvcore.figures.names import NULL_NAMES as NULL_NAMES
 from csvcore.records import Fit
-
-METHOD_NAMES = {
-    "csv": "CSV",
-    "all-token": "All tokens",
-    "label-token": "Label tokens",
-    "source-token": "Tokens of the task's source",
-    "best-source": "Best single source",
-}
-
-
-NULL_NAMES = {
-    "train-mean": "Mean of the train models",
-    "sibling": "Nearest checkpoint or smaller sibling",
-    "compute": "Training compute",
-    "best-constant": "Best constant (knows the test)",
-}
 
 
 def chosen(key: str) -> str | None:

@@ -16,6 +16,7 @@ from dashboard import (
     drawn,
     explained,
     reading,
+    shown,
     texts,
     token_export,
     tokens,
@@ -204,8 +205,12 @@ def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int
     st.code(tokens.short("".join(own.cells.text[cell] for cell in cells.tolist())), language=None)
     table = selection_losses(source, own, cells)
     colours = drawn.colours(source)
-    st.plotly_chart(
-        charts.loss_bars(table, colours), key="bars", alt="Loss of every model on the selection"
+    shown.figure(
+        charts.loss_bars(table, colours),
+        table,
+        key="bars",
+        name=f"losses-{first}-{last}",
+        alt="Loss of every model on the selection",
     )
     st.dataframe(
         table, hide_index=True, height=240,

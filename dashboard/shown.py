@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import reporting
+from csvcore.figures.charts import with_legend
 from csvcore.figures.report import Part, report
 
 FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would run at the head of a cell
@@ -90,10 +91,9 @@ def report_button(database: Path, fit: str, revealed: bool) -> None:
 
 
 def page(drawn: Any, title: str) -> str:
-    """A figure as one HTML file that asks the network nothing."""
-    return report(
-        title, [Part("Figure", figure=type(drawn)(drawn, layout_template="plotly_white"))]
-    )
+    """A figure as one HTML file that asks the network nothing; it has the legend of its page."""
+    own = with_legend(drawn).update_layout(template="plotly_white")
+    return report(title, [Part("Figure", figure=own)])
 
 
 def csv(table: pd.DataFrame | Callable[[], pd.DataFrame]) -> bytes:

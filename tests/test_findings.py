@@ -38,6 +38,9 @@ def test_the_best_method_stands_on_top_and_csv_by_its_own_mark() -> None:
     assert figure.layout.xaxis.type == "log"
     (line,) = figure.layout.shapes
     assert line.x0 == 0.0001
+    (text,) = figure.layout.annotations
+    assert text.text == "noise floor"
+    assert text.x == pytest.approx(-4)  # of a log axis
 
 
 def test_error_bars_reach_the_ends_of_the_intervals() -> None:
@@ -57,12 +60,20 @@ def test_a_run_is_drawn_over_its_tokens_with_what_was_observed() -> None:
     assert observed.text[0] == "&lt;i&gt;a1"
 
 
-def test_models_of_unknown_age_stand_side_by_side_best_score_first() -> None:
+def test_models_of_unknown_age_stand_right_of_the_runs_that_keep_their_curves() -> None:
     figure = findings.forecast_figure(FORECASTS, 0.25)
-    drawn = {trace.name: list(trace.x) for trace in figure.data if "predicted" in trace.name}
-    assert drawn == {"a 0.10 M, predicted": ["a2", "&lt;i&gt;a1"], "no run, predicted": ["b1"]}
-    outside = next(trace for trace in figure.data if trace.name == "no run, predicted")
+    run, _, outside = figure.data
+    assert (list(run.x), run.mode, run.xaxis) == ([1e6, 2e6], "lines+markers", "x")
+    assert (list(outside.x), outside.mode, outside.xaxis) == (["b1"], "markers", "x2")
     assert list(outside.marker.symbol) == ["x"]
+
+
+def test_models_side_by_side_stand_best_score_first_whatever_their_run() -> None:
+    later = FORECASTS[:1].assign(model="c1", score=0.1, run="c")
+    table = pd.concat([FORECASTS, later]).reset_index(drop=True).assign(train_tokens=np.nan)
+    figure = findings.forecast_figure(table, 0.25)
+    assert list(figure.layout.xaxis.categoryarray) == ["c1", "b1", "a2", "&lt;i&gt;a1"]
+    assert {trace.mode for trace in figure.data} == {"markers"}
 
 
 def test_what_is_worse_is_hatched() -> None:
@@ -97,9 +108,11 @@ def test_the_recommended_mix_is_a_star_between_its_best_and_worst_group() -> Non
 
 def test_test_errors_of_mixes_stand_beside_with_their_intervals_where_they_are_known() -> None:
     hidden = {name: [np.nan, np.nan] for name in ("test", "test_low", "test_high")}
-    assert len(findings.search_figure(mixes(**hidden), None).data) == 1
+    (alone,) = findings.search_figure(mixes(**hidden), None).data
+    assert list(alone.x) == [1, 2]  # on the number, not left of it
     known = {"test": [6.0, 7.0], "test_low": [5.0, 5.0], "test_high": [8.0, 9.0]}
-    _, points = findings.search_figure(mixes(**known), None).data
+    left, points = findings.search_figure(mixes(**known), None).data
+    assert left.x[0] < 1 < points.x[0]
     assert list(points.marker.symbol) == ["star-open", "diamond-open"]
     assert list(points.error_y.array) == [2.0, 2.0]
     assert list(points.error_y.arrayminus) == [1.0, 2.0]

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from csvcore import jobs, pipeline, replays
-from csvcore.figures import motion
+from csvcore.figures import charts, motion
 from csvcore.optimise import Look
 from csvcore.optimise.paper import stage_steps
 from csvcore.pipeline import FitConfig
@@ -159,6 +159,34 @@ def test_penalties_are_named_from_the_baseline_on() -> None:
     assert slider.currentvalue.prefix == "penalty "
 
 
+def test_axes_of_a_replay_name_their_units() -> None:
+    for choice, last in ((False, "step, number"), (True, "penalty, no unit")):
+        layout = replayed(choice).layout
+        axes = (layout.xaxis, layout.yaxis, layout.yaxis2, layout.xaxis2)
+        assert [axis.title.text for axis in axes] == [
+            *(charts.SCORE_AXIS, charts.ACCURACY_AXIS, charts.MSE_AXIS, last)
+        ]
+
+
+def test_buttons_read_on_every_page_and_under_the_pointer() -> None:
+    (buttons,) = replayed().layout.updatemenus
+    assert buttons.bgcolor.startswith("#")  # not of the page
+    for ground in (buttons.bgcolor, "#F4FAFF"):
+        assert contrast(buttons.font.color, ground) > 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, as WCAG has it."""
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    share = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 # While it runs
 
 
@@ -239,4 +267,4 @@ def test_the_live_figures_name_what_they_show() -> None:
         "train": [0.4],
         "validation": [0.6],
     }
-    assert law.layout.yaxis.title.text == "accuracy, t&lt;b&gt;"
+    assert law.layout.yaxis.title.text == "t&lt;b&gt;, accuracy, 0 to 1"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from helpers import change
 
 from csvcore import pipeline
 from csvcore.errors import InputError
+from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
 from csvcore.figures.report import Part, report
 from csvcore.pipeline import FitConfig
 
@@ -35,7 +37,11 @@ def test_a_report_has_the_fit_its_rivals_and_every_model(
     assert done.exit_code == 0, done.output
     page = out.read_text(encoding="utf-8")
     for row in rows:
-        assert f"<td>{row.method}</td><td>{row.test_mse:.2e}</td>" in page
+        name = escape((METHOD_NAMES | NULL_NAMES)[row.method])
+        assert f"<td>{name}</td><td>{row.test_mse:.2e}</td>" in page
+        told = ["" if v is None else f"{v:.2f}" for v in (row.r2, row.spearman, row.pairwise)]
+        assert f"<td>{'</td><td>'.join(told)}</td></tr>" in page
+    assert "Darker" not in page  # on a dark page more is lighter
     assert page.count("Plotly.newPlot") == 3
     assert 'title="weight ' in page
 

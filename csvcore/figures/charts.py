@@ -273,23 +273,64 @@ def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     """Each model's loss on chosen tokens. Columns of table: model, family, nll (nats)."""
     import plotly.graph_objects as go
 
-    ordered = table.sort_values("nll")
+    ordered = table.sort_values("nll").assign(model=lambda rows: rows["model"].map(escape))
     figure = go.Figure(
-        go.Bar(
-            x=ordered["model"].map(escape),
-            y=ordered["nll"],
-            marker_color=ordered["family"].map(colours),
-            customdata=ordered["family"].map(escape),
-            hovertemplate="%{x} (%{customdata})<br>%{y:.3f} nats<extra></extra>",
-        )
+        [
+            {
+                "type": "bar",
+                "x": rows["model"].tolist(),
+                "y": rows["nll"].tolist(),
+                "marker": {"color": colours[str(family)]},
+                "name": escape(str(family)),
+                "hovertemplate": "%{x} (%{fullData.name})<br>%{y:.3f} nats<extra></extra>",
+            }
+            for family, rows in ordered.groupby("family", sort=True)
+        ]
     )
     figure.update_layout(
         yaxis_title="loss on the selection, nats",
-        xaxis={"showticklabels": False, "title": "models, lowest loss first"},
+        xaxis={
+            "showticklabels": False,
+            "title": "models, lowest loss first",
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": ordered["model"].tolist(),
+        },
+        barmode="overlay",  # one bar a model: families do not share its room
+        showlegend=False,
         height=260,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
     )
     return figure
+
+
+def with_legend(figure: Any) -> Any:
+    """A copy that tells by itself what a page tells beside it: every trace's name, once.
+
+    The legend stands right of the plot, which grows until all names have room. A figure that tells
+    every name already is copied as it is.
+    """
+    own = type(figure)(figure)
+    traces = [trace for trace in own.data if trace.name]
+    names = list(dict.fromkeys(trace.name for trace in traces))
+    off = own.layout.showlegend is False
+    if set(names) <= {one.name for one in traces if not off and one.showlegend is not False}:
+        return own
+    waiting = set(names)
+    for trace in own.data:
+        trace.showlegend = trace.name in waiting
+        waiting.discard(trace.name)
+    own.update_layout(
+        showlegend=True,
+        height=max(own.layout.height or 450, 110 + 150 * len(own.layout.sliders) + 21 * len(names)),
+        margin={"t": max(own.layout.margin.t or 0, 40)},  # the camera stands above the names
+        legend={
+            "orientation": "v",
+            "tracegroupgap": 0,
+            **{"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"},
+        },
+    )
+    return own
 
 
 def millions(count: float) -> str:

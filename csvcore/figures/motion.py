@@ -7,15 +7,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvcore.figures.charts import CURVE_COLOUR, MARKERS, MSE_AXIS, PALETTE, SCORE_AXIS
+from csvcore.figures.charts import (
+    ACCURACY_AXIS,
+    CURVE_COLOUR,
+    MARKERS,
+    MSE_AXIS,
+    PALETTE,
+    SCORE_AXIS,
+)
 from csvcore.records import Fit, Floats, Glimpse, Replay, Split
 from csvcore.scaling import sigmoid_law
 
 MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
 GRID = 80  # points of a curve
 FRAME_MS, MOVE_MS = 450, 350
-# Read on a light and on a dark page, and on the light blue that Plotly lays under the pointer.
-CONTROL_COLOUR = "#777777"
+# Buttons with a ground of their own read the same on a light and on a dark page; the text reads
+# also on the light blue that Plotly lays under the pointer.
+BUTTON_TEXT, BUTTON_GROUND, BUTTON_EDGE = "#262730", "#E6EAF1", "#777777"
+SLIDER_BELOW = 100  # pixels below the plot: room for slanted labels of stages and the axis title
 SIDE_DASHES: dict[Split, str] = {"train": "solid", "validation": "dot", "test": "dash"}
 
 
@@ -74,7 +83,7 @@ def law_so_far(one: Glimpse) -> Any:
         )
     figure.update_layout(
         xaxis={"title": SCORE_AXIS, "range": [low, high]},
-        yaxis={"title": f"accuracy, {escape(one.task)}", "range": [-0.03, 1.03]},
+        yaxis={"title": f"{escape(one.task)}, {ACCURACY_AXIS}", "range": [-0.03, 1.03]},
         height=300,
         margin=MARGIN,
         legend={"orientation": "h", "y": 1.15},
@@ -113,7 +122,7 @@ def replay_figure(
     ]
     low, high = _range(replay.score[:, [place[model] for model in shown["model"]]])
     grid = np.linspace(low, high, GRID)
-    figure = make_subplots(1, 2, column_widths=[0.64, 0.36], horizontal_spacing=0.1)
+    figure = make_subplots(1, 2, column_widths=[0.62, 0.38], horizontal_spacing=0.17)
 
     def moving(k: int) -> list[dict[str, Any]]:
         """What a stage changes of the first one's traces; colours and texts stay."""
@@ -141,13 +150,20 @@ def replay_figure(
     ]
     unit = "step" if fit.choice is None else "penalty"
     figure.update_xaxes(title=SCORE_AXIS, range=[low, high], row=1, col=1)
-    figure.update_yaxes(title="accuracy", range=[-0.03, 1.03], row=1, col=1)
+    figure.update_yaxes(title=ACCURACY_AXIS, range=[-0.03, 1.03], row=1, col=1)
     figure.update_xaxes(
-        title=unit, type="category", categoryorder="array", categoryarray=labels, row=1, col=2
+        title=f"{unit}, {'number' if fit.choice is None else 'no unit'}",
+        type="category",
+        categoryorder="array",
+        categoryarray=labels,
+        row=1,
+        col=2,
     )
-    figure.update_yaxes(title="MSE", type="log", exponentformat="e", row=1, col=2)
+    figure.update_yaxes(
+        title={"text": MSE_AXIS, "standoff": 5}, type="log", exponentformat="e", row=1, col=2
+    )
     figure.update_layout(
-        height=470,
+        height=520,
         margin=MARGIN | {"t": 30},
         legend={"orientation": "h", "y": 1.12, "x": 1, "xanchor": "right"},
         uirevision=fit.fit,
@@ -240,7 +256,7 @@ def _slider(unit: str, labels: list[str], kept: int) -> dict[str, Any]:
     return {
         "active": 0,
         "currentvalue": {"prefix": f"{unit} "},
-        "pad": {"t": 50, "l": 150},
+        "pad": {"t": SLIDER_BELOW, "l": 150, "r": 30},
         "steps": [
             {
                 "label": f"{label}, kept" if k == kept else label,
@@ -263,14 +279,14 @@ def _buttons() -> dict[str, Any]:
         "type": "buttons",
         "direction": "left",
         "showactive": False,
-        "bgcolor": "rgba(0,0,0,0)",
-        "bordercolor": CONTROL_COLOUR,
-        "font": {"color": CONTROL_COLOUR},
+        "bgcolor": BUTTON_GROUND,
+        "bordercolor": BUTTON_EDGE,
+        "font": {"color": BUTTON_TEXT},
         "x": 0,
         "xanchor": "left",
         "y": 0,
         "yanchor": "top",
-        "pad": {"t": 78},
+        "pad": {"t": SLIDER_BELOW + 28},
         "buttons": [
             {"label": "Play", "method": "animate", "args": [None, play]},
             {"label": "Pause", "method": "animate", "args": [[None], stop]},

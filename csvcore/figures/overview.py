@@ -94,6 +94,7 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
                     "size": 12 if side == "test" else 9,
                     "line": {"width": 2 if side == NO_SIDE else 0.5, "color": CURVE_COLOUR},
                 },
+                "name": escape(f"{family}, {side}"),
                 "showlegend": False,
                 "text": own["model"].map(escape).tolist(),
                 "customdata": np.stack([own["split"], own["train_tokens"].map(_tokens)], axis=-1),

@@ -113,6 +113,8 @@ def parity_panels(
                     y=rows["accuracy"],
                     mode="markers",
                     marker={"color": colours[str(family)], "size": 6},
+                    name=escape(str(family)),
+                    legendgroup=escape(str(family)),
                     text=rows["model"].map(escape),
                     hovertemplate="%{text}<br>predicted %{x:.3f}, observed %{y:.3f}<extra></extra>",
                 ),

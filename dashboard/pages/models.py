@@ -6,6 +6,7 @@ from csvcore.records import SPLITS
 from dashboard import controls, data, drawn, reveal_view, shown, split_editor, stored
 
 TREE_HEIGHT = 520  # pixels beyond which the tree scrolls
+DOWNLOADS = 80  # pixels below the tree
 
 st.header("Models & splits")
 source = data.database()
@@ -51,12 +52,17 @@ with above:
     for warning in splits.leaks(cards, sides, found):
         st.warning(controls.plain(warning), icon=":material/warning:")
 
-    figure = overview.tree_figure(models.assign(split=models["model"].map(sides)), colours)
+    placed = models.assign(split=models["model"].map(sides))
+    figure = overview.tree_figure(placed, colours)
     st.html(charts.legend_html(colours))
     st.caption("Crosses are left out of the split.")
-    with st.container(height=min(TREE_HEIGHT, figure.layout.height + 20), border=False):
-        st.plotly_chart(
-            figure, key="tree", alt="Families, their sizes, and the side of every checkpoint"
+    with st.container(height=min(TREE_HEIGHT, figure.layout.height + DOWNLOADS), border=False):
+        shown.figure(
+            figure,
+            placed[["model", "family", "n_params", "stage", "step", "train_tokens", "split"]],
+            key="tree",
+            name=f"models-{name}",
+            alt="Families, their sizes, and the side of every checkpoint",
         )
 
 split_editor.save(source, key, name, sides)
