@@ -27,6 +27,7 @@ DOCS = [
     Document("note", "notes", "Ann sat. The cat Ann saw."),
 ]
 MODELS = ["ant", "bee", "cow", "dog", "elk"]
+TASKS = ("adding", "reading", "whole")
 SIDES = ["train", "train", "train", "validation", "test"]
 
 
@@ -53,7 +54,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     with store.connect(path) as db:
         store.add_corpus(db, "small", corpus_sha256(DOCS), DOCS)
         store.add_models(db, [ModelCard(name, name[0], k) for k, name in enumerate(MODELS)])
-        store.add_tasks(db, [Task(name, 0.0) for name in ("adding", "reading", "whole")])
+        store.add_tasks(db, [Task(name, 0.0, sources=("sums",)) for name in TASKS])
         store.add_split(db, "sides", dict(zip(MODELS, SIDES, strict=True)))
         store.add_accuracies(db, [Accuracy("ant", "adding", 0.8)])
         rows = [
@@ -265,3 +266,47 @@ def test_the_brush_drops_tokens_and_shows_no_error_that_the_fit_does_not(app: Ap
     app.text_input(key="pattern").set_value("^[A-Z]$").run()
     assert not app.warning
     assert app.metric[0].value == "53"
+
+
+def test_a_link_with_a_token_alone_opens_its_document_and_source(app: AppTest) -> None:
+    app.query_params["token"] = "note:4"
+    opened(app)
+    assert not app.warning
+    assert not app.info
+    assert app.subheader[0].value == "Token 4"
+    assert app.multiselect(key="source").value == ["notes"]
+    assert app.multiselect(key="doc").value == ["note"]
+    assert (app.query_params["source"], app.query_params["doc"]) == ("notes", "note")
+
+
+def test_a_link_with_a_token_that_is_read_anyway_changes_nothing(app: AppTest) -> None:
+    app.query_params["token"] = "=sum-2:1"
+    opened(app)
+    assert app.subheader[0].value == "Token 1"
+    assert app.multiselect(key="source").value == ["sums"]
+    assert not {"source", "doc"} & set(app.query_params)
+
+
+def test_a_link_to_a_document_of_another_source_shows_it(app: AppTest) -> None:
+    app.query_params["doc"] = "note"
+    opened(app)
+    assert not app.warning
+    assert app.multiselect(key="source").value == ["notes"]
+    assert app.multiselect(key="doc").value == ["note"]
+
+
+def test_a_link_to_a_document_that_its_sources_lack_says_so(app: AppTest) -> None:
+    app.query_params["source"] = "sums"
+    app.query_params["doc"] = "note"
+    opened(app)
+    [warning] = app.warning
+    assert "doc 'note'" in warning.value
+
+
+def test_an_emptied_choice_in_a_link_is_no_name(app: AppTest) -> None:
+    app.query_params["source"] = ""
+    app.query_params["doc"] = "note"
+    opened(app)
+    assert not app.warning
+    assert app.multiselect(key="source").value == []
+    assert app.multiselect(key="doc").value == ["note"]
