@@ -60,6 +60,11 @@ class View {
       const i = this.indexOf(event);
       if (i !== null) this.select(i, event.shiftKey);
     };
+    this.text.onmousedown = (event) => {
+      if (!event.shiftKey) return;
+      event.preventDefault(); // or the browser selects the words between as well
+      this.text.focus({ preventScroll: true });
+    };
     this.text.onmousemove = (event) => {
       const i = this.indexOf(event);
       if (i === null) this.hideTip();
