@@ -112,8 +112,11 @@ def gone(own: Texts, models: list[str], others: list[str], preferred: list[str])
     return f"The link names what is not here: {', '.join(missing)}. The rest is shown without it."
 
 
-def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
-    """Sources, documents and a search: the documents to read in order, and the text searched for.
+def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[int], str]:
+    """Sources, documents and a search.
+
+    Returns the documents to read in order, those that may be read whatever one begins with, and
+    the text searched for.
 
     Args:
         own: the texts.
@@ -136,8 +139,9 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
         help="Matches are outlined, capital or small letters alike; M jumps to the next.",
     )  # fmt: skip
     ordered = reading.order(own.docs, read, chosen)
+    every = reading.order(own.docs, read, [])
     if not find:
-        return ordered, ""
+        return ordered, every, ""
     counts = [len(reading.occurrences(doc.text, find)) for doc in own.docs]
     hits = [i for i in ordered if counts[i]]
     here = sum(counts[i] for i in ordered)
@@ -150,7 +154,9 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
         "Only documents with a match", key="only", bind="query-params",
         help="Leaves the other documents out of the text below.",
     )  # fmt: skip
-    return (hits if only and hits else ordered), find
+    if only and hits:
+        return hits, [i for i in every if counts[i]], find
+    return ordered, every, find
 
 
 def colour_controls(models: list[str], usual: list[str], others: dict[str, str]) -> Asked:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import streamlit as st
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
@@ -310,3 +311,25 @@ def test_an_emptied_choice_in_a_link_is_no_name(app: AppTest) -> None:
     assert not app.warning
     assert app.multiselect(key="source").value == []
     assert app.multiselect(key="doc").value == ["note"]
+
+
+def test_the_strongest_tokens_are_the_same_whatever_one_begins_with(app: AppTest) -> None:
+    app.query_params["source"] = ""
+    opened(app)
+    tables = []
+    for begin in ([], ["note"]):
+        app.multiselect(key="doc").set_value(begin).run()
+        tables.append(next(one.value for one in app.dataframe if "before" in one.value))
+    assert tables[0].equals(tables[1])
+    assert set(tables[0]["doc_id"]) == {doc.doc_id for doc in DOCS}
+
+
+def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
+    own: texts.Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(st, "session_state", state := {})
+    token_tables.go_to(own, [0, 1, 2], Place("note", 3))
+    assert "doc" not in state
+    token_tables.go_to(own, [2], Place("sum-1", 3))
+    assert state["doc"] == ["sum-1"]
+    assert state["picked"] == (Place("sum-1", 3), Place("sum-1", 3))

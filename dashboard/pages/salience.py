@@ -22,10 +22,10 @@ missing = salience_controls.gone(own, models, list(others), preferred)
 if missing:
     st.warning(missing, icon=":material/link_off:")
 
-ordered, find = salience_controls.reading_controls(own, preferred)
+ordered, every, find = salience_controls.reading_controls(own, preferred)
 usual = [models[i] for i in data.hover_models(source, models, 2)]
 asked = salience_controls.colour_controls(models, usual, others)
 coloured = salience_view.colouring(source, own, asked)
 salience_view.text(source, own, ordered, find, asked, coloured)
-token_tables.show_strongest(own, ordered, coloured)
+token_tables.show_strongest(own, ordered, every, coloured)
 token_tables.kinds_and_brush(source, own)
