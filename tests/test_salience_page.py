@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -333,3 +334,27 @@ def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
     token_tables.go_to(own, [2], Place("sum-1", 3))
     assert state["doc"] == ["sum-1"]
     assert state["picked"] == (Place("sum-1", 3), Place("sum-1", 3))
+
+
+def test_the_text_is_loaded_as_far_as_the_first_match_and_tells_of_those_beyond(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings: list[tokens.Drawing] = []
+    draw = tokens.heatmap
+
+    def heatmap(drawing: tokens.Drawing, *rest: Any) -> Any:
+        drawings.append(drawing)
+        return draw(drawing, *rest)
+
+    monkeypatch.setattr(tokens, "heatmap", heatmap)
+    monkeypatch.setattr(reading, "FIRST", 1)
+    app.query_params["source"] = ""
+    app.query_params["find"] = "a"  # none in the first document, one in the second, then five
+    opened(app)
+    assert (len(drawings[-1].docs), len(drawings[-1].matches), drawings[-1].beyond) == (2, 1, 5)
+    assert any(
+        one.value.startswith("5 of 6 matches are in documents further on") for one in app.caption
+    )
+    app.text_input(key="find").set_value("saw").run()
+    assert (len(drawings[-1].docs), len(drawings[-1].matches), drawings[-1].beyond) == (3, 1, 0)
+    assert not any("further on" in one.value for one in app.caption)
