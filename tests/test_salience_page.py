@@ -328,7 +328,8 @@ def test_the_strongest_tokens_are_the_same_whatever_one_begins_with(app: AppTest
 def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
     own: texts.Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(st, "session_state", state := {})
+    state: dict[str, Any] = {}
+    monkeypatch.setattr(st, "session_state", state)
     token_tables.go_to(own, [0, 1, 2], Place("note", 3))
     assert "doc" not in state
     token_tables.go_to(own, [2], Place("sum-1", 3))
