@@ -62,6 +62,11 @@ def shown(own: Texts, ordered: Sequence[int], wanted: int, needed: int = 1) -> l
     return taken
 
 
+def n_matches(own: Texts, docs: Sequence[int], wanted: str) -> list[int]:
+    """How often a plain string occurs in each of these documents."""
+    return [len(occurrences(own.docs[i].text, wanted)) for i in docs]
+
+
 class Shown:
     """The cells on the screen: those of some documents, one after another."""
 

@@ -11,11 +11,31 @@ from dashboard.texts import Texts
 LONGEST_SEARCH = 200  # characters
 
 
-def open_at(source: str, doc_id: str, cell: int) -> None:
-    """Make the page begin at a document of a source, with a token selected; then switch to it."""
+def open_at(source: str, doc_id: str, cell: int) -> dict[str, list[str]]:
+    """Make the page begin at a document of a source, with a token selected; then switch to it.
+
+    Returns:
+        what the address shall say of it; what is bound to the side bar cannot be named in a switch,
+        and is written by `keep_in_address`.
+    """
     st.session_state["source"] = [source]
     st.session_state["doc"] = [doc_id]
+    st.session_state["opened-at"] = True
     pick(Place(doc_id, cell))
+    return {"source": [source], "doc": [doc_id]}
+
+
+def keep_in_address() -> None:
+    """After a switch by `open_at`: the side bar's choices stand in the address again.
+
+    A switch empties the address, and cannot name what is bound to a control; a control writes it
+    where its value is set. To be called before any control.
+    """
+    if not st.session_state.pop("opened-at", False):
+        return
+    for key in ("corpus", "split", "task"):
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
 
 
 def pick(first: Place | None, last: Place | None = None) -> None:
@@ -24,36 +44,79 @@ def pick(first: Place | None, last: Place | None = None) -> None:
     st.session_state["focus"] = st.session_state.get("focus", 0) + 1
 
 
-def gone(own: Texts, models: list[str], others: list[str]) -> str | None:
+def _named(key: str) -> list[str]:
+    """What the address says of a key, without the empty word of a choice that was emptied."""
+    return [value for value in st.query_params.get_all(key) if value]
+
+
+def _known(own: Texts) -> list[Place]:
+    """The ends of the selection in the address, as far as the texts have them."""
+    ends = [reading.place(text) for text in _named("token")]
+    return [end for end in ends if end and (i := own.index(end.doc_id)) is not None
+            and end.cell < own.n_cells(i)]  # fmt: skip
+
+
+def begin(own: Texts, preferred: list[str]) -> None:
+    """Where the link of a page just opened names no source: that of what it names.
+
+    The document of its token is begun with if it would not be read otherwise.
+    """
+    if {"picked", "source", "doc"} & set(st.session_state) or "source" in st.query_params:
+        return
+    docs = [name for name in _named("doc") if own.index(name) is not None]
+    known = [] if docs else _known(own)[:1]
+    ordered = reading.order(own.docs, preferred, [])
+    reached = {own.docs[i].doc_id for i in reading.shown(own, ordered, 0, len(ordered))}
+    far = [end.doc_id for end in known if end.doc_id not in reached]
+    found = {doc.source for doc in own.docs if doc.doc_id in {*docs, *far}}
+    if far:
+        st.query_params["doc"] = far
+    if preferred and not found <= {*preferred}:
+        st.query_params["source"] = sorted(found)
+    elif not far:
+        return
+    st.rerun()  # a control is made by what the address says when a run begins
+
+
+def _offered(own: Texts, preferred: list[str]) -> set[str]:
+    """The documents that can be begun with, by the sources that the link names."""
+    sources = {doc.source for doc in own.docs}
+    usual = [] if "source" in st.query_params and not _named("source") else preferred
+    read = [name for name in _named("source") if name in sources] or usual
+    return {doc.doc_id for doc in own.docs if not read or doc.source in read}
+
+
+def gone(own: Texts, models: list[str], others: list[str], preferred: list[str]) -> str | None:
     """What the link of a page just opened names that is not there, as a sentence.
 
     Takes over the selection that it names.
     """
     if "picked" in st.session_state:
         return None
-    ends = [reading.place(text) for text in st.query_params.get_all("token")]
-    known = [end for end in ends if end and (i := own.index(end.doc_id)) is not None
-             and end.cell < own.n_cells(i)]  # fmt: skip
+    ends, known = _named("token"), _known(own)
     whole = bool(known) and len(known) == len(ends)
     pick(known[0] if whole else None, known[-1] if whole else None)
-    sources = {doc.source for doc in own.docs}
-    there = {"source": sources, "doc": {doc.doc_id for doc in own.docs}, "colour": {*COLOURINGS},
-             "model_a": {*models}, "model_b": {*models}, "other_task": {*others}}  # fmt: skip
+    there = {"source": {doc.source for doc in own.docs}, "doc": _offered(own, preferred),
+             "colour": {*COLOURINGS}, "model_a": {*models}, "model_b": {*models},
+             "other_task": {*others}}  # fmt: skip
     missing = [
         f"{key} {value!r}"
         for key, names in there.items()
-        for value in st.query_params.get_all(key)
+        for value in _named(key)
         if value not in names
     ]
     if ends and not whole:
-        missing.append(f"token {' to '.join(st.query_params.get_all('token'))!r}")
+        missing.append(f"token {' to '.join(ends)!r}")
     if not missing:
         return None
     return f"The link names what is not here: {', '.join(missing)}. The rest is shown without it."
 
 
-def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
-    """Sources, documents and a search: the documents to read in order, and the text searched for.
+def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[int], str]:
+    """Sources, documents and a search.
+
+    Returns the documents to read in order, those that may be read whatever one begins with, and
+    the text searched for.
 
     Args:
         own: the texts.
@@ -76,8 +139,9 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
         help="Matches are outlined, capital or small letters alike; M jumps to the next.",
     )  # fmt: skip
     ordered = reading.order(own.docs, read, chosen)
+    every = reading.order(own.docs, read, [])
     if not find:
-        return ordered, ""
+        return ordered, every, ""
     counts = [len(reading.occurrences(doc.text, find)) for doc in own.docs]
     hits = [i for i in ordered if counts[i]]
     here = sum(counts[i] for i in ordered)
@@ -90,7 +154,9 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], str]:
         "Only documents with a match", key="only", bind="query-params",
         help="Leaves the other documents out of the text below.",
     )  # fmt: skip
-    return (hits if only and hits else ordered), find
+    if only and hits:
+        return hits, [i for i in every if counts[i]], find
+    return ordered, every, find
 
 
 def colour_controls(models: list[str], usual: list[str], others: dict[str, str]) -> Asked:

@@ -50,8 +50,11 @@ def text(
         wanted = reading.FIRST
     picked = st.session_state["picked"]
     at = own.index(picked[0].doc_id) if picked else None
-    needed = ordered.index(at) + 1 if at in ordered else 1
+    found = reading.n_matches(own, ordered, find)
+    first = next((number for number, n in enumerate(found) if n), 0)
+    needed = 1 + max(first, ordered.index(at) if at in ordered else 0)
     docs = reading.shown(own, ordered, wanted, needed)
+    beyond = sum(found[len(docs) :])
     screen = Shown(own, docs)
     n_cells = screen.cells.size
     more = ""
@@ -71,11 +74,18 @@ def text(
 
     selected = _range(screen, picked)
     tokens.heatmap(
-        _drawing(source, own, screen, asked, coloured, find, selected, more, str(signature)),
+        _drawing(
+            source, own, screen, asked, coloured, find, selected, more, beyond, str(signature)
+        ),
         KEY,
         on_select,
         on_more,
     )
+    if beyond:
+        st.caption(
+            f"{beyond:,} of {sum(found):,} matches are in documents further on, which are not "
+            "loaded yet: " + ("read on for them." if more else "begin further on for them.")
+        )
     if not more and len(docs) < len(ordered):
         st.caption(f"{n_cells:,} tokens are shown, the most at once; begin further on to read on.")
     if picked and selected is None:
@@ -129,7 +139,7 @@ def _sync(picked: tuple[Place, Place] | None) -> None:
 
 def _drawing(
     source: Database, own: Texts, screen: Shown, asked: Asked, coloured: Coloured, find: str,
-    selected: tuple[int, int] | None, more: str, place: str,
+    selected: tuple[int, int] | None, more: str, beyond: int, place: str,
 ) -> tokens.Drawing:  # fmt: skip
     names = complete_models(source, own)
     usual = [names[i] for i in data.hover_models(source, names, HOVER_MODELS)]
@@ -163,6 +173,7 @@ def _drawing(
         selected=selected,
         focus=st.session_state.get("focus", 0),
         more=more,
+        beyond=beyond,
         place=place,
         label=f"{coloured.scale.name} of the tokens of {len(screen.docs)} documents",
     )

@@ -45,6 +45,7 @@ class View {
     this.lines = find(".lines");
     this.found = find(".found");
     this.more = find(".more");
+    this.beyond = find(".beyond");
     this.shades = document.createElement("style");
     this.frame.prepend(this.shades);
     this.spans = [];
@@ -59,6 +60,11 @@ class View {
     this.text.onclick = (event) => {
       const i = this.indexOf(event);
       if (i !== null) this.select(i, event.shiftKey);
+    };
+    this.text.onmousedown = (event) => {
+      if (!event.shiftKey) return;
+      event.preventDefault(); // or the browser selects the words between as well
+      this.text.focus({ preventScroll: true });
     };
     this.text.onmousemove = (event) => {
       const i = this.indexOf(event);
@@ -93,6 +99,7 @@ class View {
     this.mark(data.selected);
     this.more.hidden = !data.more;
     this.more.textContent = data.more;
+    this.beyond.textContent = data.beyond ? `${data.beyond} more further on` : "";
     if (this.focus !== data.focus) {
       this.focus = data.focus;
       if (data.selected.start >= 0) this.moveTo(data.selected.start);
@@ -241,12 +248,20 @@ class View {
     for (let i = this.cursor + direction; i >= 0 && i < this.spans.length; i += direction) {
       if (Math.abs(this.levels[i]) >= STRONG) return i;
     }
+    this.readOn(direction > 0);
     return this.cursor;
+  }
+
+  // At the end of what is shown: the cursor stays while the next documents come.
+  readOn(forward) {
+    if (forward && this.data.more) this.ask();
+    return forward && Boolean(this.data.more);
   }
 
   nextMatch(direction) {
     const starts = this.matches.map((match) => match.start);
     const next = direction > 0 ? starts.find((i) => i > this.cursor) : starts.findLast((i) => i < this.cursor);
+    if (next === undefined && this.data.beyond && this.readOn(direction > 0)) return this.cursor;
     return next ?? (direction > 0 ? starts[0] : starts.at(-1)) ?? this.cursor;
   }
 

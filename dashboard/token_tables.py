@@ -51,26 +51,31 @@ def strongest(own: Texts, docs: list[int], coloured: Coloured, n: int = STRONGES
     return pd.DataFrame(rows)
 
 
-def show_strongest(own: Texts, ordered: list[int], coloured: Coloured) -> None:
-    """The strongest tokens of the documents read; a click on a row goes to the token."""
-    table = strongest(own, ordered, coloured)
+def show_strongest(own: Texts, ordered: list[int], every: list[int], coloured: Coloured) -> None:
+    """The strongest tokens of the documents chosen; a click on a row goes to the token.
+
+    Args:
+        own: the texts.
+        ordered: documents as they are read.
+        every: those that may be read, whatever one begins with.
+        coloured: the values.
+    """
+    table = strongest(own, every, coloured)
+    n_jumps = st.session_state.get("jumps", 0)
+    key = f"strongest-{n_jumps}"  # another after a jump: its row is not ticked then
 
     def jump() -> None:
-        rows = st.session_state["strongest"]["selection"]["rows"]
-        if not rows:
-            return
-        chosen = table.iloc[rows[0]]
-        place = Place(str(chosen["doc_id"]), int(chosen["token"]))
-        before = ordered[: ordered.index(own.index(place.doc_id) or 0)]
-        if sum(own.n_cells(i) for i in before) > reading.STEP:
-            st.session_state["doc"] = [place.doc_id]
-        salience_controls.pick(place)
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows:
+            chosen = table.iloc[rows[0]]
+            go_to(own, ordered, Place(str(chosen["doc_id"]), int(chosen["token"])))
+            st.session_state["jumps"] = n_jumps + 1
 
     st.subheader("Strongest tokens", divider="gray")
     title = "weight" if coloured.scale.name == "weight" else "value"
     shown = table.drop(columns="weight") if title == "weight" else table
     st.dataframe(
-        shown, hide_index=True, height=300, key="strongest", on_select=jump,
+        shown, hide_index=True, height=300, key=key, on_select=jump,
         selection_mode="single-row",
         column_config={
             "value": st.column_config.NumberColumn(title, format="%.3f"),
@@ -81,6 +86,15 @@ def show_strongest(own: Texts, ordered: list[int], coloured: Coloured) -> None:
         f"{controls.plain(coloured.scale.name)}: {coloured.scale.unit}. Select a row to see the "
         "token in its text."
     )
+
+
+def go_to(own: Texts, ordered: list[int], place: Place) -> None:
+    """Select a token; begin with its document where the text does not come to it soon."""
+    at = own.index(place.doc_id)
+    before = ordered[: ordered.index(at)] if at in ordered else None
+    if before is None or sum(own.n_cells(i) for i in before) > reading.STEP:
+        st.session_state["doc"] = [place.doc_id]
+    salience_controls.pick(place)
 
 
 @st.fragment

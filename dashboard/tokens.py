@@ -29,6 +29,7 @@ _MARKUP = """
     <span class="found" hidden>
       <button class="previous-match" title="Shift and key M">◀ match</button>
       <button class="next-match" title="Key M">match ▶</button>
+      <span class="beyond"></span>
     </span>
     <label><input type="checkbox" class="marks"> show spaces and newlines</label>
     <label><input type="checkbox" class="lines"> underline by value</label>
@@ -58,7 +59,8 @@ class Drawing:
     whose losses the tooltip shows, in the order of the columns. note: what hatching means. matches:
     ranges of cells, both ends included. selected: the same, or None. focus: a number; when it
     changes, the selection is scrolled into view. more: text of the button that asks for more
-    documents, empty for none. place: what was opened; while it stays, so does the scrolling.
+    documents, empty for none. beyond: how many matches are in documents not shown. place: what was
+    opened; while it stays, so does the scrolling.
     """
 
     table: pa.Table
@@ -71,6 +73,7 @@ class Drawing:
     selected: tuple[int, int] | None
     focus: int
     more: str
+    beyond: int
     place: str
     label: str
 
@@ -151,6 +154,7 @@ def heatmap(
             "selected": {"start": start, "end": end},
             "focus": drawing.focus,
             "more": drawing.more,
+            "beyond": drawing.beyond,
             "place": drawing.place,
             "label": drawing.label,
         },

@@ -107,5 +107,5 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
         token = found.by_token.iloc[rows[0]]
         by_doc = found.by_document.set_index("doc_id")["source"]
         document = str(token["doc_id"])
-        salience_controls.open_at(str(by_doc[document]), document, int(token["token"]))
-        st.switch_page(SALIENCE, query_params={})  # without them a bound control forbids it
+        address = salience_controls.open_at(str(by_doc[document]), document, int(token["token"]))
+        st.switch_page(SALIENCE, query_params=address)

@@ -4,10 +4,12 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import streamlit as st
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
@@ -27,6 +29,7 @@ DOCS = [
     Document("note", "notes", "Ann sat. The cat Ann saw."),
 ]
 MODELS = ["ant", "bee", "cow", "dog", "elk"]
+TASKS = ("adding", "reading", "whole")
 SIDES = ["train", "train", "train", "validation", "test"]
 
 
@@ -53,7 +56,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     with store.connect(path) as db:
         store.add_corpus(db, "small", corpus_sha256(DOCS), DOCS)
         store.add_models(db, [ModelCard(name, name[0], k) for k, name in enumerate(MODELS)])
-        store.add_tasks(db, [Task(name, 0.0) for name in ("adding", "reading", "whole")])
+        store.add_tasks(db, [Task(name, 0.0, sources=("sums",)) for name in TASKS])
         store.add_split(db, "sides", dict(zip(MODELS, SIDES, strict=True)))
         store.add_accuracies(db, [Accuracy("ant", "adding", 0.8)])
         rows = [
@@ -265,3 +268,94 @@ def test_the_brush_drops_tokens_and_shows_no_error_that_the_fit_does_not(app: Ap
     app.text_input(key="pattern").set_value("^[A-Z]$").run()
     assert not app.warning
     assert app.metric[0].value == "53"
+
+
+def test_a_link_with_a_token_alone_opens_its_document_and_source(app: AppTest) -> None:
+    app.query_params["token"] = "note:4"
+    opened(app)
+    assert not app.warning
+    assert not app.info
+    assert app.subheader[0].value == "Token 4"
+    assert app.multiselect(key="source").value == ["notes"]
+    assert app.multiselect(key="doc").value == ["note"]
+    assert (app.query_params["source"], app.query_params["doc"]) == ("notes", "note")
+
+
+def test_a_link_with_a_token_that_is_read_anyway_changes_nothing(app: AppTest) -> None:
+    app.query_params["token"] = "=sum-2:1"
+    opened(app)
+    assert app.subheader[0].value == "Token 1"
+    assert app.multiselect(key="source").value == ["sums"]
+    assert not {"source", "doc"} & set(app.query_params)
+
+
+def test_a_link_to_a_document_of_another_source_shows_it(app: AppTest) -> None:
+    app.query_params["doc"] = "note"
+    opened(app)
+    assert not app.warning
+    assert app.multiselect(key="source").value == ["notes"]
+    assert app.multiselect(key="doc").value == ["note"]
+
+
+def test_a_link_to_a_document_that_its_sources_lack_says_so(app: AppTest) -> None:
+    app.query_params["source"] = "sums"
+    app.query_params["doc"] = "note"
+    opened(app)
+    [warning] = app.warning
+    assert "doc 'note'" in warning.value
+
+
+def test_an_emptied_choice_in_a_link_is_no_name(app: AppTest) -> None:
+    app.query_params["source"] = ""
+    app.query_params["doc"] = "note"
+    opened(app)
+    assert not app.warning
+    assert app.multiselect(key="source").value == []
+    assert app.multiselect(key="doc").value == ["note"]
+
+
+def test_the_strongest_tokens_are_the_same_whatever_one_begins_with(app: AppTest) -> None:
+    app.query_params["source"] = ""
+    opened(app)
+    tables = []
+    for begin in ([], ["note"]):
+        app.multiselect(key="doc").set_value(begin).run()
+        tables.append(next(one.value for one in app.dataframe if "before" in one.value))
+    assert tables[0].equals(tables[1])
+    assert set(tables[0]["doc_id"]) == {doc.doc_id for doc in DOCS}
+
+
+def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
+    own: texts.Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state: dict[str, Any] = {}
+    monkeypatch.setattr(st, "session_state", state)
+    token_tables.go_to(own, [0, 1, 2], Place("note", 3))
+    assert "doc" not in state
+    token_tables.go_to(own, [2], Place("sum-1", 3))
+    assert state["doc"] == ["sum-1"]
+    assert state["picked"] == (Place("sum-1", 3), Place("sum-1", 3))
+
+
+def test_the_text_is_loaded_as_far_as_the_first_match_and_tells_of_those_beyond(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings: list[tokens.Drawing] = []
+    draw = tokens.heatmap
+
+    def heatmap(drawing: tokens.Drawing, *rest: Any) -> Any:
+        drawings.append(drawing)
+        return draw(drawing, *rest)
+
+    monkeypatch.setattr(tokens, "heatmap", heatmap)
+    monkeypatch.setattr(reading, "FIRST", 1)
+    app.query_params["source"] = ""
+    app.query_params["find"] = "a"  # none in the first document, one in the second, then five
+    opened(app)
+    assert (len(drawings[-1].docs), len(drawings[-1].matches), drawings[-1].beyond) == (2, 1, 5)
+    assert any(
+        one.value.startswith("5 of 6 matches are in documents further on") for one in app.caption
+    )
+    app.text_input(key="find").set_value("saw").run()
+    assert (len(drawings[-1].docs), len(drawings[-1].matches), drawings[-1].beyond) == (3, 1, 0)
+    assert not any("further on" in one.value for one in app.caption)

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import streamlit as st
 from helpers import DOCS, World, pack_rows, write_pack
 from streamlit.testing.v1 import AppTest
 
@@ -54,6 +56,32 @@ def test_curves_replay_a_fit_and_say_when_its_replay_is_gone(
     (world_db).touch()
     page(app, "curves")
     assert any("Start it again on the Fit page" in one.value for one in app.info)
+
+
+def test_the_token_that_is_shown_in_its_text_has_an_address_of_its_own(
+    app: AppTest, world_db: Path, config: FitConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = replace(config, algorithm="paper", steps=4)
+    pipeline.fit(world_db, "words", "sides", [("reading", "csv")], paper)
+    app.query_params["task"] = "reading"
+    shown = st.dataframe
+
+    def first_row(*args: Any, **settings: Any) -> Any:
+        made = shown(*args, **settings)
+        return {"selection": {"rows": [0]}} if settings.get("key") == "why-tokens" else made
+
+    page(app, "salience")
+    app.multiselect(key="source").set_value([]).run()  # visited before, with another choice
+    monkeypatch.setattr(st, "dataframe", first_row)
+    page(app, "curves")
+    next(one for one in app.button if one.label == "Show the token in its text").click().run()
+    monkeypatch.undo()
+    assert not app.exception
+    assert app.header[0].value == "Salience"
+    [doc_id] = app.multiselect(key="doc").value
+    assert app.query_params["task"] in ("reading", ["reading"])
+    assert app.query_params["doc"] in (doc_id, [doc_id])
+    assert str(app.query_params["token"]).strip("[']").startswith(f"{doc_id}:")
 
 
 def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(

@@ -14,18 +14,18 @@ if task not in by_task.index:
 own = texts.texts(source, str(by_task[str(task)]))
 others = {str(name): str(fit) for name, fit in by_task.items() if name != task}
 models = salience_view.complete_models(source, own)
-missing = salience_controls.gone(own, models, list(others))
+sources = {doc.source for doc in own.docs}
+about = next((entry.sources for entry in data.tasks(source) if entry.task == task), ())
+preferred = [name for name in about if name in sources][-1:]
+salience_controls.begin(own, preferred)
+missing = salience_controls.gone(own, models, list(others), preferred)
 if missing:
     st.warning(missing, icon=":material/link_off:")
 
-sources = {doc.source for doc in own.docs}
-about = next((entry.sources for entry in data.tasks(source) if entry.task == task), ())
-ordered, find = salience_controls.reading_controls(
-    own, [name for name in about if name in sources][-1:]
-)
+ordered, every, find = salience_controls.reading_controls(own, preferred)
 usual = [models[i] for i in data.hover_models(source, models, 2)]
 asked = salience_controls.colour_controls(models, usual, others)
 coloured = salience_view.colouring(source, own, asked)
 salience_view.text(source, own, ordered, find, asked, coloured)
-token_tables.show_strongest(own, ordered, coloured)
+token_tables.show_strongest(own, ordered, every, coloured)
 token_tables.kinds_and_brush(source, own)
