@@ -132,6 +132,10 @@ class Lab:
     def _config(self, settings: dict[str, Any]) -> Any:
         from csvcore import pipeline
 
+        known = pipeline.FitConfig.__dataclass_fields__
+        for name in settings:
+            if name not in known:
+                raise InputError(f"there is no setting {name!r}; there are {', '.join(known)}")
         own = {} if self.scorer is None else {"scorer": self.scorer}
         return pipeline.FitConfig(**own | settings)
 

@@ -36,6 +36,20 @@ class Pack:
     manifest: dict[str, Any] | None
 
 
+def check_corpus(name: str, pack: Pack, sha256: str, corpus: str) -> None:
+    """Refuse a pack whose manifest names another corpus than this one.
+
+    Raises:
+        InputError: it does.
+    """
+    theirs = (pack.manifest or {}).get("corpus_sha256")
+    if theirs not in (None, sha256):
+        raise InputError(
+            f"{name} has losses on another corpus ({str(theirs)[:12]}); collect them on {corpus}, "
+            "or choose the pack's own corpus and a fit on it"
+        )
+
+
 def read(path: Path) -> Pack:
     """Read a loss pack.
 

@@ -72,13 +72,10 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
                 f"{model} has no card: csvcore import models FILE, a CSV of model,family, comes "
                 "first."
             )
-        elif n_known := sum(key[0] == model for key in coming & stored):
-            how_many = "all" if n_known == sum(key[0] == model for key in coming) else n_known
-            why_not.append(
-                f"Losses of {model} on {how_many} of these documents are stored already."
-            )
         elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
             why_not.append(f"Losses of other weights are stored as {model}.")
+    if not coming - stored:
+        why_not.append("All of these losses are stored already.")
     return Incoming(home, pack.manifest is not None, pd.DataFrame(rows), why_not)
 
 
@@ -150,7 +147,8 @@ def view(source: Database, corpus: str) -> None:
         disabled=bool(found.why_not),
         on_click=_take,
         args=(source, found.corpus, upload.name, content),
-        help="All of it or nothing; the worker does it, and the queue says when.",
+        help="All of it or nothing; what is stored already has to be the same. The worker does it, "
+        "and the queue says when.",
     )
 
 

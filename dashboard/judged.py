@@ -175,12 +175,7 @@ def _pack_forecasts(
     with store.connect(source.path, read_only=True) as db:
         corpus = store.fit(db, fits[0]).corpus
         docs, own = store.documents(db, corpus), store.corpus_sha256(db, corpus)
-    theirs = (pack.manifest or {}).get("corpus_sha256")
-    if theirs not in (None, own):
-        raise InputError(
-            f"{name} has losses on another corpus ({str(theirs)[:12]}); collect them on {corpus}, "
-            f"or choose the pack's own corpus and a fit on it"
-        )
+    packs.check_corpus(name, pack, own, corpus)
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
     packs.check_documents(name, pack.table, n_bytes)
     return _tables(source, fits, packs.model_losses(name, pack.table, list(n_bytes)))

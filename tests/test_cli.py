@@ -45,6 +45,19 @@ def test_the_whole_way_from_files_to_a_comparison(
     assert "reading-all-token-" in result.stdout
 
 
+def test_a_folder_that_is_not_there_is_told_before_any_work(
+    tmp_path: Path, csvcore: Csvcore
+) -> None:
+    made = csvcore("init", db=tmp_path / "no" / "x.duckdb")
+    assert made.exit_code == 1
+    assert f"there is no folder {tmp_path / 'no'} for x.duckdb; make it first" in made.stderr
+    csvcore("init", db=tmp_path / "x.duckdb")
+    out = tmp_path / "no" / "w.parquet"
+    refused = csvcore("weights", "--fit", "any", "--out", out, db=tmp_path / "x.duckdb")
+    assert refused.exit_code == 2
+    assert f"there is no folder {out.parent}; make it first" in refused.stderr
+
+
 def test_init_twice_is_fine(tmp_path: Path, csvcore: Csvcore) -> None:
     db = tmp_path / "new.duckdb"
     first, second = csvcore("init", db=db), csvcore("init", db=db)

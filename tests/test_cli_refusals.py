@@ -46,6 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
     write_accuracies(folder / "percent.csv", [Accuracy("ant", "reading", 57.3)])
     (folder / "notes.txt").write_text("these are my notes\n" * 500)
     rows = pack_rows(world, ["ant"])
+    rows[0]["nll"][0] += 1.0
     write_pack(folder / "twice.parquet", rows)
     rows[0]["nll"][0] = -1.0
     write_pack(folder / "negative.parquet", rows)
@@ -58,7 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
     [
         ("import accuracies {files}/percent.csv", r"percent\.csv line 2: accuracy 57\.3"),
         ("import accuracies {files}/nowhere.csv", r"there is no file .*nowhere\.csv"),
-        ("import losses {files}/twice.parquet", "are stored already"),
+        ("import losses {files}/twice.parquet", "other losses of ant on .* are stored already"),
         ("import losses {files}/negative.parquet", r"nll of token 0 of sum-1 by ant is -1;"),
         ("import losses {files}/notes.txt", r"notes\.txt is not a Parquet file"),
         ("import corpus {files}/notes.txt --name x", r"notes\.txt line 1 is not JSON"),

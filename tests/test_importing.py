@@ -26,7 +26,7 @@ from helpers import (
 
 from csvcore import inputs, packs, pipeline, store
 from csvcore.errors import InputError, OffsetsError
-from csvcore.records import Accuracy, ModelCard
+from csvcore.records import Accuracy
 
 
 @pytest.fixture(scope="module")
@@ -140,12 +140,13 @@ def test_exported_losses_come_back_the_same_in_another_database(
     assert set(pq.read_table(pack)["model"].to_pylist()) == {"bee", "cow"}
 
 
-def test_a_newer_card_replaces_what_a_collection_knew(database: Path, tmp_path: Path) -> None:
+def test_a_newer_card_replaces_what_it_tells(database: Path, tmp_path: Path, world: World) -> None:
     file = write_csv(tmp_path / "models.csv", "model,family,n_params", [["ant", "other", 7]])
     pipeline.import_models(database, file)
     with store.connect(database, read_only=True) as db:
         [card] = [card for card in store.models(db) if card.model == "ant"]
-    assert card == ModelCard("ant", "other", 7)
+    [old] = [card for card in world.cards if card.model == "ant"]
+    assert card == replace(old, family="other", n_params=7)  # what the file does not tell stays
 
 
 # Refusals: each leaves the database as it was
@@ -252,18 +253,23 @@ def test_a_pack_without_a_manifest_is_refused_where_no_corpus_is_named(
     assert contents(database) == before
 
 
-def test_the_same_losses_are_refused_the_second_time(
+def test_packs_that_overlap_add_what_is_new_and_must_agree_on_the_rest(
     database: Path, tmp_path: Path, world: World
 ) -> None:
-    pack = write_pack(tmp_path / "p.parquet", rows(world))
-    pipeline.import_losses(database, [pack])
+    every = pack_rows(world, ["ant"])
+    part, whole = (
+        write_pack(tmp_path / f"{len(some)}.parquet", some) for some in (every[:2], every)
+    )
+    pipeline.import_losses(database, [part])
+    told = pipeline.import_losses(database, [whole, whole])
+    n = len(every)
+    assert told == f"{n - 2} documents' losses from 2 packs; {n + 2} were stored already"
     before = contents(database)
-    with pytest.raises(InputError, match=r"losses of ant on .* of words are stored already"):
-        pipeline.import_losses(database, [pack])
-    assert contents(database) == before
-    other = write_pack(tmp_path / "other.parquet", rows(world, "bee"))
-    with pytest.raises(InputError, match=r"losses of bee on .* of words are stored already"):
-        pipeline.import_losses(database, [other, other])
+    assert len(before["losses"]) == n
+    every[-1]["nll"][0] += 1.0
+    other = write_pack(tmp_path / "other.parquet", pack_rows(world, ["bee"]) + every)
+    with pytest.raises(InputError, match=r"other losses of ant on .* of words are stored already"):
+        pipeline.import_losses(database, [other])
     assert contents(database) == before
 
 

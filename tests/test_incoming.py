@@ -90,7 +90,6 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
     app = drop(pack)
     said = [warning.value for warning in app.warning]
     assert said == [
-        "Losses of ant on 1 of these documents are stored already\\.",
         controls.plain(
             "y_a_k has no card: csvcore import models FILE, a CSV of model,family, comes first."
         ),

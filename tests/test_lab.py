@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import PACK, contents, pack_rows, write_pack
@@ -127,6 +128,23 @@ def test_a_forecast_of_a_pack_is_that_of_the_models_own_losses(lab: Lab, world_f
     table = named.table().set_index("model")
     assert table["accuracy"].to_dict() == {name: observed[name] for name in ("jay", "kid")}
     assert len(named.figure().data)
+
+
+@pytest.mark.parametrize(
+    ("settings", "refusal"),
+    [
+        ({"algorithm": "papr"}, "algorithm is one of 'fast', 'paper', got 'papr'"),
+        ({"activation": "relu"}, "activation is one of 'exp', 'softplus', got 'relu'"),
+        ({"members": 0}, "members is a number of at least 1, got 0"),
+        ({"seed": "x"}, "seed is a number of at least 0, got 'x'"),
+        ({"penalti": 3}, "there is no setting 'penalti'; there are algorithm, steps"),
+    ],
+)
+def test_settings_that_no_fit_can_have_are_refused(
+    lab: Lab, settings: dict[str, Any], refusal: str
+) -> None:
+    with pytest.raises(InputError, match=refusal):
+        lab.fit("reading", **settings)
 
 
 def test_weights_have_a_row_a_token_with_mean_one(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """What the wheel must hold; `make wheel-check` installs it and looks at it at work."""
 
 import os
+import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -68,6 +69,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.delenv("CSVCORE_MODELS", raising=False)
+    monkeypatch.setattr(serving, "in_use", lambda port: False)
     return calls
 
 
@@ -89,6 +91,20 @@ def test_the_dashboard_command_becomes_the_server(tmp_path: Path, started: list[
     assert command[5] == "--server.port=8600"
     assert environment["CSVCORE_DB"] == str(tmp_path / "x.duckdb")
     assert environment["CSVCORE_MODELS"] == f"{tmp_path}{os.pathsep}{ROOT}"
+
+
+def test_a_port_that_is_taken_starts_and_queues_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *call: pytest.fail("it was started"))
+    store.create(tmp_path / "x.duckdb")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = dashboard("--db", tmp_path / "x.duckdb", "dashboard", "--port", port)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"port {port} is in use; give another with --port" in done.stderr
 
 
 def test_the_database_may_be_named_behind_the_command(tmp_path: Path, started: list[Any]) -> None:

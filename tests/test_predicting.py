@@ -124,6 +124,16 @@ def test_what_cannot_be_scored_is_refused_by_name(
         pipeline.predict(world_db, fitted.fit, files=[write_pack(tmp_path / "off.parquet", rows)])
 
 
+def test_a_pack_on_another_corpus_is_refused(
+    fitted: Fit, world_db: Path, world: World, tmp_path: Path
+) -> None:
+    pack = write_pack(tmp_path / "p.parquet", like(world, "ant"), "0" * 64)
+    with pytest.raises(
+        InputError, match=r"p.parquet has losses on another corpus \(000000000000\)"
+    ):
+        pipeline.predict(world_db, fitted.fit, files=[pack])
+
+
 # The command
 
 
@@ -166,6 +176,17 @@ def test_without_a_fit_the_newest_of_every_task_forecasts(
         refused = csvcore("predict", *wrong, db=world_db)
         assert refused.exit_code == 2
         assert "name fits by --fit, or all tasks' by --corpus and --split" in refused.stderr
+
+
+def test_packs_and_models_behind_the_first_are_told_apart(
+    fitted: Fit, world_db: Path, world: World, csvcore: Csvcore, tmp_path: Path
+) -> None:
+    packs = [write_pack(tmp_path / f"{n}.parquet", like(world, "ant", n)) for n in ("p", "q")]
+    told = csvcore(
+        *("predict", "--fit", fitted.fit, "--losses", *map(str, packs), "--model", "ant", "bee"),
+        db=world_db,
+    )
+    assert {line.split()[0] for line in told.stdout.splitlines()[1:]} == {"p", "q", "ant", "bee"}
 
 
 def test_the_store_keeps_the_left_out_errors(fitted: Fit, world_db: Path) -> None:

@@ -13,6 +13,20 @@ from csvcore import __version__
 from csvcore.errors import CsvcoreError
 
 FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+
+
+class _Output(click.Path):
+    """A file to write, in a folder that is there: told before the work, not after it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.absolute().parent.is_dir():
+            self.fail(f"there is no folder {path.absolute().parent}; make it first", param, ctx)
+        return path
+
+
+OUT = _Output(exists=False, dir_okay=False, path_type=Path)
 PATH = click.Path(exists=False, path_type=Path)  # a file or a folder
 
 
@@ -25,6 +39,12 @@ class Refusals(click.Group):
             return super().invoke(ctx)
         except CsvcoreError as error:
             click.echo(f"csvcore: {error}", err=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            raise  # who reads the output has had enough
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            click.echo(f"csvcore: {error.strerror or error}{where}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("csvcore: interrupted; nothing stored was lost", err=True)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from csvcore.cli.base import FILE, database, main, text_table
+from csvcore.cli.base import OUT, database, main, text_table
 from csvcore.errors import CollectError
 
 
@@ -32,7 +32,7 @@ from csvcore.errors import CollectError
 @click.option("--shards", help="Folder or URL for work in progress; beside the database if unset.")
 @click.option("--trust-remote-code", is_flag=True, help="Run the model repository's own code.")
 @click.option("--dry-run", is_flag=True, help="Load and try each model, then stop.")
-@click.option("--out", type=FILE, help="Also write the losses as a pack.")
+@click.option("--out", type=OUT, help="Also write the losses as a pack.")
 @database
 def collect(
     db: Path,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import FILE, main
+from csvcore.cli.base import FILE, OUT, main
 
 
 def _pairs(number: bool) -> Callable[..., dict[str, Any]]:
@@ -35,7 +35,7 @@ def recipe() -> None:
 
 
 @corpus.command()
-@click.option("--out", type=FILE, required=True, help="The documents, as JSON lines.")
+@click.option("--out", type=OUT, required=True, help="The documents, as JSON lines.")
 @click.option("--recipe", "file", type=FILE, help="A recipe of your own.  [default: the paper's]")
 @click.option("--seed", type=click.IntRange(0), help="In place of the recipe's.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from csvcore.cli.base import FILE, database, main
+from csvcore.cli.base import OUT, database, main
 
 FOLDER = click.Path(path_type=Path)
 
@@ -20,7 +20,7 @@ def export() -> None:
 @export.command("losses")
 @click.option("--corpus", required=True)
 @click.option("--model", "models", multiple=True, help="One or more.  [default: all with losses]")
-@click.option("--out", type=FILE, required=True, help="The loss pack, Parquet.")
+@click.option("--out", type=OUT, required=True, help="The loss pack, Parquet.")
 @click.argument("more_models", nargs=-1, metavar="[MODEL]...")  # those behind the first
 @database
 def export_losses(

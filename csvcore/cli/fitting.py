@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from csvcore import store
-from csvcore.cli.base import FILE, database, main, progress, text_table
+from csvcore.cli.base import OUT, database, main, progress, text_table
 from csvcore.records import Fit, Method
 
 METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
@@ -251,10 +251,10 @@ def leave_one_family_out(
 
 @main.command()
 @click.option("--fit", "fit_id", required=True)
-@click.option("--out", type=FILE, required=True)
+@click.option("--out", type=OUT, required=True)
 @database
 def weights(db: Path, fit_id: str, out: Path) -> None:
-    """The salience of every token, as Parquet."""
+    """The salience of every token, as Parquet, or as CSV where --out ends so."""
     from csvcore import pipeline
 
     click.echo(pipeline.export_weights(db, fit_id, out))
@@ -262,7 +262,7 @@ def weights(db: Path, fit_id: str, out: Path) -> None:
 
 @main.command()
 @click.option("--fit", "fit_id", required=True, help="As `csvcore fits` lists it.")
-@click.option("--out", type=FILE, required=True, help="An HTML file.")
+@click.option("--out", type=OUT, required=True, help="An HTML file.")
 @database
 def report(db: Path, fit_id: str, out: Path) -> None:
     """A fit, its rivals and its highlights as one self-contained page."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import FILE, database, main, progress, text_table
+from csvcore.cli.base import FILE, OUT, database, main, progress, text_table
 from csvcore.cli.fitting import METHODS, figure, settings, span
 from csvcore.records import Forecast, Method
 
@@ -21,7 +21,7 @@ from csvcore.records import Forecast, Method
 @click.option("--model", "models", multiple=True, help="One or more with losses in the database.")
 @click.option("--losses", "files", type=FILE, multiple=True, help="Loss packs of further models.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.argument("more_models", nargs=-1, metavar="[MODEL]...")  # those behind the first
+@click.argument("more_models", nargs=-1, metavar="[MORE]...")  # models and packs behind the first
 @database
 def predict(
     db: Path,
@@ -40,12 +40,14 @@ def predict(
     """
     from csvcore import pipeline
 
+    files += tuple(Path(name) for name in more_models if files and name.endswith(".parquet"))
+    models += tuple(name for name in more_models if Path(name) not in files)
     by_task = bool(corpus and split)
     if by_task == bool(fit_ids) or (fit_ids and (corpus or split or method)):
         raise click.UsageError("name fits by --fit, or all tasks' by --corpus and --split")
     if corpus and split:
         fit_ids = tuple(pipeline.newest_fits(db, corpus, split, method or "csv").values())
-    found = {name: pipeline.predict(db, name, models + more_models, files) for name in fit_ids}
+    found = {name: pipeline.predict(db, name, models, files) for name in fit_ids}
     if as_json:
         told = [
             {"fit": name, "predictions": [asdict(one) for one in own]}
@@ -98,7 +100,7 @@ def _side_by_side(db: Path, found: Mapping[str, Sequence[Forecast]]) -> str:
     type=click.IntRange(1),
     help="Size of every mix in tokens of the scorer.  [default: the smallest source's]",
 )
-@click.option("--out", type=FILE, help="Write the documents of the recommended mix here, as JSON.")
+@click.option("--out", type=OUT, help="Write the documents of the recommended mix here, as JSON.")
 @click.option("--save", "name", help="Store the recommended mix as a corpus of this name.")
 @click.option("--scorer", help="Folder or hub name of the scoring model.")
 @click.option("--own-units", is_flag=True, help="Weigh the losses' units, such as words.")

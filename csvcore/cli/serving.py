@@ -1,6 +1,7 @@
 """`csvcore dashboard`: the pages in a browser."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 
 from csvcore import jobs, store
 from csvcore.cli.base import FILE, database, main
+from csvcore.errors import InputError
 
 ZOO, ZOO_SPLIT = "zoo", "by-size"
 SERVER = Path(__file__).parents[2] / "dashboard" / "server.py"
@@ -30,6 +32,12 @@ def queue_first_fits(database: Path) -> bool:
     return True
 
 
+def in_use(port: int) -> bool:
+    """Whether something answers at this port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @main.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
 @click.option("--db", "named", type=FILE, help="As before the command.")
@@ -44,6 +52,8 @@ def queue_first_fits(database: Path) -> bool:
 def dashboard(db: Path, port: int, named: Path | None, models: tuple[Path, ...]) -> None:
     """The dashboard on this database, for a browser of this machine."""
     db = named or db
+    if in_use(port):
+        raise InputError(f"port {port} is in use; give another with --port")
     if queue_first_fits(db):
         click.echo("The bundled measurements are fitted in the background, in about a minute.")
     environment = os.environ | {

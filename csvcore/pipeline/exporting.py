@@ -119,11 +119,17 @@ def _flat(name: str, table: pa.Table) -> pa.Table:
 
 
 def export_weights(database: Path, fit: str, out: Path) -> str:
-    """Write a fit's salience, one row a token (columns of `token_weights`), as one Parquet file."""
+    """Write a fit's salience, one row a token (columns of `token_weights`), as one file.
+
+    It is CSV where its name ends so, else Parquet.
+    """
     with store.connect(database, read_only=True) as db:
         rows = token_weights(db, fit)
     building = out.with_name(f".{out.name}.part")
-    pq.write_table(rows, building)
+    if out.suffix == ".csv":
+        rows.to_pandas().to_csv(building, index=False)
+    else:
+        pq.write_table(rows, building)
     building.replace(out)
     return f"{out}: {len(rows)} tokens of {len(rows['doc_id'].unique())} documents"
 

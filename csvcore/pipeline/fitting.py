@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -38,6 +38,15 @@ Algorithm = Literal["fast", "paper"]
 PAPER_STEPS = 300  # section 4.1
 
 
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "algorithm": get_args(Algorithm),
+    "activation": (None, *get_args(Activation)),
+    "label": get_args(Label),
+    "label_spans": get_args(LabelSpans),
+}
+LEAST = {"steps": 0, "learning_rate": 0, "seed": 0, "members": 1, "penalty": 0}
+
+
 @dataclass(frozen=True, slots=True)
 class FitConfig:
     """Settings of a fit; each is a flag of `csvcore fit`. The scorer is a folder or hub name.
@@ -62,6 +71,21 @@ class FitConfig:
     penalty: float | None = None
     label: Label = "per-char"
     label_spans: LabelSpans = "all"
+
+    def __post_init__(self) -> None:
+        """Refuse what no fit can have.
+
+        Raises:
+            InputError: a setting is none of its choices, or out of its range.
+        """
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                offered = ", ".join(repr(one) for one in choices if one is not None)
+                raise InputError(f"{name} is one of {offered}, got {value!r}")
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value >= least):
+                raise InputError(f"{name} is a number of at least {least:g}, got {value!r}")
 
 
 def fit(

@@ -186,22 +186,27 @@ def _add_split(db: Connection, name: str, file: Path) -> None:
 
 
 def import_losses(database: Path, files: Sequence[Path], corpus: str | None = None) -> str:
-    """Store loss packs; the manifest's hash finds the corpus, without one it must be named."""
-    n_rows = 0
+    """Store loss packs; the manifest's hash finds the corpus, without one it must be named.
+
+    What is stored already with the same losses is passed over, so that packs may overlap.
+    """
+    n_new = n_rows = 0
     with store.connect(database) as db:
         for file in files:
-            n_rows += _add_losses(db, file, corpus)
-    return f"{n_rows} documents' losses from {len(files)} packs"
+            new, rows = _add_losses(db, file, corpus)
+            n_new, n_rows = n_new + new, n_rows + rows
+    known = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
+    return f"{n_new} documents' losses from {len(files)} packs{known}"
 
 
-def _add_losses(db: Connection, file: Path, corpus: str | None) -> int:
+def _add_losses(db: Connection, file: Path, corpus: str | None) -> tuple[int, int]:
+    """Store a pack; how many of its rows are new, and how many it has."""
     pack = packs.read(file)
     name = _corpus_of(db, file.name, pack.manifest, corpus)
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in store.documents(db, name)}
     packs.check_documents(file.name, pack.table, n_bytes)
     manifests = (pack.manifest or {}).get("models", {})
-    store.add_losses(db, name, pack.table, manifests)
-    return len(pack.table)
+    return store.add_losses(db, name, pack.table, manifests), len(pack.table)
 
 
 def _corpus_of(

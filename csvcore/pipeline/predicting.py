@@ -22,8 +22,8 @@ def predict(
         files: loss packs of further models on that corpus.
 
     Raises:
-        InputError: no such fit, a fit made before intervals of new models were kept, a model
-            without losses on every document, or no model at all.
+        InputError: no such fit, a pack on another corpus, a fit made before intervals of new
+            models were kept, a model without losses on every document, or no model at all.
     """
     with store.connect(database, read_only=True) as db:
         record = store.fit(db, fit)
@@ -39,8 +39,11 @@ def predict(
                 f"of {record.corpus}; csvcore collect it first"
             )
         losses = store.losses(db, record.corpus, asked)
+        sha256 = store.corpus_sha256(db, record.corpus)
     for file in files:
-        losses += _from_pack(file, docs)
+        pack = packs.read(file)
+        packs.check_corpus(file.name, pack, sha256, record.corpus)
+        losses += _from_pack(file.name, pack, docs)
     if not losses:
         raise InputError(
             f"the fit {fit} used every model with losses on {record.corpus}; name models, or "
@@ -72,8 +75,7 @@ def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:
     return [name for name in covered if name not in used]
 
 
-def _from_pack(file: Path, docs: Sequence[Document]) -> list[ModelLosses]:
-    pack = packs.read(file)
+def _from_pack(name: str, pack: packs.Pack, docs: Sequence[Document]) -> list[ModelLosses]:
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
-    packs.check_documents(file.name, pack.table, n_bytes)
-    return packs.model_losses(file.name, pack.table, list(n_bytes))
+    packs.check_documents(name, pack.table, n_bytes)
+    return packs.model_losses(name, pack.table, list(n_bytes))

@@ -134,7 +134,15 @@ def _upgrade(path: Path) -> None:
 
 
 def create(path: Path) -> bool:
-    """Make an empty database; False if a valid one is there already."""
+    """Make an empty database; False if a valid one is there already.
+
+    Raises:
+        StoreError: there is no such folder, or what is there is no database of this program.
+    """
+    if not path.absolute().parent.is_dir():
+        raise StoreError(
+            f"there is no folder {path.absolute().parent} for {path.name}; make it first"
+        )
     with _locked(path):
         if path.exists():
             with closing(_open(path, True)) as db:

@@ -92,9 +92,12 @@ def documents(db: Connection, corpus: str) -> list[Document]:
 
 
 def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
-    """Store model cards; a card of a known name replaces it."""
+    """Store model cards; of a known name what a card tells replaces what was stored."""
+    told = ("n_params", "train_tokens", "stage", "step", "license", "origin")
+    kept = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in told)
     db.executemany(
-        "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+        f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {kept}",
         [
             [c.model, c.family, c.n_params, c.train_tokens, c.stage, c.step, c.license, c.origin]
             for c in cards
@@ -114,9 +117,11 @@ def models(db: Connection) -> list[ModelCard]:
 
 
 def add_tasks(db: Connection, tasks: Sequence[Task]) -> None:
-    """Store tasks; one of a known name replaces it."""
+    """Store tasks; of a known name a title and sources stay where the new one has none."""
     db.executemany(
-        "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?)",
+        "INSERT INTO tasks VALUES (?, ?, ?, ?) ON CONFLICT (task) DO UPDATE SET "
+        "chance = excluded.chance, title = coalesce(nullif(excluded.title, ''), title), "
+        "sources = CASE WHEN len(excluded.sources) > 0 THEN excluded.sources ELSE sources END",
         [[t.task, t.chance, t.title, list(t.sources)] for t in tasks],
     )
 
@@ -150,12 +155,17 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
         if old != entry:
             raise InputError(
                 f"{entry.model} on {entry.task} is stored as {old.accuracy:g}"
-                f" ({old.n_items} items), the file says {entry.accuracy:g} ({entry.n_items} items)"
+                f"{_items(old)}, the file says {entry.accuracy:g}{_items(entry)}; name the task "
+                "otherwise, or bring it into another database"
             )
     db.executemany(
         "INSERT OR IGNORE INTO accuracies VALUES (?, ?, ?, ?)",
         [[e.model, e.task, e.accuracy, e.n_items] for e in entries],
     )
+
+
+def _items(entry: Accuracy) -> str:
+    return "" if entry.n_items is None else f" ({entry.n_items} items)"
 
 
 def accuracies(db: Connection) -> list[Accuracy]:
@@ -191,12 +201,12 @@ def split(db: Connection, name: str) -> dict[str, Split]:
 
 def add_losses(
     db: Connection, corpus: str, table: pa.Table, made_how: dict[str, Any] | None
-) -> None:
-    """Store checked rows of a loss pack (columns of `packs.SCHEMA`).
+) -> int:
+    """Store checked rows of a loss pack (columns of `packs.SCHEMA`); how many were not there yet.
 
     Raises:
-        InputError: a model has no card, or losses of it on one of these documents, or of other
-            weights under its name, are stored.
+        InputError: a model has no card, or other losses of it on one of these documents, or of
+            other weights under its name, are stored.
     """
     incoming = made_how or {}
     names = sorted(set(table["model"].to_pylist()))
@@ -216,17 +226,22 @@ def add_losses(
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
     try:
-        twice = first(
+        other = first(
             db,
             """
-            SELECT model, doc_id FROM losses JOIN incoming USING (model, doc_id)
-            WHERE losses.corpus = ? LIMIT 1
+            SELECT model, doc_id FROM losses l JOIN incoming i USING (corpus, model, doc_id)
+            WHERE l.byte_start != i.byte_start OR l.byte_end != i.byte_end OR l.nll != i.nll
+            LIMIT 1
             """,
-            [corpus],
+            [],
         )
-        if twice:
-            raise InputError(f"losses of {twice[0]} on {twice[1]} of {corpus} are stored already")
-        db.execute("INSERT INTO losses BY NAME SELECT * FROM incoming")
+        if other:
+            raise InputError(
+                f"other losses of {other[0]} on {other[1]} of {corpus} are stored already; bring "
+                "these under another model name, or into another database"
+            )
+        query = "SELECT * FROM incoming ANTI JOIN losses USING (corpus, model, doc_id)"
+        n_new = int(db.execute(f"INSERT INTO losses BY NAME {query}").fetchall()[0][0])
     finally:
         db.unregister("incoming")
     db.executemany(
@@ -236,6 +251,7 @@ def add_losses(
             for name in names
         ],
     )
+    return n_new
 
 
 def coverage(db: Connection, corpus: str) -> dict[str, int]:
