@@ -192,14 +192,30 @@ def read_split(path: Path) -> dict[str, str]:
     return dict(sides)
 
 
-def text(path: Path) -> str:
-    """What a UTF-8 file says."""
+def text(path: Path, newline: str | None = None) -> str:
+    """What a UTF-8 file says; newline as in `open`."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            return file.read()
     except UnicodeDecodeError as error:
         raise InputError(f"{path.name} is not UTF-8 text (byte {error.start})") from error
+
+
+def header(names: Sequence[str], path: Path) -> list[str]:
+    """Names of a CSV file's columns without spaces around them; refuses one that is there twice.
+
+    Columns without a name may be several: nothing reads them.
+    """
+    clean = [name.strip() for name in names]
+    twice = [name for name in clean if name and clean.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"{path.name} has the column {twice[0]!r} twice, and one would be lost; rename or "
+            "remove one"
+        )
+    return clean
 
 
 def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -1,11 +1,12 @@
 """Rows of the files that data sets come in: Parquet, JSON, JSON lines, CSV, plain text."""
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,6 +14,7 @@ from csvcore import inputs
 from csvcore.errors import InputError
 
 Record = dict[str, Any]
+LONGEST_CELL = 2**31 - 1  # characters; 131,072 is too few for a document
 
 
 def read(path: Path) -> Iterator[tuple[str, Record]]:
@@ -46,12 +48,23 @@ def _parquet(path: Path) -> list[Record]:
 
 
 def _csv(path: Path) -> list[Record]:
+    """Rows by the header's names; a cell is text as it stands, however long."""
+    csv.field_size_limit(LONGEST_CELL)
+    reader = csv.reader(io.StringIO(inputs.text(path, newline=""), newline=""), strict=True)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not CSV: {str(error).strip()}") from error
-    rows: list[Record] = table.to_dict("records")  # type: ignore[assignment]
-    return rows
+        lines = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]
+    except csv.Error as error:
+        raise InputError(f"{path} line {reader.line_num + 1} is not CSV: {error}") from error
+    if not lines:
+        raise InputError(f"{path} is not CSV: it is empty; it needs a header and rows")
+    names = inputs.header(lines[0][1], path)
+    for number, row in lines[1:]:
+        if len(row) != len(names):
+            raise InputError(
+                f"{path} line {number} has {len(row)} fields and the header {len(names)}; "
+                "put cells with commas or line breaks in double quotes"
+            )
+    return [dict(zip(names, row, strict=True)) for _, row in lines[1:]]
 
 
 def _jsonl(path: Path) -> list[Any]:
