@@ -218,23 +218,28 @@ def header(names: Sequence[str], path: Path) -> list[str]:
     return clean
 
 
+def _refuse_lacking(path: Path, names: Sequence[str], required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+
+
 def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file with a header, each with its place for error messages."""
     content = text(path)
     if not content:
         raise InputError(f"{path.name} is empty; it needs the columns {', '.join(required)}")
-    reader = csv.DictReader(io.StringIO(content), strict=True)
+    reader = csv.reader(io.StringIO(content), strict=True)
     try:
-        missing = [name for name in required if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+        names = header(next(reader, []), path)
+        _refuse_lacking(path, names, required)
         n_rows = 0
-        for row in reader:
+        for row in filter(None, reader):
             n_rows += 1
             where = f"{path.name} line {reader.line_num}"
-            if None in row or None in row.values():
-                raise InputError(f"{where} does not have {len(reader.fieldnames or ())} fields")
-            clean = {key: value.strip() for key, value in row.items()}
+            if len(row) != len(names):
+                raise InputError(f"{where} does not have {len(names)} fields")
+            clean = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
             for name in required:
                 if not clean[name]:
                     raise InputError(f"{where}: {name} is empty")

@@ -226,6 +226,15 @@ def test_percent_in_a_wide_table_is_refused(database: Path, write: Callable[...,
         pipeline.import_accuracies(database, [write("wide.csv", "model,facts\nebb-xs,57.3\n")])
 
 
+def test_a_wide_table_with_a_task_twice_is_refused(
+    database: Path, write: Callable[..., Path]
+) -> None:
+    with pytest.raises(InputError, match=r"wide.csv has the column 'facts' twice"):
+        pipeline.import_accuracies(
+            database, [write("wide.csv", "model,facts,facts \nebb-xs,0.5,0.6\n")]
+        )
+
+
 # Names
 
 
