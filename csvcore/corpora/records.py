@@ -1,7 +1,6 @@
 """Rows of the files that data sets come in: Parquet, JSON, JSON lines, CSV, plain text."""
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,9 +29,9 @@ def read(path: Path) -> Iterator[tuple[str, Record]]:
         raise InputError(f"there is no file {path}")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path.name} is none of {', '.join(READERS)}; give it such an ending")
+        raise InputError(f"{path} is none of {', '.join(READERS)}; give it such an ending")
     for number, row in enumerate(reader(path), start=1):
-        where = f"{path.name} row {number}"
+        where = f"{path} row {number}"
         if not isinstance(row, dict):
             raise InputError(f"{where} must be an object, got {type(row).__name__}")
         yield where, row
@@ -43,18 +42,14 @@ def _parquet(path: Path) -> list[Record]:
         rows: list[Record] = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise InputError(f"{path.name} is not a Parquet file that can be read: {reason}") from error
+        raise InputError(f"{path} is not a Parquet file that can be read: {reason}") from error
     return rows
 
 
 def _csv(path: Path) -> list[Record]:
     """Rows by the header's names; a cell is text as it stands, however long."""
     csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader(io.StringIO(inputs.text(path, newline=""), newline=""), strict=True)
-    try:
-        lines = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]
-    except csv.Error as error:
-        raise InputError(f"{path} line {reader.line_num + 1} is not CSV: {error}") from error
+    lines = list(inputs.csv_lines(path, inputs.text(path, newline="")))
     if not lines:
         raise InputError(f"{path} is not CSV: it is empty; it needs a header and rows")
     names = inputs.header(lines[0][1], path)
@@ -69,19 +64,19 @@ def _csv(path: Path) -> list[Record]:
 
 def _jsonl(path: Path) -> list[Any]:
     return [
-        _json(line, f"{path.name} line {number}")
+        _json(line, f"{path} line {number}")
         for number, line in enumerate(inputs.text(path).split("\n"), start=1)
         if line.strip()
     ]
 
 
 def _json_file(path: Path) -> list[Any]:
-    raw = _json(inputs.text(path), path.name)
+    raw = _json(inputs.text(path), str(path))
     if isinstance(raw, dict):
         lists = [value for value in raw.values() if isinstance(value, list)]
         raw = lists[0] if len(lists) == 1 else None
     if not isinstance(raw, list):
-        raise InputError(f"{path.name} must be a list of objects, or an object with one such list")
+        raise InputError(f"{path} must be a list of objects, or an object with one such list")
     return raw
 
 
