@@ -24,6 +24,7 @@ METRICS = {
 }
 OPENCOMPASS_COLUMNS = ("dataset", "version", "metric", "mode")
 NO_FILTER = "none"
+NAME_PARTS = ("revision", "delta", "peft", "subfolder")  # arguments that make another model
 NOT_METRICS = ("sample_len", "sample_count")
 LEFT_OUT = "-"  # in a names file: this model is not wanted
 
@@ -78,7 +79,7 @@ def _lm_eval(path: Path) -> list[Result]:
         rows = [(task, key, value) for task, row in results.items() for key, value in row.items()]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(
-            f"{path.name} is not a result file of lm-evaluation-harness (no `results` by task); "
+            f"{path} is not a result file of lm-evaluation-harness (no `results` by task); "
             "give its results_*.json or the folder they are in"
         ) from error
     found = []
@@ -89,18 +90,21 @@ def _lm_eval(path: Path) -> list[Result]:
         spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
         n_items = sizes[task] if task in sizes else n_items_of(value, spread)
         metric = name if kind in ("", NO_FILTER) else key
-        found.append(Result(model, task, metric, float(value), n_items, f"{path.name}, {task}"))
+        found.append(Result(model, task, metric, float(value), n_items, f"{path}, {task}"))
     return found
 
 
 def _lm_eval_model(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The model's name with its revision, since checkpoints of one run share the name."""
+    """The model's name with what it was loaded with, as revision and adapter.
+
+    Checkpoints of one run share the name, and so do a model and its fine-tuned adapters.
+    """
     given = config.get("model_args") or ""
     if isinstance(given, str):
         given = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
     name = str(raw.get("model_name") or given.get("pretrained") or given["model"])
-    revision = given.get("revision") or "main"
-    return name if revision == "main" else f"{name}@{revision}"
+    parts = [str(given[key]) for key in NAME_PARTS if given.get(key)]
+    return "@".join([name, *(part for part in parts if part not in ("main", name))])
 
 
 def _is_number(value: Any) -> bool:
@@ -121,25 +125,24 @@ def _opencompass(path: Path) -> list[Result]:
     table = list(csv.reader(io.StringIO(inputs.text(path))))
     if not table or tuple(table[0][:4]) != OPENCOMPASS_COLUMNS:
         raise InputError(
-            f"{path.name} is not a summary of OpenCompass; its columns must begin with "
+            f"{path} is not a summary of OpenCompass; its columns must begin with "
             f"{','.join(OPENCOMPASS_COLUMNS)}"
         )
     found = []
     for number, row in enumerate(table[1:], start=2):
         if not any(row):
             continue
-        where = f"{path.name} line {number}"
+        where = f"{path} line {number}"
         if len(row) != len(table[0]):
             raise InputError(f"{where} does not have {len(table[0])} fields")
         for model, cell in zip(table[0][4:], row[4:], strict=True):
             if cell.strip() not in ("", "-"):
                 percent = inputs.number(cell, "a result", where)
-                place = f"{path.name}, {row[0]}"
+                place = f"{path}, {row[0]}"
                 found.append(Result(model, row[0], row[2], percent / 100.0, None, place))
     if found and max(result.value for result in found) <= 0.01:
         raise InputError(
-            f"{path.name}: no value is above 1; OpenCompass writes percent, so these look like "
-            "fractions"
+            f"{path}: no value is above 1; OpenCompass writes percent, so these look like fractions"
         )
     return found
 
@@ -176,18 +179,37 @@ class Chosen:
     left_aside: list[str]
 
 
-def chosen(results: Sequence[Result], tasks: Mapping[str, str], metrics: Sequence[str]) -> Chosen:
+def metrics_by_task(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Metrics for all tasks, and those of one task each, of words `METRIC` or `TASK=METRIC`."""
+    plain: list[str] = []
+    own: dict[str, list[str]] = {}
+    for word in words:
+        task, equals, metric = word.rpartition("=")
+        if not metric or (equals and not task):
+            raise InputError(f"a metric is given as METRIC or TASK=METRIC, got {word!r}")
+        (own.setdefault(task, []) if equals else plain).append(metric)
+    return plain, own
+
+
+def chosen(
+    results: Sequence[Result],
+    tasks: Mapping[str, str],
+    metrics: Sequence[str],
+    own_metrics: Mapping[str, Sequence[str]] | None = None,
+) -> Chosen:
     """Accuracies of these tasks, each by the first metric that it has.
 
     Args:
         results: of one format.
         tasks: what the files call a task, to what we call it.
         metrics: names in order of preference, with a filter behind a comma where it matters.
+        own_metrics: the same of single tasks, as we call them, in place of metrics.
 
     Raises:
         InputError: a task has none of the metrics, or one under several filters; a value is no
             fraction; a model's task stands there twice with other values.
     """
+    by_own = own_metrics or {}
     by_task: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.task in tasks:
@@ -195,7 +217,7 @@ def chosen(results: Sequence[Result], tasks: Mapping[str, str], metrics: Sequenc
     found: dict[tuple[str, str], Accuracy] = {}
     used: dict[str, dict[str, None]] = {}
     for (model, task, where), own in by_task.items():
-        result = _preferred(own, metrics, where)
+        result = _preferred(own, by_own.get(tasks[task], metrics), where, tasks[task])
         value = inputs.fraction(result.value, f"{where} by {result.metric}")
         inputs.add_once(found, Accuracy(model, tasks[task], value, result.n_items), where)
         used.setdefault(tasks[task], {})[result.metric] = None
@@ -207,19 +229,22 @@ def chosen(results: Sequence[Result], tasks: Mapping[str, str], metrics: Sequenc
     )
 
 
-def _preferred(own: Sequence[Result], metrics: Sequence[str], where: str) -> Result:
+def _preferred(own: Sequence[Result], metrics: Sequence[str], where: str, task: str) -> Result:
     for metric in metrics:
         exact = [result for result in own if result.metric == metric]
         filtered = [result for result in own if result.metric.partition(",")[0] == metric]
         options = exact or filtered
         if len(options) > 1:
             names = " and ".join(result.metric for result in options)
-            raise InputError(f"{where} has {names}; say which with --metric")
+            raise InputError(
+                f"{where} has {names}; say which with --metric {task}={options[0].metric}, or the "
+                "other"
+            )
         if options:
             return options[0]
     raise InputError(
         f"{where} has {', '.join(result.metric for result in own)}, none of "
-        f"{', '.join(metrics)}; choose one with --metric"
+        f"{', '.join(metrics)}; choose one with --metric, as --metric {task}={own[0].metric}"
     )
 
 
@@ -229,7 +254,7 @@ def read_names(path: Path) -> dict[str, str]:
     names = dict(pairs)
     for name, model in pairs:
         if names[name] != model:
-            raise InputError(f"{path.name}: {name!r} is both {model!r} and {names[name]!r}")
+            raise InputError(f"{path}: {name!r} is both {model!r} and {names[name]!r}")
     return names
 
 
@@ -272,5 +297,6 @@ def matched(
 def _target(name: str, names: Mapping[str, str], known: Collection[str]) -> str | None:
     if name in names:
         return names[name] if names[name] in known or names[name] == LEFT_OUT else None
-    last = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    stem, at, loaded = name.rstrip("/\\").partition("@")
+    last = re.split(r"[/\\]", stem)[-1] + at + loaded
     return next((candidate for candidate in (name, last) if candidate in known), None)

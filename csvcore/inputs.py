@@ -192,41 +192,71 @@ def read_split(path: Path) -> dict[str, str]:
     return dict(sides)
 
 
-def text(path: Path) -> str:
-    """What a UTF-8 file says."""
+def text(path: Path, newline: str | None = None) -> str:
+    """What a UTF-8 file says; newline as in `open`."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            return file.read()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path.name} is not UTF-8 text (byte {error.start})") from error
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from error
+
+
+def header(names: Sequence[str], path: Path) -> list[str]:
+    """Names of a CSV file's columns without spaces around them; refuses one that is there twice.
+
+    Columns without a name may be several: nothing reads them.
+    """
+    clean = [name.strip() for name in names]
+    twice = [name for name in clean if name and clean.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"{path.name} has the column {twice[0]!r} twice, and one would be lost; rename or "
+            "remove one"
+        )
+    return clean
+
+
+def csv_lines(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a CSV text and the line each ends on; lines without anything on them are no rows."""
+    reader, last = csv.reader(io.StringIO(content, newline=""), strict=True), 0
+    try:
+        for row in reader:
+            last = reader.line_num
+            if len(row) > 1 or "".join(row).strip():
+                yield last, row
+    except csv.Error as error:
+        raise InputError(f"{path} line {last + 1} is not CSV: {error}") from error
+
+
+def _refuse_lacking(path: Path, names: Sequence[str], required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
 
 
 def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file with a header, each with its place for error messages."""
-    content = text(path)
-    if not content:
+    lines = csv_lines(path, text(path))
+    _, first = next(lines, (0, []))
+    if not first:
         raise InputError(f"{path.name} is empty; it needs the columns {', '.join(required)}")
-    reader = csv.DictReader(io.StringIO(content), strict=True)
-    try:
-        missing = [name for name in required if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
-        n_rows = 0
-        for row in reader:
-            n_rows += 1
-            where = f"{path.name} line {reader.line_num}"
-            if None in row or None in row.values():
-                raise InputError(f"{where} does not have {len(reader.fieldnames or ())} fields")
-            clean = {key: value.strip() for key, value in row.items()}
-            for name in required:
-                if not clean[name]:
-                    raise InputError(f"{where}: {name} is empty")
-            yield where, clean
-        if n_rows == 0:
-            raise InputError(f"{path.name} has a header and no rows; there is nothing to import")
-    except csv.Error as error:
-        raise InputError(f"{path.name} line {reader.line_num + 1} is not CSV: {error}") from error
+    names = header(first, path)
+    _refuse_lacking(path, names, required)
+    empty = True
+    for number, row in lines:
+        empty = False
+        where = f"{path.name} line {number}"
+        if len(row) != len(names):
+            raise InputError(f"{where} does not have {len(names)} fields")
+        clean = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
+        for name in required:
+            if not clean[name]:
+                raise InputError(f"{where}: {name} is empty")
+        yield where, clean
+    if empty:
+        raise InputError(f"{path.name} has a header and no rows; there is nothing to import")
 
 
 def number(value: str, name: str, where: str) -> float:

@@ -65,6 +65,12 @@ def test_a_text_keeps_its_spaces_in_csv(write: Callable[..., Path]) -> None:
     assert [doc.text for doc in read_corpus(file)] == ["  two\n\nlines, ", "nan"]
 
 
+def test_a_text_in_csv_may_be_long_and_keeps_its_line_ends(tmp_path: Path) -> None:
+    text = "long " * 40_000 + "\r\nend"
+    (tmp_path / "c.csv").write_bytes(f'\r\n doc_id,source ,text,\r\na,s,"{text}",\r\n'.encode())
+    assert read_corpus(tmp_path / "c.csv") == [Document("a", "s", text)]
+
+
 def test_a_folder_of_texts_is_a_corpus_with_folders_as_sources(tmp_path: Path) -> None:
     for name, text in (("b/two.txt", "Two.\n"), ("a/one.txt", "猫 one"), ("top.txt", "Top.")):
         (tmp_path / "texts" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +87,19 @@ def test_a_folder_of_texts_is_a_corpus_with_folders_as_sources(tmp_path: Path) -
     ("name", "content", "refusal"),
     [
         ("c.csv", "doc_id,source\na,s\n", "row 1: text must be a string that is not empty"),
-        ("c.csv", "doc_id,source,text\na,s\n", "row 1: text must be a string"),
         ("c.csv", "doc_id,source,text\na,s,x\na,s,y\n", "row 2: doc_id 'a' stands there twice"),
         ("c.csv", "doc_id,source,text,answers\na,s,x,[[0\n", "row 1: answers is not JSON"),
         ("c.csv", 'doc_id,source,text,answers\na,s,x,"[[0,9]]"\n', "row 1: answer span"),
         ("c.csv", "doc_id,source,text\n", "has no documents"),
-        ("c.csv", "", "is not CSV"),
+        ("c.csv", "", "is not CSV: it is empty"),
+        (
+            "c.csv",
+            "doc_id,source,text\na,s,hello, you\n",
+            r"c\.csv line 2 has 4 fields and the h.* 3",
+        ),
+        ("c.csv", "doc_id,source,text\na,s,x\nb,s\n", "line 3 has 2 fields and the header 3; put"),
+        ("c.csv", "doc_id,source,text,text\na,s,x,y\n", "c.csv has the column 'text' twice"),
+        ("c.csv", 'doc_id,source,text\na,s,"x\n', "is not CSV: unexpected end of data"),
         ("c.parquet", "no", "is not a Parquet file"),
         ("nowhere.csv", None, "there is no file"),
     ],

@@ -103,6 +103,72 @@ def test_files_of_older_versions_have_no_filters_and_no_sizes(write: Callable[..
     assert found.accuracies == [Accuracy("org/pythia@step1000", "arc", 0.5, 100)]
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("pretrained=org/ebb-xs,revision=main", "org/ebb-xs"),
+        ("pretrained=org/ebb-xs,peft=me/lora", "org/ebb-xs@me/lora"),
+        ("pretrained=org/ebb-xs,delta=me/ebb-s", "org/ebb-xs@me/ebb-s"),
+        ({"pretrained": "org/ebb-xs", "subfolder": "a", "revision": "s1"}, "org/ebb-xs@s1@a"),
+    ],
+)
+def test_what_a_model_was_loaded_with_is_part_of_its_name(
+    write: Callable[..., Path], given: Any, name: str
+) -> None:
+    raw = {"results": {"facts": {"acc": 0.5}}, "config": {"model_args": given}}
+    [found] = evaluations.read([write("results.json", json.dumps(raw))], "lm-eval")
+    assert found.model == name
+    is_stored = name == "org/ebb-xs"
+    if not is_stored:
+        with pytest.raises(InputError, match=f"the model '{name}', which is not stored"):
+            evaluations.matched(entries(name), {}, MODELS)
+
+
+def test_a_metric_may_be_said_for_one_task_alone(
+    database: Path, write: Callable[..., Path]
+) -> None:
+    two = {"exact_match,strict": 0.25, "exact_match,flexible": 0.5}
+    file = write("results_1.json", a_run({"facts": {"acc,none": 0.75}, "arithmetic": two}))
+    place = ["--db", str(database), "import", "accuracies", str(file), "--format", "lm-eval"]
+    refused = CliRunner().invoke(cli.main, place)
+    assert "results_1.json, arithmetic has exact_match,strict and" in refused.stderr
+    assert "say which with --metric arithmetic=exact_match,strict, or the other" in refused.stderr
+    done = CliRunner().invoke(cli.main, [*place, "--metric", "arithmetic=exact_match,strict"])
+    assert "facts by acc, arithmetic by exact_match,strict" in done.output
+    assert stored(database) == {
+        ("ebb-xs", "facts"): (0.75, None),
+        ("ebb-xs", "arithmetic"): (0.25, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "refusal"),
+    [
+        ("fact=acc", "--metric names the task 'fact', which is not one to import; those are arith"),
+        ("facts=", "a metric is given as METRIC or TASK=METRIC, got 'facts='"),
+        ("facts=f1", "none of f1; choose one with --metric, as --metric facts=acc"),
+    ],
+)
+def test_a_metric_that_cannot_be_taken_is_refused(
+    database: Path, write: Callable[..., Path], word: str, refusal: str
+) -> None:
+    file = write("results_1.json", a_run({"facts": {"acc,none": 0.75}}))
+    with pytest.raises(InputError, match=refusal):
+        pipeline.import_accuracies(database, [file], "lm-eval", [word])
+
+
+def test_a_bad_file_in_a_tree_is_named_with_its_folder(database: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "runs" / folder).mkdir(parents=True)
+        (tmp_path / "runs" / folder / "results_1.json").write_text(a_run({}), encoding="utf-8")
+    (tmp_path / "runs" / "b" / "results_1.json").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"runs.b.results_1\.json is not UTF-8 text"):
+        pipeline.import_accuracies(database, [tmp_path / "runs"], "lm-eval")
+    (tmp_path / "runs" / "b" / "results_1.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"runs.b.results_1\.json is not a result file"):
+        pipeline.import_accuracies(database, [tmp_path / "runs"], "lm-eval")
+
+
 def test_two_filters_of_one_metric_are_refused_until_one_is_named(database: Path) -> None:
     with pytest.raises(
         InputError, match="strict-match and exact_match,flexible-extract; say which with --metric"
@@ -224,6 +290,15 @@ def test_long_and_wide_tables_may_come_together_if_they_agree(
 def test_percent_in_a_wide_table_is_refused(database: Path, write: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match=r"wide.csv line 2: accuracy 57.3 .* looks like percent"):
         pipeline.import_accuracies(database, [write("wide.csv", "model,facts\nebb-xs,57.3\n")])
+
+
+def test_a_wide_table_with_a_task_twice_is_refused(
+    database: Path, write: Callable[..., Path]
+) -> None:
+    with pytest.raises(InputError, match=r"wide.csv has the column 'facts' twice"):
+        pipeline.import_accuracies(
+            database, [write("wide.csv", "model,facts,facts \nebb-xs,0.5,0.6\n")]
+        )
 
 
 # Names

@@ -269,6 +269,15 @@ def test_a_table_that_cannot_be_read_is_refused(write: Write, name: str) -> None
 
 
 @each_table
+def test_a_column_that_is_there_twice_is_refused(write: Write, name: str) -> None:
+    reader, text = READERS[name]
+    last = text.splitlines()[0].split(",")[-1]
+    doubled = "\n".join(f"{row},{row.split(',')[-1]}" for row in text.splitlines())
+    with pytest.raises(InputError, match=f"{name} has the column '{last}' twice, and one would be"):
+        reader(write(name, doubled))
+
+
+@each_table
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     reader, _ = READERS[name]
     with pytest.raises(InputError, match=f"there is no file .*{name}"):

@@ -79,7 +79,8 @@ def import_tasks(db: Path, file: Path) -> None:
     "--metric",
     "metrics",
     multiple=True,
-    help="Of result files, in order of preference, e.g. acc_norm or exact_match,strict-match.",
+    metavar="[TASK=]METRIC",
+    help="Of result files, by preference, e.g. acc_norm or gsm8k=exact_match,strict-match.",
 )
 @click.option(
     "--task",

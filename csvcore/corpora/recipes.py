@@ -163,7 +163,7 @@ def _rows(part: Part) -> Iterator[tuple[str, records.Record]]:
                 yield where, row
                 continue
             for number, found in enumerate(re.finditer(part.rows, str(row.get("text")))):
-                yield f"{file.name} match {number + 1}", found.groupdict()
+                yield f"{file} match {number + 1}", found.groupdict()
 
 
 def _folder(part: Part) -> Path:

@@ -1,11 +1,11 @@
 """Rows of the files that data sets come in: Parquet, JSON, JSON lines, CSV, plain text."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,6 +13,7 @@ from csvcore import inputs
 from csvcore.errors import InputError
 
 Record = dict[str, Any]
+LONGEST_CELL = 2**31 - 1  # characters; 131,072 is too few for a document
 
 
 def read(path: Path) -> Iterator[tuple[str, Record]]:
@@ -28,9 +29,9 @@ def read(path: Path) -> Iterator[tuple[str, Record]]:
         raise InputError(f"there is no file {path}")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path.name} is none of {', '.join(READERS)}; give it such an ending")
+        raise InputError(f"{path} is none of {', '.join(READERS)}; give it such an ending")
     for number, row in enumerate(reader(path), start=1):
-        where = f"{path.name} row {number}"
+        where = f"{path} row {number}"
         if not isinstance(row, dict):
             raise InputError(f"{where} must be an object, got {type(row).__name__}")
         yield where, row
@@ -41,34 +42,41 @@ def _parquet(path: Path) -> list[Record]:
         rows: list[Record] = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise InputError(f"{path.name} is not a Parquet file that can be read: {reason}") from error
+        raise InputError(f"{path} is not a Parquet file that can be read: {reason}") from error
     return rows
 
 
 def _csv(path: Path) -> list[Record]:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not CSV: {str(error).strip()}") from error
-    rows: list[Record] = table.to_dict("records")  # type: ignore[assignment]
-    return rows
+    """Rows by the header's names; a cell is text as it stands, however long."""
+    csv.field_size_limit(LONGEST_CELL)
+    lines = list(inputs.csv_lines(path, inputs.text(path, newline="")))
+    if not lines:
+        raise InputError(f"{path} is not CSV: it is empty; it needs a header and rows")
+    names = inputs.header(lines[0][1], path)
+    for number, row in lines[1:]:
+        if len(row) != len(names):
+            raise InputError(
+                f"{path} line {number} has {len(row)} fields and the header {len(names)}; "
+                "put cells with commas or line breaks in double quotes"
+            )
+    return [dict(zip(names, row, strict=True)) for _, row in lines[1:]]
 
 
 def _jsonl(path: Path) -> list[Any]:
     return [
-        _json(line, f"{path.name} line {number}")
+        _json(line, f"{path} line {number}")
         for number, line in enumerate(inputs.text(path).split("\n"), start=1)
         if line.strip()
     ]
 
 
 def _json_file(path: Path) -> list[Any]:
-    raw = _json(inputs.text(path), path.name)
+    raw = _json(inputs.text(path), str(path))
     if isinstance(raw, dict):
         lists = [value for value in raw.values() if isinstance(value, list)]
         raw = lists[0] if len(lists) == 1 else None
     if not isinstance(raw, list):
-        raise InputError(f"{path.name} must be a list of objects, or an object with one such list")
+        raise InputError(f"{path} must be a list of objects, or an object with one such list")
     return raw
 
 

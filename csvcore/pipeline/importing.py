@@ -92,7 +92,8 @@ def import_accuracies(
         database: the results database.
         files: CSV files, long or wide, or files or folders of an evaluation program.
         form: `csv`, `lm-eval` or `opencompass`.
-        metrics: in order of preference, for result files; without any, `evaluations.METRICS`.
+        metrics: in order of preference, for result files, METRIC for all tasks or TASK=METRIC for
+            one, as it is stored; without any, `evaluations.METRICS`.
         tasks: what result files call a task, to the name it is stored under; without any, every
             stored task that they have by its own name.
         names: a file of what models are called in the files and stored as.
@@ -147,8 +148,15 @@ def _results(
     stored: Sequence[str],
 ) -> evaluations.Chosen:
     wanted = tasks or {task: task for task in stored}
+    plain, own = evaluations.metrics_by_task(metrics)
+    unknown = [task for task in own if task not in wanted.values()]
+    if unknown:
+        raise InputError(
+            f"--metric names the task {unknown[0]!r}, which is not one to import; those are "
+            f"{', '.join(wanted.values()) or 'none, so store it first with --chance TASK=LEVEL'}"
+        )
     found = evaluations.chosen(
-        evaluations.read(files, form), wanted, metrics or evaluations.METRICS[form]
+        evaluations.read(files, form), wanted, plain or evaluations.METRICS[form], own
     )
     absent = [theirs for theirs, own in tasks.items() if own not in found.metrics]
     if absent:
