@@ -7,6 +7,7 @@ those of the dashboard. Reading what is stored loads no torch.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -132,7 +133,7 @@ class Lab:
     def _config(self, settings: dict[str, Any]) -> Any:
         from csvcore import pipeline
 
-        known = pipeline.FitConfig.__dataclass_fields__
+        known = signature(pipeline.FitConfig).parameters
         for name in settings:
             if name not in known:
                 raise InputError(f"there is no setting {name!r}; there are {', '.join(known)}")
