@@ -103,6 +103,10 @@ def check_rows(name: str, table: pa.Table) -> None:
     if len(keys) != len(table):
         row = keys.filter(pc.greater(keys["count_all"], 1)).to_pylist()[0]
         raise InputError(f"{name}: {row['model']} on {row['doc_id']} stands there twice")
+    if table["token_id"].combine_chunks().flatten().null_count:
+        raise InputError(
+            f"{name}: the column token_id has an empty entry; give every token's id, or none"
+        )
     nll = flat(table, "nll")
     wrong = np.flatnonzero(~np.isfinite(nll) | (nll < 0))
     if wrong.size:
@@ -147,8 +151,9 @@ def check_documents(name: str, table: pa.Table, n_bytes: Mapping[str, int]) -> N
     if unknown:
         raise InputError(f"{name}: the document {unknown[0]!r} is not in the corpus")
     count = lengths(table)
-    for column in ("byte_start", "byte_end"):
-        differs = np.asarray(pc.list_value_length(table[column]).to_numpy()) != count
+    for column in ("byte_start", "byte_end", "token_id"):
+        own = pc.list_value_length(table[column])  # null where there are no token ids at all
+        differs = np.asarray(pc.fill_null(pc.not_equal(own, pa.array(count)), False))
         if differs.any():
             raise OffsetsError(
                 f"{name}: {column} of {ids[int(differs.argmax())]} and its nll differ in length"

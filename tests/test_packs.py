@@ -94,7 +94,8 @@ def test_wider_types_of_other_writers_are_accepted(tmp_path: Path) -> None:
 
 def test_one_span_for_the_whole_document_and_empty_tokens_tile_it() -> None:
     whole = {"byte_start": [0], "byte_end": [5], "nll": [3.0], "token_id": None}
-    empty = {"byte_start": [0, 0, 0, 5], "byte_end": [0, 0, 5, 5], "nll": [1.0, 1.0, 1.0, 1.0]}
+    empty = {"byte_start": [0, 0, 0, 5], "byte_end": [0, 0, 5, 5], "nll": [1.0] * 4}
+    empty["token_id"] = [7, 8, 9, 9]
     packs.check_documents("pack", table(ROWS[0] | whole), SIZES)
     packs.check_documents("pack", table(ROWS[0] | empty), SIZES)
 
@@ -288,7 +289,13 @@ def test_a_document_without_tokens_is_refused() -> None:
             packs.check_documents("pack", table(*rows), SIZES)
 
 
-@pytest.mark.parametrize("column", ["byte_start", "byte_end"])
+def test_a_token_id_that_is_missing_in_a_list_is_refused(tmp_path: Path) -> None:
+    file = parquet(tmp_path, table(ROWS[0] | {"token_id": [7, None]}, ROWS[1]))
+    with pytest.raises(InputError, match="the column token_id has an empty entry"):
+        packs.read(file)
+
+
+@pytest.mark.parametrize("column", ["byte_start", "byte_end", "token_id"])
 def test_spans_and_losses_of_other_lengths_are_refused(column: str) -> None:
     row = ROWS[1] | {column: [0, 6]}
     with pytest.raises(OffsetsError, match=f"pack: {column} of ja and its nll differ in length"):
