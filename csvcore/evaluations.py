@@ -26,6 +26,7 @@ OPENCOMPASS_COLUMNS = ("dataset", "version", "metric", "mode")
 NO_FILTER = "none"
 NAME_PARTS = ("revision", "delta", "peft", "subfolder")  # arguments that make another model
 NOT_METRICS = ("sample_len", "sample_count")
+NAMELESS = "a column without a name"
 LEFT_OUT = "-"  # in a names file: this model is not wanted
 
 
@@ -44,6 +45,19 @@ class Result:
     value: float
     n_items: int | None
     where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was picked: accuracies, the metric each task was taken by, tasks that were left aside.
+
+    metrics: by task, as the file calls them, one or more; none for CSV. left_aside: tasks that
+    nobody asked for.
+    """
+
+    accuracies: list[Accuracy]
+    metrics: dict[str, list[str]]
+    left_aside: list[str]
 
 
 # Readers -----------------------------------------------------------------------------------------
@@ -147,36 +161,72 @@ def _opencompass(path: Path) -> list[Result]:
     return found
 
 
-def is_wide(path: Path) -> bool:
+def read_tables(paths: Sequence[Path], tasks: Mapping[str, str], stored: Collection[str]) -> Chosen:
+    """Accuracies of CSV files, long or wide.
+
+    Args:
+        paths: the files.
+        tasks: what they call a task, to what we call it; the others are left aside. Empty: all.
+        stored: tasks that are stored, which a wide file's columns must be where tasks is empty.
+    """
+    seen: dict[tuple[str, str], Accuracy] = {}
+    aside: dict[str, None] = {}
+    for path in paths:
+        if _is_wide(path):
+            entries, left = _wide(path, tasks or {task: task for task in stored})
+            if left and not tasks:
+                _refuse_columns(path, left)
+        else:
+            entries, left = _long(path, tasks)
+        for entry in entries:
+            inputs.add_once(seen, entry, str(path))
+        aside |= dict.fromkeys(left)
+    return Chosen(list(seen.values()), {}, [name or NAMELESS for name in aside])
+
+
+def _is_wide(path: Path) -> bool:
     """Whether a CSV file has a column of models and one a task, without `task` and `accuracy`."""
-    header = next(csv.reader(io.StringIO(inputs.text(path))), [])
+    first = next(csv.reader(io.StringIO(inputs.text(path))), [])
+    header = [name.strip() for name in first]
     return "model" in header and not {"task", "accuracy"} & set(header) and len(header) > 1
 
 
-def read_wide(path: Path) -> list[Accuracy]:
-    """Accuracies of a CSV file with a column `model` and one a task; an empty cell is no result."""
+def _wide(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[str]]:
+    """Accuracies of these columns, an empty cell being no result; and the other columns."""
     seen: dict[tuple[str, str], Accuracy] = {}
+    aside: dict[str, None] = {}
     for where, row in inputs.rows(path, ("model",)):
-        for task, cell in row.items():
-            if task != "model" and cell:
-                value = inputs.fraction(inputs.number(cell, task, where), where)
-                inputs.add_once(seen, Accuracy(row["model"], task, value), where)
-    return list(seen.values())
+        for name, cell in row.items():
+            if name == "model":
+                continue
+            if name not in tasks:
+                aside[name] = None
+            elif cell:
+                value = inputs.fraction(inputs.number(cell, name, where), where)
+                inputs.add_once(seen, Accuracy(row["model"], tasks[name], value), where)
+    return list(seen.values()), list(aside)
+
+
+def _refuse_columns(path: Path, left: Sequence[str]) -> None:
+    named = [repr(name) for name in left if name]
+    if named:
+        raise InputError(
+            f"{path}: {', '.join(named)} {'is' if len(named) == 1 else 'are'} not stored as a "
+            "task; say with --task which columns to read, or with --chance TASK=LEVEL how often "
+            "guessing is right on a new task"
+        )
+
+
+def _long(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[str]]:
+    """Accuracies of these tasks, or of all if none is named; and the other tasks."""
+    entries = inputs.read_accuracies([path])
+    if not tasks:
+        return entries, []
+    taken = [replace(e, task=tasks[e.task]) for e in entries if e.task in tasks]
+    return taken, sorted({e.task for e in entries} - tasks.keys())
 
 
 # Choices -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What was picked: accuracies, the metric each task was taken by, tasks that were left aside.
-
-    metrics: by task, as the file calls them, one or more. left_aside: tasks that nobody asked for.
-    """
-
-    accuracies: list[Accuracy]
-    metrics: dict[str, list[str]]
-    left_aside: list[str]
 
 
 def metrics_by_task(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

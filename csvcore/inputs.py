@@ -230,10 +230,23 @@ def csv_lines(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"{path} line {last + 1} is not CSV: {error}") from error
 
 
+def refuse_separator(path: Path, names: Sequence[str]) -> None:
+    """Raise InputError where a header shows that a file is separated by something else."""
+    for mark, called in ((";", "';'"), ("\t", "tabs")):
+        if any(mark in name for name in names):
+            raise InputError(
+                f"{path.name} is separated by {called}, csvcore reads commas; save it with commas"
+            )
+
+
 def _refuse_lacking(path: Path, names: Sequence[str], required: tuple[str, ...]) -> None:
     missing = [name for name in required if name not in names]
     if missing:
-        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+        refuse_separator(path, names)
+        found = ", ".join(name for name in names if name) or "none with a name"
+        raise InputError(
+            f"{path.name} lacks the column {', '.join(missing)}; it has {found}, and capitals count"
+        )
 
 
 def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:

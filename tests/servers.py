@@ -141,9 +141,9 @@ def take(database: Path, server: Vllm, **more: Any) -> str:
 
 
 def stored(database: Path, model: str) -> dict[str, dict[str, Any]]:
-    """Rows of a model's losses by document."""
+    """Rows of a model's losses on `words`, in the order of its documents."""
     with store.connect(database, read_only=True) as db:
-        found = db.sql("SELECT * FROM losses WHERE model = ?", params=[model]).to_arrow_table()
+        found = store.loss_rows(db, "words", [model])
     return {row["doc_id"]: row for row in found.to_pylist()}
 
 

@@ -92,6 +92,7 @@ def test_a_folder_of_texts_is_a_corpus_with_folders_as_sources(tmp_path: Path) -
         ("c.csv", 'doc_id,source,text,answers\na,s,x,"[[0,9]]"\n', "row 1: answer span"),
         ("c.csv", "doc_id,source,text\n", "has no documents"),
         ("c.csv", "", "is not CSV: it is empty"),
+        ("c.csv", "doc_id;source;text\na;s;x\n", "is separated by ';', csvcore reads commas"),
         (
             "c.csv",
             "doc_id,source,text\na,s,hello, you\n",

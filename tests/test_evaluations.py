@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from helpers import contents, write_csv
+from helpers import contents
 
 from csvcore import cli, evaluations, inputs, pipeline, store
 from csvcore.errors import InputError
@@ -261,44 +261,6 @@ def test_summaries_that_do_not_say_it_are_refused(
     with pytest.raises(InputError, match=refusal):
         pipeline.import_accuracies(database, [write("s.csv", content)], "opencompass")
     assert stored(database) == {}
-
-
-# Wide tables
-
-
-def test_a_wide_table_has_a_column_a_task_and_empty_cells_are_no_result(
-    database: Path, write: Callable[..., Path]
-) -> None:
-    wide = write("wide.csv", "model,facts,scenes\nebb-xs,0.5,\nebb-s,0.75,0.25\n")
-    assert pipeline.import_accuracies(database, [wide]) == "3 accuracies"
-    assert stored(database) == {
-        ("ebb-xs", "facts"): (0.5, None),
-        ("ebb-s", "facts"): (0.75, None),
-        ("ebb-s", "scenes"): (0.25, None),
-    }
-
-
-def test_long_and_wide_tables_may_come_together_if_they_agree(
-    database: Path, write: Callable[..., Path], tmp_path: Path
-) -> None:
-    wide = write("wide.csv", "model,facts\nebb-xs,0.5\n")
-    long = write_csv(tmp_path / "long.csv", "model,task,accuracy", [["ebb-xs", "facts", 0.6]])
-    with pytest.raises(InputError, match=r"long.csv: ebb-xs on facts stands there twice"):
-        pipeline.import_accuracies(database, [wide, long])
-
-
-def test_percent_in_a_wide_table_is_refused(database: Path, write: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match=r"wide.csv line 2: accuracy 57.3 .* looks like percent"):
-        pipeline.import_accuracies(database, [write("wide.csv", "model,facts\nebb-xs,57.3\n")])
-
-
-def test_a_wide_table_with_a_task_twice_is_refused(
-    database: Path, write: Callable[..., Path]
-) -> None:
-    with pytest.raises(InputError, match=r"wide.csv has the column 'facts' twice"):
-        pipeline.import_accuracies(
-            database, [write("wide.csv", "model,facts,facts \nebb-xs,0.5,0.6\n")]
-        )
 
 
 # Names

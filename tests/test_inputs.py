@@ -278,6 +278,22 @@ def test_a_column_that_is_there_twice_is_refused(write: Write, name: str) -> Non
 
 
 @each_table
+def test_another_separator_is_named_and_so_are_the_columns_there_are(
+    write: Write, name: str
+) -> None:
+    reader, text = READERS[name]
+    header = text.splitlines()[0]
+    for content, message in [
+        (text.replace(",", ";"), f"{name} is separated by ';', csvcore reads commas; save it"),
+        (text.replace(",", "\t"), f"{name} is separated by tabs, csvcore reads commas; save it"),
+        (text.replace(header, header.upper()), f"it has {header.split(',')[0].upper()}, .*capit"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            reader(write(name, content))
+    assert reader(write(name, text.replace(",", " , "))) == reader(write(name, text))
+
+
+@each_table
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     reader, _ = READERS[name]
     with pytest.raises(InputError, match=f"there is no file .*{name}"):

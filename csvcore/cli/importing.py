@@ -87,7 +87,7 @@ def import_tasks(db: Path, file: Path) -> None:
     "tasks",
     multiple=True,
     metavar="STORED[=THEIRS]",
-    help="A task to take from result files.  [default: every stored task they name]",
+    help="A task or column to take.  [default: of result files all stored tasks, of CSV all]",
 )
 @click.option("--names", type=FILE, help="CSV of name,model: what models are stored as.")
 @click.option(
@@ -110,8 +110,8 @@ def import_accuracies(
     """Accuracies of CSV files, of lm-evaluation-harness (result folders) or of OpenCompass."""
     from csvcore import inputs, pipeline
 
-    if form == "csv" and (metrics or tasks):
-        raise click.UsageError("--metric and --task are for result files, not for CSV")
+    if form == "csv" and metrics:
+        raise click.UsageError("--metric is for result files, not for CSV")
     theirs = [task.split("=", 1) for task in tasks]
     wanted = {pair[-1]: pair[0] for pair in theirs}
     new = inputs.chance_levels(chances)

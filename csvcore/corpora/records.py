@@ -53,6 +53,8 @@ def _csv(path: Path) -> list[Record]:
     if not lines:
         raise InputError(f"{path} is not CSV: it is empty; it needs a header and rows")
     names = inputs.header(lines[0][1], path)
+    if len(names) == 1:
+        inputs.refuse_separator(path, names)
     for number, row in lines[1:]:
         if len(row) != len(names):
             raise InputError(

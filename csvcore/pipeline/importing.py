@@ -5,7 +5,7 @@ from pathlib import Path
 
 from csvcore import bundled, corpora, evaluations, inputs, packs, splits, store
 from csvcore.errors import InputError, StoreError
-from csvcore.records import Accuracy, Document, Task
+from csvcore.records import Document, Task
 from csvcore.store import Connection
 
 ZOO = bundled.folder("zoo")
@@ -94,8 +94,8 @@ def import_accuracies(
         form: `csv`, `lm-eval` or `opencompass`.
         metrics: in order of preference, for result files, METRIC for all tasks or TASK=METRIC for
             one, as it is stored; without any, `evaluations.METRICS`.
-        tasks: what result files call a task, to the name it is stored under; without any, every
-            stored task that they have by its own name.
+        tasks: what the files call a task, to the name it is stored under; without any, every
+            stored task that result files have by its own name, and every one of CSV files.
         names: a file of what models are called in the files and stored as.
         new_tasks: stored first, unless they are there with the same chance level.
 
@@ -106,16 +106,16 @@ def import_accuracies(
     with store.connect(database) as db:
         _add_new(db, new_tasks)
         known = {card.model for card in store.models(db)}
+        stored = [task.task for task in store.tasks(db)]
         if form == "csv":
-            entries, said = _csv_accuracies(files), ""
+            found = evaluations.read_tables(files, tasks or {}, stored)
+            _refuse_absent(found, tasks or {})
         else:
-            stored = [task.task for task in store.tasks(db)]
             found = _results(files, form, metrics, tasks or {}, stored)
-            entries, said = found.accuracies, _said(found)
         mapping = {} if names is None else evaluations.read_names(names)
-        entries = evaluations.matched(entries, mapping, known)
+        entries = evaluations.matched(found.accuracies, mapping, known)
         store.add_accuracies(db, entries)
-    return f"{len(entries)} accuracies{said}"
+    return f"{len(entries)} accuracies{_said(found)}"
 
 
 def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
@@ -129,15 +129,6 @@ def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
     new = [task for task in tasks if task.task not in stored]
     if new:
         store.add_tasks(db, new)
-
-
-def _csv_accuracies(files: Sequence[Path]) -> list[Accuracy]:
-    seen: dict[tuple[str, str], Accuracy] = {}
-    for file in files:
-        wide = evaluations.is_wide(file)
-        for entry in evaluations.read_wide(file) if wide else inputs.read_accuracies([file]):
-            inputs.add_once(seen, entry, file.name)
-    return list(seen.values())
 
 
 def _results(
@@ -158,12 +149,7 @@ def _results(
     found = evaluations.chosen(
         evaluations.read(files, form), wanted, plain or evaluations.METRICS[form], own
     )
-    absent = [theirs for theirs, own in tasks.items() if own not in found.metrics]
-    if absent:
-        raise InputError(
-            f"the files have no result on {', '.join(absent)}, but on "
-            f"{', '.join(found.left_aside) or 'none else'}"
-        )
+    _refuse_absent(found, tasks)
     if not found.accuracies:
         raise InputError(
             f"the files have results on {', '.join(found.left_aside) or 'no task'}, and none of "
@@ -173,10 +159,20 @@ def _results(
     return found
 
 
+def _refuse_absent(found: evaluations.Chosen, tasks: Mapping[str, str]) -> None:
+    there = {entry.task for entry in found.accuracies}
+    absent = [theirs for theirs, own in tasks.items() if own not in there]
+    if absent:
+        raise InputError(
+            f"the files have no result on {', '.join(absent)}, but on "
+            f"{', '.join([*sorted(there), *found.left_aside]) or 'none else'}"
+        )
+
+
 def _said(found: evaluations.Chosen) -> str:
     taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
     aside = f"; left aside: {', '.join(found.left_aside)}" if found.left_aside else ""
-    return f": {taken}{aside}"
+    return f": {taken}{aside}" if taken else aside
 
 
 def import_split(database: Path, file: Path, name: str) -> str:
