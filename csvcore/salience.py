@@ -97,7 +97,7 @@ def label_weight(
     weights = []
     for doc, cuts in zip(docs, edges, strict=True):
         weight = np.zeros(cuts.size - 1)
-        chosen = _label_spans(doc, spans) if not sources or doc.source in sources else []
+        chosen = _label_spans(doc, sources, spans)
         if chosen:
             hit = touches(cuts[:-1], cuts[1:], _in_bytes(doc.text, chosen))
             answer = "".join(doc.text[start:end] for start, end in chosen)
@@ -114,8 +114,30 @@ def label_weight(
     return whole
 
 
-def _label_spans(doc: Document, spans: LabelSpans) -> list[tuple[int, int]]:
-    """The document's answer spans of this kind, in characters."""
+def answer_share(
+    docs: Sequence[Document],
+    edges: Sequence[Ints],
+    sources: Sequence[str],
+    weight: Floats,
+    spans: LabelSpans = "all",
+) -> float:
+    """How much of the text that label-token counts is answers, in (0, 1] of its UTF-8 bytes.
+
+    weight is what `label_weight` returned for the same documents, edges, sources and spans.
+    """
+    answers = sum(
+        touches(np.arange(cuts[-1]), np.arange(1, cuts[-1] + 1), _in_bytes(doc.text, chosen)).sum()
+        for doc, cuts in zip(docs, edges, strict=True)
+        if (chosen := _label_spans(doc, sources, spans))
+    )
+    size = np.concatenate([np.diff(cuts) for cuts in edges])
+    return float(answers / size[weight > 0].sum())
+
+
+def _label_spans(doc: Document, sources: Sequence[str], spans: LabelSpans) -> list[tuple[int, int]]:
+    """The document's answer spans of this kind, in characters; none of other sources."""
+    if sources and doc.source not in sources:
+        return []
     if spans == "last":
         return list(doc.answers[-1:])
     if spans == "all":

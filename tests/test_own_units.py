@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from csvcore import cli, jobs, pipeline, store
 from csvcore.errors import InputError
 from csvcore.pipeline.units import Units, units_of_losses
-from csvcore.records import ModelLosses
+from csvcore.records import Fit, ModelLosses
 
 
 def words(row: dict[str, Any], text: str) -> dict[str, Any]:
@@ -160,6 +160,39 @@ def test_one_span_a_document_can_be_weighed_too(
     [ant] = [one for one in own.predictions if one.model == "ant"]
     assert ant.score == pytest.approx(world.all_token("ant"), rel=1e-6)
     assert own.config["own_units"] is True
+
+
+def coarse(fit: Fit) -> list[str]:
+    """Its notes on losses that stand for too much text."""
+    return [note for note in fit.notes if note.startswith("coarse")]
+
+
+def test_losses_of_whole_documents_are_no_token_losses_and_a_fit_says_so(
+    world_db: Path, world: World, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert not coarse(run("adding", "label-token", own_units=True))
+    assert not coarse(run("adding", "csv", steps=1))
+    in_units(world_db, tmp_path / "whole.parquet", world, whole)
+    n_bytes = np.mean([len(doc.text.encode()) for doc in DOCS])
+    n_models = len(run("adding").predictions)
+    for method in ("csv", "label-token"):
+        [note] = coarse(run("adding", method, steps=2))
+        said = f"losses of {n_models} of {n_models} models stand for {n_bytes:.0f} bytes each"
+        assert said in note
+        assert "own units" in note
+    assert not coarse(run("adding", "all-token"))
+    assert not coarse(run("adding", "csv", own_units=True, steps=2))
+
+
+def test_an_answer_in_a_longer_unit_counts_with_the_text_around_it_and_a_fit_says_so(
+    world_db: Path, world: World, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    in_units(world_db, tmp_path / "whole.parquet", world, whole)
+    asked = [doc for doc in DOCS if doc.answers]
+    answers = sum(len(doc.text[a:b].encode()) for doc in asked for a, b in doc.answers)
+    share = answers / sum(len(doc.text.encode()) for doc in asked)
+    [note] = coarse(run("adding", "label-token", own_units=True))
+    assert f"{share:.0%} of the text that label-token counts is answers" in note
 
 
 def test_a_fit_on_the_scorers_tokens_says_nothing_of_units(run: Callable[..., Any]) -> None:

@@ -12,6 +12,7 @@ from csvcore.salience import (
     Label,
     LabelSpans,
     answer_bytes,
+    answer_share,
     capability_score,
     document_losses,
     label_weight,
@@ -108,6 +109,24 @@ def test_an_answers_loss_is_divided_by_its_characters_bytes_or_tokens(
 )
 def test_spans_say_which_answers_count(spans: LabelSpans, weight: list[float]) -> None:
     assert_allclose(label_weight([QUESTION], [CUTS], [], "per-char", spans), weight)
+
+
+@pytest.mark.parametrize(
+    ("spans", "share"),
+    # bytes of answers over bytes of the tokens they touch
+    [("all", 8 / 8), ("last", 3 / 3), ("text", 5 / 5)],
+)
+def test_tokens_that_end_where_answers_do_are_all_answer(spans: LabelSpans, share: float) -> None:
+    weight = label_weight([QUESTION], [CUTS], [], spans=spans)
+    assert answer_share([QUESTION], [CUTS], [], weight, spans) == share
+
+
+def test_the_share_of_answers_is_that_of_the_counted_tokens_bytes() -> None:
+    cuts = [np.array([0, 6, 14])]  # "ab猫é" but for a byte, and the rest
+    weight = label_weight([QUESTION], cuts, [], "sum", "letter")
+    assert answer_share([QUESTION], cuts, [], weight, "letter") == 3 / 8
+    assert answer_share([QUESTION, DOCS[0]], [*cuts, EDGES[0]], ["s"], np.append(
+        weight, np.zeros(EDGES[0].size - 1)), "letter") == 3 / 8  # fmt: skip
 
 
 @pytest.mark.parametrize(

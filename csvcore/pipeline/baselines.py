@@ -16,6 +16,7 @@ WEIGHTED_METHODS: tuple[Method, ...] = (
     *("csv", "all-token", "label-token", "source-token", "best-source"),
 )
 # Baselines that CSV weights may be pulled towards, beside all-token.
+LABEL_SHARE = 0.25  # of counted text; " B" for "B" is half, and a word with its mark a third
 PULLS: tuple[Method, ...] = ("source-token", "label-token")
 # What a pull leaves of the tokens its baseline does not count, so that a head can raise them again.
 REST = 0.05
@@ -70,6 +71,23 @@ def fixed_weight(
     if method == "best-source":
         return _best_source(data, chosen)
     raise InputError(f"method must be one of {', '.join(WEIGHTED_METHODS)}, got {method!r}")
+
+
+def baseline_notes(
+    data: Dataset, method: Method, chosen: TaskModels, weight: Floats, label_spans: LabelSpans
+) -> tuple[str, ...]:
+    """What is unsure about a baseline's weights: whether label-token counts mostly other text."""
+    if method != "label-token":
+        return ()
+    share = salience.answer_share(
+        data.docs, data.units.edges, chosen.task.sources, weight, label_spans
+    )
+    if share >= LABEL_SHARE:
+        return ()
+    return (
+        f"coarse: {share:.0%} of the text that label-token counts is answers, the rest lies in the "
+        "same units; finer losses would tell them apart",
+    )
 
 
 def _best_source(data: Dataset, chosen: TaskModels) -> Floats:

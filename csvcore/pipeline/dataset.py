@@ -28,7 +28,8 @@ class Dataset:
     """All that a fit reads: nll is (n_models, n_tokens) on the units, one row a name in models.
 
     cards: of these models, in their order. counts: (n_tokens,) which units are part of the score;
-    the others have nll 0. n_chars: N_c, characters of the validation text that count.
+    the others have nll 0. n_chars: N_c, characters of the validation text that count. span:
+    (n_models,) bytes of text that one loss stands for, on average, as the models' losses came.
     """
 
     corpus: str
@@ -44,6 +45,7 @@ class Dataset:
     accuracies: dict[tuple[str, str], Accuracy]
     counts: Mask
     n_chars: int
+    span: Floats
 
     def sources(self) -> tuple[list[str], Ints]:
         """The corpus' sources, and each unit's by index, (n_tokens,)."""
@@ -103,6 +105,7 @@ class Dataset:
             ),
             models=common,
             cards=[self.cards[row] for row in at],
+            span=np.maximum(self.span[at], other.span[at_other]),
             nll=np.concatenate([self.nll[at], other.nll[at_other]], axis=1),
             counts=np.concatenate([self.counts, other.counts]),
             n_chars=self.n_chars + other.n_chars,
@@ -217,11 +220,13 @@ def load_dataset(
     for row, entry in enumerate(losses):
         nll[row] = aligner.map(entry) * counts
     models = [entry.model for entry in losses]
+    n_bytes = sum(len(doc.text.encode()) for doc in docs)
     return Dataset(
         *(corpus, sha256, docs, units, models, [cards[name] for name in models], nll),
         *(split, sides, tasks, accuracies),
         counts=counts,
         n_chars=n_chars,
+        span=n_bytes / np.array([entry.byte_end.size for entry in losses]),
     )
 
 

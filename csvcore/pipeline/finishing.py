@@ -29,6 +29,7 @@ from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 
 # A model nearer than this to the ends of its curve says nothing of where the curve rises.
 FLAT = 0.02
+COARSE = 4.0  # times a unit's bytes; words are one or two of a scorer's tokens, sentences are more
 STRAY = 0.05  # share of test models beyond the train models' scores that goes without saying
 
 
@@ -109,6 +110,7 @@ def finish(
         notes=(
             *law_notes(law, score[train], predicted[train]),
             *beyond_notes(score, train, chosen.on("test")),
+            *coarse_notes(data, chosen, method),
             *learnt.notes,
         ),
         choice=learnt.choice,
@@ -223,6 +225,19 @@ def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
     return [
         f"extrapolated: {count} of {n_test} test models score outside the range of the train "
         "models; their intervals may be too narrow"
+    ]
+
+
+def coarse_notes(data: Dataset, chosen: TaskModels, method: Method) -> list[str]:
+    """Whether losses stand for far more text than the units that are weighed."""
+    unit = sum(int(cuts[-1]) for cuts in data.units.edges) / data.units.hidden.shape[0]
+    span = data.span[chosen.rows]
+    coarse = int((span > COARSE * unit).sum())
+    if coarse == 0 or method not in ("csv", "label-token"):
+        return []
+    return [
+        f"coarse: losses of {coarse} of {span.size} models stand for {span.max():.0f} bytes each "
+        f"and are spread evenly over units of {unit:.1f}; weigh the losses' own units (--own-units)"
     ]
 
 

@@ -25,7 +25,7 @@ from csvcore.optimise import (
     standardise,
 )
 from csvcore.optimise.newton import MAX_STEPS
-from csvcore.pipeline.baselines import fixed_weight, pulls
+from csvcore.pipeline.baselines import baseline_notes, fixed_weight, pulls
 from csvcore.pipeline.dataset import Dataset, Mask, TaskModels, load_dataset, task_models
 from csvcore.pipeline.finishing import Learnt, Made, choice_notes, finish, fit_id, task_groups
 from csvcore.pipeline.importing import ZOO
@@ -165,9 +165,9 @@ def learn(
         started = time.perf_counter()
         learnt = heads.get(task) if method == "csv" else None
         if learnt is None:
-            learnt = Learnt(
-                fixed_weight(data, method, chosen[task], config.label, config.label_spans)
-            )
+            weight = fixed_weight(data, method, chosen[task], config.label, config.label_spans)
+            notes = baseline_notes(data, method, chosen[task], weight, config.label_spans)
+            learnt = Learnt(weight, notes=notes)
         settings = _settings(method, config, data)
         name = fit_id(data, chosen[task], method, settings)
         made = finish(data, chosen[task], method, learnt, settings, name)
