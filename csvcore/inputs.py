@@ -185,9 +185,20 @@ def _value(entry: Accuracy) -> str:
     return f"{entry.accuracy}{items}"
 
 
-def read_split(path: Path) -> dict[str, str]:
-    """Side of each model in a `split.csv`; sides and names are checked by `splits.check_split`."""
-    sides = [(row["model"], row["split"]) for _, row in rows(path, ("model", "split"))]
+def read_split(path: Path, name: str = "") -> dict[str, str]:
+    """Side of each model in a `split.csv`; sides and names are checked by `splits.check_split`.
+
+    In the splits.csv of `csvcore export tables` these stand in the column `side`, and of its
+    splits only the one of this name is read.
+    """
+    found = [row for _, row in rows(path, ("model", "split"))]
+    if "side" in found[0]:
+        names = list(dict.fromkeys(row["split"] for row in found))
+        if name not in names:
+            raise InputError(f"{path} has no split {name!r}, but {', '.join(names)}")
+        sides = [(row["model"], row["side"]) for row in found if row["split"] == name]
+    else:
+        sides = [(row["model"], row["split"]) for row in found]
     _refuse_twice(path, [model for model, _ in sides], "model")
     return dict(sides)
 

@@ -71,16 +71,22 @@ def test_a_text_in_csv_may_be_long_and_keeps_its_line_ends(tmp_path: Path) -> No
     assert read_corpus(tmp_path / "c.csv") == [Document("a", "s", text)]
 
 
-def test_a_folder_of_texts_is_a_corpus_with_folders_as_sources(tmp_path: Path) -> None:
-    for name, text in (("b/two.txt", "Two.\n"), ("a/one.txt", "猫 one"), ("top.txt", "Top.")):
+def test_a_folder_of_texts_is_a_corpus_with_folders_as_sources(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in (("b/two.TXT", "Two.\r\n"), ("a/one.txt", "猫 one"), ("top.txt", "Top.")):
         (tmp_path / "texts" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "texts" / name).write_text(text, encoding="utf-8")
+        (tmp_path / "texts" / name).write_bytes(text.encode())
     (tmp_path / "texts" / "notes.md").write_text("not a document")
     assert read_corpus(tmp_path / "texts") == [
         Document("a/one", "a", "猫 one"),
-        Document("b/two", "b", "Two.\n"),
+        Document("b/two", "b", "Two.\r\n"),
         Document("top", "texts", "Top."),
     ]
+    assert "left aside: 1 files that are no .txt, such as " in caplog.text
+    (tmp_path / "texts" / "top.TXT").write_text("Other.")
+    with pytest.raises(InputError, match=r"top.txt: doc_id 'top' stands there twice"):
+        read_corpus(tmp_path / "texts")
 
 
 @pytest.mark.parametrize(

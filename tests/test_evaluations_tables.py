@@ -70,6 +70,8 @@ def test_of_a_leaderboard_the_named_columns_are_taken_and_the_others_said(
     assert stored(database) == {("ebb-xs", "scenes"): (0.5, None)}
     refused = CliRunner().invoke(cli.main, [*place, "--metric", "acc"])
     assert "--metric is for result files, not for CSV" in refused.stderr
+    refused = CliRunner().invoke(cli.main, [*place, "--task", "facts"])
+    assert "--task takes facts 2 times" in refused.stderr
 
 
 def test_a_column_that_is_no_task_is_refused_with_the_way_out(

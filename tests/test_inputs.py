@@ -95,6 +95,13 @@ def test_tasks_accuracies_and_splits_are_read(write: Write) -> None:
     assert read_split(split) == {"b": "test", "a": "train"}
 
 
+def test_of_exported_splits_the_named_one_is_read(write: Write) -> None:
+    split = write("splits.csv", "split,model,side\none,a,train\ntwo,a,test\ntwo,b,train\n")
+    assert read_split(split, "two") == {"a": "test", "b": "train"}
+    with pytest.raises(InputError, match=r"splits.csv has no split 'mine', but one, two"):
+        read_split(split, "mine")
+
+
 def test_a_quoted_cell_keeps_its_commas_and_its_line_breaks(write: Write) -> None:
     title = "Maths, hard\nand\u2028long"
     path = write("tasks.csv", f'task,chance,title\nm,0,"{title}"\nn,0,a\u2028b\n')

@@ -26,7 +26,19 @@ class _Output(click.Path):
         return path
 
 
+class _Table(_Output):
+    """Such a file that says by its name what it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        path = super().convert(value, param, ctx)
+        if path.suffix not in (".csv", ".parquet"):
+            self.fail(f"{path.name} ends neither in .csv nor in .parquet", param, ctx)
+        return path
+
+
 OUT = _Output(exists=False, dir_okay=False, path_type=Path)
+TABLE = _Table(exists=False, dir_okay=False, path_type=Path)
 PATH = click.Path(exists=False, path_type=Path)  # a file or a folder
 
 
@@ -64,6 +76,12 @@ def main(ctx: click.Context, db: Path) -> None:
 def database(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command the database's path as its first argument."""
     return click.pass_obj(command)
+
+
+def table_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds --table."""
+    told = "Write the rows here too, as CSV or Parquet by its name."
+    return click.option("--table", type=TABLE, help=told)(command)
 
 
 class progress:

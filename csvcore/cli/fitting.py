@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from csvcore import store
-from csvcore.cli.base import OUT, database, main, progress, text_table
+from csvcore.cli.base import OUT, database, main, progress, table_option, text_table
 from csvcore.records import Fit, Method
 
 METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
@@ -167,9 +167,11 @@ def fit(
     show_default=True,
     help="Refits of CSV with the accuracies shuffled among the train models, for its p-value.",
 )
+@table_option
 @database
 def compare(
     db: Path,
+    table: Path | None,
     corpus: str,
     split: str,
     test: tuple[str, ...],
@@ -190,8 +192,11 @@ def compare(
         rows = pipeline.compare(
             db, corpus, split, tasks + more_tasks, settings(options), report, permutations
         )
+    records = [asdict(row) for row in rows]
+    if table is not None:
+        pipeline.write_rows(records, table)
     if as_json:
-        click.echo(json.dumps({"rows": [asdict(row) for row in rows]}))
+        click.echo(json.dumps({"rows": records}))
         return
     cells = [
         [
@@ -217,9 +222,11 @@ def compare(
 
 @main.command()
 @fit_options
+@table_option
 @database
 def leave_one_family_out(
     db: Path,
+    table: Path | None,
     corpus: str,
     tasks: tuple[str, ...],
     more_tasks: tuple[str, ...],
@@ -233,20 +240,22 @@ def leave_one_family_out(
         found = pipeline.leave_one_family_out(
             db, corpus, tasks + more_tasks, settings(options), report
         )
+    rows = [{"family": one.family, "split": one.split} | asdict(one.row) for one in found]
+    if table is not None:
+        pipeline.write_rows(rows, table)
     if as_json:
-        rows = [{"family": one.family, "split": one.split} | asdict(one.row) for one in found]
         click.echo(json.dumps({"rows": rows}))
         return
     families = list(dict.fromkeys(one.family for one in found))
     mse = {(one.family, one.row.task, one.row.method): one.row.test_mse for one in found}
-    table = [
+    cells = [
         [task, method]
         + [figure(mse.get((family, task, method))) for family in families]
         + [figure(median), "-" if worst is None else f"{worst:.2f}"]
         for task, method, median, worst, _ in pipeline.medians(found)
     ]
     header = ["task", "method", *(f"without {family}" for family in families)]
-    click.echo(text_table([*header, "median", "worst / all-token"], table))
+    click.echo(text_table([*header, "median", "worst / all-token"], cells))
 
 
 @main.command()

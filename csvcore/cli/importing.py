@@ -1,5 +1,6 @@
 """Commands that make the database and fill it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,9 @@ def import_accuracies(
     if form == "csv" and metrics:
         raise click.UsageError("--metric is for result files, not for CSV")
     theirs = [task.split("=", 1) for task in tasks]
+    for name, count in Counter(pair[-1] for pair in theirs).items():
+        if count > 1:
+            raise click.UsageError(f"--task takes {name} {count} times; a result has one task here")
     wanted = {pair[-1]: pair[0] for pair in theirs}
     new = inputs.chance_levels(chances)
     click.echo(pipeline.import_accuracies(db, files, form, metrics, wanted, names, new))
@@ -146,7 +150,7 @@ def import_completions(db: Path, corpus: str, **options: Any) -> None:
 @click.option("--name", required=True)
 @database
 def import_split(db: Path, file: Path, name: str) -> None:
-    """A split of the models."""
+    """A split of the models; of an exported splits.csv, the one of that name."""
     from csvcore import pipeline
 
     click.echo(pipeline.import_split(db, file, name))

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import FILE, OUT, database, main, progress, text_table
+from csvcore.cli.base import FILE, OUT, database, main, progress, table_option, text_table
 from csvcore.cli.fitting import METHODS, figure, settings, span
-from csvcore.records import Forecast, Method
+from csvcore.records import Forecast, Method, Mix
 
 
 @main.command()
@@ -22,9 +22,11 @@ from csvcore.records import Forecast, Method
 @click.option("--losses", "files", type=FILE, multiple=True, help="Loss packs of further models.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.argument("more_models", nargs=-1, metavar="[MORE]...")  # models and packs behind the first
+@table_option
 @database
 def predict(
     db: Path,
+    table: Path | None,
     fit_ids: tuple[str, ...],
     corpus: str | None,
     split: str | None,
@@ -48,6 +50,14 @@ def predict(
     if corpus and split:
         fit_ids = tuple(pipeline.newest_fits(db, corpus, split, method or "csv").values())
     found = {name: pipeline.predict(db, name, models, files) for name in fit_ids}
+    task_of = _tasks(db, fit_ids)
+    if table is not None:
+        rows = [
+            {"fit": name, "task": task_of[name]} | asdict(one)
+            for name, own in found.items()
+            for one in own
+        ]
+        pipeline.write_rows(rows, table)
     if as_json:
         told = [
             {"fit": name, "predictions": [asdict(one) for one in own]}
@@ -55,7 +65,7 @@ def predict(
         ]
         click.echo(json.dumps({"fits": told} if by_task or len(told) > 1 else told[0]))
     elif by_task or len(found) > 1:
-        click.echo(_side_by_side(db, found))
+        click.echo(_side_by_side(task_of, found))
     else:
         click.echo(_one_fit(next(iter(found.values()))))
 
@@ -72,15 +82,20 @@ def _one_fit(found: Sequence[Forecast]) -> str:
     return text_table(["model", "score", "predicted", "90 %", "score lies"], rows)
 
 
-def _side_by_side(db: Path, found: Mapping[str, Sequence[Forecast]]) -> str:
+def _tasks(db: Path, fits: Sequence[str]) -> dict[str, str]:
+    """What each of these fits predicts."""
+    from csvcore import store
+
+    with store.connect(db, read_only=True) as connection:
+        return {name: store.fit(connection, name).task for name in fits}
+
+
+def _side_by_side(task_of: Mapping[str, str], found: Mapping[str, Sequence[Forecast]]) -> str:
     """A column a fit, under its task's name, or its own where a task has several."""
     import pandas as pd
 
-    from csvcore import store
     from csvcore.figures import tables
 
-    with store.connect(db, read_only=True) as connection:
-        task_of = {name: store.fit(connection, name).task for name in found}
     several = len(set(task_of.values())) < len(task_of)
     parts = [
         tables.forecast_table(own, [], {}).assign(task=name if several else task_of[name])
@@ -106,9 +121,11 @@ def _side_by_side(db: Path, found: Mapping[str, Sequence[Forecast]]) -> str:
 @click.option("--own-units", is_flag=True, help="Weigh the losses' units, such as words.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@table_option
 @database
 def mixes(
     db: Path,
+    table: Path | None,
     corpora: tuple[str, ...],
     split: str,
     task: str,
@@ -133,6 +150,9 @@ def mixes(
         building.replace(out)
     if name is not None:
         pipeline.save_mix(db, corpora, found[0].doc_ids, name)
+    if table is not None:
+        sources = list(dict.fromkeys(source for mix in found for source in mix.shares))
+        pipeline.write_rows([_mix_row(mix, sources) for mix in found], table)
     if as_json:
         click.echo(json.dumps({"mixes": [asdict(mix) for mix in found]}))
         return
@@ -146,3 +166,10 @@ def mixes(
     ]
     header = ["mix", "tokens", "documents", "points off when left out", "test MSE", "90 %"]
     click.echo(text_table(header, rows))
+
+
+def _mix_row(mix: Mix, sources: Sequence[str]) -> dict[str, Any]:
+    """The mix with a column a source, 0 where it has none of it."""
+    row = asdict(mix)
+    del row["shares"]
+    return {f"share {source}": mix.shares.get(source, 0.0) for source in sources} | row

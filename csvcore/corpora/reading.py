@@ -1,6 +1,7 @@
 """Corpora that are there: JSON lines, CSV, Parquet, or a folder of plain texts."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ from csvcore.corpora import records
 from csvcore.errors import InputError
 from csvcore.records import Document
 
+log = logging.getLogger(__name__)
+
 
 def read_corpus(path: Path) -> list[Document]:
     """Documents of a file (JSON lines, CSV, Parquet) or of a folder of texts.
 
     A file has the fields doc_id, source, text and, optional, answers, in CSV a cell of JSON,
     [[start, end], ...]. Of a folder, every `.txt` file in it or below it is one document: its path
-    without the ending is the doc_id, the folder it lies in is its source, and they are in the order
-    of their paths.
+    without the ending is the doc_id, the folder it lies in is its source, they are in the order of
+    their paths, and keep their line ends. How many other files there are is logged.
 
     Raises:
         InputError: as `inputs.read_corpus`, or a folder without a text.
@@ -45,18 +48,25 @@ def _fields(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _folder(path: Path) -> list[Document]:
-    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
-    if not files:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    texts = [file for file in files if file.suffix.lower() == ".txt"]
+    if not texts:
         raise InputError(
             f"{path} has no .txt file; in a folder each text file is one document, and the folder "
             "it lies in is its source"
         )
-    docs = []
-    for file in files:
-        name = file.relative_to(path).with_suffix("").as_posix()
-        raw = {"doc_id": name, "source": file.parent.resolve().name, "text": inputs.text(file)}
-        docs.append(inputs.document(raw, str(file)))
-    return docs
+    others = [file for file in files if file not in texts]
+    if others:
+        log.warning("left aside: %s files that are no .txt, such as %s", len(others), others[0])
+    return inputs.check_documents(
+        (str(file), inputs.document(_fields_of(file, path), str(file))) for file in texts
+    )
+
+
+def _fields_of(file: Path, folder: Path) -> dict[str, Any]:
+    name = file.relative_to(folder).with_suffix("").as_posix()
+    text = inputs.text(file, newline="")  # losses are counted on these bytes
+    return {"doc_id": name, "source": file.parent.resolve().name, "text": text}
 
 
 def write_corpus(path: Path, docs: Sequence[Document]) -> None:

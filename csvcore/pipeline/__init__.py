@@ -16,6 +16,7 @@ from csvcore.pipeline.exporting import (
     export_weights,
     export_weights_dataset,
     token_weights,
+    write_rows,
 )
 from csvcore.pipeline.fitting import FitConfig, fit
 from csvcore.pipeline.importing import (
@@ -77,4 +78,5 @@ __all__ = [
     "token_weights",
     "try_out",
     "write_report",
+    "write_rows",
 ]

@@ -1,9 +1,9 @@
 """What the database holds as files for others: loss packs, tables, token weights."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -105,9 +105,9 @@ def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
 
 
 def _flat(name: str, table: pa.Table) -> pa.Table:
-    """The table with its lists as text."""
+    """The table with its lists and records as text."""
     for at, field in enumerate(table.schema):
-        if not pa.types.is_list(field.type):
+        if not pa.types.is_nested(field.type):
             continue
         cells = table[field.name].to_pylist()
         if name in SEPARATED_BY_SPACES:
@@ -125,13 +125,22 @@ def export_weights(database: Path, fit: str, out: Path) -> str:
     """
     with store.connect(database, read_only=True) as db:
         rows = token_weights(db, fit)
+    _write(rows, out)
+    return f"{out}: {len(rows)} tokens of {len(rows['doc_id'].unique())} documents"
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """Write records as a table: CSV where its name ends so, else Parquet; lists are JSON in CSV."""
+    _write(pa.Table.from_pylist(list(rows)), out)
+
+
+def _write(table: pa.Table, out: Path) -> None:
     building = out.with_name(f".{out.name}.part")
     if out.suffix == ".csv":
-        rows.to_pandas().to_csv(building, index=False)
+        pyarrow.csv.write_csv(_flat("", table), building)
     else:
-        pq.write_table(rows, building)
+        pq.write_table(table, building)
     building.replace(out)
-    return f"{out}: {len(rows)} tokens of {len(rows['doc_id'].unique())} documents"
 
 
 def token_weights(db: Connection, fit: str) -> pa.Table:

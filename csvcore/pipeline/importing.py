@@ -186,7 +186,7 @@ def import_split(database: Path, file: Path, name: str) -> str:
 
 def _add_split(db: Connection, name: str, file: Path) -> None:
     known = [card.model for card in store.models(db)]
-    store.add_split(db, name, splits.check_split(inputs.read_split(file), known))
+    store.add_split(db, name, splits.check_split(inputs.read_split(file, name), known))
 
 
 def import_losses(database: Path, files: Sequence[Path], corpus: str | None = None) -> str:
