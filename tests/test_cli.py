@@ -1,8 +1,10 @@
+import ast
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -122,24 +124,57 @@ def test_a_bug_keeps_its_traceback(csvcore: Csvcore, monkeypatch: pytest.MonkeyP
 # The command as it is installed
 
 
-def test_help_names_every_command_and_loads_no_torch(tmp_path: Path) -> None:
-    program = (
-        "import sys\n"
-        "from csvcore.cli import main\n"
-        "try: main()\n"
-        "finally: assert not {'torch', 'transformers'} & set(sys.modules)\n"
-    )
+WITHOUT_TORCH = (
+    "import sys\n"
+    "from csvcore.cli import main\n"
+    "try: main()\n"
+    "finally: assert not {'torch', 'transformers'} & set(sys.modules)\n"
+)
+
+
+def lightly(*arguments: object) -> str:
+    """What a command prints that must not load PyTorch, which takes seconds."""
     done: Any = subprocess.run(
-        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, timeout=240
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def test_help_names_every_command_and_loads_no_torch() -> None:
+    shown = lightly("--help")
     for name in (
         *("init", "import", "collect", "fit", "compare", "leave-one-family-out", "weights", "fits"),
     ):
-        assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE), name
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE), name
 
 
-def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path) -> None:
+def test_what_needs_no_model_loads_no_torch(world_db: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "one.txt").write_text("One.")
+    new = ["--db", tmp_path / "new.duckdb"]
+    assert "made" in lightly(*new, "init")
+    assert "1 documents" in lightly(*new, "import", "corpus", texts, "--name", "mine")
+    stored = ["--db", world_db]
+    assert "mine" in lightly(*stored, "split", "--name", "mine", "--from", "sides")
+    assert "models" in lightly(*stored, "export", "tables", "--out", tmp_path / "tables")
+    assert "no fits yet" in lightly(*stored, "fits")
+
+
+def test_every_name_of_the_pipeline_is_found_where_it_is_said_to_be() -> None:
+    found = ast.walk(ast.parse(Path(str(pipeline.__file__)).read_text()))
+    told = [node for node in found if isinstance(node, ast.ImportFrom)]
+    own = {n.name: str(t.module) for t in told if "csvcore" in str(t.module) for n in t.names}
+    assert own.keys() <= set(dir(pipeline))
+    for name, module in own.items():
+        assert getattr(pipeline, name) is getattr(import_module(module), name)
+    with pytest.raises(AttributeError, match=r"'csvcore.pipeline' has no attribute 'fits'"):
+        getattr(pipeline, "fits")  # noqa: B009
+
     program = "from csvcore.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "--db", str(tmp_path / "none.duckdb"), "fits"],

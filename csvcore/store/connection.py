@@ -176,10 +176,12 @@ def flat(table: pa.Table, column: str) -> Any:
     return table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
 
 
-def insert(db: Connection, table: str, rows: pa.Table) -> None:
-    """Add Arrow rows to a table, columns matched by name."""
+def insert(db: Connection, table: str, rows: pa.Table, conflict: str = "") -> None:
+    """Add Arrow rows to a table, columns matched by name; conflict: an ON CONFLICT clause."""
+    if len(rows) == 0:
+        return
     db.register("incoming", rows)
     try:
-        db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+        db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming {conflict}")
     finally:
         db.unregister("incoming")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -95,14 +96,9 @@ def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
     """Store model cards; of a known name what a card tells replaces what was stored."""
     told = ("n_params", "train_tokens", "stage", "step", "license", "origin")
     kept = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in told)
-    db.executemany(
-        "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-        f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {kept}",
-        [
-            [c.model, c.family, c.n_params, c.train_tokens, c.stage, c.step, c.license, c.origin]
-            for c in cards
-        ],
-    )
+    rows = pa.Table.from_pylist([asdict(card) for card in cards])
+    conflict = f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {kept}"
+    insert(db, "models", rows, conflict)
 
 
 def models(db: Connection) -> list[ModelCard]:
@@ -158,10 +154,8 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
                 f"{_items(old)}, the file says {entry.accuracy:g}{_items(entry)}; name the task "
                 "otherwise, or bring it into another database"
             )
-    db.executemany(
-        "INSERT OR IGNORE INTO accuracies VALUES (?, ?, ?, ?)",
-        [[e.model, e.task, e.accuracy, e.n_items] for e in entries],
-    )
+    rows = pa.Table.from_pylist([asdict(entry) for entry in entries])
+    insert(db, "accuracies", rows, "ON CONFLICT DO NOTHING")
 
 
 def _items(entry: Accuracy) -> str:
@@ -177,10 +171,8 @@ def accuracies(db: Connection) -> list[Accuracy]:
 def add_split(db: Connection, name: str, split: dict[str, Split]) -> None:
     """Store a split, in place of one of the same name; check it with `splits.check_split` first."""
     db.execute("DELETE FROM splits WHERE split = ?", [name])
-    db.executemany(
-        "INSERT INTO splits VALUES (?, ?, ?)",
-        [[name, model, side] for model, side in split.items()],
-    )
+    rows = [{"split": name, "model": model, "side": side} for model, side in split.items()]
+    insert(db, "splits", pa.Table.from_pylist(rows))
 
 
 def splits(db: Connection) -> list[str]:
