@@ -175,6 +175,8 @@ def test_every_name_of_the_pipeline_is_found_where_it_is_said_to_be() -> None:
     with pytest.raises(AttributeError, match=r"'csvcore.pipeline' has no attribute 'fits'"):
         getattr(pipeline, "fits")  # noqa: B009
 
+
+def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path) -> None:
     program = "from csvcore.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "--db", str(tmp_path / "none.duckdb"), "fits"],
