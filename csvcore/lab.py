@@ -11,7 +11,7 @@ from inspect import signature
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Literal
 from weakref import finalize
 
 import pandas as pd
@@ -185,6 +185,7 @@ def load(
     split: File,
     database: File | None = None,
     scorer: str | None = None,
+    results: Literal["csv", "lm-eval", "opencompass"] = "csv",
 ) -> Lab:
     """A new results database of these files (docs/formats.md), all or nothing.
 
@@ -194,11 +195,12 @@ def load(
         corpus: documents, one JSON object a line.
         models: model cards.
         tasks: tasks with their chance levels.
-        accuracies: one or more files.
+        accuracies: one or more files, or folders of lm-evaluation-harness.
         losses: one or more loss packs; one without a manifest counts as of this corpus.
         split: sides of the models.
         database: where to keep it; in a folder that goes with the Lab if not given.
         scorer: see `Lab`.
+        results: what wrote the accuracies.
 
     Raises:
         InputError: a file is not what it should be, or the database is there already.
@@ -217,7 +219,7 @@ def load(
         pipeline.import_corpus(building, Path(corpus), lab.corpus)
         pipeline.import_models(building, Path(models))
         pipeline.import_tasks(building, Path(tasks))
-        pipeline.import_accuracies(building, _files(accuracies))
+        pipeline.import_accuracies(building, _files(accuracies), results)
         pipeline.import_split(building, Path(split), lab.split)
         pipeline.import_losses(building, _files(losses), lab.corpus)
         if place is not None:

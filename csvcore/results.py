@@ -10,6 +10,7 @@ import pandas as pd
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.figures import charts, findings, panels, tables
+from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
 from csvcore.judging import Comparison
 from csvcore.records import Fit, Forecast
 
@@ -17,7 +18,7 @@ Record = TypeVar("Record")
 SHOWN_ROWS = 30  # of a table that a notebook shows by itself
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Results(ABC, Generic[Record]):
     """Frozen records in order."""
 
@@ -43,16 +44,20 @@ class Results(ABC, Generic[Record]):
     def figure(self) -> Any:
         """The records drawn, of Plotly."""
 
+    def __repr__(self) -> str:
+        """The table, shortened as pandas does."""
+        return f"{type(self).__name__}:\n{self.table()!r}"
+
     def _repr_html_(self) -> str:
         return self.table().to_html(max_rows=SHOWN_ROWS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Fits(Results[Fit]):
     """Stored fits; known and placed are their rows of `store.fits` and `store.predictions`."""
 
-    known: pd.DataFrame = field(repr=False, compare=False)
-    placed: tuple[pd.DataFrame, ...] = field(repr=False, compare=False)
+    known: pd.DataFrame = field(compare=False)
+    placed: tuple[pd.DataFrame, ...] = field(compare=False)
 
     def table(self) -> pd.DataFrame:
         """One row a fit; columns of `store.fits`."""
@@ -96,7 +101,7 @@ def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparisons(Results[Comparison]):
     """Every method and null on the same test models."""
 
@@ -115,16 +120,17 @@ class Comparisons(Results[Comparison]):
         if chosen not in known:
             raise InputError(f"name one task of {', '.join(known)}, got {task!r}")
         rows = [one for one in self if one.task == chosen]
-        names = {one.method: one.method for one in rows}
-        return findings.baselines_figure(tables.comparison_table(rows), names, rows[0].noise_floor)
+        return findings.baselines_figure(
+            tables.comparison_table(rows), METHOD_NAMES | NULL_NAMES, rows[0].noise_floor
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Forecasts(Results[Forecast]):
     """What a fit says of models that need no accuracy; known is `tables.forecast_table`."""
 
     fit: Fit
-    known: pd.DataFrame = field(repr=False, compare=False)
+    known: pd.DataFrame = field(compare=False)
 
     def table(self) -> pd.DataFrame:
         """One row a model, best score first; columns of `tables.forecast_table`."""

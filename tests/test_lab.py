@@ -1,5 +1,6 @@
 """Laws of the Python API: the same results as the commands, files all or nothing, nothing heavy."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import PACK, contents, pack_rows, write_pack
+from helpers import PACK, World, contents, pack_rows, write_pack
 
 import csvcore
 from csvcore import pipeline, store
 from csvcore.errors import InputError, StoreError
+from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
 from csvcore.lab import Lab
 
 
@@ -33,6 +35,21 @@ def files(folder: Path) -> dict[str, Path]:
         "losses": folder / PACK,
         "split": folder / "splits" / "sides.csv",
     }
+
+
+def test_accuracies_may_be_result_folders_of_the_harness(
+    world_files: Path, world: World, tiny_lm: Path, tmp_path: Path
+) -> None:
+    for entry in world.accuracies:
+        folder = tmp_path / "results" / entry.model / entry.task
+        folder.mkdir(parents=True)
+        told = {"results": {entry.task: {"acc,none": entry.accuracy}}, "model_name": entry.model}
+        (folder / "results_2026-01-01T00-00-00.json").write_text(json.dumps(told))
+    given = files(world_files) | {"accuracies": tmp_path / "results"}
+    lab = csvcore.load(**given, scorer=str(tiny_lm), results="lm-eval")
+    with store.connect(lab.database, read_only=True) as db:
+        found = {(one.model, one.task): one.accuracy for one in store.accuracies(db)}
+    assert found == {(one.model, one.task): one.accuracy for one in world.accuracies}
 
 
 def test_import_csvcore_loads_neither_torch_nor_streamlit_nor_pandas() -> None:
@@ -93,6 +110,7 @@ def test_fits_give_a_row_each_and_a_panel_each(lab: Lab) -> None:
     titles = [note.text for note in fits.figure().layout.annotations]
     assert titles[:2] == ["reading, all-token", "adding, all-token"]
     assert "<td>reading</td>" in fits._repr_html_()
+    assert str(fits) == f"Fits:\n{table}"
 
 
 def test_no_fits_have_nothing_to_draw(lab: Lab) -> None:
@@ -112,7 +130,8 @@ def test_a_comparison_is_the_pipelines_and_draws_one_task(lab: Lab, tiny_lm: Pat
     table = compared.table()
     assert table.groupby("task")["test_mse"].apply(lambda mse: mse.is_monotonic_increasing).all()
     methods = {label for trace in compared.figure("reading").data for label in trace.y}
-    assert methods == {one.method for one in rows if one.task == "reading"}
+    shown = METHOD_NAMES | NULL_NAMES
+    assert methods == {shown[one.method] for one in rows if one.task == "reading"}
     with pytest.raises(InputError, match="name one task of adding, reading, got None"):
         compared.figure()
 
