@@ -123,6 +123,10 @@ def _corpus(db: store.Connection, name: str) -> Iterator[Check]:
     if inputs.corpus_sha256(docs) != store.corpus_sha256(db, name):
         yield Check(f"corpus {name}", "wrong", "its documents are not those it was stored with")
     made = store.manifests(db, name)
+    if not made:
+        said = f"{len(docs)} documents and no losses; bring them by `csvcore import losses`"
+        yield Check(f"corpus {name}", "note", said)
+        return
     audit = _Audit(docs)
     n_good = 0
     for model, covered in store.coverage(db, name).items():

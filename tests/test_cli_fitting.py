@@ -259,4 +259,6 @@ def test_weights_are_the_contracts_columns_and_tile_every_document(
 def test_fits_lists_what_is_stored(csvcore: Csvcore, fit: Csvcore) -> None:
     assert csvcore("fits").stdout == "no fits yet; make some with csvcore fit\n"
     [found] = json.loads(fit("--task", "adding", "--json").stdout)["fits"]
-    assert found["fit"] in csvcore("fits").stdout
+    shown = csvcore("fits").stdout
+    assert found["fit"] in shown
+    assert f"{found['mse']['train']:.2e}  {found['mse']['test']:.2e}" in shown

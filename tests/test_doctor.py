@@ -164,6 +164,13 @@ def test_what_is_missing_or_not_known_is_a_note(
     assert "8 of 11 models without a finding" in found["corpus words"].said
 
 
+def test_a_corpus_without_losses_is_a_note(world_db: Path) -> None:
+    change(world_db, "DELETE FROM losses", "DELETE FROM manifests")
+    [corpus] = [check for check in findings(world_db) if check.what == "corpus words"]
+    assert corpus.state == "note"
+    assert corpus.said == "6 documents and no losses; bring them by `csvcore import losses`"
+
+
 def test_who_has_the_database_open_is_said(world_db: Path) -> None:
     from csvcore import jobs
 

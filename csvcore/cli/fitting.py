@@ -1,6 +1,7 @@
 """Commands that fit, compare, and show what was fitted."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -290,7 +291,10 @@ def fits(db: Path) -> None:
         click.echo("no fits yet; make some with csvcore fit")
         return
     names = ["fit", "corpus", "split", "mse_train", "mse_test", "created"]
-    click.echo(text_table(names, table[names].astype(str).to_numpy().tolist()))
+    shown = table[names].astype({"created": "datetime64[s]"}).astype({"created": str})
+    for name in ("mse_train", "mse_test"):
+        shown[name] = [figure(None if math.isnan(value) else value) for value in table[name]]
+    click.echo(text_table(names, shown.to_numpy().tolist()))
 
 
 def fit_json(fit: Fit) -> dict[str, Any]:
