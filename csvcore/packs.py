@@ -105,7 +105,19 @@ def _manifest(name: str, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | No
         raise InputError(f"{name}: csvcore.manifest must be an object of format {FORMAT}")
     if not isinstance(manifest.get("models", {}), dict):
         raise InputError(f"{name}: `models` in csvcore.manifest must be an object")
+    for model, made in manifest.get("models", {}).items():
+        if not isinstance(made, dict):
+            raise InputError(
+                f"{name}: csvcore.manifest must tell as an object how losses of {model!r} were made"
+            )
     return manifest
+
+
+def prefix_token(made: Mapping[str, Any]) -> str | None:
+    """What a model read before each text, as its part of the manifest tells it."""
+    told = made.get("prefix")
+    found = told.get("token") if isinstance(told, dict) else told
+    return None if found is None else str(found)
 
 
 def check_rows(name: str, table: pa.Table) -> None:

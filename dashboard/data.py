@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from csvcore import replays, store
+from csvcore import packs, replays, store
 from csvcore.errors import StoreError
 from csvcore.figures import tables
 from csvcore.records import Document, Fit, ModelCard, Replay, Split, Task
@@ -145,7 +145,7 @@ def manifests(source: Database, corpus: str) -> pd.DataFrame:
                 "documents": covered.get(model, 0),
                 "engine": made.get("engine"),
                 "dtype": made.get("dtype"),
-                "prefix": (made.get("prefix") or {}).get("token"),
+                "prefix": packs.prefix_token(made),
                 "rows": made.get("rows"),
                 "context": str(made.get("context", "whole")),
                 "weights": str(made.get("weights_sha256", ""))[:12],

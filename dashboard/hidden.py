@@ -48,10 +48,15 @@ def models(db: store.Connection, corpus: str, split: str) -> frozenset[str]:
 
 
 def models_of_fit(db: store.Connection, name: str) -> frozenset[str]:
-    """Models whose accuracies a page about this fit may not show."""
+    """Models whose accuracies a page about this fit may not show.
+
+    Of a fit that is newer than the last reveal those are all its test models.
+    """
     found = store.fit(db, name)
     tested = {one.model for one in found.predictions if one.split == "test"}
-    known = store.revealed_models(db, found.corpus, found.split)
+    known = set()
+    if name in store.revealed_fits(db):
+        known = store.revealed_models(db, found.corpus, found.split)
     return models(db, found.corpus, found.split) | frozenset(tested - known)
 
 

@@ -62,7 +62,7 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
                 "stored": sum(key[0] == model for key in stored),
                 "of": len(n_bytes),
                 "dtype": how.get("dtype", ""),
-                "prefix": (how.get("prefix") or {}).get("token", ""),
+                "prefix": packs.prefix_token(how) or "",
                 "weights": str(how.get("weights_sha256") or "")[:12],
                 "engine": how.get("engine", ""),
             }

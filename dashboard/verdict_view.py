@@ -24,13 +24,17 @@ def table(verdicts: pd.DataFrame) -> None:
     )
     first = [name for name in FIRST if name in shown.columns]
     beaten = int((known["verdict"] == "better").sum())
-    judges = " and ".join(sorted(known["side"].dropna().unique())) or "no"
-    st.markdown(
-        f"On {judges} models, CSV is surely better than every null on "
-        f"**{beaten} of {len(shown)}** tasks, "
-        f"better but perhaps by chance on {int((known['verdict'] == 'unsure').sum())}, "
-        f"not better on {int((known['verdict'] == 'worse').sum())}."
-    )
+    judges = " and ".join(sorted(known["side"].dropna().unique()))
+    n_judged = int(known["verdict"].notna().sum())
+    if n_judged:
+        st.markdown(
+            f"On {judges} models, CSV is surely better than every null on "
+            f"**{beaten} of {n_judged}** tasks, "
+            f"better but perhaps by chance on {int((known['verdict'] == 'unsure').sum())}, "
+            f"not better on {int((known['verdict'] == 'worse').sum())}."
+        )
+    else:
+        st.markdown("There is nothing to judge by yet: no fit has validation or test models.")
     st.dataframe(
         shown[[*first, *(name for name in shown.columns if name not in first)]],
         hide_index=True,

@@ -211,6 +211,7 @@ def test_a_column_of_the_wrong_type_is_refused(
         ({"format": "csvcore-losspack/2"}, "must be an object of format csvcore-losspack/1"),
         ({"corpus_sha256": "abc"}, "must be an object of format csvcore-losspack/1"),
         (["csvcore-losspack/1"], "must be an object of format csvcore-losspack/1"),
+        ({"format": packs.FORMAT, "models": {"ant": "oops"}}, "how losses of 'ant' were made"),
         (b"{", r"csvcore\.manifest is not JSON"),
         (b"\xff", r"csvcore\.manifest is not JSON"),
     ],
@@ -220,6 +221,14 @@ def test_a_manifest_of_another_format_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         packs.read(parquet(tmp_path, table(*ROWS), manifest))
+
+
+def test_a_prefix_is_told_as_collect_writes_it_or_plainly() -> None:
+    assert packs.prefix_token({"prefix": {"token": "<s>", "rule": "bos"}}) == "<s>"
+    assert packs.prefix_token({"prefix": "<s>"}) == "<s>"
+    assert packs.prefix_token({"prefix": 1}) == "1"
+    assert packs.prefix_token({"prefix": {}}) is None
+    assert packs.prefix_token({}) is None
 
 
 def test_a_file_that_is_not_there_or_no_parquet_is_refused(tmp_path: Path) -> None:

@@ -113,6 +113,16 @@ def test_forecasts_tell_no_accuracy_of_a_hidden_model(run: Run, world_db: Path) 
     assert table["accuracy"].notna().all()
 
 
+def test_forecasts_of_a_fit_made_after_the_reveal_tell_no_accuracy_of_a_test_model(
+    run: Run, world_db: Path
+) -> None:
+    reveal(world_db)
+    fit = run("reading")
+    table = judged.forecasts_of(at(world_db), (fit.fit,), tuple(SIDES)).set_index("model")
+    assert set(table.index[table["accuracy"].isna()]) == TESTED
+    assert TESTED.isdisjoint(explained.partial_scores(at(world_db), fit.fit).index)
+
+
 def test_the_view_inside_a_fit_does_not_know_hidden_models(run: Run, world_db: Path) -> None:
     fit = run("reading")
     parts = explained.partial_scores(at(world_db), fit.fit)

@@ -242,7 +242,8 @@ def _stored_otherwise(
             f"losses of {one.model} on {corpus} are stored with the context {made['context']}, not "
             f"{seen}; give the model another name to store both"
         )
-    rule = (made.get("prefix") or {}).get("rule")
+    told = made.get("prefix")
+    rule = told.get("rule") if isinstance(told, dict) else told
     if config.prefix not in (scoring.AUTO, rule):
         return (
             f"losses of {one.model} on {corpus} are stored with the prefix {rule}, not "

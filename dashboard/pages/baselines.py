@@ -35,7 +35,10 @@ found = judged.judgement(source, tuple(fits["fit"]))
 if found.side is None:
     controls.next_step(
         "Nothing to judge by yet",
-        "The split has no validation models: reveal its test set, or change the split.",
+        "The split has no validation models: reveal its test set, or give it models to judge by.",
+    )
+    st.page_link(
+        "dashboard/pages/models.py", label="Go to Models & splits", icon=":material/account_tree:"
     )
     st.stop()
 table = judged.comparison(source, tuple(fits["fit"]))
