@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard import controls, links, salience_controls
+from dashboard import controls, salience_controls, sidebar
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict"}
@@ -47,7 +47,7 @@ page = st.navigation(
 )
 try:
     salience_controls.keep_in_address()
-    links.sidebar()
+    sidebar.show()
     if page.url_path in NEED_CORPUS and controls.chosen("corpus") is None:
         st.header(page.title)
         controls.next_step("No documents yet", "The Overview says how to load or bring them.")

@@ -1,10 +1,15 @@
 """What several pages share: names for people, empty states, and the choices of the side bar."""
 
+from pathlib import PurePath
+
 import streamlit as st
 
 from csvcore.figures.names import METHOD_NAMES as METHOD_NAMES
 from csvcore.figures.names import NULL_NAMES as NULL_NAMES
 from csvcore.records import Fit
+
+BUNDLED = "scorer"  # the name of the zoo's own scoring model
+UNUSUAL = {"mask_first_token": "first tokens masked", "own_units": "the losses' own units"}
 
 
 def chosen(key: str) -> str | None:
@@ -20,6 +25,20 @@ def how_learnt(fit: Fit) -> str:
     chosen = fit.choice.chosen
     towards = f"pulled towards {METHOD_NAMES[chosen.pull].lower()}"
     return towards if chosen.strength is None else f"{towards}, penalty {chosen.strength:.0e}"
+
+
+def how_made(fit: Fit) -> str:
+    """How a fit of CSV was made, for people: what its settings are where they bear on it."""
+    said = fit.config
+    if said.get("algorithm") == "paper":
+        parts = [f"Paper's loop, {said.get('steps')} steps, rate {said.get('learning_rate'):g}"]
+    else:
+        fixed = said.get("penalty")
+        parts = ["Second order", "penalty chosen" if fixed is None else f"penalty {fixed:g}"]
+    parts.append(f"seed {said.get('seed')}")
+    parts += [words for key, words in UNUSUAL.items() if said.get(key)]
+    scorer = PurePath(str(said.get("scorer"))).name
+    return ", ".join([*parts, "bundled scorer" if scorer == BUNDLED else f"scorer {scorer}"])
 
 
 def next_step(title: str, text: str) -> None:

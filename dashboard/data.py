@@ -231,9 +231,13 @@ def save_split(source: Database, name: str, split: dict[str, Split]) -> None:
         store.add_split(db, name, split)
 
 
-def newest_fits(source: Database, corpus: str, split: str) -> pd.DataFrame:
-    """See `store.newest`."""
-    return store.newest(fits(source), corpus, split)
+def newest_fits(
+    source: Database, corpus: str, split: str, before: str | None = None
+) -> pd.DataFrame:
+    """See `store.newest`; the fit `before` counts as the newest of all."""
+    table = fits(source)
+    first = table["fit"] == before
+    return store.newest(pd.concat([table[first], table[~first]]), corpus, split)
 
 
 def newest_place(source: Database) -> dict[str, str]:

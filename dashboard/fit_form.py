@@ -9,7 +9,6 @@ from dashboard import controls, data, expected, jobs_view, links
 from dashboard.data import Database
 
 ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
-BUNDLED = "scorer"  # the name of the zoo's own
 
 
 @st.fragment
@@ -62,7 +61,7 @@ def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
             len(tasks),
             list(methods),
             str(algorithm),
-            Path(scorer).name or BUNDLED,
+            Path(scorer).name or controls.BUNDLED,
             config.get("steps", 0),
         )
         st.caption(

@@ -8,7 +8,7 @@ import streamlit as st
 
 from csvcore import splits
 from csvcore.records import SPLITS, ModelCard, Split
-from dashboard import controls, data, links
+from dashboard import controls, data, links, sidebar
 from dashboard.data import Database
 
 OUT = "leave out"
@@ -35,6 +35,8 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
     stored = {f"{STORED}{name}": name for name in data.splits(source)}
     names = [*stored, BY_SIZE, CLOSED, *(LEAVE_OUT + family for family in families), TABLE_2]
     begin = f"{STORED}{controls.chosen('split')}"
+    if begin in names:  # the first is what an address means that names none
+        names = [begin, *(name for name in names if name != begin)]
     saved = st.session_state.pop("split just saved", None)
     if saved is not None:
         st.session_state["start"] = f"{STORED}{saved}"
@@ -46,7 +48,6 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
         left.selectbox,
         "Start from",
         names,
-        index=names.index(begin) if begin in names and "start" not in st.session_state else 0,
         key="start",
         help="A stored split, or one of the usual ways to divide models. Edit it below.",
     )
@@ -194,7 +195,7 @@ def _store(source: Database, key: str, name: str, split: dict[str, Split]) -> No
     forget(f"{STORED}{name}")
     st.session_state.pop("split to replace", None)
     st.session_state["split just saved"] = name
-    links.choose_next("split", name)
+    sidebar.choose_next("split", name)
     st.toast(f"Saved as {controls.plain(name)}")
     st.rerun()
 

@@ -83,7 +83,7 @@ def test_a_link_that_names_what_is_gone_says_what_is_shown_instead(
     (said,) = about_links(app)
     value = app.session_state[key]
     several = value if isinstance(value, list) else [value]
-    assert said.startswith(f"The link asks for '\\*\\*gone\\*\\*' as {title}, which is not here.")
+    assert said.startswith(f"The link asks for '\\*\\*gone\\*\\*' as {title}, which is not offered.")
     assert said.endswith(" is shown.")
     assert several
     app.run()
@@ -108,13 +108,10 @@ def test_a_link_to_what_is_there_says_nothing(app: AppTest) -> None:
     assert app.session_state["by"] == "all-token"
 
 
-def test_the_copied_link_names_corpus_split_and_task_even_at_their_defaults(app: AppTest) -> None:
+def test_the_address_names_corpus_split_and_task_even_where_they_are_first(app: AppTest) -> None:
     app.run()
-    (button,) = [
-        one for one in app.get("bidi_component") if "copy_link" in one.proto.component_name
-    ]
     for key in ("corpus", "split", "task"):
-        assert f'"{key}": "{app.session_state[key]}"' in button.proto.json.replace('":"', '": "')
+        assert app.query_params[key] == [app.session_state[key]]
 
 
 def parquet(n_values: int) -> bytes:

@@ -4,7 +4,7 @@ import streamlit as st
 from csvcore import jobs
 from csvcore.figures import findings
 from csvcore.judging import verdict
-from dashboard import controls, data, jobs_view, judged, reveal_view, shown
+from dashboard import controls, data, jobs_view, judged, reveal_view, shown, sidebar
 
 PERMUTATIONS = 200
 SENTENCES = {
@@ -23,7 +23,7 @@ corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task
 if corpus is None or split is None or task is None:
     controls.next_step("Nothing to compare yet", "This needs a corpus, a split and a task.")
     st.stop()
-fits = data.newest_fits(source, corpus, split)
+fits = sidebar.fits(source)
 fits = fits[fits["task"] == task]
 if fits.empty:
     controls.next_step("No fit of this task yet", "Fit it with every method on the Overview page.")

@@ -3,7 +3,7 @@ from functools import partial
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, drawn, links, replaying, reveal_view, shown, why
+from dashboard import controls, data, drawn, links, replaying, reveal_view, shown, sidebar, why
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
@@ -14,7 +14,7 @@ corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task
 if corpus is None or split is None or task is None:
     controls.next_step("Nothing to show yet", "Curves need a corpus, a split and a task.")
     st.stop()
-fits = data.newest_fits(source, corpus, split)
+fits = sidebar.fits(source)
 fits = fits[fits["task"] == task].set_index("method")
 if fits.empty:
     controls.next_step("No fit of this task yet", "Start one on the Fit page.")

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from csvcore.figures import charts
-from dashboard import controls, data, fit_form, jobs_view, shown
+from dashboard import controls, data, fit_form, jobs_view, shown, sidebar
 
 st.header("Fit")
 source = data.database()
@@ -19,7 +19,7 @@ fit_form.form(source, corpus, split, names)
 st.subheader("Queue", divider="gray")
 jobs_view.live(source, history=True)
 
-fits = data.newest_fits(source, corpus, split)
+fits = sidebar.fits(source)
 learnt = [data.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
 if learnt:
     st.subheader("How the newest fits converged", divider="gray")

@@ -18,6 +18,7 @@ from dashboard import (
     mixes_view,
     reveal_view,
     shown,
+    sidebar,
 )
 
 LARGEST = 3.0  # times that a source can be made to count
@@ -25,7 +26,7 @@ LARGEST = 3.0  # times that a source can be made to count
 st.header("Mixes")
 source = data.database()
 corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
-fits = data.newest_fits(source, corpus, split) if corpus and split else data.fits(source).head(0)
+fits = sidebar.fits(source)
 fits = fits[(fits["task"] == task) & (fits["method"] == "csv")]
 if fits.empty or corpus is None or split is None or task is None:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")

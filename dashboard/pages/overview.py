@@ -9,6 +9,7 @@ from dashboard import (
     jobs_view,
     judged,
     reveal_view,
+    sidebar,
     stored,
     verdict_view,
 )
@@ -45,7 +46,7 @@ coverage_view.badges(source, corpus)
 
 st.subheader("Does CSV predict better?", divider="gray")
 waiting = coverage_view.next_steps(source, corpus, split)
-fits = data.newest_fits(source, corpus, split) if split else data.fits(source).head(0)
+fits = sidebar.fits(source)
 jobs_view.live(source)
 working = jobs_view.waits(source, "compare", corpus=corpus, split=split)
 if fits.empty and split and not working and not waiting:

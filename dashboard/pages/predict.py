@@ -1,13 +1,13 @@
 import streamlit as st
 
 from csvcore.figures import charts, findings, tables
-from dashboard import controls, data, judged, links, reveal_view, shown
+from dashboard import controls, data, judged, links, reveal_view, shown, sidebar
 
 st.header("Predict")
 source = data.database()
 corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
-fits = data.newest_fits(source, corpus, split) if corpus and split else data.fits(source).head(0)
-fits = fits[fits["task"] == task].set_index("method")
+every = sidebar.fits(source)
+fits = every[every["task"] == task].set_index("method")
 if fits.empty or corpus is None:
     controls.next_step("No fit of this task yet", "A forecast needs one; start it on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
@@ -54,7 +54,7 @@ pack = None if upload is None else (upload.name, upload.getvalue())
 if not models and pack is None:
     controls.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
     st.stop()
-tasks = data.newest_fits(source, corpus, fit.split).sort_values("task")
+tasks = every.sort_values("task")
 by_method = [
     name
     for name in tasks.loc[tasks["method"] == fit.method, "fit"]

@@ -1,11 +1,11 @@
 import streamlit as st
 
-from dashboard import controls, data, salience_controls, salience_view, texts, token_tables
+from dashboard import controls, data, salience_controls, salience_view, sidebar, texts, token_tables
 
 st.header("Salience")
 source = data.database()
 corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
-fits = data.newest_fits(source, corpus, split) if corpus and split else data.fits(source).head(0)
+fits = sidebar.fits(source)
 by_task = fits[fits["method"] == "csv"].set_index("task")["fit"]
 if task not in by_task.index:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
