@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard import controls, salience_controls, sidebar
+from dashboard import controls, sidebar
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict"}
@@ -46,7 +46,6 @@ page = st.navigation(
     }
 )
 try:
-    salience_controls.keep_in_address()
     sidebar.show()
     if page.url_path in NEED_CORPUS and controls.chosen("corpus") is None:
         st.header(page.title)

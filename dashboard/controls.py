@@ -1,5 +1,6 @@
 """What several pages share: names for people, empty states, and the choices of the side bar."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
 
 import streamlit as st
@@ -16,6 +17,11 @@ def chosen(key: str) -> str | None:
     """What the sidebar says of corpus, split or task; None where nothing of it is stored."""
     value = st.session_state.get(key)
     return None if value is None else str(value)
+
+
+def first(names: Sequence[str], name: str | None) -> list[str]:
+    """These names with one of them at the head, if it is among them."""
+    return sorted(names, key=lambda one: one != name)
 
 
 def how_learnt(fit: Fit) -> str:

@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import reading
+from dashboard import reading, sidebar
 from dashboard.colourings import COLOURINGS, PER, Asked
 from dashboard.reading import Place
 from dashboard.texts import Texts
@@ -15,27 +15,13 @@ def open_at(source: str, doc_id: str, cell: int) -> dict[str, list[str]]:
     """Make the page begin at a document of a source, with a token selected; then switch to it.
 
     Returns:
-        what the address shall say of it; what is bound to the side bar cannot be named in a switch,
-        and is written by `keep_in_address`.
+        what the address shall say of it besides the side bar's choices.
     """
     st.session_state["source"] = [source]
     st.session_state["doc"] = [doc_id]
-    st.session_state["opened-at"] = True
+    sidebar.write_anew()
     pick(Place(doc_id, cell))
     return {"source": [source], "doc": [doc_id]}
-
-
-def keep_in_address() -> None:
-    """After a switch by `open_at`: the side bar's choices stand in the address again.
-
-    A switch empties the address, and cannot name what is bound to a control; a control writes it
-    where its value is set. To be called before any control.
-    """
-    if not st.session_state.pop("opened-at", False):
-        return
-    for key in ("corpus", "split", "task"):
-        if key in st.session_state:
-            st.session_state[key] = st.session_state[key]
 
 
 def pick(first: Place | None, last: Place | None = None) -> None:

@@ -6,7 +6,8 @@ import streamlit as st
 from dashboard import controls, data, links
 from dashboard.data import Database
 
-NEXT = "side bar next"  # of the session's state
+# Of the session's state: choices to come, those of the newest fit, whether the address lacks any.
+NEXT, USUAL, ANEW = "side bar next", "usual place", "address anew"
 NEWEST = "newest"
 HELP = {
     "corpus": "The documents whose losses are weighed, on every page.",
@@ -21,11 +22,19 @@ def choose_next(key: str, name: str) -> None:
     st.session_state.setdefault(NEXT, {})[key] = name
 
 
-def show() -> None:
-    """Corpus, split, task and fit, chosen once for all pages.
+def write_anew() -> None:
+    """Let the choices be written into the address again in the next run.
 
-    The address always names corpus, split and task, so that it shows the same tomorrow. Where it
-    does not yet, corpus and split are those of the newest fit.
+    A switch of the page empties it, and cannot name what is bound to a control.
+    """
+    st.session_state[ANEW] = True
+
+
+def show() -> None:
+    """Corpus, split, task and fit, chosen once for all pages; the address line restores them.
+
+    Where the address names none, corpus and split are those of the newest fit: they are listed
+    first, since what stands first is what an address without a name means.
     """
     source = data.database()
     choices = {
@@ -33,17 +42,25 @@ def show() -> None:
         "split": data.splits(source),
         "task": [task.task for task in data.tasks(source)],
     }
-    choices = {key: names for key, names in choices.items() if names}
-    _name_all(choices, data.newest_place(source))
+    usual = data.newest_place(source)
+    if st.session_state.get(USUAL, usual) != usual:
+        write_anew()  # what was listed first is not any more
+    st.session_state[USUAL] = usual
+    if st.session_state.pop(ANEW, False):
+        for key in HELP:
+            if key in st.session_state:  # a control writes its value where that is set
+                st.session_state[key] = st.session_state[key]
     st.session_state.update(st.session_state.pop(NEXT, {}))
     with st.sidebar:
         for key, names in choices.items():
-            links.choose(
-                *(st.selectbox, key.capitalize(), names),
-                key=key, index=None, required=True, help=HELP[key],
-            )  # fmt: skip
+            if names:
+                links.choose(
+                    *(st.selectbox, key.capitalize(), controls.first(names, usual.get(key))),
+                    key=key, help=HELP[key],
+                )  # fmt: skip
         newest = _fit(source)
-        links.copy_button({} if newest is None else {"fit": newest})
+        named = {key: controls.chosen(key) for key in choices} | {"fit": newest}
+        links.copy_button({key: value for key, value in named.items() if value is not None})
 
 
 def fits(source: Database) -> pd.DataFrame:
@@ -56,18 +73,6 @@ def fits(source: Database) -> pd.DataFrame:
     if corpus is None or split is None:
         return table.head(0)
     return data.newest_fits(source, corpus, split, controls.chosen("fit"))
-
-
-def _name_all(choices: dict[str, list[str]], usual: dict[str, str]) -> None:
-    """Write into the address what it does not name, or names in vain, and begin anew with that."""
-    lacking = {}
-    for key, names in choices.items():
-        links.missed(key, names.__contains__)  # noted before it is written over
-        if controls.chosen(key) is None and st.query_params.get(key) not in names:
-            lacking[key] = usual[key] if usual.get(key) in names else names[0]
-    if lacking:
-        st.query_params.update(lacking)
-        st.rerun()
 
 
 def _fit(source: Database) -> str | None:

@@ -35,8 +35,6 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
     stored = {f"{STORED}{name}": name for name in data.splits(source)}
     names = [*stored, BY_SIZE, CLOSED, *(LEAVE_OUT + family for family in families), TABLE_2]
     begin = f"{STORED}{controls.chosen('split')}"
-    if begin in names:  # the first is what an address means that names none
-        names = [begin, *(name for name in names if name != begin)]
     saved = st.session_state.pop("split just saved", None)
     if saved is not None:
         st.session_state["start"] = f"{STORED}{saved}"
@@ -47,7 +45,7 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
     choice = links.choose(
         left.selectbox,
         "Start from",
-        names,
+        controls.first(names, begin),  # what stands first is what an address without it means
         key="start",
         help="A stored split, or one of the usual ways to divide models. Edit it below.",
     )

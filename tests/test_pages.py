@@ -1,6 +1,7 @@
 """Laws of every page: help on every control, links that keep a view and say what is gone."""
 
 import io
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from csvcore import pipeline
+from csvcore import pipeline, store
 from dashboard import controls, judged
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +84,9 @@ def test_a_link_that_names_what_is_gone_says_what_is_shown_instead(
     (said,) = about_links(app)
     value = app.session_state[key]
     several = value if isinstance(value, list) else [value]
-    assert said.startswith(f"The link asks for '\\*\\*gone\\*\\*' as {title}, which is not offered.")
+    assert said.startswith(
+        f"The link asks for '\\*\\*gone\\*\\*' as {title}, which is not offered."
+    )
     assert said.endswith(" is shown.")
     assert several
     app.run()
@@ -108,10 +111,26 @@ def test_a_link_to_what_is_there_says_nothing(app: AppTest) -> None:
     assert app.session_state["by"] == "all-token"
 
 
-def test_the_address_names_corpus_split_and_task_even_where_they_are_first(app: AppTest) -> None:
+def copied(app: AppTest) -> dict[str, str]:
+    """What the copied link names besides what stands in the address."""
+    (button,) = [
+        one for one in app.get("bidi_component") if "copy_link" in one.proto.component_name
+    ]
+    named: dict[str, str] = json.loads(button.proto.json)["choices"]
+    return named
+
+
+def test_the_copied_link_names_all_of_the_side_bar_even_at_its_defaults(
+    app: AppTest, fitted: Path
+) -> None:
+    app.query_params["task"] = "reading"
     app.run()
-    for key in ("corpus", "split", "task"):
-        assert app.query_params[key] == [app.session_state[key]]
+    with store.connect(fitted, read_only=True) as db:
+        fits = store.newest(store.fits(db), "words", "sides")
+    (newest,) = fits.loc[(fits["task"] == "reading") & (fits["method"] == "csv"), "fit"]
+    assert copied(app) == {
+        "corpus": "words", "split": "sides", "task": "reading", "fit": newest
+    }  # fmt: skip
 
 
 def parquet(n_values: int) -> bytes:

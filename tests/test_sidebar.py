@@ -1,0 +1,88 @@
+"""The side bar: what it chooses holds on every page, in the address, and in the next session."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import SIDES, change
+from streamlit.testing.v1 import AppTest
+
+from csvcore import pipeline, store
+from csvcore.pipeline import FitConfig
+from csvcore.records import Fit
+
+Run = Callable[..., Fit]
+
+
+@pytest.fixture
+def app(world_db: Path, app_on: Callable[[Path], AppTest]) -> AppTest:
+    """The pages on the made-up world with one more split, whose name comes before the other's."""
+    with store.connect(world_db) as db:
+        store.add_split(db, "aaa", SIDES)
+    return app_on(world_db)
+
+
+def law(app: AppTest) -> str:
+    """What Curves says of the law of CSV."""
+    (said,) = [one.value for one in app.caption if one.value.startswith("alpha ")]
+    return said
+
+
+def test_an_older_fit_is_chosen_and_shown_in_place_of_the_newest(app: AppTest, run: Run) -> None:
+    older, newer = (run("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
+    app.query_params["task"] = "adding"
+    app.switch_page("dashboard/pages/curves.py").run()
+    assert f"alpha {newer.alpha:.3g} " in law(app)
+    assert app.selectbox(key="fit").options == ["newest", newer.fit, older.fit]
+    app.selectbox(key="fit").set_value(older.fit).run()
+    assert not app.exception
+    assert f"alpha {older.alpha:.3g} " in law(app)
+    assert any("penalty 0\\.0001" in one.value for one in app.sidebar.caption)
+
+
+def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(app: AppTest, run: Run) -> None:
+    older, newer = (run("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
+    other = run("reading", "csv", steps=1)
+    app.query_params["task"] = "adding"
+    app.query_params["fit"] = older.fit
+    app.switch_page("dashboard/pages/curves.py").run()
+    assert not app.warning
+    assert f"alpha {older.alpha:.3g} " in law(app)
+    app.selectbox(key="task").set_value("reading").run()
+    assert app.selectbox(key="fit").value == "newest"
+    assert f"alpha {other.alpha:.3g} " in law(app)
+    assert newer.fit not in app.selectbox(key="fit").options
+
+
+def test_a_fit_whose_split_has_changed_is_offered_no_more(
+    app: AppTest, run: Run, world_db: Path
+) -> None:
+    gone = run("adding", "csv", steps=1)
+    change(world_db, "UPDATE splits SET side = 'train' WHERE split = 'sides' AND model = 'gnu'")
+    now = run("adding", "csv", steps=1)
+    app.query_params["task"] = "adding"
+    app.query_params["fit"] = gone.fit
+    app.run()
+    assert app.selectbox(key="fit").options == ["newest", now.fit]
+    assert any("as Fit, which is not offered. newest is shown." in one.value for one in app.warning)
+
+
+def test_an_address_without_a_split_means_the_one_of_the_newest_fit(app: AppTest, run: Run) -> None:
+    run("adding")
+    app.run()
+    for choice in ("sides", "aaa", "sides"):
+        app.selectbox(key="split").set_value(choice).run()
+        assert app.selectbox(key="split").options[0] == "sides"
+        assert app.selectbox(key="split").proto.default == 0
+
+
+def test_a_fit_elsewhere_changes_neither_the_view_nor_what_its_address_means(
+    app: AppTest, run: Run, world_db: Path, config: FitConfig
+) -> None:
+    run("adding")
+    app.run()
+    pipeline.fit(world_db, "words", "aaa", [("adding", "all-token")], config)
+    app.run()
+    assert app.selectbox(key="split").options[0] == "aaa"
+    assert app.selectbox(key="split").value == "sides"
+    assert app.query_params["split"] in ("sides", ["sides"])
