@@ -50,7 +50,7 @@ try:
     if page.url_path in NEED_CORPUS and controls.chosen("corpus") is None:
         st.header(page.title)
         controls.next_step("No documents yet", "The Overview says how to load or bring them.")
-        st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
+        controls.to_overview()
     else:
         page.run()
 except CsvcoreError as error:

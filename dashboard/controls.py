@@ -9,6 +9,7 @@ from csvcore.figures.names import METHOD_NAMES as METHOD_NAMES
 from csvcore.figures.names import NULL_NAMES as NULL_NAMES
 from csvcore.records import Fit
 
+LONGEST_NAME = 100  # characters that a split or corpus may be called by on a page
 BUNDLED = "scorer"  # the name of the zoo's own scoring model
 UNUSUAL = {"mask_first_token": "first tokens masked", "own_units": "the losses' own units"}
 
@@ -50,6 +51,21 @@ def how_made(fit: Fit) -> str:
 def next_step(title: str, text: str) -> None:
     """An empty state: what is missing and how to get it."""
     st.info(text, title=title, icon=":material/arrow_forward:")
+
+
+def name_of(what: str, given: str) -> str:
+    """Why a name is refused that is empty or too long."""
+    if not given:
+        return f"A {what} needs a name."
+    return (
+        f"The name of a {what} has at most {LONGEST_NAME} characters, this one has {len(given)}; "
+        "shorten it."
+    )
+
+
+def to_overview() -> None:
+    """A link to the page that says how to begin."""
+    st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
 
 
 def plain(text: str) -> str:

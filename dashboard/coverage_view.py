@@ -6,7 +6,7 @@ import streamlit as st
 
 from csvcore.figures import overview
 from csvcore.splits import copies
-from dashboard import controls, shown, stored
+from dashboard import controls, data, shown, stored
 from dashboard.data import Database
 
 SHOWN_RUNS = 40
@@ -89,7 +89,7 @@ def gaps(source: Database, corpus: str) -> None:
             f"nothing.{more}"
         )
         short = stored.incomplete_models(table)
-        st.dataframe(short, hide_index=True, height=min(38 + 35 * len(short), 260))
+        shown.table(short, height=min(38 + 35 * len(short), 260))
         if table is losses:
             st.download_button(
                 "Every missing model and document",
@@ -111,7 +111,8 @@ def next_steps(source: Database, corpus: str, split: str | None) -> bool:
         missing = True
         controls.next_step(
             "No losses on this corpus",
-            "Collect them on the Collect page, or `csvcore import losses FILE...`.",
+            "Collect them on the Collect page, or "
+            f"{data.command(source, 'import losses FILE...')}.",
         )
         st.page_link(
             "dashboard/pages/collect.py", label="Go to Collect", icon=":material/download:"
@@ -120,8 +121,9 @@ def next_steps(source: Database, corpus: str, split: str | None) -> bool:
         missing = True
         controls.next_step(
             "No accuracies",
-            "`csvcore import tasks FILE`, then `csvcore import accuracies FILE...`: a law needs "
-            "what some models can do.",
+            f"{data.command(source, 'import tasks FILE')}, then "
+            f"{data.command(source, 'import accuracies FILE...')}: a law needs what some models "
+            "can do.",
         )
     if split is None:
         missing = True

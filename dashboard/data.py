@@ -4,6 +4,7 @@ Every read is keyed by the database file and its time of change, so a new fit sh
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,11 @@ def database() -> Database:
         raise StoreError(
             f"there is no database {path}; `csvcore --db {path} init --zoo` makes one"
         ) from error
+
+
+def command(source: Database, words: str) -> str:
+    """A command on this database as Markdown, to be copied into a terminal."""
+    return f"`csvcore --db {shlex.quote(str(source.path))} {words}`"
 
 
 def model_folders() -> list[Path]:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from csvcore import jobs, packs, store
 from csvcore.errors import InputError
-from dashboard import controls
+from dashboard import controls, data, shown
 from dashboard.data import Database
 
 SHOWN = 5  # reasons that are written out
@@ -69,8 +69,8 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
         )
         if model not in families:
             why_not.append(
-                f"{model} has no card: csvcore import models FILE, a CSV of model,family, comes "
-                "first."
+                f"{model} has no card: {data.command(source, 'import models FILE')}, a CSV of "
+                "model,family, comes first."
             )
         elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
             why_not.append(f"Losses of other weights are stored as {model}.")
@@ -113,7 +113,7 @@ def view(source: Database, corpus: str) -> None:
         type="parquet",
         key=f"pack-{taken}",  # another once a pack is queued: the place is empty again
         help="One Parquet file from csvcore collect --out or csvcore export losses. Larger files: "
-        "csvcore import losses.",
+        f"{data.command(source, 'import losses FILE')}.",
     )
     if upload is None:
         return
@@ -124,9 +124,8 @@ def view(source: Database, corpus: str) -> None:
         f"{controls.plain(upload.name)} scores corpus {controls.plain(found.corpus)} ({by}): "
         f"{len(found.models)} models, {int(found.models['new'].sum()):,} documents' losses are new."
     )
-    st.dataframe(
+    shown.table(
         found.models,
-        hide_index=True,
         column_config={
             "family": st.column_config.TextColumn(help="Empty: the model has no card yet"),
             "new": st.column_config.NumberColumn(
@@ -137,7 +136,7 @@ def view(source: Database, corpus: str) -> None:
         },
     )
     for reason in found.why_not[:SHOWN]:
-        st.warning(controls.plain(reason))
+        st.warning(controls.sentence(reason))
     if len(found.why_not) > SHOWN:
         st.caption(f"and {len(found.why_not) - SHOWN} more like these.")
     st.button(

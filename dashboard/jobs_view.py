@@ -23,6 +23,8 @@ ICONS = {
     "cancelled": ":material/cancel:",
 }
 SHOWN = 8
+REMEMBERED = 50  # jobs among which a page looks for its own
+TOLD_SECONDS = 86_400.0  # for which a page tells that a job did not finish
 
 
 def submit_fit(
@@ -87,6 +89,29 @@ def waits(source: Database, kind: str, **params: Any) -> bool:
         job.live and job.kind == kind and params.items() <= job.params.items()
         for job in jobs.recent(source.path, SHOWN)
     )
+
+
+def ended_badly(source: Database, kind: str, **params: Any) -> None:
+    """Say of the jobs of this kind, with these parameters among theirs, which did not finish.
+
+    Of the same work the newest job counts, for a day.
+    """
+    newest: dict[str, jobs.Job] = {}
+    for job in jobs.recent(source.path, REMEMBERED):
+        if job.kind == kind and params.items() <= job.params.items():
+            newest.setdefault(_work(job), job)
+    lines = [
+        f"{controls.plain(work)}: {controls.sentence(_why(job))}"
+        for work, job in newest.items()
+        if job.ended and job.status != "done" and time.time() - job.ended < TOLD_SECONDS
+    ]
+    if lines:
+        st.warning("  \n".join(lines), icon=ICONS["failed"])
+
+
+def _why(job: jobs.Job) -> str:
+    told = job.message.startswith(job.status)
+    return job.message if told else f"{job.status}, {job.message}"
 
 
 def _work(job: jobs.Job) -> str:

@@ -17,7 +17,7 @@ from csvcore.judging import NULLS, Comparison, judge_fits, verdict
 from csvcore.records import Ints, Mix, ModelLosses, Split
 from csvcore.splits import WITHOUT
 from dashboard import hidden
-from dashboard.data import Database
+from dashboard.data import Database, command
 
 UPLOAD_MB = 20
 UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
@@ -170,7 +170,7 @@ def _stored_forecasts(
 def _pack_forecasts(
     source: Database, fits: tuple[str, ...], name: str, content: bytes
 ) -> pd.DataFrame:
-    _check_size(name, content)
+    _check_size(source, name, content)
     pack = packs.decode(name, content)
     with store.connect(source.path, read_only=True) as db:
         corpus = store.fit(db, fits[0]).corpus
@@ -181,7 +181,7 @@ def _pack_forecasts(
     return _tables(source, fits, packs.model_losses(name, pack.table, list(n_bytes)))
 
 
-def _check_size(name: str, content: bytes) -> None:
+def _check_size(source: Database, name: str, content: bytes) -> None:
     """Refuse what would take too much memory; what is no Parquet file is left to the reader."""
     if len(content) > UPLOAD_MB * 2**20:
         held = f"{len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are"
@@ -195,7 +195,9 @@ def _check_size(name: str, content: bytes) -> None:
         if n_values <= UPLOAD_VALUES:
             return
         held = f"{n_values:,} values, at most {UPLOAD_VALUES:,} are"
-    raise InputError(f"{name} has {held} taken here; store it with `csvcore import losses`")
+    raise InputError(
+        f"{name} has {held} taken here; store it with {command(source, 'import losses FILE')}"
+    )
 
 
 def _tables(source: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> pd.DataFrame:

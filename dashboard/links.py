@@ -67,6 +67,14 @@ def choose(
     )  # fmt: skip
 
 
+def write(widget: Callable[..., Any], title: str, *, max_chars: int, **settings: Any) -> str:
+    """As `keep`, of a line of text of at most so many characters."""
+    found = keep(
+        widget, title, max_chars=max_chars, accepts=lambda text: len(text) <= max_chars, **settings
+    )
+    return str(found or "")
+
+
 def keep(
     widget: Callable[..., Any],
     title: str,
@@ -111,7 +119,7 @@ def missed(key: str, accepts: Callable[[str], bool]) -> list[str]:
 
 def _told(title: str, missed: list[str], value: Any, told: Callable[[Any], str]) -> str:
     several = value if isinstance(value, list) else [value]
-    shown = ", ".join(told(one) for one in several if one not in (None, "")) or "nothing"
+    shown = ", ".join(_short(told(one)) for one in several if one not in (None, "")) or "nothing"
     gone = ", ".join(repr(_short(name)) for name in missed)
     return (
         f"The link asks for {plain(gone)} as {plain(title)}, which is not offered. "

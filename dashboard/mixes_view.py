@@ -54,9 +54,8 @@ def found(source: Database, mixes: Sequence[Mix], corpora: Sequence[str]) -> Non
         name=f"mixes-{best.task}",
         alt="Error of every mix, with how far it may reach, against the number of its sources",
     )
-    st.dataframe(
+    shown.table(
         rows.dropna(axis="columns", how="all"),
-        hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(title, format="%.1f")
             for name, title in (
@@ -91,13 +90,14 @@ def _save(source: Database, best: Mix, corpora: Sequence[str]) -> None:
         name = left.text_input(
             "Save the recommended mix as a corpus",
             placeholder=f"mix-{best.task}",
-            max_chars=100,
             help="The documents and every model's losses on them are copied; it can then be chosen "
             "in the side bar like any other corpus.",
         )
         save = right.form_submit_button(
             "Save", icon=":material/save:", help="Stores the corpus at once."
         )
-    if save:
+    if save and len(name.strip()) > controls.LONGEST_NAME:
+        st.warning(controls.name_of("corpus", name.strip()))
+    elif save:
         said = save_mix(source.path, corpora, best.doc_ids, name.strip())
         st.success(f"Stored {controls.plain(said)}; choose it in the side bar.")

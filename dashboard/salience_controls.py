@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import reading, sidebar
+from dashboard import links, reading, sidebar
 from dashboard.colourings import COLOURINGS, PER, Asked
 from dashboard.reading import Place
 from dashboard.texts import Texts
@@ -119,8 +119,8 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[
         "Begin with", names, key="doc", bind="query-params", placeholder="the first document",
         help="One document or a list of them; the ones that follow in the corpus come next.",
     )  # fmt: skip
-    find = right.text_input(
-        "Search in the texts", key="find", bind="query-params", type="search",
+    find = links.write(
+        right.text_input, "Search in the texts", key="find", type="search",
         max_chars=LONGEST_SEARCH, placeholder="plain text",
         help="Matches are outlined, capital or small letters alike; M jumps to the next.",
     )  # fmt: skip
@@ -136,8 +136,9 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[
         f"{here:,} matches in {len(hits):,} of {len(ordered):,} documents"
         + (f"; {elsewhere:,} in documents that are not read here" if elsewhere else "")
     )
-    only = right.toggle(
-        "Only documents with a match", key="only", bind="query-params",
+    only = links.keep(
+        right.toggle, "Only documents with a match", key="only",
+        accepts=("true", "false").__contains__, told=lambda on: "on" if on else "off",
         help="Leaves the other documents out of the text below.",
     )  # fmt: skip
     if only and hits:
@@ -167,8 +168,8 @@ def colour_controls(models: list[str], usual: list[str], others: dict[str, str])
         first = _model(columns[1], "Model", models, usual[0], "model_a")
         if by == "loss difference":
             second = _model(columns[2], "Less that of", models, usual[-1], "model_b")
-        per = columns[3].segmented_control(
-            "Nats per", PER, default=per, required=True, key="per", bind="query-params",
+        per = links.choose(
+            columns[3].segmented_control, "Nats per", PER, default=per, required=True, key="per",
             help="Per token as the score counts it; per character to compare long with short.",
         )  # fmt: skip
     if by == "task difference":

@@ -223,8 +223,8 @@ def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int
         name=f"losses-{first}-{last}",
         alt="Loss of every model on the selection",
     )
-    st.dataframe(
-        table, hide_index=True, height=240,
+    shown.table(
+        table, height=240,
         column_config={"nll": st.column_config.NumberColumn("nll, nats", format="%.3f")},
     )  # fmt: skip
 

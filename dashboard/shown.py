@@ -59,6 +59,11 @@ def figure(
     return state
 
 
+def table(frame: pd.DataFrame, **settings: Any) -> Any:
+    """Draw a table without its index, a dash where nothing is known; as `st.dataframe` else."""
+    return st.dataframe(frame, hide_index=True, placeholder="\u2013", **settings)
+
+
 def csv_button(table: pd.DataFrame, name: str, told: str) -> None:
     """A button that takes a table away as CSV; told: its help, a sentence."""
     st.download_button(

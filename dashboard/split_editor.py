@@ -146,7 +146,7 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
     """
     with st.form("save", border=False):
         wanted = st.text_input(
-            "Save as", name, max_chars=100,
+            "Save as", name,
             help="A name that is taken is replaced; fits made on other sides no longer show.",
         ).strip()  # fmt: skip
         pressed = st.form_submit_button(
@@ -157,8 +157,8 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
         return
     split = splits.check_split(dict(sides), [card.model for card in data.cards(source)])
     is_other = wanted not in data.splits(source) or data.split(source, wanted) != split
-    if not wanted:
-        st.warning("A split needs a name.")
+    if not 0 < len(wanted) <= controls.LONGEST_NAME:
+        st.warning(controls.name_of("split", wanted))
     elif wanted.startswith(splits.WITHOUT) and is_other and name != wanted:
         st.warning(
             f"Names that begin with {splits.WITHOUT} are those of splits that leave a family out; "
@@ -236,6 +236,7 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence
             ["tick", *columns, *tasks]
         ],
         hide_index=True,
+        placeholder="\u2013",
         height=380,
         disabled=[name for name in [*columns, *tasks] if name != "split"],
         column_config={

@@ -10,7 +10,7 @@ from csvcore import kinds
 from csvcore.brushing import Brushed, brushed
 from csvcore.errors import CsvcoreError, InputError
 from csvcore.kinds import KINDS, LONGEST_PATTERN, Mask
-from dashboard import controls, data, explained, reading, salience_controls, texts
+from dashboard import controls, data, explained, links, reading, salience_controls, shown, texts
 from dashboard.colourings import Coloured
 from dashboard.data import Database
 from dashboard.reading import Place
@@ -73,10 +73,9 @@ def show_strongest(own: Texts, ordered: list[int], every: list[int], coloured: C
 
     st.subheader("Strongest tokens", divider="gray")
     title = "weight" if coloured.scale.name == "weight" else "value"
-    shown = table.drop(columns="weight") if title == "weight" else table
-    st.dataframe(
-        shown, hide_index=True, height=300, key=key, on_select=jump,
-        selection_mode="single-row",
+    shown.table(
+        table.drop(columns="weight") if title == "weight" else table,
+        height=300, key=key, on_select=jump, selection_mode="single-row",
         column_config={
             "value": st.column_config.NumberColumn(title, format="%.3f"),
             "weight": st.column_config.NumberColumn(format="%.3f"),
@@ -102,13 +101,13 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
     """What each kind of token carries, and what the fit would be without some of them."""
     st.subheader("Kinds of tokens, and the brush", divider="gray")
     masks = dict(texts.kind_masks(source, own.fit.fit))
-    brush = st.pills(
-        "Brush", [*KINDS, OWN], selection_mode="multi", key="brush", bind="query-params",
+    brush = links.choose(
+        st.pills, "Brush", [*KINDS, OWN], selection_mode="multi", key="brush",
         wrap=True, help="Choose kinds to see the fit without them, or on them alone.",
     )  # fmt: skip
     left, right = st.columns([2, 1])
-    pattern = left.text_input(
-        "Your pattern", key="pattern", bind="query-params", max_chars=LONGEST_PATTERN,
+    pattern = links.write(
+        left.text_input, "Your pattern", key="pattern", max_chars=LONGEST_PATTERN,
         placeholder="a regular expression",
         help="Tried on every token alone, for instance `^ [A-Z]` or `[0-9]{2}`; the syntax is "
         "that of RE2.",
@@ -118,9 +117,9 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
             masks[OWN] = kinds.matching(own.token_text(), pattern)
         except InputError as error:
             st.warning(controls.plain(str(error)))
-    keep = right.segmented_control(
-        "What the brush does", ["drop", "keep only"], default="drop", required=True,
-        key="brush_does", bind="query-params",
+    keep = links.choose(
+        right.segmented_control, "What the brush does", ["drop", "keep only"], default="drop",
+        required=True, key="brush_does",
         help="Whether the brushed tokens count nothing, or alone.",
     )  # fmt: skip
     touched = np.zeros(own.weight.size, dtype=bool)
@@ -176,13 +175,10 @@ def _tallies(own: Texts, masks: dict[str, Mask]) -> None:
     found = [doc.source for doc in own.docs]
     token_source = np.repeat(found, np.diff(own.first_token))
     by_source = {name: token_source == name for name in dict.fromkeys(found)}
-    left, right = st.columns([1.5, 1])
-    with left:
-        table = _tally(own, masks)
-        table["a token that"] = table["kind"].map(KINDS | {OWN: "matches it"})
-        _table(table)
-    with right:
-        _table(_tally(own, by_source).rename(columns={"kind": "source"}))
+    table = _tally(own, masks)
+    table["a token that"] = table["kind"].map(KINDS | {OWN: "matches it"})
+    _table(table)
+    _table(_tally(own, by_source).rename(columns={"kind": "source"}))
     st.caption(
         "Over the whole corpus. A token can be of several kinds. The mean weight of all is 1; the "
         "share is of the total absolute weight."
@@ -197,8 +193,8 @@ def _tally(own: Texts, masks: dict[str, Mask]) -> pd.DataFrame:
 
 
 def _table(table: pd.DataFrame) -> None:
-    st.dataframe(
-        table, hide_index=True,
+    shown.table(
+        table,
         column_config={
             "mean weight": st.column_config.NumberColumn(format="%.2f"),
             "share": st.column_config.NumberColumn("share of weight", format="%.1f %%"),

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import controls
+from dashboard import controls, shown
 
 WORDS = {
     "better": "\u2713 surely better",
@@ -17,12 +17,12 @@ FIRST = ("task", "verdict", "csv", "all-token", "ratio", "floor", "nulls", "riva
 def table(verdicts: pd.DataFrame) -> None:
     """Draw `judged.verdicts`: better than every null or not, and the error of every method."""
     known = verdicts.reindex(columns=["side", "verdict", "rival"])
-    shown = verdicts.assign(
+    rows = verdicts.assign(
         verdict=known["verdict"].map(WORDS),
         rival=known["rival"].map(controls.NULL_NAMES),
         side=known["side"].fillna("nothing yet"),
     )
-    first = [name for name in FIRST if name in shown.columns]
+    first = [name for name in FIRST if name in rows.columns]
     beaten = int((known["verdict"] == "better").sum())
     judges = " and ".join(sorted(known["side"].dropna().unique()))
     n_judged = int(known["verdict"].notna().sum())
@@ -35,9 +35,8 @@ def table(verdicts: pd.DataFrame) -> None:
         )
     else:
         st.markdown("There is nothing to judge by yet: no fit has validation or test models.")
-    st.dataframe(
-        shown[[*first, *(name for name in shown.columns if name not in first)]],
-        hide_index=True,
+    shown.table(
+        rows[[*first, *(name for name in rows.columns if name not in first)]],
         column_config={
             "verdict": st.column_config.TextColumn(
                 "Beats every null",

@@ -69,9 +69,8 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
             name=f"off-the-curve-{model}",
         )
     with columns[1]:
-        st.dataframe(
+        shown.table(
             found.by_document.sort_values("added", key=abs, ascending=False).head(50),
-            hide_index=True,
             height=260,
             column_config={"added": st.column_config.NumberColumn(format="%.5f")},
         )
@@ -79,9 +78,8 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
         "In nats per character, above 0 where the model does worse than expected; the parts add up "
         "to the difference of the two scores. Expected is a line through all models of the fit."
     )
-    chosen = st.dataframe(
+    chosen = shown.table(
         found.by_token,
-        hide_index=True,
         height=300,
         key="why-tokens",
         on_select="rerun",

@@ -86,7 +86,7 @@ def test_without_model_folders_the_page_says_how_to_name_them(
     app = open_page(named)
     [hint] = app.info
     assert "make app MODELS=" in hint.value
-    assert "csvcore collect MODEL" in hint.value
+    assert "results.duckdb collect MODEL... --corpus words`" in hint.value
     assert not app.multiselect
     assert "Start" not in [button.label for button in app.button]
     assert figures(app) == {

@@ -1,5 +1,7 @@
 """Laws of the figures of judgements and forecasts."""
 
+from html import unescape
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,18 @@ def test_models_side_by_side_stand_best_score_first_whatever_their_run() -> None
     figure = findings.forecast_figure(table, 0.25)
     assert list(figure.layout.xaxis.categoryarray) == ["c1", "b1", "a2", "&lt;i&gt;a1"]
     assert {trace.mode for trace in figure.data} == {"markers"}
+
+
+def test_a_name_too_long_for_the_axis_is_cut_in_its_middle_and_stays_one_of_its_own() -> None:
+    long = [f"{'<b>' * 160}{end}" for end in ("one", "two")]
+    table = FORECASTS[:2].assign(model=long, run=long[0], train_tokens=np.nan)
+    figure = findings.forecast_figure(table, 0.25)
+    names = list(figure.layout.xaxis.categoryarray)
+    shown = [figure.layout.xaxis.labelalias[name] for name in names]
+    assert len(set(names)) == len(set(shown)) == 2
+    assert all(len(unescape(text)) == 48 and "<" not in text for text in shown)
+    assert [text[-3:] for text in shown] == ["two", "one"]
+    assert len(unescape(figure.data[0].name)) < 65
 
 
 def test_what_is_worse_is_hatched() -> None:

@@ -90,8 +90,9 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
     app = drop(pack)
     said = [warning.value for warning in app.warning]
     assert said == [
-        controls.plain(
-            "y_a_k has no card: csvcore import models FILE, a CSV of model,family, comes first."
+        controls.sentence(
+            f"y_a_k has no card: `csvcore --db {database} import models FILE`, a CSV of "
+            "model,family, comes first."
         ),
     ]
     assert button(app).disabled

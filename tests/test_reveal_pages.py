@@ -87,6 +87,21 @@ def test_many_models_move_at_once_and_are_saved(visit: Open, world_db: Path) -> 
     assert saved == SIDES | dict.fromkeys(wild, "validation")
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [(" ", "A split needs a name."), ("x" * 101, "at most 100 characters, this one has 101")],
+)
+def test_a_split_without_a_name_of_its_own_length_is_not_saved(
+    visit: Open, world_db: Path, name: str, why: str
+) -> None:
+    app = visit("models")
+    next(one for one in app.text_input if one.label == "Save as").set_value(name)
+    button(app, "Save split").click().run()
+    assert any(why in one.value for one in app.warning)
+    with store.connect(world_db, read_only=True) as db:
+        assert store.splits(db) == ["sides"]
+
+
 def test_a_split_that_fits_were_made_on_is_replaced_only_when_asked_again(
     visit: Open, world_db: Path, run: Callable[..., object]
 ) -> None:
@@ -229,7 +244,7 @@ def test_the_overview_shows_what_is_missing_and_nothing_of_it_where_all_is_there
     ("lost", "step"),
     [
         ("losses", "Collect them on the Collect page"),
-        ("accuracies", "then `csvcore import accuracies FILE...`"),
+        ("accuracies", "world.duckdb import accuracies FILE...`"),
         ("splits", "Say which models train"),
         ("fits", "Fit every task with CSV"),
     ],

@@ -254,6 +254,33 @@ def test_a_link_to_what_is_gone_says_so_and_the_rest_is_shown(app: AppTest) -> N
     assert not app.warning
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("brush", "zzz", "'zzz' as Brush, which is not offered. nothing is shown"),
+        ("brush_does", "burn", "'burn' as What the brush does, which is not offered. drop is"),
+        ("pattern", "x" * 900, f"'{'x' * 60}\u2026' as Your pattern, which is not offered."),
+        (
+            "find",
+            "x" * 900,
+            f"as Search in the texts, which is not offered. {'x' * 60}\u2026 is shown.",
+        ),
+        ("per", "mile", "'mile' as Nats per, which is not offered. token is shown."),
+        ("only", "maybe", "'maybe' as Only documents with a match, which is not offered. off is"),
+    ],
+)
+def test_a_control_says_what_a_link_asks_of_it_in_vain(
+    app: AppTest, key: str, value: str, said: str
+) -> None:
+    app.query_params["source"] = "notes"
+    app.query_params["colour"] = "loss"
+    app.query_params["find"] = "ann"
+    app.query_params[key] = value
+    opened(app)
+    [warning] = app.warning
+    assert said in warning.value
+
+
 def test_the_brush_drops_tokens_and_shows_no_error_that_the_fit_does_not(app: AppTest) -> None:
     app.query_params["brush"] = "digits"
     opened(app)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import streamlit as st
 from helpers import DOCS, World, pack_rows, write_pack
+from queued import change as change_queue
 from streamlit.testing.v1 import AppTest
 
 from csvcore import jobs, pipeline, replays, store
@@ -205,6 +206,45 @@ def test_only_jobs_of_the_same_work_take_a_button_away(
     app.selectbox(key="split").set_value("more").run()
     app.switch_page("dashboard/pages/overview.py").run()
     assert any(one.label == "Fit everything" for one in app.button)
+
+
+def test_mixes_say_why_the_last_search_of_this_task_came_to_nothing(
+    app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    run("adding", "csv", steps=1)
+
+    def search(budget: int, status: jobs.Status, message: str) -> list[str]:
+        params = {"corpora": ["words"], "split": "sides", "task": "adding", "budget_tokens": budget}
+        jobs.finish(world_db, jobs.submit(world_db, "mixes", params), status, message)
+        return [one.value for one in page(app, "mixes").warning]
+
+    [said] = search(1, "failed", "no document of sums fits into 1 tokens; give more")
+    assert (
+        said == "Mixes of words for adding: failed, no document of sums fits into 1 tokens; "
+        "give more"
+    )
+    [said] = search(2, "cancelled", "cancelled before it began")
+    assert said == "Mixes of words for adding: cancelled before it began"
+    assert search(3, "done", "12 mixes tried") == []
+    search(4, "lost", "the worker process died")
+    change_queue(world_db, "UPDATE jobs SET ended = ended - 100000")
+    assert not page(app, "mixes").warning  # a day later nobody waits for it
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "told"),
+    [("99", 1.0, 1), ("nan", 1.0, 1), ("much", 1.0, 1), ("1.2345", 1.2345, 0)],
+)
+def test_a_slider_says_what_a_link_asks_of_it_in_vain(
+    app: AppTest, run: Callable[..., Fit], asked: str, value: float, told: int
+) -> None:
+    run("adding", "csv", steps=1)
+    app.query_params["mix-sums"] = asked
+    page(app, "mixes")
+    assert not app.exception
+    assert len(app.warning) == told
+    assert {slider.key: slider.value for slider in app.slider}["mix-sums"] == value
 
 
 def test_the_sliders_of_the_mixes_are_in_the_address(app: AppTest, run: Callable[..., Fit]) -> None:

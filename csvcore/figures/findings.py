@@ -14,6 +14,7 @@ from csvcore.figures.charts import (
     PALETTE,
     short_run,
 )
+from csvcore.figures.names import shortened
 
 
 def baselines_figure(
@@ -150,11 +151,13 @@ def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
         column_widths=[0.7, 0.3] if len(sides) == 2 else None,
         horizontal_spacing=0.04,
     )
-    ordered = table.sort_values("score").assign(model=table["model"].map(escape))
+    ordered = table.sort_values("score").assign(
+        model=table["model"].map(escape), label=table["model"].map(shortened).map(escape)
+    )
     told: set[str] = set()  # a run on both sides stands in the legend once
     for number, (run, rows) in enumerate(ordered.groupby("run", sort=True, dropna=False)):
         colour = PALETTE[number % len(PALETTE)]
-        label = escape("no run" if pd.isna(run) else short_run(str(run)))
+        label = escape(shortened("no run" if pd.isna(run) else short_run(str(run))))
         for column, side in enumerate(sides, 1):
             own = rows[aged[rows.index] == side]
             own = own.sort_values("train_tokens") if side else own
@@ -173,6 +176,7 @@ def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
                 type="category",
                 categoryorder="array",
                 categoryarray=ordered.loc[~aged[ordered.index], "model"].tolist(),
+                labelalias=dict(zip(ordered["model"], ordered["label"], strict=True)),
                 row=1,
                 col=column,
             )
@@ -208,7 +212,7 @@ def _forecast_traces(
             "thickness": 1,
         },
         "name": f"{label}, predicted",
-        "text": rows["model"].tolist(),
+        "text": rows["label"].tolist(),
         "hovertemplate": "%{text}<br>predicted %{y:.3f}<extra></extra>",
     }
     seen = rows.dropna(subset=["accuracy"])
@@ -220,7 +224,7 @@ def _forecast_traces(
             "mode": "markers",
             "marker": {"color": colour, "size": 10, "symbol": "diamond-open"},
             "name": f"{label}, observed",
-            "text": seen["model"].tolist(),
+            "text": seen["label"].tolist(),
             "hovertemplate": "%{text}<br>observed %{y:.3f}<extra></extra>",
         }
 

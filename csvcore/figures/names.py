@@ -15,3 +15,12 @@ NULL_NAMES = {
     "compute": "Training compute",
     "best-constant": "Best constant (knows the test)",
 }
+
+LONGEST = 48  # characters of a name that a figure has room for
+
+
+def shortened(name: str) -> str:
+    """A name with its middle left out where a figure has no room for it."""
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST // 2]}\u2026{name[1 - LONGEST // 2 :]}"

@@ -27,7 +27,7 @@ fits = sidebar.fits(source)
 fits = fits[fits["task"] == task]
 if fits.empty:
     controls.next_step("No fit of this task yet", "Fit it with every method on the Overview page.")
-    st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
+    controls.to_overview()
     st.stop()
 
 reveal_view.gate(source, corpus, split, fits)
@@ -72,9 +72,8 @@ columns = {
 }
 named = table["method"].map(names)
 squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
-st.dataframe(
+shown.table(
     table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),
-    hide_index=True,
     column_config={
         name: st.column_config.NumberColumn(title, format="%.1e" if name in squares else "%.3f")
         for name, title in columns.items()
@@ -109,6 +108,7 @@ elif not csv.empty:
         jobs.submit(source.path, "compare", params)
         st.rerun()
 jobs_view.live(source)
+jobs_view.ended_badly(source, "compare", corpus=corpus, split=split, tasks=[task])
 
 st.subheader("A family left out altogether", divider="gray")
 matrix = judged.left_out(source, corpus)
@@ -117,6 +117,7 @@ apart = {"corpus": corpus, "tasks": [task]}
 if jobs_view.waits(source, "leave-out", **apart):
     st.caption("The families are being left out; the errors show here when the job has ended.")
 elif matrix.empty:
+    jobs_view.ended_badly(source, "leave-out", **apart)
     n_families = len(set(data.family_of(source).values()))
     st.caption("Every method is fitted as often as there are families, each unseen in turn.")
     if st.button(

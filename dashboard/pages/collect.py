@@ -1,14 +1,19 @@
+import shlex
+
 import streamlit as st
 
-from dashboard import controls, data, incoming, jobs_view
+from dashboard import controls, data, incoming, jobs_view, shown
 
 st.header("Collect")
 source = data.database()
 corpus = controls.chosen("corpus")
 if corpus is None:
     controls.next_step(
-        "No corpus yet", "Losses are of documents: `csvcore import corpus FILE --name NAME` first."
+        "No corpus yet",
+        "Losses are of documents, so these come first: "
+        f"{data.command(source, 'import corpus FILE --name NAME')}.",
     )
+    controls.to_overview()
     st.stop()
 
 n_docs = len(data.documents(source, corpus))
@@ -55,7 +60,8 @@ else:
     controls.next_step(
         "No model folders are named",
         "Start with `make app MODELS=/path/to/models` to collect from this page, or run "
-        "`csvcore collect MODEL... --corpus NAME`, which takes hub names too.",
+        f"{data.command(source, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which takes "
+        "hub names too.",
     )
 
 st.subheader("Queue", divider="gray")
@@ -67,4 +73,4 @@ incoming.view(source, corpus)
 manifests = data.manifests(source, corpus)
 if not manifests.empty:
     st.subheader("How the stored losses were made", divider="gray")
-    st.dataframe(manifests, hide_index=True)
+    shown.table(manifests)

@@ -76,9 +76,8 @@ if listed:
     table = data.predictions(source, str(fits.loc[listed, "fit"]))
     table["error"] = table["predicted"] - table["accuracy"]
     columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]
-    st.dataframe(
+    shown.table(
         table[columns],
-        hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(format="%.3f")
             for name in ("accuracy", "predicted", "low", "high", "error")

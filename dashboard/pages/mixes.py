@@ -15,6 +15,7 @@ from dashboard import (
     explained,
     jobs_view,
     judged,
+    links,
     mixes_view,
     reveal_view,
     shown,
@@ -37,20 +38,26 @@ fit = data.fit(source, str(fits.iloc[0]["fit"]))
 colours = drawn.colours(source)
 
 
+def is_on_slider(text: str) -> bool:
+    """Whether a slider can have what stands in the address."""
+    try:
+        return 0 <= float(text) <= LARGEST
+    except ValueError:
+        return False
+
+
 @st.fragment
 def sliders() -> None:
     parts = explained.partial_scores(source, fit.fit)
     left, right = st.columns([1, 2])
     with left:
         factors = {
-            name: st.slider(
+            name: links.keep(
+                st.slider,
                 name,
-                0.0,
-                LARGEST,
-                1.0,
-                0.1,
+                *(0.0, LARGEST, 1.0, 0.1),
                 key=f"mix-{name}",
-                bind="query-params",
+                accepts=is_on_slider,
                 help="How many times the tokens of this source count; their weights stay.",
             )
             for name in parts.columns
@@ -125,6 +132,7 @@ if start and mixed:
         params["budget_tokens"] = int(budget)
     jobs.submit(source.path, "mixes", params)
 jobs_view.live(source)
+jobs_view.ended_badly(source, "mixes", split=split, task=task)
 
 corpora = tuple(mixed or [corpus])
 found = judged.mixes(source, corpora, split, task)

@@ -12,7 +12,10 @@ st.header("Models & splits")
 source = data.database()
 cards = data.cards(source)
 if not cards:
-    controls.next_step("No models yet", "Bring them in with `csvcore import models FILE`.")
+    controls.next_step(
+        "No models yet", f"Bring them in with {data.command(source, 'import models FILE')}."
+    )
+    controls.to_overview()
     st.stop()
 corpus, task = controls.chosen("corpus"), controls.chosen("task")
 

@@ -9,6 +9,7 @@ from dashboard import (
     jobs_view,
     judged,
     reveal_view,
+    shown,
     sidebar,
     stored,
     verdict_view,
@@ -23,9 +24,9 @@ corpus, split = controls.chosen("corpus"), controls.chosen("split")
 if corpora.empty or not cards or corpus is None:
     controls.next_step(
         "The database is empty",
-        f"Load the bundled measurements with `csvcore --db {source.path} init --zoo`, or bring "
-        f"your own: `csvcore --db {source.path} import corpus FILE --name NAME`, then models, "
-        "tasks, accuracies and losses.",
+        f"Load the bundled measurements with {data.command(source, 'init --zoo')}, or bring your "
+        f"own: {data.command(source, 'import corpus FILE --name NAME')}, then models, tasks, "
+        "accuracies and losses.",
     )
     st.stop()
 
@@ -48,6 +49,7 @@ st.subheader("Does CSV predict better?", divider="gray")
 waiting = coverage_view.next_steps(source, corpus, split)
 fits = sidebar.fits(source)
 jobs_view.live(source)
+jobs_view.ended_badly(source, "compare", corpus=corpus, split=split)
 working = jobs_view.waits(source, "compare", corpus=corpus, split=split)
 if fits.empty and split and not working and not waiting:
     controls.next_step(
@@ -72,7 +74,7 @@ coverage_view.gaps(source, corpus)
 grid = st.grid(2, min_column_width=400, gap="medium")
 with grid.cell():
     st.subheader("Sources", divider="gray")
-    st.dataframe(stored.sources(source, corpus), hide_index=True)
+    shown.table(stored.sources(source, corpus))
 with grid.cell():
     st.subheader("Families", divider="gray")
-    st.dataframe(stored.families(source, corpus), hide_index=True)
+    shown.table(stored.families(source, corpus))

@@ -37,7 +37,6 @@ st.table(
         }
     ),
     border="horizontal",
-    hide_index=True,
     alt="Every claim of the paper beside what the zoo shows",
 )
 st.caption("Agrees: ours holds on as large a share of the tasks as the paper's.")
@@ -69,9 +68,8 @@ if look:
     else:
         form = "%.1e" if look == "Table 1" else "%.2f"
         titles = METHOD_NAMES | NULL_NAMES | {"noise_floor": "Noise floor"}
-        st.dataframe(
+        shown.table(
             numbers,
-            hide_index=True,
             column_config={
                 str(name): st.column_config.NumberColumn(titles.get(str(name)), format=form)
                 for name in numbers.select_dtypes("float").columns
@@ -96,7 +94,7 @@ name = links.choose(
 )
 if name:
     st.caption(paper.TABLES[name])
-    st.dataframe(tables[name], hide_index=True)
+    shown.table(tables[name])
     shown.csv_button(tables[name], f"paper-{name.lower()}", "The table as printed.")
 
 left, right = st.columns(2)

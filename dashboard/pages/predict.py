@@ -73,23 +73,22 @@ st.caption(
     "Bars are 90 % intervals from the errors on models left out of the fit; a cross marks a score "
     "outside the range of the train models, where they may be too narrow. Open diamonds: observed."
 )
-st.dataframe(
+shown.table(
     table.assign(split=table["model"].map(sides))[
         ["model", "split", "score", "predicted", "low", "high", "extrapolated", "accuracy"]
     ],
-    hide_index=True,
     column_config={
         name: st.column_config.NumberColumn(format="%.3f")
         for name in ("predicted", "low", "high", "accuracy")
     }
     | {
         "score": st.column_config.NumberColumn("score, nats per character", format="%.4f"),
-        "split": st.column_config.TextColumn(help="Side in the split; empty: the fit never saw it"),
+        "split": st.column_config.TextColumn(help="Side in the split, or a dash if it has none"),
     },
 )
 
 st.subheader("On every task", divider="gray")
-st.dataframe(tables.by_task(found), hide_index=True)
+shown.table(tables.by_task(found))
 shown.csv_button(
     found, f"forecasts-{fit.method}", "One row a model and task, with score, interval and flag."
 )
