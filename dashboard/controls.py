@@ -1,7 +1,8 @@
 """What several pages share: names for people, empty states, and the choices of the side bar."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 import streamlit as st
 
@@ -34,9 +35,8 @@ def how_learnt(fit: Fit) -> str:
     return towards if chosen.strength is None else f"{towards}, penalty {chosen.strength:.0e}"
 
 
-def how_made(fit: Fit) -> str:
-    """How a fit of CSV was made, for people: what its settings are where they bear on it."""
-    said = fit.config
+def how_made(said: Mapping[str, Any]) -> str:
+    """How a fit of CSV with these settings was made, for people."""
     if said.get("algorithm") == "paper":
         parts = [f"Paper's loop, {said.get('steps')} steps, rate {said.get('learning_rate'):g}"]
     else:

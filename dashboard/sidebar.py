@@ -75,23 +75,26 @@ def fits(source: Database) -> pd.DataFrame:
     return data.newest_fits(source, corpus, split, controls.chosen("fit"))
 
 
-def _fit(source: Database) -> str | None:
-    """The choice among the fits of CSV, and how the chosen one was made; returns the newest."""
-    corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+def csv_fits(source: Database) -> pd.DataFrame:
+    """Every fit by CSV on the side bar's corpus and split as it is now, newest first."""
     table = data.fits(source)
-    own = table[
-        (table["corpus"] == corpus)
-        & (table["split"] == split)
-        & (table["task"] == task)
-        & (table["method"] == "csv")
-        & ~table["stale"]
-    ]
-    if own.empty:
+    here = (table["corpus"] == controls.chosen("corpus")) & (
+        table["split"] == controls.chosen("split")
+    )
+    return table[here & (table["method"] == "csv") & ~table["stale"]]
+
+
+def _fit(source: Database) -> str | None:
+    """The choice among the fits of the task, and how the chosen one was made; the newest's id."""
+    table = csv_fits(source)
+    table = table[table["task"] == controls.chosen("task")].set_index("fit")
+    if table.empty:
         st.session_state.pop("fit", None)
         return None
-    names = [str(name) for name in own["fit"]]
+    newest, *_ = names = [str(name) for name in table.index]
     chosen = links.choose(st.selectbox, "Fit", [NEWEST, *names], key="fit", help=HELP["fit"])
-    shown = names[0] if chosen == NEWEST else str(chosen)
-    when = own["created"].iloc[names.index(shown)].strftime("%Y-%m-%d %H:%M")
-    st.caption(controls.plain(f"{controls.how_made(data.fit(source, shown))}; {when} UTC"))
-    return names[0]
+    at = names.index(newest if chosen == NEWEST else chosen)
+    how = controls.how_made(table["config"].iloc[at])
+    when = table["created"].iloc[at].strftime("%Y-%m-%d %H:%M")
+    st.caption(controls.plain(f"{how}; {when} UTC"))
+    return newest

@@ -30,6 +30,7 @@ DOCS = [
 ]
 MODELS = ["ant", "bee", "cow", "dog", "elk"]
 TASKS = ("adding", "reading", "whole")
+LONG = "x" * 60 + "\u2026"  # what a message repeats of a long word
 SIDES = ["train", "train", "train", "validation", "test"]
 
 
@@ -259,12 +260,8 @@ def test_a_link_to_what_is_gone_says_so_and_the_rest_is_shown(app: AppTest) -> N
     [
         ("brush", "zzz", "'zzz' as Brush, which is not offered. nothing is shown"),
         ("brush_does", "burn", "'burn' as What the brush does, which is not offered. drop is"),
-        ("pattern", "x" * 900, f"'{'x' * 60}\u2026' as Your pattern, which is not offered."),
-        (
-            "find",
-            "x" * 900,
-            f"as Search in the texts, which is not offered. {'x' * 60}\u2026 is shown.",
-        ),
+        ("pattern", "x" * 900, f"'{LONG}' as Your pattern, which is not offered."),
+        ("find", "x" * 900, f"as Search in the texts, which is not offered. {LONG} is shown."),
         ("per", "mile", "'mile' as Nats per, which is not offered. token is shown."),
         ("only", "maybe", "'maybe' as Only documents with a match, which is not offered. off is"),
     ],

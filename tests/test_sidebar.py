@@ -40,6 +40,19 @@ def test_an_older_fit_is_chosen_and_shown_in_place_of_the_newest(app: AppTest, r
     assert any("penalty 0\\.0001" in one.value for one in app.sidebar.caption)
 
 
+def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, run: Run) -> None:
+    made = [run("adding", "csv", steps=1, penalty=p).fit for p in (1e-4, 1.0)]
+    app.query_params["task"] = "adding"
+    app.switch_page("dashboard/pages/fit.py").run()
+    assert not app.exception
+    table = app.dataframe[-1].value
+    assert table["fit"].tolist() == made[::-1]
+    assert [how.split(", seed")[0] for how in table["how"]] == [
+        "Second order, penalty 1", "Second order, penalty 0.0001"
+    ]  # fmt: skip
+    assert table["mse_test"].isna().all()
+
+
 def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(app: AppTest, run: Run) -> None:
     older, newer = (run("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
     other = run("reading", "csv", steps=1)

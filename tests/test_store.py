@@ -190,6 +190,7 @@ def test_a_fit_comes_back_as_it_was_with_its_weights_on_the_bytes(database: Path
         1,
     )
     assert listed["mse_validation"].isna().all()
+    assert row["config"] == FIT.config
 
 
 def test_a_fit_replaces_the_one_of_the_same_id_and_no_other(database: Path) -> None:

@@ -112,9 +112,9 @@ def fits(db: Connection) -> pd.DataFrame:
     """All fits, newest first.
 
     Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds,
-    left_out, notes, stale (a model's side in the stored split has changed since) and, unpacked by
-    side where known, mse_train, mse_validation, mse_test, floor_test, n_train, n_validation,
-    n_test.
+    left_out, notes, config (a dict), stale (a model's side in the stored split has changed since)
+    and, unpacked by side where known, mse_train, mse_validation, mse_test, floor_test, n_train,
+    n_validation, n_test.
     """
     table = db.execute(
         """
@@ -131,7 +131,8 @@ def fits(db: Connection) -> pd.DataFrame:
         for side in ("train", "validation", "test"):
             table[f"{prefix}_{side}"] = pd.array([p.get(side) for p in parts], dtype="Float64")
         table = table.drop(columns=column)
-    return table.drop(columns=["config", "choice", "control", "n_chars", "residuals"])
+    table["config"] = pd.Series(map(json.loads, table["config"]), dtype=object)
+    return table.drop(columns=["choice", "control", "n_chars", "residuals"])
 
 
 def newest(table: pd.DataFrame, corpus: str, split: str) -> pd.DataFrame:
