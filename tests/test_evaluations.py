@@ -3,41 +3,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import evaluated
 import pytest
 from click.testing import CliRunner
+from evaluated import MODELS, TASKS, stored
 from helpers import contents
 
 from csvcore import cli, evaluations, inputs, pipeline, store
 from csvcore.errors import InputError
 from csvcore.evaluations import Result
-from csvcore.records import Accuracy, ModelCard, Task
+from csvcore.records import Accuracy, Task
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LM_EVAL, OPENCOMPASS = FIXTURES / "lm-eval", FIXTURES / "opencompass"
-MODELS = ("ebb-xs", "ebb-s", "ebb-m")
-TASKS = ("facts", "scenes", "arithmetic")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Three models, three tasks and no accuracy."""
-    path = tmp_path / "results.duckdb"
-    store.create(path)
-    with store.connect(path) as db:
-        store.add_models(db, [ModelCard(name, "ebb") for name in MODELS])
-        store.add_tasks(db, [Task(name, 0.0) for name in TASKS])
-    return path
+    return evaluated.made(tmp_path / "results.duckdb")
 
 
 @pytest.fixture
 def names(write: Callable[..., Path]) -> Path:
     """What OpenCompass calls one of them."""
     return write("names.csv", "name,model\nebb-s-hf,ebb-s\n")
-
-
-def stored(database: Path) -> dict[tuple[str, str], tuple[float, int | None]]:
-    with store.connect(database, read_only=True) as db:
-        return {(e.model, e.task): (e.accuracy, e.n_items) for e in store.accuracies(db)}
 
 
 def a_run(results_: dict[str, Any], **more: Any) -> str:

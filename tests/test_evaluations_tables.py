@@ -3,32 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import evaluated
 import pytest
 from click.testing import CliRunner
+from evaluated import stored
 from helpers import write_csv
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, pipeline
 from csvcore.errors import InputError
-from csvcore.records import ModelCard, Task
-
-MODELS = ("ebb-xs", "ebb-s", "ebb-m")
-TASKS = ("facts", "scenes", "arithmetic")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Three models, three tasks and no accuracy."""
-    path = tmp_path / "results.duckdb"
-    store.create(path)
-    with store.connect(path) as db:
-        store.add_models(db, [ModelCard(name, "ebb") for name in MODELS])
-        store.add_tasks(db, [Task(name, 0.0) for name in TASKS])
-    return path
-
-
-def stored(database: Path) -> dict[tuple[str, str], tuple[float, int | None]]:
-    with store.connect(database, read_only=True) as db:
-        return {(e.model, e.task): (e.accuracy, e.n_items) for e in store.accuracies(db)}
+    return evaluated.made(tmp_path / "results.duckdb")
 
 
 def test_a_wide_table_has_a_column_a_task_and_empty_cells_are_no_result(

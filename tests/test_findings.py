@@ -85,7 +85,7 @@ def test_a_name_too_long_for_the_axis_is_cut_in_its_middle_and_stays_one_of_its_
     names = list(figure.layout.xaxis.categoryarray)
     shown = [figure.layout.xaxis.labelalias[name] for name in names]
     assert len(set(names)) == len(set(shown)) == 2
-    assert all(len(unescape(text)) == 48 and "<" not in text for text in shown)
+    assert all(len(unescape(text)) == 32 and "<" not in text for text in shown)
     assert [text[-3:] for text in shown] == ["two", "one"]
     assert len(unescape(figure.data[0].name)) < 65
 

@@ -55,7 +55,7 @@ def _folder(path: Path) -> list[Document]:
             f"{path} has no .txt file; in a folder each text file is one document, and the folder "
             "it lies in is its source"
         )
-    others = [file for file in files if file not in texts]
+    others = sorted(set(files).difference(texts))
     if others:
         log.warning("left aside: %s files that are no .txt, such as %s", len(others), others[0])
     return inputs.check_documents(

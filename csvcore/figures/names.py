@@ -16,7 +16,7 @@ NULL_NAMES = {
     "best-constant": "Best constant (knows the test)",
 }
 
-LONGEST = 48  # characters of a name that a figure has room for
+LONGEST = 32  # characters of a name that a figure has room for
 
 
 def shortened(name: str) -> str:

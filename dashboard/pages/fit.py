@@ -22,7 +22,7 @@ jobs_view.live(source, history=True)
 fits = sidebar.fits(source)
 learnt = [data.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
 if learnt:
-    st.subheader("How the newest fits converged", divider="gray")
+    st.subheader("How these fits converged", divider="gray")
     shown.figure(
         charts.trace_figure(learnt),
         charts.trace_table(learnt),

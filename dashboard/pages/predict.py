@@ -93,6 +93,6 @@ shown.csv_button(
     found, f"forecasts-{fit.method}", "One row a model and task, with score, interval and flag."
 )
 st.caption(
-    f"By the newest {controls.METHOD_NAMES[fit.method]} fit of each task, with the 90 % interval; "
-    "×: the score lies outside the range of the train models."
+    f"By the newest {controls.METHOD_NAMES[fit.method]} fit of each task, or the one chosen in the "
+    "side bar, with the 90 % interval; ×: the score lies outside the range of the train models."
 )

@@ -2,6 +2,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from browsing import drawn
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -60,6 +61,18 @@ def test_a_link_restores_page_task_and_document(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible()
     expect(page.get_by_role("combobox", name="Task", exact=True)).to_have_value("facts")
     expect(page.locator(".text")).to_contain_text("Vegolo like to eat?", timeout=60_000)
+
+
+def test_the_split_that_was_chosen_is_there_after_a_reload(visit: Visit) -> None:
+    page = visit("/models?corpus=zoo&task=facts")
+    for name in ("closed-source", "by-size"):
+        box = page.get_by_role("combobox", name="Split", exact=True)
+        box.click()
+        page.get_by_role("option", name=name, exact=True).click()
+        drawn(page)
+        page.reload()
+        drawn(page)
+        expect(box).to_have_value(name)
 
 
 def test_a_link_restores_the_token(visit: Visit) -> None:
