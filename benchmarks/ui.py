@@ -126,6 +126,13 @@ def add_long(path: Path) -> None:
         store.add_fit(db, long_fit, ["long-0"], [np.array(ends)], weight[: len(ends) - 1])
 
 
+def check_made_here(path: Path) -> None:
+    """Refuse a database without the long document, such as one of another purpose."""
+    with store.connect(path, read_only=True) as db:
+        if "long" not in store.corpora(db)["corpus"].tolist():
+            raise SystemExit(f"{path} was not made by this command; give --db a new name")
+
+
 @contextmanager
 def serving(database: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The real server; its address and process."""
@@ -302,7 +309,7 @@ def main() -> int:
     claims = [*opening, *staying, "busy", "lean"]
     parser.add_argument("claim", nargs="*", choices=[*claims, []], metavar="CLAIM")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--db", type=Path, help="kept, and used again if it is there")
+    parser.add_argument("--db", type=Path, help="made here if it is not there; kept")
     given = parser.parse_args()
     wanted = given.claim or claims
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -313,6 +320,7 @@ def main() -> int:
             pipeline.init(database, zoo=True)
             pipeline.compare(database, "zoo", "by-size", ["facts"], pipeline.FitConfig())
             add_long(database)
+        check_made_here(database)
         with serving(database) as (address, process):
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             opened(browser, f"{address}/curves?{VIEW}").context.close()  # warms the server
