@@ -93,13 +93,8 @@ class Fits(Results[Fit]):
 def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
     """Stored fits by their ids."""
     ids = list(names)
-    known = (
-        store.fits(db)
-        .drop(columns="config")
-        .set_index("fit", drop=False)
-        .loc[ids]
-        .reset_index(drop=True)
-    )
+    stored = store.fits(db).drop(columns="config").set_index("fit", drop=False)
+    known = stored.loc[ids].reset_index(drop=True)
     return Fits(
         tuple(store.fit(db, name) for name in ids),
         known,

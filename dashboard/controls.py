@@ -12,6 +12,12 @@ from csvcore.records import Fit
 
 LONGEST_NAME = 100  # characters that a split or corpus may be called by on a page
 BUNDLED = "scorer"  # the name of the zoo's own scoring model
+SETTINGS = {
+    "steps": "{} steps",
+    "learning_rate": "rate {:g}",
+    "penalty": "penalty {:g}",
+    "seed": "seed {}",
+}
 UNUSUAL = {"mask_first_token": "first tokens masked", "own_units": "the losses' own units"}
 
 
@@ -35,17 +41,21 @@ def how_learnt(fit: Fit) -> str:
     return towards if chosen.strength is None else f"{towards}, penalty {chosen.strength:.0e}"
 
 
-def how_made(said: Mapping[str, Any]) -> str:
-    """How a fit of CSV with these settings was made, for people."""
-    if said.get("algorithm") == "paper":
-        parts = [f"Paper's loop, {said.get('steps')} steps, rate {said.get('learning_rate'):g}"]
+def how_made(settings: Mapping[str, Any]) -> str:
+    """How a fit of CSV with these settings was made, for people; what is not known is left out."""
+    if settings.get("algorithm") == "paper":
+        parts, told = ["Paper's loop"], ["steps", "learning_rate", "seed"]
     else:
-        fixed = said.get("penalty")
-        parts = ["Second order", "penalty chosen" if fixed is None else f"penalty {fixed:g}"]
-    parts.append(f"seed {said.get('seed')}")
-    parts += [words for key, words in UNUSUAL.items() if said.get(key)]
-    scorer = PurePath(str(said.get("scorer"))).name
-    return ", ".join([*parts, "bundled scorer" if scorer == BUNDLED else f"scorer {scorer}"])
+        parts, told = ["Second order"], ["penalty", "seed"]
+        if settings.get("penalty") is None:
+            parts.append("penalty chosen")
+    known = [key for key in told if settings.get(key) is not None]
+    parts += [SETTINGS[key].format(settings[key]) for key in known]
+    parts += [words for key, words in UNUSUAL.items() if settings.get(key)]
+    if scorer := settings.get("scorer"):
+        name = PurePath(scorer).name
+        parts.append("bundled scorer" if name == BUNDLED else f"scorer {name}")
+    return ", ".join(parts)
 
 
 def next_step(title: str, text: str) -> None:

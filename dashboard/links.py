@@ -28,7 +28,7 @@ _component = st.components.v2.component(
 
 
 MISSED = "missed-links"  # of the session's state
-LONGEST_NAME = 60  # characters of what a link names that a message repeats
+REPEATED = 60  # characters of what a link names that a message repeats
 
 
 def copy_button(choices: Mapping[str, str]) -> None:
@@ -90,7 +90,7 @@ def keep(
 
     Args:
         widget: what draws it.
-        title: its label.
+        title: its label, taken literally.
         place: further arguments of the widget.
         key: of the session's state and of the address.
         accepts: whether the control can have what stands in the address.
@@ -98,7 +98,7 @@ def keep(
         settings: others of the widget.
     """
     wrong = missed(key, accepts)
-    value = widget(title, *place, key=key, bind="query-params", **settings)
+    value = widget(plain(title), *place, key=key, bind="query-params", **settings)
     if wrong:
         instead = st.session_state[MISSED].setdefault(f"{key} instead", value)
         if value == instead:
@@ -128,4 +128,4 @@ def _told(title: str, missed: list[str], value: Any, told: Callable[[Any], str])
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}\u2026"
+    return name if len(name) <= REPEATED else f"{name[:REPEATED]}\u2026"

@@ -1,6 +1,7 @@
 """The side bar: what it chooses holds on every page, in the address, and in the next session."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from csvcore import pipeline, store
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit
+from dashboard import controls
 
 Run = Callable[..., Fit]
 
@@ -51,6 +53,21 @@ def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, run: Run) -> 
         "Second order, penalty 1", "Second order, penalty 0.0001"
     ]  # fmt: skip
     assert table["mse_test"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (FitConfig(), "Second order, penalty chosen, seed 0, bundled scorer"),
+        (
+            FitConfig(algorithm="paper", steps=300, seed=7, scorer="org/lm", own_units=True),
+            "Paper's loop, 300 steps, rate 0.01, seed 7, the losses' own units, scorer lm",
+        ),
+    ],
+)
+def test_a_fit_is_told_by_what_bears_on_it(settings: FitConfig, told: str) -> None:
+    assert controls.how_made(asdict(settings)) == told
+    assert controls.how_made({"penalty": 0.0}) == "Second order, penalty 0"  # of an older version
 
 
 def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(app: AppTest, run: Run) -> None:
