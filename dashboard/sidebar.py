@@ -92,6 +92,8 @@ def _fit(source: Database) -> str | None:
         st.session_state.pop("fit", None)
         return None
     newest, *_ = names = [str(name) for name in table.index]
+    if st.session_state.get("fit", NEWEST) not in (NEWEST, *names):
+        st.session_state["fit"] = NEWEST  # of another task: set here, it leaves the address too
     chosen = links.choose(st.selectbox, "Fit", [NEWEST, *names], key="fit", help=HELP["fit"])
     at = names.index(newest if chosen == NEWEST else chosen)
     how = controls.how_made(table["config"].iloc[at])

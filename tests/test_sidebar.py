@@ -80,6 +80,7 @@ def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(app: AppTest
     assert f"alpha {older.alpha:.3g} " in law(app)
     app.selectbox(key="task").set_value("reading").run()
     assert app.selectbox(key="fit").value == "newest"
+    assert "fit" not in app.query_params  # a reload would ask for it in vain
     assert f"alpha {other.alpha:.3g} " in law(app)
     assert newer.fit not in app.selectbox(key="fit").options
 
