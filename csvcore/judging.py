@@ -98,6 +98,9 @@ def judge_fits(
         control: the permutation control of the CSV fit, where it was run.
         side: whose models judge. Methods that learn have looked at validation to choose their
             penalty, so only test is beyond doubt.
+
+    Raises:
+        InputError: a fit lacks models of this side that the first one has.
     """
     first = fits[0]
     tested = _on(first, side)
@@ -107,6 +110,11 @@ def judge_fits(
     within: dict[str, float] = {}
     for found in fits:
         place = {one.model: one for one in found.predictions}
+        if unknown := [one.model for one in tested if one.model not in place]:
+            raise InputError(
+                f"the fits {first.fit} and {found.fit} cannot be compared, only the first has "
+                f"{unknown[0]}; fit every method of {first.task} again"
+            )
         at = [place[one.model] for one in tested]
         predicted[found.method] = np.array([one.predicted for one in at])
         within[found.method] = float(np.mean([p.low <= p.accuracy <= p.high for p in at]))

@@ -16,6 +16,8 @@ SETTINGS = {
     "steps": "{} steps",
     "learning_rate": "rate {:g}",
     "penalty": "penalty {:g}",
+    "activation": "{}",
+    "members": "{} heads",
     "seed": "seed {}",
 }
 UNUSUAL = {"mask_first_token": "first tokens masked", "own_units": "the losses' own units"}
@@ -43,11 +45,11 @@ def how_learnt(fit: Fit) -> str:
 
 def how_made(settings: Mapping[str, Any]) -> str:
     """How a fit of CSV with these settings was made, for people; what is not known is left out."""
-    if settings.get("algorithm") == "paper":
-        parts, told = ["Paper's loop"], ["steps", "learning_rate", "seed"]
+    if settings.get("algorithm", "paper") == "paper" and "learning_rate" in settings:
+        parts, told = ["Paper's loop"], ["steps", "learning_rate", "activation", "seed"]
     else:
-        parts, told = ["Second order"], ["penalty", "seed"]
-        if settings.get("penalty") is None:
+        parts, told = ["Second order"], ["penalty", "activation", "members", "seed"]
+        if settings.get("penalty", 0) is None:
             parts.append("penalty chosen")
     known = [key for key in told if settings.get(key) is not None]
     parts += [SETTINGS[key].format(settings[key]) for key in known]

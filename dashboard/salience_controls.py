@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import links, reading, sidebar
+from dashboard import controls, links, reading, sidebar
 from dashboard.colourings import COLOURINGS, PER, Asked
 from dashboard.reading import Place
 from dashboard.texts import Texts
@@ -95,7 +95,8 @@ def gone(own: Texts, models: list[str], others: list[str], preferred: list[str])
         missing.append(f"token {' to '.join(ends)!r}")
     if not missing:
         return None
-    return f"The link names what is not here: {', '.join(missing)}. The rest is shown without it."
+    gone = controls.plain(", ".join(missing))
+    return f"The link names what is not here: {gone}. The rest is shown without it."
 
 
 def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[int], str]:

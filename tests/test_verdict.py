@@ -1,10 +1,15 @@
 """Laws of the verdict: whether CSV is better than its rivals, surely, or not."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import CARDS, FIT
 
-from csvcore.judging import Comparison, Verdict, judge, verdict
+from csvcore.errors import InputError
+from csvcore.judging import Comparison, Verdict, judge, judge_fits, verdict
 
 TRUE = np.linspace(0.1, 0.9, 8)
 RUNS = [(str(i // 2),) for i in range(8)]
@@ -55,3 +60,11 @@ def test_the_verdict_agrees_with_the_errors(off: dict[str, float]) -> None:
     assert (said.word == "worse") == (best <= errors["csv"])
     if said.word != "unsure":
         assert errors[said.rival] == best
+
+
+def test_methods_that_were_fitted_on_other_models_are_not_compared() -> None:
+    other = replace(FIT, fit="reading-all-token-1", method="all-token")
+    lacking = replace(other, predictions=other.predictions[:1])
+    assert len(judge_fits([FIT, other], {card.model: card for card in CARDS})) > 1
+    with pytest.raises(InputError, match="only the first has bee; fit every method of reading"):
+        judge_fits([FIT, lacking], {card.model: card for card in CARDS})

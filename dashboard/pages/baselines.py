@@ -97,7 +97,10 @@ if p_value is not None and not pd.isna(p_value):
         "small an error, the real one counted in.",
     )
 elif not csv.empty:
-    st.caption("The control refits CSV with the accuracies shuffled among the train models.")
+    st.caption(
+        "The control refits CSV at its usual settings, with the accuracies shuffled among the "
+        "train models; its p-value is shown with the fit at these settings."
+    )
     params = {"corpus": corpus, "split": split, "tasks": [task], "permutations": PERMUTATIONS}
     if st.button(
         f"Run {PERMUTATIONS} permutations",
@@ -114,10 +117,10 @@ st.subheader("A family left out altogether", divider="gray")
 matrix = judged.left_out(source, corpus)
 matrix = matrix[matrix["task"] == task]
 apart = {"corpus": corpus, "tasks": [task]}
+jobs_view.ended_badly(source, "leave-out", **apart)
 if jobs_view.waits(source, "leave-out", **apart):
     st.caption("The families are being left out; the errors show here when the job has ended.")
 elif matrix.empty:
-    jobs_view.ended_badly(source, "leave-out", **apart)
     n_families = len(set(data.family_of(source).values()))
     st.caption("Every method is fitted as often as there are families, each unseen in turn.")
     if st.button(
@@ -136,6 +139,7 @@ else:
         wide.index = wide.index.map(controls.METHOD_NAMES)
         st.dataframe(
             wide.sort_values("median"),
+            placeholder="\u2013",
             column_config={
                 name: st.column_config.NumberColumn(format="%.1e") for name in wide.columns
             },

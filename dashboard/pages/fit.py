@@ -58,14 +58,14 @@ if len(every) > len(learnt):
     st.subheader("Every fit by CSV", divider="gray")
     made = every.assign(how=[controls.how_made(config) for config in every["config"]])
     shown.table(
-        made[["task", "fit", "how", "mse_train", "mse_validation", "mse_test", "created"]],
+        made[["task", "fit", "how", "mse_train", "mse_validation", "created"]],
         column_config={
             f"mse_{side}": st.column_config.NumberColumn(f"{side} MSE", format="%.1e")
-            for side in ("train", "validation", "test")
+            for side in ("train", "validation")
         }
         | {"created": st.column_config.DatetimeColumn("made, UTC", format="YYYY-MM-DD HH:mm")},
     )
     st.caption(
         "On this corpus and split, newest first; the side bar chooses which one of its task all "
-        "pages show. A dash: hidden until the test set is revealed, or no models on that side."
+        "pages show. Test errors are no reason to choose one, so they are not listed."
     )
