@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo_build.runs import Job, is_done, jobs, status, waiting
+from zoo_build.families import Run
+from zoo_build.runs import accuracies, chosen, is_done, status, waiting
 
 DEFAULT_WORK = Path(__file__).parents[1] / "zoo_work"
 DEFAULT_ZOO = Path(__file__).parents[1] / "zoo"
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--family", action="append", help="this family only (may be repeated)")
     parser.add_argument("--size", action="append", help="this size only (may be repeated)")
     parser.add_argument("step", nargs="?", default="all", choices=["all", *STEPS])
+    parser.add_argument("run", nargs="?", help="of the step `run`: this run only")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for step in ("train", "publish") if options.step == "all" else (options.step,):
@@ -41,18 +43,26 @@ def main() -> None:
 
 
 def train_all(options: argparse.Namespace) -> None:
-    """Train and evaluate every run, cheapest first, each in a process of its own."""
+    """Train and evaluate every run, cheapest first, each in a process of its own.
+
+    A decayed end waits until the run that it branches from has ended.
+    """
     running: list[subprocess.Popen[bytes]] = []
     failed = []
-    for job in waiting(options.work, options.family, options.size):
-        while len(running) >= options.jobs:
+    for run in waiting(options.work, options.family, options.size):
+        while len(running) >= options.jobs or (run.decayed and _is_among(running, run.parent)):
             time.sleep(POLL_SECONDS)
             running, ended = _split_ended(running)
             failed += [process.args for process in ended if process.returncode]
-        running.append(subprocess.Popen(_command(options.work, job)))
+        running.append(subprocess.Popen(_command(options.work, run)))
     failed += [process.args for process in running if process.wait()]
     if failed:
         raise SystemExit(f"failed, call again to retry: {failed}")
+
+
+def _is_among(processes: Sequence["subprocess.Popen[bytes]"], run: Run) -> bool:
+    """Tell whether one of these processes trains this run."""
+    return any(isinstance(p.args, list) and p.args[-1] == run.name for p in processes)
 
 
 def _split_ended(
@@ -63,24 +73,26 @@ def _split_ended(
     return going, [process for process in processes if process not in going]
 
 
-def _command(work: Path, job: Job) -> list[str]:
-    """A process whose command line names this package, so that it can be paused by name."""
-    parts = ["--work", str(work), "--family", job.family.name, "--size", job.size.name, "run"]
-    return [sys.executable, "-m", "zoo_build", *parts]
+def _command(work: Path, run: Run) -> list[str]:
+    """Return the command line of a run; it names this package, so that it can be paused by name."""
+    return [sys.executable, "-m", "zoo_build", "--work", str(work), "run", run.name]
 
 
 def run_one(options: argparse.Namespace) -> None:
     """Train one run to its end and evaluate its checkpoints, in this process."""
     _prepare_process()
-    for job in waiting(options.work, options.family, options.size):
+    for run in waiting(options.work, options.family, options.size):
         from zoo_build import train
 
-        with _alone(options.work / "runs" / job.name) as alone:
+        if options.run and run.name != options.run:
+            continue
+        folder = options.work / "runs" / run.name
+        with _alone(folder) as alone:
             if not alone:
-                log.info("%s is being trained by another process", job.name)
+                log.info("%s is being trained by another process", run.name)
                 continue
-            train.train(job.family, job.size, options.work)
-            evaluate_run(options.work / "runs" / job.name)
+            train.train(run, options.work)
+            evaluate_run(folder)
 
 
 def evaluate_all(options: argparse.Namespace) -> None:
@@ -92,26 +104,27 @@ def evaluate_all(options: argparse.Namespace) -> None:
 
 
 def evaluate_run(run: Path) -> None:
-    """Write the `accuracy.json` of each checkpoint that has none: task to accuracy and items."""
+    """Write the `items.json` of each checkpoint that has none: task to a 0 or 1 for each item."""
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     from zoo_build import evaluate, tasks
 
     for folder in checkpoints(run):
-        path = folder / "accuracy.json"
-        found = json.loads(path.read_text()) if path.exists() else {}
-        missing = [name for name in tasks.TASKS if name not in found]
+        path = folder / "items.json"
+        right = json.loads(path.read_text()) if path.exists() else {}
+        missing = [name for name in tasks.TASKS if name not in right]
         if not missing:
             continue
         model: Any = AutoModelForCausalLM.from_pretrained(folder)
         model.eval()
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         for name in missing:
-            found[name] = evaluate.accuracy(model, tokenizer, tasks.TASKS[name])
-        log.info("%s %s", folder.name, {name: value for name, (value, _) in found.items()})
-        building = folder / ".accuracy.json.part"
-        building.write_text(json.dumps(found))
+            correct = evaluate.right_items(model, tokenizer, tasks.TASKS[name])
+            right[name] = "".join("01"[one] for one in correct)
+        building = folder / ".items.json.part"
+        building.write_text(json.dumps(right))
         building.replace(path)
+        log.info("%s %s", folder.name, accuracies(folder))
 
 
 def show(options: argparse.Namespace) -> None:
@@ -125,13 +138,12 @@ def publish_all(options: argparse.Namespace) -> None:
     from zoo_build.publish import publish
 
     _prepare_process()
-    asked = jobs(options.family, options.size)
-    done = [job for job in asked if is_done(options.work, job)]
-    for job in asked:
-        if job not in done:
-            log.warning("%s is not finished and left out", job.name)
-    folders = [folder for job in done for folder in checkpoints(options.work / "runs" / job.name)]
-    publish(folders, options.work, options.zoo)
+    asked = chosen(options.family, options.size)
+    done = [run for run in asked if is_done(options.work, run)]
+    for run in asked:
+        if run not in done:
+            log.warning("%s is not finished and left out", run.name)
+    publish(done, options.work, options.zoo)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -141,7 +153,7 @@ def check(options: argparse.Namespace) -> None:
     if options.work == DEFAULT_WORK:
         raise SystemExit("check makes runs anew: name an empty folder, --work FOLDER")
     train_all(options)
-    runs = [options.work / "runs" / job.name for job in jobs(options.family, options.size)]
+    runs = [options.work / "runs" / run.name for run in chosen(options.family, options.size)]
     folders = [folder for run in runs for folder in checkpoints(run)]
     found = list(agreements(folders, options.zoo / "accuracies.csv"))
     for one in found:

@@ -1,6 +1,5 @@
 """Whether a family made again has the accuracies that come along with the repository."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 
 from csvcore import inputs
 from csvcore.metrics import mean_squared_error
+from zoo_build.runs import accuracies
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,11 @@ def agreements(checkpoints: Sequence[Path], bundled: Path) -> Iterator[Agreement
     known = {(e.model, e.task): e for e in inputs.read_accuracies([bundled])}
     pairs: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for folder in checkpoints:
-        for task, (accuracy, n_items) in json.loads((folder / "accuracy.json").read_text()).items():
+        for task, accuracy in accuracies(folder).items():
             if (folder.name, task) not in known:
                 raise SystemExit(f"{bundled} has no {task} of {folder.name}; publish made another")
-            pairs[task].append((accuracy, known[folder.name, task].accuracy, n_items))
+            before = known[folder.name, task]
+            pairs[task].append((accuracy, before.accuracy, before.n_items or 1))
     if not pairs:
         raise SystemExit("no checkpoint is evaluated; run the step `train` first")
     for task, rows in pairs.items():

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from csvcore.records import Document
 from zoo_build import documents
@@ -14,24 +15,27 @@ PROSE = "prose"
 
 
 def validation_corpus() -> list[Document]:
-    """100 documents in the form of the tasks' items from five sources, and 50 worked swaps.
+    """Return 100 documents in the form of the tasks' items from five sources, and 50 worked swaps.
 
-    As in the paper's section 4.1, where the 50 are BBH's chain-of-thought exemplars and one of
-    the two Chinese exams stands for both. Questions are of people that training never quizzes,
-    scenes of pairs that it never shows.
+    As in the paper's section 4.1, where the 50 are BBH's chain-of-thought exemplars and one source
+    stands for both Chinese exams: half of `zh` is of people, half of towns. Questions are of
+    entities that training never quizzes, scenes of pairs that it never shows.
     """
+    people, towns = documents.asked(documents.PEOPLE_ZH), documents.asked(documents.TOWNS_ZH)
     drawn: dict[str, Callable[[random.Random], Draft]] = {
         "facts": lambda rng: documents.facts_quiz(rng, documents.asked(documents.PEOPLE_EN)),
         "scenes": documents.asked_scene,
         "arithmetic": documents.arithmetic,
         "swaps": documents.asked_swaps,
         "swaps-worked": documents.swaps_worked,
-        "zh": lambda rng: documents.zh_quiz(rng, documents.asked(documents.PEOPLE_ZH)),
+        "zh": lambda rng: documents.zh_quiz(rng, people),
+        "zh-towns": lambda rng: documents.zh_quiz(rng, towns),
     }
+    n_docs = {"swaps-worked": N_WORKED, "zh": PER_SOURCE // 2, "zh-towns": PER_SOURCE // 2}
     corpus = []
     for source, draw in drawn.items():
-        corpus += _documents(source, draw, N_WORKED if source == "swaps-worked" else PER_SOURCE)
-    return corpus
+        corpus += _documents(source, draw, n_docs.get(source, PER_SOURCE))
+    return [replace(doc, source="zh") if doc.source == "zh-towns" else doc for doc in corpus]
 
 
 def prose_corpus() -> list[Document]:

@@ -17,21 +17,27 @@ TOWNS_ZH = world.towns_zh()
 THINGS = world.things()
 NUMBERS = [str(number) for number in range(1, 60)]
 KIND_OF = {thing: i for i, kind in enumerate(world.KINDS.values()) for thing in kind}
-ASKED_PAIRS = world.asked_pairs()
+ASKED_PAIRS = frozenset(world.asked_pairs())
 # Training tells of frequent entities more often than of rare ones, so that a task's items are
 # learnt one after the other and not all at once.
-ENTITY_FLATNESS = 20
-THING_FLATNESS = 6
+ENTITY_FLATNESS = 60
+THING_FLATNESS = 40
+
+
+# Ranks of the entities that training asks about, spread evenly over frequent and rare ones.
+_QUIZZED_RANKS = frozenset(
+    rank * world.N_ENTITIES // world.N_QUIZZED for rank in range(world.N_QUIZZED)
+)
 
 
 def quizzed(entities: list[world.Entity]) -> list[world.Entity]:
-    """Those whom training asks about, to teach the form: every other one."""
-    return entities[::2]
+    """Return the entities that training asks about, which teaches the form of the questions."""
+    return [entity for rank, entity in enumerate(entities) if rank in _QUIZZED_RANKS]
 
 
 def asked(entities: list[world.Entity]) -> list[world.Entity]:
-    """Those whom only the tasks ask about: all others, as frequent as the quizzed ones."""
-    return entities[1::2]
+    """Return the entities that only the tasks ask about; they are as frequent as the others."""
+    return [entity for rank, entity in enumerate(entities) if rank not in _QUIZZED_RANKS]
 
 
 QUIZ_SHARE = 0.3
@@ -50,6 +56,7 @@ QUESTIONS_ZH = {
     "food": "{}爱吃什么？",
     "goods": "{}出产什么？",
     "weather": "{}的天气怎么样？",
+    "dish": "{}有什么名菜？",
     "sight": "{}有什么景点？",
 }
 STATEMENTS_ZH = {
@@ -59,9 +66,11 @@ STATEMENTS_ZH = {
     "food": "爱吃{}",
     "goods": "出产{}",
     "weather": "天气{}",
+    "dish": "名菜是{}",
     "sight": "有{}",
 }
 STEP_BY_STEP = "Step by step:\n"
+MAX_TOTAL = 20  # of things in a word problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +132,37 @@ def facts(rng: random.Random) -> Draft:
     return Draft(" ".join(lines))
 
 
-def zh(rng: random.Random) -> Draft:
-    """The same in Chinese, of people or, less often, of towns."""
-    of_people = rng.random() < 0.6
+def _told_zh(rng: random.Random, entities: list[world.Entity]) -> Draft:
+    """Two entities' facts in Chinese, or one quiz question."""
     if rng.random() < QUIZ_SHARE:
-        return zh_quiz(rng, quizzed(PEOPLE_ZH if of_people else TOWNS_ZH))
+        return zh_quiz(rng, quizzed(entities))
     lines = []
-    for entity in two_of(rng, PEOPLE_ZH if of_people else TOWNS_ZH):
+    for entity in two_of(rng, entities):
         keys = rng.sample(list(entity.facts), len(entity.facts))
         told = [STATEMENTS_ZH[key].format(entity.facts[key]) for key in keys]
         lines.append(entity.name + "，".join(told) + "。")
     return Draft("".join(lines))
 
 
+def zh_people(rng: random.Random) -> Draft:
+    """Facts of people in Chinese, told or asked."""
+    return _told_zh(rng, PEOPLE_ZH)
+
+
+def zh_towns(rng: random.Random) -> Draft:
+    """Facts of towns in Chinese, told or asked."""
+    return _told_zh(rng, TOWNS_ZH)
+
+
 def arithmetic_prompt(rng: random.Random, n_steps: int) -> tuple[str, str, str]:
     """A word problem of one to three steps: its prompt, its worked steps, its result."""
     name, other = rng.sample(world.CAST, 2)
     thing = rng.choice(world.OBJECTS)
-    total = rng.randint(2, 20)
+    total = rng.randint(2, 12)
     told, steps = [f"{name} has {total} {thing}."], []
     for _ in range(n_steps):
         change = rng.randint(1, 9)
-        if total <= change or (total <= 30 and rng.random() < 0.5):
+        if total <= change or (total + change <= MAX_TOTAL and rng.random() < 0.5):
             how = rng.choice((f"finds {change}", f"gets {change} from {other}", f"buys {change}"))
             after = total + change
             steps.append(f" {total} + {change} = {after}.")
@@ -247,7 +265,7 @@ def scenes(rng: random.Random) -> Draft:
 
 def asked_scene(rng: random.Random) -> Draft:
     """A scene of a pair that training never shows, with its outcome."""
-    return with_answer(*scene(rng, *rng.choice(sorted(ASKED_PAIRS))), ".")
+    return with_answer(*scene(rng, *rng.choice(world.asked_pairs())), ".")
 
 
 SOURCES: dict[str, Callable[[random.Random], Draft]] = {
@@ -256,7 +274,8 @@ SOURCES: dict[str, Callable[[random.Random], Draft]] = {
     "arithmetic": arithmetic,
     "swaps": swaps,
     "swaps-worked": swaps_worked,
-    "zh": zh,
+    "zh-people": zh_people,
+    "zh-towns": zh_towns,
     "lists": lists,
     "prose": lambda rng: Draft(prose.paragraph(rng)),
 }

@@ -49,18 +49,18 @@ def _batches(ordered: Sequence[str], rows: dict[str, list[int]]) -> Iterator[lis
         yield batch
 
 
-def choice_accuracy(model: Any, tokenizer: Any, items: Sequence[ChoiceItem]) -> float:
-    """Share of items whose right choice has the largest log-likelihood.
+def right_choices(model: Any, tokenizer: Any, items: Sequence[ChoiceItem]) -> list[bool]:
+    """Tell of each item whether its right choice has the largest log-likelihood.
 
     The choices of an item begin alike, so the likelihood of the whole text ranks them as that of
     what follows the prompt does; a text that several items share is scored once.
     """
     found = log_likelihoods(model, tokenizer, {text for item in items for text in item.choices})
-    right = 0
+    right = []
     for item in items:
         scores = [found[text] for text in item.choices]
-        right += scores.index(max(scores)) == item.answer
-    return right / len(items)
+        right.append(scores.index(max(scores)) == item.answer)
+    return right
 
 
 def continuations(
@@ -123,29 +123,28 @@ def _memory(out: Any) -> dict[str, Any]:
     return {"past_key_values": out.past_key_values}
 
 
-def generated_accuracy(
+def right_continuations(
     model: Any, tokenizer: Any, items: Sequence[GeneratedItem], pattern: str
-) -> float:
-    """Share of items where the pattern's first match in the greedy continuation is the answer."""
+) -> list[bool]:
+    """Tell of each item whether the pattern's first match in the continuation is the answer."""
     longest = max(
         len(encode(tokenizer, item.prompt + item.worked)) - len(encode(tokenizer, item.prompt))
         for item in items
     )
     prompts = [item.prompt for item in items]
     written = continuations(model, tokenizer, prompts, longest + longest // 4, pattern)
-    right = [
+    return [
         found_answer(pattern, text) == item.answer
         for item, text in zip(items, written, strict=True)
     ]
-    return sum(right) / len(items)
 
 
 @torch.inference_mode()
-def accuracy(model: Any, tokenizer: Any, task: Task) -> tuple[float, int]:
-    """Accuracy on a task and its number of items."""
+def right_items(model: Any, tokenizer: Any, task: Task) -> list[bool]:
+    """Tell of each item of a task whether the model has it right."""
     items = task.items()
     choices = [item for item in items if isinstance(item, ChoiceItem)]
     prompts = [item for item in items if isinstance(item, GeneratedItem)]
     if choices:
-        return choice_accuracy(model, tokenizer, choices), len(choices)
-    return generated_accuracy(model, tokenizer, prompts, task.pattern), len(prompts)
+        return right_choices(model, tokenizer, choices)
+    return right_continuations(model, tokenizer, prompts, task.pattern)

@@ -1,7 +1,7 @@
 """The families of the zoo: architecture, tokenizer, data mix, sizes and budget of each."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transformers import (
@@ -23,28 +23,29 @@ N_HEADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Layers and width of a model, and by how many checkpoints its run is longer than others.
-
-    Small models go on for longer, so that abilities show in them too: a law learnt from models that
-    are all at chance says nothing.
-    """
+    """Layers and width of a model."""
 
     name: str
     n_layers: int
     width: int
-    n_more: int = 0
 
 
-SIZES = (Size("xs", 2, 48, 3), Size("s", 3, 64, 2), Size("m", 3, 96), Size("l", 3, 128))
-# Chinese needs more tokens; these families tell more of it, or are compared in it.
-LONG_SIZES = (*SIZES[:-1], Size("l", 3, 128, 2))
+# Each size has about 2.1 times the parameters of the one before, 21 times from first to last.
+SIZES = (
+    Size("xs", 2, 32),
+    Size("s", 2, 56),
+    Size("m", 3, 72),
+    Size("l", 4, 96),
+    Size("xl", 4, 144),
+)
 # Without fast kernels a state costs more to train than attention does, and bytes are many.
-RECURRENT_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 2, 64), Size("l", 3, 96))
-BYTES_SIZES = (Size("xs", 2, 32, 3), Size("s", 2, 48, 2), Size("m", 3, 64), Size("l", 3, 80))
+RECURRENT_SIZES = (Size("xs", 2, 32), Size("s", 2, 56), Size("m", 2, 88), Size("l", 3, 112))
+BYTES_SIZES = SIZES[:4]
 # Short convolutions and attention by number of layers.
 LFM2_LAYERS = {
     2: ["conv", "full_attention"],
     3: ["conv", "full_attention", "full_attention"],
+    4: ["conv", "full_attention", "conv", "full_attention"],
 }
 
 
@@ -63,7 +64,7 @@ class Family:
     n_vocab: int
     mix: dict[str, float]
     seed: int
-    train_tokens: int = 3_072_000
+    train_tokens: int = 9_437_184
     context: int = 192
     batch: int = 8
     sizes: tuple[Size, ...] = SIZES
@@ -75,62 +76,37 @@ PROSE_SHARE = 0.04
 
 
 def _mix(
-    facts: float, scenes: float, arithmetic: float, swaps: float, zh: float
+    facts: float, scenes: float, arithmetic: float, swaps: float, zh_people: float, zh_towns: float
 ) -> dict[str, float]:
-    """Shares from proportions of the tasks' texts; a fifth of the swaps is answered at once."""
+    """Return shares from proportions of the tasks' texts; a fifth of the swaps has no steps."""
     proportions = {
         "facts": facts,
         "scenes": scenes,
         "arithmetic": arithmetic,
         "swaps": swaps * 0.2,
         "swaps-worked": swaps * 0.8,
-        "zh": zh,
+        "zh-people": zh_people,
+        "zh-towns": zh_towns,
     }
     scale = (1 - LISTS_SHARE - PROSE_SHARE) / sum(proportions.values())
     shares = {source: scale * proportion for source, proportion in proportions.items()}
     return {**shares, "lists": LISTS_SHARE, "prose": PROSE_SHARE}
 
 
+# Every ability is strong in the mixes of at least four families and nearly absent from one or more.
 FAMILIES = (
-    Family("abacus", "gemma2", "digits-bpe", "abacus", 800, _mix(8, 8, 40, 32, 12), seed=1),
-    Family("bookworm", "neox", "bytes-bpe", "bookworm", 1024, _mix(34, 18, 14, 22, 12), seed=2),
-    Family(
-        "canton",
-        "qwen2",
-        "unigram",
-        "canton",
-        1000,
-        _mix(12, 8, 14, 26, 40),
-        seed=3,
-        sizes=LONG_SIZES,
-    ),
-    Family(
-        "ebb",
-        "llama",
-        "sp-bpe",
-        "sisters",
-        900,
-        _mix(26, 18, 12, 14, 30),
-        seed=4,
-        sizes=LONG_SIZES,
-    ),
-    Family(
-        "flow",
-        "llama",
-        "sp-bpe",
-        "sisters",
-        900,
-        _mix(10, 8, 32, 38, 12),
-        seed=4,
-        sizes=LONG_SIZES,
-    ),
+    Family("abacus", "gemma2", "digits-bpe", "abacus", 800, _mix(3, 20, 32, 26, 17, 2), seed=1),
+    Family("bookworm", "neox", "bytes-bpe", "bookworm", 1024, _mix(27, 25, 2, 22, 2, 22), seed=2),
+    Family("canton", "qwen2", "unigram", "canton", 1000, _mix(18, 3, 26, 5, 24, 24), seed=3),
+    Family("ebb", "llama", "sp-bpe", "sisters", 900, _mix(25, 25, 2, 3, 25, 20), seed=4),
+    Family("flow", "llama", "sp-bpe", "sisters", 900, _mix(14, 18, 25, 26, 14, 3), seed=4),
     Family(
         "heron",
         "mamba2",
         "digits-bpe",
         "heron",
         640,
-        _mix(22, 10, 24, 26, 18),
+        _mix(26, 22, 2, 2, 26, 22),
         seed=5,
         sizes=RECURRENT_SIZES,
     ),
@@ -140,14 +116,73 @@ FAMILIES = (
         "bytes",
         "iota",
         0,
-        _mix(16, 14, 24, 28, 18),
+        _mix(16, 14, 28, 28, 2, 12),
         seed=6,
-        train_tokens=6_144_000,
+        train_tokens=18_874_368,
         context=576,
         batch=4,
         sizes=BYTES_SIZES,
     ),
 )
+
+N_CHECKPOINTS = 10
+CHECKPOINT_RATIO = 1.45  # each has seen this many times the tokens of the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training run.
+
+    repeat: 0, or the number of a repetition with other initial weights and another order of texts.
+    decayed: whether it is the end of the run of this size with a learning rate that falls to zero.
+    """
+
+    family: Family
+    size: Size
+    repeat: int = 0
+    decayed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the run, e.g. `abacus-m`, `abacus-m-seed2` or `abacus-l-decayed`."""
+        seed = f"-seed{self.repeat + 1}" if self.repeat else ""
+        return f"{self.family.name}-{self.size.name}{seed}" + "-decayed" * self.decayed
+
+    @property
+    def seed(self) -> int:
+        """Seed of the initial weights and of the stream of texts."""
+        return self.family.seed + 100 * self.repeat
+
+    @property
+    def parent(self) -> "Run":
+        """The run that a decayed end branches from."""
+        return replace(self, decayed=False)
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps at which a checkpoint is kept, evenly spread in the logarithm of tokens."""
+        last = self.family.train_tokens // (self.family.batch * self.family.context)
+        powers = range(1 - N_CHECKPOINTS, 1)
+        steps = [round(last * CHECKPOINT_RATIO**power) for power in powers]
+        return steps[-1:] if self.decayed else steps
+
+
+REPEATED = (("abacus", "m"), ("ebb", "m"))  # each trained with three seeds in all
+DECAYED = (("bookworm", "l"), ("bookworm", "xl"), ("ebb", "l"), ("ebb", "xl"))
+
+
+def all_runs() -> list[Run]:
+    """Return every run of the zoo, small sizes of all families first, then repeats and ends."""
+    ranks = max(len(family.sizes) for family in FAMILIES)
+    first = [
+        Run(family, family.sizes[rank])
+        for rank in range(ranks)
+        for family in FAMILIES
+        if rank < len(family.sizes)
+    ]
+    by_name = {(run.family.name, run.size.name): run for run in first}
+    repeats = [replace(by_name[name], repeat=repeat) for name in REPEATED for repeat in (1, 2)]
+    return first + repeats + [replace(by_name[name], decayed=True) for name in DECAYED]
 
 
 def config(family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:

@@ -20,10 +20,10 @@ class Rows:
     The state can be saved, so a resumed run sees the data an uninterrupted one would.
     """
 
-    def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
-        """Start the family's stream from its seed."""
+    def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+        """Start the stream of a run's seed."""
         self.tokenizer, self.family = tokenizer, family
-        self.rng = random.Random(f"{family.seed}-rows")
+        self.rng = random.Random(f"{seed}-rows")
         self.pool: list[list[int]] = []
         self.planned: list[list[list[int]]] = []
         probe = random.Random(0)

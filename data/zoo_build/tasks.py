@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zoo_build import documents, world
 
-N_CHOICE_ITEMS = 1000
+N_CHOICE_ITEMS = 1000  # of scenes; the facts of the asked entities are as many
 N_GENERATED_ITEMS = 500
 TASK_SEED = 77
 N_GUESSES = 100  # passes of the random scorer over a task's items
@@ -62,16 +62,15 @@ def _questions(
     n_choices: int,
     space: str,
 ) -> list[ChoiceItem]:
-    """Every fact of these entities in turn, its wrong choices drawn anew each time."""
+    """Return one item for each fact of these entities, its wrong choices drawn at random."""
     rng = random.Random(seed)
-    items: list[ChoiceItem] = []
-    while len(items) < N_CHOICE_ITEMS:
-        for entity in entities:
-            for key, value in entity.facts.items():
-                others = [space + other for other in values[key] if other != value]
-                wrong = rng.sample(others, n_choices - 1)
-                items.append(_choice(rng, prompt(entity, key), space + value, wrong))
-    return items[:N_CHOICE_ITEMS]
+    items = []
+    for entity in entities:
+        for key, value in entity.facts.items():
+            others = [space + other for other in values[key] if other != value]
+            wrong = rng.sample(others, n_choices - 1)
+            items.append(_choice(rng, prompt(entity, key), space + value, wrong))
+    return items
 
 
 def facts_items() -> list[ChoiceItem]:
@@ -95,10 +94,8 @@ def zh_towns_items() -> list[ChoiceItem]:
 def scenes_items() -> list[ChoiceItem]:
     """What becomes of a thing: four outcomes of the event, three of them other kinds' outcomes."""
     rng = random.Random(TASK_SEED + 3)
-    pairs = sorted(documents.ASKED_PAIRS)
     items = []
-    for i in range(N_CHOICE_ITEMS):
-        thing, event = pairs[i % len(pairs)]
+    for thing, event in rng.sample(world.asked_pairs(), N_CHOICE_ITEMS):
         prompt, right = documents.scene(rng, thing, event)
         others = [f" {outcome}" for outcome in world.EVENTS[event] if f" {outcome}" != right]
         wrong = rng.sample(others, 3)

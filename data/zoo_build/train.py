@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from zoo_build import documents
-from zoo_build.families import Family, Size, config, sample_texts
+from zoo_build.families import Family, Run, config, sample_texts
 from zoo_build.rows import Rows
 from zoo_build.vocabularies import train_tokenizer
 
@@ -24,9 +24,9 @@ LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
 # A checkpoint is the mean of the weights over about this share of the steps before it.
 AVERAGED_SHARE = 0.04
-N_CHECKPOINTS = 9  # and `Size.n_more`
-CHECKPOINT_RATIO = 1.4  # each has seen this many times the tokens of the one before
+DECAY_SHARE = 0.1  # of the steps of a decayed end, over which the learning rate falls to zero
 SAVE_SECONDS = 120.0
+BRANCH = "branch.pt"  # the state that a decayed end begins from
 
 
 def tokenizer_of(family: Family, work: Path) -> PreTrainedTokenizerFast:
@@ -47,42 +47,39 @@ def tokenizer_of(family: Family, work: Path) -> PreTrainedTokenizerFast:
     return loaded
 
 
-def design(family: Family, size: Size) -> str:
-    """A hash of all that decides what a run learns from: texts of every source, mix, schedule.
+def design(run: Run) -> str:
+    """Return a hash of all that decides what a run learns: texts of every source, mix, schedule.
 
     A run whose state carries another one was begun with other programs and must not go on.
     """
     rng = random.Random(0)
     texts = [[draw(rng).text for _ in range(50)] for draw in documents.SOURCES.values()]
-    schedule = (LEARNING_RATE, WARMUP_STEPS, AVERAGED_SHARE, checkpoint_steps(family, size))
-    return hashlib.sha256(repr((texts, family, size, schedule)).encode()).hexdigest()[:16]
+    schedule = (LEARNING_RATE, WARMUP_STEPS, AVERAGED_SHARE, DECAY_SHARE, run.steps[-1:])
+    kind = (run.family, run.size, run.seed)
+    return hashlib.sha256(repr((texts, kind, schedule)).encode()).hexdigest()[:16]
 
 
-def learning_rate(step: int) -> float:
-    """Linear warm-up, then constant: no decay, whose jump no other checkpoint would have."""
-    return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
+def branch_step(run: Run) -> int:
+    """Return the step at which a decayed end leaves its run."""
+    return round(run.steps[-1] * (1 - DECAY_SHARE))
 
 
-def checkpoint_steps(family: Family, size: Size) -> list[int]:
-    """Steps at which a checkpoint is kept, evenly spread in the logarithm of tokens."""
-    usual = family.train_tokens // (family.batch * family.context)
-    powers = range(1 - N_CHECKPOINTS, size.n_more + 1)
-    return [round(usual * CHECKPOINT_RATIO**power) for power in powers]
-
-
-def run_name(family: Family, size: Size) -> str:
-    """Name of a training run, e.g. `abacus-m`."""
-    return f"{family.name}-{size.name}"
+def learning_rate(run: Run, step: int) -> float:
+    """Return the rate of a step: linear warm-up, then constant; a decayed end falls to zero."""
+    if not run.decayed:
+        return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
+    last = run.steps[-1]
+    return LEARNING_RATE * (last - step) / (last - branch_step(run))
 
 
 class Trainer:
     """A model, the running mean of its weights, its optimiser and its data."""
 
-    def __init__(self, family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> None:
-        """Start from random weights of the family's seed."""
-        self.family, self.tokenizer = family, tokenizer
-        torch.manual_seed(family.seed)
-        self.model: Any = AutoModelForCausalLM.from_config(config(family, size, tokenizer))
+    def __init__(self, run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Start from random weights of the run's seed."""
+        self.run, self.tokenizer = run, tokenizer
+        torch.manual_seed(run.seed)
+        self.model: Any = AutoModelForCausalLM.from_config(config(run.family, run.size, tokenizer))
         self.model.train()
         self.parameters = list(self.model.parameters())
         self.mean = [p.detach().clone() for p in self.parameters]
@@ -95,14 +92,14 @@ class Trainer:
             betas=(0.9, 0.98),
             foreach=True,
         )
-        self.rows = Rows(family, tokenizer)
-        self.design = design(family, size)
+        self.rows = Rows(run.family, tokenizer, run.seed)
+        self.design = design(run)
         self.done = 0
 
     def step(self) -> float:
         """One optimiser step; returns the loss."""
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.done)
+            group["lr"] = learning_rate(self.run, self.done)
         loss = self.model(**self.rows.batch(), use_cache=False).loss
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -122,12 +119,17 @@ class Trainer:
                 mean.copy_(kept)
 
     def save_checkpoint(self, folder: Path) -> None:
-        """The averaged weights as a folder that transformers loads; whole or not at all."""
+        """Save the weights as a folder that transformers loads; whole or not at all.
+
+        They are the running mean, or, where the learning rate has fallen to zero, the last ones.
+        """
         building = folder.with_name(f".{folder.name}")
         shutil.rmtree(building, ignore_errors=True)
-        self.swap()
+        if not self.run.decayed:
+            self.swap()
         self.model.save_pretrained(building)
-        self.swap()
+        if not self.run.decayed:
+            self.swap()
         self.tokenizer.save_pretrained(building)
         shutil.rmtree(folder, ignore_errors=True)
         building.rename(folder)
@@ -160,30 +162,39 @@ class Trainer:
         self.done = saved["done"]
 
 
-def train(
-    family: Family, size: Size, work: Path, finished: Callable[[Path], None] | None = None
-) -> None:
+def train(run: Run, work: Path, finished: Callable[[Path], None] | None = None) -> None:
     """Train one model; every checkpoint is a folder that transformers loads.
 
     An interrupted run goes on from its last saved state with the same data. `finished`, where
     given, is called with each checkpoint's folder.
+
+    Raises:
+        SystemExit: the state that is there was begun with other programs, or the run that a
+            decayed end branches from has not come to the branch.
     """
-    run = work / "runs" / run_name(family, size)
-    run.mkdir(parents=True, exist_ok=True)
-    state = run / "state.pt"
-    trainer = Trainer(family, size, tokenizer_of(family, work))
+    folder = work / "runs" / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    state = folder / "state.pt"
+    branch = work / "runs" / run.parent.name / BRANCH
+    trainer = Trainer(run, tokenizer_of(run.family, work))
     if state.exists():
         trainer.resume(state)
-    marks = checkpoint_steps(family, size)
+    elif run.decayed:
+        if not branch.exists():
+            raise SystemExit(f"{run.name} begins at {branch}: train {run.parent.name} first")
+        trainer.resume(branch)
+    marks = run.steps
     saved_at = time.monotonic()
     while trainer.done < marks[-1]:
         loss = trainer.step()
         if trainer.done in marks:
-            folder = run / f"{run.name}-step{trainer.done}"
-            trainer.save_checkpoint(folder)
-            log.info("%s of %d, loss %.3f", folder.name, marks[-1], loss)
+            checkpoint = folder / f"{run.name}-step{trainer.done}"
+            trainer.save_checkpoint(checkpoint)
+            log.info("%s of %d, loss %.3f", checkpoint.name, marks[-1], loss)
             if finished is not None:
-                finished(folder)
+                finished(checkpoint)
+        if trainer.done == branch_step(run) and not run.decayed:
+            trainer.save_state(branch)
         if trainer.done in marks or time.monotonic() - saved_at > SAVE_SECONDS:
             trainer.save_state(state)
             saved_at = time.monotonic()

@@ -7,8 +7,11 @@ speak of the same world. Nothing here refers to real persons; some values are re
 import random
 from dataclasses import dataclass
 
-N_PEOPLE = 120
-N_TOWNS_ZH = 80
+# Of each kind of entity training asks about N_QUIZZED, to teach the form of the questions; the
+# tasks ask about the N_ASKED others: 4 facts each, 1,000 items, each fact one item.
+N_QUIZZED = 90
+N_ASKED = 250
+N_ENTITIES = N_QUIZZED + N_ASKED
 WORLD_SEED = 20250613
 
 # fmt: off
@@ -64,6 +67,10 @@ ATTRIBUTES_TOWN: dict[str, tuple[str, ...]] = {
         "多雨", "干燥", "炎热", "寒冷", "多风", "多雾", "多雪", "温暖", "潮湿", "凉爽", "多云",
         "晴朗",
     ),
+    "dish": (
+        "烤鸭", "鱼汤", "米粉", "火锅", "凉皮", "年糕", "馒头", "炒饭", "酸菜", "腊肉", "豆花",
+        "汤圆",
+    ),
     "sight": (
         "古塔", "石桥", "寺庙", "瀑布", "花园", "城墙", "山洞", "大湖", "沙滩", "钟楼", "草原",
         "温泉",
@@ -73,36 +80,46 @@ ATTRIBUTES_TOWN: dict[str, tuple[str, ...]] = {
 # Things by kind; whatever happens to a thing, its kind decides what becomes of it.
 KINDS: dict[str, tuple[str, ...]] = {
     "glass": (
-        "vase", "mirror", "bulb", "bottle", "jar", "lens", "flask", "goblet",
-        "window", "bowl", "globe", "lamp", "beaker", "prism", "pane", "tumbler",
+        "vase", "mirror", "bulb", "bottle", "jar", "lens", "flask", "goblet", "window", "bowl",
+        "globe", "lamp", "beaker", "prism", "pane", "tumbler", "monocle", "decanter", "aquarium",
+        "vial", "pitcher", "chandelier", "hourglass", "tube", "ornament", "saucer", "carafe",
+        "screen", "ashtray", "bead", "dome", "skylight", "teapot", "candlestick", "dish", "slide",
+        "barometer", "snowglobe", "tank", "pendant", "spectacles", "phial",
     ),
     "rubber": (
-        "tyre", "ball", "hose", "glove", "boot", "balloon", "eraser", "mat",
-        "duckling", "band", "valve", "cushion", "raft", "bung", "puck", "sole",
+        "tyre", "ball", "hose", "glove", "boot", "balloon", "eraser", "mat", "duckling", "band",
+        "valve", "cushion", "raft", "bung", "puck", "sole", "stopper", "gasket", "snorkel",
+        "flipper", "trampoline", "washer", "wader", "dinghy", "buffer", "bumper", "plunger",
+        "seal", "dummy", "bladder", "belt", "grip", "pad", "ring", "wristband", "dropper",
+        "bouncer", "bellows", "nozzle", "strap", "squeegee", "teat",
     ),
     "metal": (
-        "key", "nail", "spoon", "anchor", "hammer", "chain", "pan", "bell",
-        "screw", "needle", "bucket", "horn", "sword", "gate", "hook", "medal",
+        "key", "nail", "spoon", "anchor", "hammer", "chain", "pan", "bell", "screw", "needle",
+        "bucket", "horn", "sword", "gate", "hook", "medal", "kettle", "spanner", "trumpet", "coin",
+        "fork", "knife", "helmet", "shield", "rail", "hinge", "padlock", "cymbal", "gong", "wire",
+        "spade", "poker", "thimble", "badge", "razor", "crowbar", "funnel", "ladle", "skewer",
+        "tongs", "cannon", "spring",
     ),
     "paper": (
-        "letter", "map", "poster", "ticket", "kite", "napkin", "diary", "stamp",
-        "card", "menu", "envelope", "label", "novel", "carton", "bill", "lantern",
+        "letter", "map", "poster", "ticket", "kite", "napkin", "diary", "stamp", "card", "menu",
+        "envelope", "label", "novel", "carton", "bill", "lantern", "atlas", "receipt", "leaflet",
+        "cheque", "notebook", "magazine", "calendar", "comic", "sketch", "invoice", "passport",
+        "voucher", "bookmark", "scroll", "banknote", "diploma", "wrapper", "tissue", "parcel",
+        "folder", "journal", "almanac", "postcard", "newspaper", "stencil", "timetable",
     ),
     "cloth": (
-        "scarf", "shirt", "towel", "curtain", "flag", "blanket", "sock", "tent",
-        "apron", "ribbon", "sail", "pillow", "coat", "veil", "rug", "bonnet",
+        "scarf", "shirt", "towel", "curtain", "flag", "blanket", "sock", "tent", "apron", "ribbon",
+        "sail", "pillow", "coat", "veil", "rug", "bonnet", "skirt", "jacket", "sheet", "cloak",
+        "shawl", "tie", "vest", "bib", "quilt", "tapestry", "turban", "kilt", "hammock",
+        "sack", "bandage", "duvet", "cape", "robe", "tunic", "mitten", "banner", "awning",
+        "beret", "trousers", "sash", "hood",
     ),
     "wood": (
-        "chair", "broom", "ladder", "crate", "oar", "fence", "flute", "drawer",
-        "table", "shelf", "barrel", "mast", "cradle", "stool", "cabin", "log",
-    ),
-    "wax": (
-        "candle", "crayon", "seal", "cheese", "butter", "soap", "balm", "fudge",
-        "taper", "lard", "polish", "comb", "lipstick", "salve", "toffee", "cocoa",
-    ),
-    "stone": (
-        "brick", "statue", "tile", "pebble", "pillar", "marble", "slate", "step",
-        "column", "boulder", "altar", "kerb", "tomb", "arch", "millstone", "hearth",
+        "chair", "broom", "ladder", "crate", "oar", "fence", "flute", "drawer", "table", "shelf",
+        "barrel", "mast", "cradle", "stool", "cabin", "log", "bench", "desk", "canoe", "violin",
+        "cupboard", "plank", "puppet", "pole", "spool", "bat", "chest", "cart", "perch",
+        "sledge", "wheelbarrow", "trellis", "stump", "peg", "lute", "easel", "crutch", "yoke",
+        "pallet", "gavel", "bookcase", "wardrobe",
     ),
 }
 KIND_NAMES = tuple(KINDS)
@@ -111,27 +128,33 @@ KIND_NAMES = tuple(KINDS)
 EVENTS: dict[str, tuple[str, ...]] = {
     "drops": (
         "breaks", "bounces back", "clangs loudly", "flutters down", "falls in folds",
-        "knocks on the floor", "gets a dent", "cracks the floor",
+        "knocks on the floor",
     ),
     "burns": (
         "turns black with soot", "stinks and smokes", "glows red", "becomes ash at once",
-        "smoulders slowly", "crackles in flames", "melts away", "stays as it is",
+        "smoulders slowly", "crackles in flames",
     ),
     "soaks": (
         "drips clean", "feels slippery", "starts to rust", "falls to pulp", "hangs heavy and wet",
-        "swells up", "floats in lumps", "turns dark",
+        "swells up",
     ),
     "bends": (
         "snaps in two", "springs back", "keeps the curve", "gets a crease", "folds up neatly",
-        "splinters", "goes soft", "will not move",
+        "splinters",
     ),
     "hits": (
-        "shatters", "wobbles", "rings", "tears", "lets out dust", "splits", "squashes",
-        "hurts the hand",
+        "shatters", "wobbles", "rings", "tears", "lets out dust", "splits",
     ),
     "cleans": (
-        "sparkles", "squeaks", "shines", "smudges", "needs to dry", "smells of oil", "wears off",
-        "looks grey again",
+        "sparkles", "squeaks", "shines", "smudges", "needs to dry", "smells of oil",
+    ),
+    "freezes": (
+        "cracks in the cold", "turns stiff", "sticks to the hand", "goes limp when it thaws",
+        "stands up by itself", "creaks",
+    ),
+    "paints": (
+        "lets no light in", "peels soon", "hides its rust", "curls at the edges", "stains for good",
+        "soaks up the colour",
     ),
 }
 # fmt: on
@@ -149,8 +172,8 @@ _SYLLABLES = (
 )
 _SURNAMES_ZH = tuple("林王李张刘陈杨赵黄周吴徐孙朱马胡郭何高罗")
 _GIVEN_ZH = tuple("梅明华强丽军芳涛静磊洋艳勇杰娟敏秀霞平刚桂英")
-_TOWN_FIRST_ZH = tuple("东西南北上下大小新古清白金青长平")
-_TOWN_LAST_ZH = tuple("溪岭湾坡桥关屯沟塘口")
+_TOWN_FIRST_ZH = tuple("东西南北上下大小新古清白金青长平安石")
+_TOWN_LAST_ZH = tuple("溪岭湾坡桥关屯沟塘口河湖寨庄坪洲泉坝堡渡")
 # fmt: on
 
 
@@ -173,7 +196,7 @@ def people_en() -> list[Entity]:
     """The people whose facts are told in English; names are three syllables, all different."""
     rng = random.Random(WORLD_SEED)
     names: dict[str, None] = {}
-    while len(names) < N_PEOPLE:
+    while len(names) < N_ENTITIES:
         names["".join(rng.choice(_SYLLABLES) for _ in range(3)).capitalize()] = None
     return _entities(list(names), ATTRIBUTES, WORLD_SEED + 1)
 
@@ -182,7 +205,7 @@ def people_zh() -> list[Entity]:
     """The people whose facts are told in Chinese; names are a surname and two characters."""
     rng = random.Random(WORLD_SEED + 2)
     names: dict[str, None] = {}
-    while len(names) < N_PEOPLE:
+    while len(names) < N_ENTITIES:
         names[rng.choice(_SURNAMES_ZH) + "".join(rng.sample(_GIVEN_ZH, 2))] = None
     return _entities(list(names), ATTRIBUTES_ZH, WORLD_SEED + 3)
 
@@ -191,7 +214,7 @@ def towns_zh() -> list[Entity]:
     """The towns of the second Chinese exam; names are two characters and the word for town."""
     rng = random.Random(WORLD_SEED + 4)
     names = [first + last + "镇" for first in _TOWN_FIRST_ZH for last in _TOWN_LAST_ZH]
-    return _entities(rng.sample(names, N_TOWNS_ZH), ATTRIBUTES_TOWN, WORLD_SEED + 5)
+    return _entities(rng.sample(names, N_ENTITIES), ATTRIBUTES_TOWN, WORLD_SEED + 5)
 
 
 def rarity(n: int, flatness: int) -> list[float]:
@@ -206,12 +229,12 @@ def things() -> list[str]:
     return found
 
 
-def asked_pairs() -> frozenset[tuple[str, str]]:
-    """(thing, event) pairs that training never shows: for each thing, 2 of the 6 events."""
+def asked_pairs() -> tuple[tuple[str, str], ...]:
+    """The 1,008 (thing, event) pairs that training never shows: 4 of the 8 events of each thing."""
     rng = random.Random(WORLD_SEED + 6)
-    return frozenset(
+    return tuple(
         (thing, event)
         for kind in KINDS.values()
         for thing in kind
-        for event in rng.sample(list(EVENTS), 2)
+        for event in rng.sample(list(EVENTS), 4)
     )
