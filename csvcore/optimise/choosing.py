@@ -1,9 +1,10 @@
 """The fast fit of whole tasks: the penalty chosen inside train, and how stable the weights are.
 
 Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
-each strength starting where the one before it ended. A penalty is judged by the errors on what its
-heads did not see: each group of train models left out in turn, and the validation models. Test
-models are not in the table at all.
+each strength starting where the one before it ended. The path is always walked to its end, since errors
+may rise along it before they fall. A penalty is judged by the errors on what its heads did not see:
+each group of train models left out in turn, and the validation models. Test models are not in the
+table at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,6 @@ from csvcore.records import Floats, Glimpse, Ints, Penalty, PenaltyChoice, Trace
 
 # From the pull alone to almost free; the first is the baseline the pull stands for.
 STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-PATIENCE = 3  # strengths without a better figure after which a pull's path ends
 VALIDATION = "validation models"
 
 
@@ -45,10 +45,6 @@ class FastConfig:
     seed: int = 0
     activation: Activation = "exp"
     max_steps: int = MAX_STEPS
-
-
-# Rows of the heads that went down one strength together, and their steps.
-_Walk = tuple[Ints, list[Step]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +86,22 @@ def choose_heads(
     tried: list[dict[int, Penalty]] = [{} for _ in paths]
     ends: list[Floats] = []
     solutions: list[Solution] = []
-    waits = np.zeros(len(paths), dtype=int)
-    walked: list[_Walk] = []
+    walked: list[list[Step]] = []
     watch(partial(_look, problems, paths, tried, walked))
     for number, strength in enumerate(config.strengths):
-        active = [k for k in range(len(paths)) if waits[k] < PATIENCE]
-        if not active:
-            break
-        rows = np.concatenate([paths[k].heads for k in active])
-        asked = heads.take(rows)
-        asked.strength[:] = strength
-        walked.append((rows, []))
+        walked.append([])
+        heads.strength[:] = strength
         solution = solve(
-            *(table, asked, theta[rows], config.activation, config.max_steps),
+            *(table, heads, theta, config.activation, config.max_steps),
             report=partial(_report, report, number, config),
-            history=walked[-1][1],
+            history=walked[-1],
         )
-        theta[rows] = solution.theta
+        theta = solution.theta
         ends.append(theta.copy())
         solutions.append(solution)
-        predicted = solution.history[-1].laws.predict(solution.history[-1].score, asked.gamma)
-        place = {int(row): at for at, row in enumerate(rows)}
-        for k in active:
-            own = predicted[[place[int(row)] for row in paths[k].heads]]
-            penalty = _judge(paths[k], own, groups, strength)
-            best = min((entry.figure for entry in tried[k].values()), default=np.inf)
-            waits[k] = 0 if penalty.figure < best else waits[k] + 1
-            tried[k][number] = penalty
+        predicted = solution.history[-1].laws.predict(solution.history[-1].score, heads.gamma)
+        for path, penalties in zip(paths, tried, strict=True):
+            penalties[number] = _judge(path, predicted[path.heads], groups, strength)
         report((number + 1) * config.max_steps, _total(config))
     chosen = [_choice(problem, paths, tried) for problem in problems]
     step = partial(_report, report, len(config.strengths), config)
@@ -265,7 +250,7 @@ def _result(
     without: dict[str, Floats],
     ends: Sequence[Floats],
     solutions: Sequence[Solution],
-    walked: Sequence[_Walk],
+    walked: Sequence[Sequence[Step]],
     config: FastConfig,
 ) -> HeadResult:
     pull = heads.pull[path.heads]
@@ -276,7 +261,6 @@ def _result(
     theta = np.array(list(without.values())).reshape(len(without), table.n_features)
     folds = head_weights(table, theta, np.repeat(pull[:1], len(without)), config.activation)
     trace = tuple(entry for entry, _ in _way(path, walked[: number + 1]))
-    here = np.flatnonzero(walked[number][0] == path.heads[0])[0]
     return HeadResult(
         task=path.problem.task,
         weight=weight[0],
@@ -286,7 +270,7 @@ def _result(
         spread=weight.std(axis=0),
         choice=choice,
         fold_weight=dict(zip(without, folds.astype(np.float64), strict=True)),
-        converged=bool(solutions[number].converged[here]),
+        converged=bool(solutions[number].converged[path.heads[0]]),
     )
 
 
@@ -310,7 +294,7 @@ def _look(
     problems: Sequence[HeadProblem],
     paths: Sequence[_Path],
     tried: Sequence[Mapping[int, Penalty]],
-    walked: Sequence[_Walk],
+    walked: Sequence[Sequence[Step]],
 ) -> list[Glimpse]:
     """Each task on the path that is best so far."""
     found = []
@@ -323,13 +307,13 @@ def _look(
     return found
 
 
-def _way(path: _Path, walked: Sequence[_Walk]) -> list[tuple[TraceStep, Floats]]:
+def _way(path: _Path, walked: Sequence[Sequence[Step]]) -> list[tuple[TraceStep, Floats]]:
     """The plain head down the penalties: every step that changed it, with scores (n_models,)."""
     problem = path.problem
     entries: list[tuple[TraceStep, Floats]] = []
-    for rows, history in walked:
-        own = np.flatnonzero(rows == path.heads[0])
-        for step in history if own.size else ():
+    own = path.heads[:1]
+    for history in walked:
+        for step in history:
             score = step.score[own[0]]
             if entries and np.array_equal(score, entries[-1][1]):
                 continue
