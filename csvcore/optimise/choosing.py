@@ -1,10 +1,10 @@
 """The fast fit of whole tasks: the penalty chosen inside train, and how stable the weights are.
 
 Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
-each strength starting where the one before it ended. The path is always walked to its end, since errors
-may rise along it before they fall. A penalty is judged by the errors on what its heads did not see:
-each group of train models left out in turn, and the validation models. Test models are not in the
-table at all.
+each strength starting where the one before it ended. The path is always walked to its end, for
+errors may rise along it before they fall. A penalty is judged by the errors on what its heads did
+not see: each group of train models left out in turn, and the validation models. Test models are not
+in the table at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
