@@ -51,7 +51,7 @@ def bootstrap_difference(
 ) -> tuple[float, float]:
     """Interval of mean(values) - mean(others), both of the same models: paired, whole clusters.
 
-    See `bootstrap_mean`; below 0 throughout, values are surely smaller than others.
+    See `bootstrap_mean`; below 0 throughout, values are significantly smaller than others.
     """
     return bootstrap_mean(values - others, clusters, rng, level, n_draws)
 

@@ -1,7 +1,7 @@
 """Every method and every null of one task, judged on the same models, test models as a rule."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,10 +17,12 @@ from csvcore.metrics import (
     r_squared,
     rank_correlation,
 )
-from csvcore.records import SPLITS, Control, Fit, Floats, ModelCard, Null, Prediction, Split
+from csvcore.records import SPLITS, Control, Fit, Floats, Method, ModelCard, Null, Prediction, Split
 
 log = logging.getLogger(__name__)
 NULLS: tuple[Null, ...] = ("train-mean", "sibling", "compute", "best-constant")
+ORACLE: Null = "best-constant"  # knows the accuracies that it is judged by
+CHOSEN_ON_VALIDATION: tuple[Method, ...] = ("best-source",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,10 @@ class Comparison:
     """One method on one task's test models, or on its validation models if these were asked for.
 
     low and high are the 90 % interval of test_mse; difference is test_mse less that of csv on the
-    same models, with its 90 % interval: above 0 throughout, csv is surely better. covered is the
-    share of test models within their 90 % prediction interval. r2, spearman and pairwise are None
-    where they are not defined, as for a constant prediction; intervals where there is one run only.
+    same models, with its 90 % interval: above 0 throughout, csv is significantly better. covered is
+    the share of test models within their 90 % prediction interval. r2, spearman and pairwise are
+    None where they are not defined, as for a constant prediction; intervals where there is one run
+    only.
     p_value is that of the permutation control, where it was run, now or before.
     """
 
@@ -56,32 +59,59 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How CSV stands against its rivals.
+    """How CSV stands against every other method and null.
 
-    word: better (than each of them, surely), unsure (better, but rival may be as good) or worse
-    (rival is as good or better). rival: the method that decides it, the best of those.
+    word: better (significantly better than each of them), unsure (the smallest error, but not
+    significantly) or worse (another has a smaller error). rival: the one that decides it.
+    significant: whether the difference to the rival is. left_out: methods that are no rivals, for
+    they were chosen on the models that judge.
     """
 
     word: Literal["better", "unsure", "worse"]
     rival: str
+    significant: bool
+    left_out: tuple[str, ...] = ()
 
 
-def verdict(rows: Sequence[Comparison], rivals: Collection[str]) -> Verdict | None:
-    """Whether CSV is better than every one of some rivals; None without CSV or without any of them.
+def verdict(rows: Sequence[Comparison], side: Split = "test") -> Verdict | None:
+    """Decide whether CSV is better than all other methods and nulls of one task.
 
-    Surely means that the 90 % interval of the difference lies above 0.
+    A difference is significant if its 90 % interval excludes 0. The rival is the closest one (of
+    those that CSV is not significantly better than, if there are any), or of those with a smaller
+    error the best; one that is significantly better than CSV comes first. The best constant is no
+    rival, for it knows the accuracies; nor is best-source on validation models, which chose it.
+
+    Args:
+        rows: of one task, from `judge_fits`.
+        side: whose models judge in these rows.
+
+    Returns:
+        None without CSV or without any rival.
     """
-    by_method = {row.method: row for row in rows}
-    own = by_method.get("csv")
+    chosen_here = CHOSEN_ON_VALIDATION if side == "validation" else ()
+    own = next((row for row in rows if row.method == "csv"), None)
     others = sorted(
-        (by_method[name] for name in rivals if name in by_method), key=lambda row: row.test_mse
+        (row for row in rows if row.method not in ("csv", ORACLE, *chosen_here)),
+        key=lambda row: row.test_mse,
     )
     if own is None or not others:
         return None
-    if others[0].test_mse <= own.test_mse:
-        return Verdict("worse", others[0].method)
-    near = [row for row in others if row.difference_low is None or row.difference_low <= 0]
-    return Verdict("unsure", near[0].method) if near else Verdict("better", others[0].method)
+    left_out = tuple(row.method for row in rows if row.method in chosen_here)
+    if below := [row for row in others if row.test_mse < own.test_mse]:
+        surely = [row for row in below if _below(row.difference_high)]
+        return Verdict("worse", (surely or below)[0].method, bool(surely), left_out)
+    near = [row for row in others if not _above(row.difference_low)]
+    if near:
+        return Verdict("unsure", near[0].method, False, left_out)
+    return Verdict("better", others[0].method, True, left_out)
+
+
+def _above(low: float | None) -> bool:
+    return low is not None and low > 0
+
+
+def _below(high: float | None) -> bool:
+    return high is not None and high < 0
 
 
 def judge_fits(

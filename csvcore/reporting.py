@@ -9,14 +9,13 @@ import pandas as pd
 
 from csvcore import store
 from csvcore.figures import charts, findings, highlights, panels, tables
-from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
+from csvcore.figures.names import NAMES, verdict_sentence
 from csvcore.figures.report import Part, report
-from csvcore.judging import Comparison, judge_fits
+from csvcore.judging import Comparison, judge_fits, verdict
 from csvcore.records import Document, Fit, ModelCard
 from csvcore.writing import folder
 
 SHOWN_DOCS = 3  # of each source of the task
-NAMES = METHOD_NAMES | NULL_NAMES
 TOP_SHARE = 0.995  # of the weights lies below the darkest shade
 
 
@@ -153,8 +152,10 @@ def _facts(record: Fit) -> list[str]:
 
 def _comparison(rows: list[Comparison], figure: Any) -> Part:
     ordered = sorted(rows, key=lambda row: row.test_mse)
+    said = verdict(rows)
     return Part(
-        "Every method and null on the test models",
+        "Every method and trivial baseline on the test models",
+        lines=[verdict_sentence(said)] if said else [],
         header=[
             *("method", "test MSE", "90 %", "mean error, points"),
             *("R2", "rank correlation", "pairs in order"),

@@ -62,6 +62,24 @@ def partial_scores(
     return capability_score(own, nll, n_chars).T
 
 
+def strongest_source(docs: Sequence[Document], edges: Sequence[Ints], weight: Floats) -> str:
+    """Return the source whose tokens carry the largest share of the absolute weight.
+
+    It is the total over the source's tokens, not their mean, so a source of many light tokens can
+    precede one of few heavy tokens. Of equal sources it is the first in the corpus.
+
+    Args:
+        docs: the corpus, at least one document, in order.
+        edges: for each document its (n_tokens + 1,) byte boundaries.
+        weight: (sum of n_tokens,) salience.
+    """
+    total: dict[str, float] = {}
+    ends = np.cumsum([0, *(cuts.size - 1 for cuts in edges)])
+    for doc, start, end in zip(docs, ends[:-1], ends[1:], strict=True):
+        total[doc.source] = total.get(doc.source, 0.0) + float(np.abs(weight[start:end]).sum())
+    return max(total, key=total.__getitem__)
+
+
 def uniform_weight(n_tokens: int) -> Floats:
     """Weights of the all-token baseline: every token counts once."""
     return np.ones(n_tokens)

@@ -12,8 +12,9 @@ import streamlit as st
 from csvcore import packs, store
 from csvcore.errors import InputError
 from csvcore.figures import tables
+from csvcore.figures.names import verdict_label
 from csvcore.forecasts import aligned, forecasts
-from csvcore.judging import NULLS, Comparison, judge_fits, verdict
+from csvcore.judging import NULLS, ORACLE, Comparison, Verdict, judge_fits, verdict
 from csvcore.records import Ints, Mix, ModelLosses, Split
 from csvcore.splits import WITHOUT
 from dashboard import hidden
@@ -22,19 +23,21 @@ from dashboard.data import Database, command
 UPLOAD_MB = 20
 UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
 METHODS = ("csv", "label-token", "source-token", "best-source", "all-token")
-REAL_NULLS = tuple(name for name in NULLS if name != "best-constant")  # that one knows the answers
+REAL_NULLS = tuple(name for name in NULLS if name != ORACLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """All methods of one task and the nulls, on the models of one side; None: nobody can judge.
 
-    left_out: MSE on models left out of a fit in turn, by method, where it is known.
+    left_out: MSE on models left out of a fit in turn, by method, where it is known. verdict: of
+    `judging.verdict` on these rows.
     """
 
     side: Split | None
     rows: list[Comparison]
     left_out: dict[str, float]
+    verdict: Verdict | None
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -50,7 +53,8 @@ def judgement(source: Database, fits: tuple[str, ...]) -> Judgement:
     errors: dict[str, float] = {
         one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals
     }
-    return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors)
+    said = None if side is None else verdict(rows, side)
+    return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors, said)
 
 
 def comparison(source: Database, fits: tuple[str, ...]) -> pd.DataFrame:
@@ -64,11 +68,12 @@ def comparison(source: Database, fits: tuple[str, ...]) -> pd.DataFrame:
 
 
 def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
-    """How CSV stands on every task, from the newest fits; a row a task.
+    """Tell how CSV stands on every task, from the newest fits; a row a task.
 
-    Columns: task, judged on (test, validation or nothing), verdict (against the nulls, see
-    `judging.verdict`; missing where it cannot be said), rival (the null that decides), an MSE for
-    each method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
+    Columns: task, side (test, validation or missing), verdict (word of `judging.verdict`), told
+    (the verdict in words), rival (the one that decides), significant (the difference to it); these
+    are missing where it cannot be said; left_out (methods that are no rivals), an MSE for each
+    method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
 
     Args:
         source: the database.
@@ -79,14 +84,17 @@ def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
         found = judgement(source, tuple(own["fit"]))
         errors: dict[str, float] = {row.method: row.test_mse for row in found.rows}
         nulls = [errors[name] for name in REAL_NULLS if name in errors]
-        said = verdict(found.rows, REAL_NULLS)
+        said = found.verdict
         both = {"csv", "all-token"} <= errors.keys()
         rows.append(
             {
                 "task": task,
                 "side": found.side,
                 "verdict": said.word if said else None,
+                "told": verdict_label(said) if said else None,
                 "rival": said.rival if said else None,
+                "significant": said.significant if said else None,
+                "left_out": said.left_out if said else (),
                 **{method: errors.get(method) for method in METHODS},
                 "nulls": min(nulls) if nulls else None,
                 "ratio": errors["all-token"] / errors["csv"] if both else None,

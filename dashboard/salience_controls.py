@@ -9,6 +9,8 @@ from dashboard.reading import Place
 from dashboard.texts import Texts
 
 LONGEST_SEARCH = 200  # characters
+# Of the session's state: what the sources were chosen for, (corpus, task), and by which fit.
+READ_FOR, READ_BY = "read for", "read by"
 
 
 def open_at(source: str, doc_id: str, cell: int) -> dict[str, list[str]]:
@@ -19,6 +21,7 @@ def open_at(source: str, doc_id: str, cell: int) -> dict[str, list[str]]:
     """
     st.session_state["source"] = [source]
     st.session_state["doc"] = [doc_id]
+    st.session_state[READ_FOR] = controls.chosen("corpus"), controls.chosen("task")
     sidebar.write_anew()
     pick(Place(doc_id, cell))
     return {"source": [source], "doc": [doc_id]}
@@ -38,8 +41,41 @@ def _named(key: str) -> list[str]:
 def _known(own: Texts) -> list[Place]:
     """The ends of the selection in the address, as far as the texts have them."""
     ends = [reading.place(text) for text in _named("token")]
-    return [end for end in ends if end and (i := own.index(end.doc_id)) is not None
-            and end.cell < own.n_cells(i)]  # fmt: skip
+    return [end for end in ends if end and _has(own, end)]
+
+
+def _has(own: Texts, end: Place) -> bool:
+    """Whether the texts have a token at a place."""
+    i = own.index(end.doc_id)
+    return i is not None and end.cell < own.n_cells(i)
+
+
+def follow(own: Texts, strongest: str) -> None:
+    """Move to the strongest source where another task is shown than at the last visit.
+
+    Sources chosen by hand go too; a chosen document or token stays if that source has it. The first
+    page of a session obeys its link. Another fit of the same task keeps the sources, and has them
+    written into the address, since its strongest source may be another.
+
+    Args:
+        own: the texts.
+        strongest: the source to move to, from `Texts.strongest_source`.
+    """
+    place, fit = (own.fit.corpus, own.fit.task), own.fit.fit
+    before = st.session_state.get(READ_FOR, place), st.session_state.get(READ_BY, fit)
+    st.session_state[READ_FOR], st.session_state[READ_BY] = place, fit
+    if before == (place, fit):
+        return
+    if before[0] == place:
+        if "source" in st.session_state:  # a control writes its value where that is set
+            st.session_state["source"] = st.session_state["source"]
+        return
+    there = {doc.doc_id for doc in own.docs if doc.source == strongest}
+    begun = [name for name in st.session_state.get("doc", []) if name in there]
+    st.session_state.update({"source": [strongest], "doc": begun})
+    picked = st.session_state.get("picked")
+    if picked and not all(end.doc_id in there and _has(own, end) for end in picked):
+        pick(None)
 
 
 def begin(own: Texts, preferred: list[str]) -> None:
@@ -113,7 +149,9 @@ def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[
     sources = list(dict.fromkeys(doc.source for doc in own.docs))
     read = left.multiselect(
         "Sources", sources, default=preferred, key="source", bind="query-params",
-        placeholder="all", help="Documents of these are read one after another.",
+        placeholder="all",
+        help="Documents of these are read one after another; another task begins with the source "
+        "that has the largest share of its weight.",
     )  # fmt: skip
     names = [doc.doc_id for doc in own.docs if not read or doc.source in read]
     chosen = middle.multiselect(

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from csvcore import kinds, store
+from csvcore import kinds, salience, store
 from csvcore.alignment import Aligner, character_clock
 from csvcore.errors import InputError
 from csvcore.figures import highlights
@@ -41,6 +41,10 @@ class Texts:
     def doc_of(self, cell: int) -> int:
         """Index of the document that a cell lies in."""
         return int(np.searchsorted(self.first_cell, cell, side="right")) - 1
+
+    def strongest_source(self) -> str:
+        """Return the source with the largest share of the fit's absolute weight in total."""
+        return salience.strongest_source(self.docs, self.edges, self.weight)
 
     def index(self, doc_id: str) -> int | None:
         """Place of a document in the corpus, None if it has no such document."""

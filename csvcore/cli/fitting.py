@@ -184,9 +184,13 @@ def compare(
 ) -> None:
     """Every method and null on the same split: test MSE with its 90 % interval, noise floor.
 
+    Below them stands, for each task, whether CSV is significantly better than all others.
+
     best-constant is an oracle: it knows the mean accuracy of the test models.
     """
     from csvcore import pipeline
+    from csvcore.figures.names import verdict_sentence
+    from csvcore.judging import verdict
 
     split = ready(db, split, test)
     with progress() as report:
@@ -214,6 +218,9 @@ def compare(
         *("R2", "rank", "pairs", "covered", "floor"),
     ]
     click.echo(text_table(header, cells))
+    for task in dict.fromkeys(row.task for row in rows):
+        if said := verdict([row for row in rows if row.task == task]):
+            click.echo(f"{task}, verdict: {verdict_sentence(said)}")
     for row in rows:
         for note in row.notes:
             click.echo(f"{row.task}, {row.method}: {note}")

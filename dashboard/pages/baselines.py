@@ -3,15 +3,10 @@ import streamlit as st
 
 from csvcore import jobs
 from csvcore.figures import findings
-from csvcore.judging import verdict
+from csvcore.figures.names import NAMES, verdict_sentence
 from dashboard import controls, data, jobs_view, judged, reveal_view, shown, sidebar
 
 PERMUTATIONS = 200
-SENTENCES = {
-    "better": "CSV is better than everything else; the next is {}, surely worse (90 %).",
-    "unsure": "CSV has the smallest error, but {} may be as good.",
-    "worse": "CSV is not the best here: {} has a smaller error.",
-}
 CHOSEN_BY_VALIDATION = (
     " Methods that learn chose their penalty with the help of these models, so their errors here "
     "are a little too small."
@@ -43,18 +38,16 @@ if found.side is None:
     st.stop()
 table = judged.comparison(source, tuple(fits["fit"]))
 csv = table[table["method"] == "csv"]
-names = controls.METHOD_NAMES | controls.NULL_NAMES
-said = verdict(found.rows, [name for name in names if name not in ("csv", "best-constant")])
-if said:
-    st.markdown(f"**{controls.plain(SENTENCES[said.word].format(names[said.rival]))}**")
+if found.verdict:
+    st.markdown(f"**{controls.plain(verdict_sentence(found.verdict))}**")
 floor = None if pd.isna(table["noise_floor"].iloc[0]) else float(table["noise_floor"].iloc[0])
 shown.figure(
-    findings.baselines_figure(table, names, floor, found.side),
+    findings.baselines_figure(table, NAMES, floor, found.side),
     table,
     key="baselines",
     name=f"baselines-{task}",
-    alt=f"{found.side} error of every method and null on {task}, with 90 % intervals and the "
-    "noise floor",
+    alt=f"{found.side} error of every method and trivial baseline on {task}, with 90 % intervals "
+    "and the noise floor",
 )
 columns = {
     "test_mse": f"{found.side} MSE",
@@ -70,7 +63,7 @@ columns = {
     "difference_high": "difference to",
     "left_out": "left out in turn, MSE",
 }
-named = table["method"].map(names)
+named = table["method"].map(NAMES)
 squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
 shown.table(
     table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),

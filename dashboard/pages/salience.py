@@ -14,9 +14,8 @@ if task not in by_task.index:
 own = texts.texts(source, str(by_task[str(task)]))
 others = {str(name): str(fit) for name, fit in by_task.items() if name != task}
 models = salience_view.complete_models(source, own)
-sources = {doc.source for doc in own.docs}
-about = next((entry.sources for entry in data.tasks(source) if entry.task == task), ())
-preferred = [name for name in about if name in sources][-1:]
+preferred = [own.strongest_source()]
+salience_controls.follow(own, preferred[0])
 salience_controls.begin(own, preferred)
 missing = salience_controls.gone(own, models, list(others), preferred)
 if missing:

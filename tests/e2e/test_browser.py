@@ -118,7 +118,7 @@ def test_the_text_of_every_shade_can_be_read(visit: Visit, page: Page, scheme: s
 
 
 def test_hostile_names_and_a_huge_token_leave_the_page_usable(visit: Visit) -> None:
-    page = visit("/salience?corpus=hostile&task=facts&find=script&colour=loss")
+    page = visit("/salience?corpus=hostile&task=facts&source=&find=script&colour=loss")
     expect(page.locator(".token.match").first).to_be_visible(timeout=60_000)
     expect(page.locator(".doc")).to_have_count(2)
     assert len(page.locator(".doc").nth(1).inner_text()) < 3_000  # of a million characters
