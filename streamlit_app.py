@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard import controls, sidebar
+from dashboard.widgets import sidebar, text
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict"}
@@ -47,11 +47,11 @@ page = st.navigation(
 )
 try:
     sidebar.show()
-    if page.url_path in NEED_CORPUS and controls.chosen("corpus") is None:
+    if page.url_path in NEED_CORPUS and text.chosen("corpus") is None:
         st.header(page.title)
-        controls.next_step("No documents yet", "The Overview says how to load or bring them.")
-        controls.to_overview()
+        text.next_step("No documents yet", "The Overview says how to load or bring them.")
+        text.to_overview()
     else:
         page.run()
 except CsvcoreError as error:
-    st.warning(controls.sentence(str(error)), icon=":material/error:")
+    st.warning(text.sentence(str(error)), icon=":material/error:")

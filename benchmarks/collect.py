@@ -32,10 +32,10 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from csvcore import scoring
+from csvcore import lm as scoring
+from csvcore.lm import LanguageModel, LoadConfig
+from csvcore.lm.passes import batches
 from csvcore.records import Document
-from csvcore.scoring import LanguageModel, LoadConfig
-from csvcore.scoring.passes import batches
 
 NLL = list[np.ndarray[Any, np.dtype[Any]]]
 MOST_TOKENS = 1024  # longer documents are left out: the harness would cut them otherwise than we do

@@ -26,7 +26,7 @@ import torch
 from scipy.stats import kstest
 
 from csvcore import salience
-from csvcore.intervals import bootstrap_difference
+from csvcore.analysis.intervals import bootstrap_difference
 from csvcore.laws import fit_sigmoid_laws
 from csvcore.optimise import (
     FastConfig,

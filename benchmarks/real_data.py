@@ -24,8 +24,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from csvcore import packs, pipeline, store
-from csvcore.inputs import corpus_sha256
+from csvcore import pipeline, store
+from csvcore.formats import loss_packs
+from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.records import SPLITS, Accuracy, Document, ModelCard, Split, Task
 
 COMMAND = [sys.executable, "-c", "from csvcore.cli import main; main()"]
@@ -189,10 +190,10 @@ def load(measured: Measured, database: Path, pack: Path) -> None:
             "byte_start": [[0]] * (n_models * n_docs),
             "byte_end": [[end] for end in ends] * n_models,
             "nll": [[value] for value in measured.losses.ravel().tolist()],
-            "token_id": pa.nulls(n_models * n_docs, packs.SCHEMA.field("token_id").type),
+            "token_id": pa.nulls(n_models * n_docs, loss_packs.SCHEMA.field("token_id").type),
         }
     )
-    packs.write(pack, table, corpus_sha256(measured.docs), {})
+    loss_packs.write(pack, table, corpus_sha256(measured.docs), {})
     pipeline.init(database)
     with store.connect(database) as db:
         store.add_corpus(db, "public", corpus_sha256(measured.docs), measured.docs)

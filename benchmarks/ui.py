@@ -35,7 +35,8 @@ import numpy as np
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from csvcore import jobs, pipeline, store
+from csvcore import pipeline, store
+from csvcore.jobs import queue
 from csvcore.pipeline import ZOO, CollectConfig
 
 ROOT = Path(__file__).parents[1]
@@ -261,10 +262,10 @@ def busy(browser: Browser, address: str, repeats: int, database: Path) -> Iterat
     """Two pages once more while a fit of many steps takes its steps."""
     config = {"algorithm": "paper", "steps": 1_000_000}
     params = {"corpus": "zoo", "split": "by-size", "tasks": ["facts"], "method": "csv"}
-    number = jobs.submit(database, "fit", params | {"config": config})
+    number = queue.submit(database, "fit", params | {"config": config})
 
-    def job() -> jobs.Job:
-        return next(one for one in jobs.recent(database) if one.job == number)
+    def job() -> queue.Job:
+        return next(one for one in queue.recent(database) if one.job == number)
 
     while job().live and job().step < 2:
         time.sleep(0.2)
@@ -272,9 +273,9 @@ def busy(browser: Browser, address: str, repeats: int, database: Path) -> Iterat
         raise SystemExit(f"the fit has ended: {job().message}")
     for name in ("baselines", "fit"):
         yield {f"busy {name}": again(browser, address, name, repeats)}
-    jobs.cancel(database, number)
+    queue.cancel(database, number)
     while job().live:
-        jobs.recent(database)
+        queue.recent(database)
         time.sleep(0.2)
 
 

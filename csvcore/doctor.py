@@ -13,9 +13,11 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 
-from csvcore import auditing, inputs, jobs, packs, store
+from csvcore import auditing, store
 from csvcore.alignment import Aligner
 from csvcore.errors import CsvcoreError
+from csvcore.formats import csv_tables, loss_packs
+from csvcore.jobs import queue
 from csvcore.records import Document
 
 State = Literal["ok", "note", "wrong"]
@@ -107,7 +109,7 @@ def _database(database: Path) -> Iterator[Check]:
 def _locks(database: Path) -> Iterator[Check]:
     held = {
         "database lock": (store.lock_path(database), "another process has the database open"),
-        "worker": (jobs.worker_lock_path(database), "a worker is at its queue"),
+        "worker": (queue.worker_lock_path(database), "a worker is at its queue"),
     }
     for what, (path, said) in held.items():
         if path.exists():
@@ -120,7 +122,7 @@ def _locks(database: Path) -> Iterator[Check]:
 
 def _corpus(db: store.Connection, name: str) -> Iterator[Check]:
     docs = store.documents(db, name)
-    if inputs.corpus_sha256(docs) != store.corpus_sha256(db, name):
+    if csv_tables.corpus_sha256(docs) != store.corpus_sha256(db, name):
         yield Check(f"corpus {name}", "wrong", "its documents are not those it was stored with")
     made = store.manifests(db, name)
     if not made:
@@ -161,9 +163,9 @@ class _Audit:
         if len(table) != covered:
             yield "wrong", f"{covered - len(table)} documents with losses are not in the corpus"
         try:
-            packs.check_rows("the database", table)
+            loss_packs.check_rows("the database", table)
             n_bytes = {doc_id: len(text.encode()) for doc_id, text in self._texts.items()}
-            packs.check_documents("the database", table, n_bytes)
+            loss_packs.check_documents("the database", table, n_bytes)
         except CsvcoreError as error:
             yield "wrong", str(error)
             return
@@ -173,7 +175,7 @@ class _Audit:
                 f"losses on {len(table)} of {len(self.docs)} documents; collect the others",
             )
             return
-        [losses] = packs.model_losses("the database", table, list(self._texts))
+        [losses] = loss_packs.model_losses("the database", table, list(self._texts))
         lost = auditing.mass_error(losses, self._aligner)
         self.worst_mass = max(self.worst_mass, lost)
         if lost > MASS_TOLERANCE:
@@ -190,7 +192,7 @@ class _Audit:
     def _unspelt_bytes(self, table: pa.Table, n_tokens: Any, byte_end: Any) -> int:
         if table["token_id"].null_count:
             return 0  # other units than tokens spell their text by definition
-        token_id = np.asarray(packs.flat(table, "token_id"), dtype=np.int64)
+        token_id = np.asarray(loss_packs.flat(table, "token_id"), dtype=np.int64)
         key = hashlib.sha256(byte_end.tobytes() + token_id.tobytes()).digest()
         if key not in self._unspelt:
             texts = [text.encode() for text in self._texts.values()]

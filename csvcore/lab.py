@@ -16,9 +16,8 @@ from weakref import finalize
 
 import pandas as pd
 
-from csvcore import store
+from csvcore import frames, store
 from csvcore.errors import InputError
-from csvcore.figures import tables
 from csvcore.records import Fit, Method, Task
 from csvcore.results import Comparisons, Fits, Forecasts, read_fits
 
@@ -46,7 +45,7 @@ class Lab:
     def models(self) -> pd.DataFrame:
         """One row a model: its card, and a column of accuracy for each task."""
         with store.connect(self.database, read_only=True) as db:
-            return tables.models_table(store.models(db), store.accuracies(db))
+            return frames.models_table(store.models(db), store.accuracies(db))
 
     def fits(self) -> Fits:
         """All stored fits on this corpus and split, newest first; torch is not loaded."""
@@ -119,7 +118,7 @@ class Lab:
         with store.connect(self.database, read_only=True) as db:
             record, cards, known = store.fit(db, name), store.models(db), store.accuracies(db)
         observed = {one.model: one.accuracy for one in known if one.task == record.task}
-        return Forecasts(tuple(found), record, tables.forecast_table(found, cards, observed))
+        return Forecasts(tuple(found), record, frames.forecast_table(found, cards, observed))
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
         """Salience of every token; columns of `pipeline.token_weights`."""

@@ -7,11 +7,11 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
-from csvcore import store
+from csvcore import frames, store
+from csvcore.analysis.comparison import Comparison
 from csvcore.errors import InputError
-from csvcore.figures import charts, findings, panels, tables
-from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
-from csvcore.judging import Comparison
+from csvcore.figures import comparison, law, panels
+from csvcore.methods import METHOD_NAMES, NULL_NAMES
 from csvcore.records import Fit, Forecast
 
 Record = TypeVar("Record")
@@ -80,9 +80,9 @@ class Fits(Results[Fit]):
         """
         if not self.records:
             raise InputError("there are no fits to draw; make some with lab.fit()")
-        colours = charts.family_colours(self.predictions()["family"].tolist())
+        colours = law.family_colours(self.predictions()["family"].tolist())
         if len(self) == 1:
-            figure = charts.sigmoid_figure(self.placed[0], self[0], colours)
+            figure = law.sigmoid_figure(self.placed[0], self[0], colours)
             return figure.update_layout(showlegend=True)
         pairs = zip(self.records, self.placed, strict=True)
         return panels.law_panels(
@@ -108,7 +108,7 @@ class Comparisons(Results[Comparison]):
 
     def table(self) -> pd.DataFrame:
         """One row a task and method, best first; columns are the fields of `Comparison`."""
-        return tables.comparison_table(self).sort_values(["task", "test_mse"], ignore_index=True)
+        return frames.comparison_table(self).sort_values(["task", "test_mse"], ignore_index=True)
 
     def figure(self, task: str | None = None) -> Any:
         """Test error of every method with its 90 % interval, on one task.
@@ -121,8 +121,8 @@ class Comparisons(Results[Comparison]):
         if chosen not in known:
             raise InputError(f"name one task of {', '.join(known)}, got {task!r}")
         rows = [one for one in self if one.task == chosen]
-        return findings.baselines_figure(
-            tables.comparison_table(rows), METHOD_NAMES | NULL_NAMES, rows[0].noise_floor
+        return comparison.baselines_figure(
+            frames.comparison_table(rows), METHOD_NAMES | NULL_NAMES, rows[0].noise_floor
         )
 
 
@@ -139,4 +139,4 @@ class Forecasts(Results[Forecast]):
 
     def figure(self) -> Any:
         """Predicted accuracy with its interval, over training tokens where they are known."""
-        return findings.forecast_figure(self.known, self.fit.gamma)
+        return comparison.forecast_figure(self.known, self.fit.gamma)

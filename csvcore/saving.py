@@ -5,7 +5,7 @@ from pathlib import Path
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.inputs import corpus_sha256
+from csvcore.formats.csv_tables import corpus_sha256
 
 
 def save_mix(database: Path, corpora: Sequence[str], doc_ids: Sequence[str], name: str) -> str:

@@ -13,8 +13,8 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from csvcore import jobs
 from csvcore.errors import Cancelled, CsvcoreError
+from csvcore.jobs import queue
 
 log = logging.getLogger(__name__)
 LOCK_SECONDS = 2.0  # a worker about to leave may still hold it
@@ -29,8 +29,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     _give_way()
     try:
-        with FileLock(jobs.worker_lock_path(database), timeout=LOCK_SECONDS):
-            while (job := jobs.claim(database)) is not None:
+        with FileLock(queue.worker_lock_path(database), timeout=LOCK_SECONDS):
+            while (job := queue.claim(database)) is not None:
                 _run(database, job)
     except Timeout:
         log.info("another worker is at it")
@@ -56,23 +56,23 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Cancelled("cancelled")
 
 
-def _run(database: Path, job: jobs.Job) -> None:
+def _run(database: Path, job: queue.Job) -> None:
     started = time.time()
-    report = jobs.Reporter(database, job.job)
+    report = queue.Reporter(database, job.job)
     try:
         report(0, 1, "loading PyTorch")
         from csvcore import pipeline
 
         message = pipeline.run_job(database, job.kind, job.params, report, report.watch)
     except Cancelled as error:
-        jobs.finish(database, job.job, "cancelled", str(error))
+        queue.finish(database, job.job, "cancelled", str(error))
     except CsvcoreError as error:
-        jobs.finish(database, job.job, "failed", str(error))
+        queue.finish(database, job.job, "failed", str(error))
     except Exception as error:  # the jobs behind this one are to run all the same
         log.exception("job %d", job.job)
-        jobs.finish(database, job.job, "failed", f"a fault in the program: {error!r}; see the log")
+        queue.finish(database, job.job, "failed", f"a fault in the program: {error!r}; see the log")
     else:
-        jobs.finish(database, job.job, "done", message)
+        queue.finish(database, job.job, "done", message)
     log.info("job %d ended after %.1f s", job.job, time.time() - started)
 
 

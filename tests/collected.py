@@ -10,11 +10,11 @@ from helpers import (
     collect,
 )
 
-from csvcore import pipeline, scoring, store
-from csvcore.engines import Progress
+from csvcore import lm, pipeline, store
+from csvcore.collection import Progress
+from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
 from csvcore.pipeline import CollectConfig, Collection
-from csvcore.shards import Shards
 
 CPU = CollectConfig(device="cpu")
 SIZES = {doc.doc_id: len(doc.text.encode()) for doc in DOCS}
@@ -63,6 +63,6 @@ def after(n_steps: int, model: str) -> Callable[[Progress], None]:
 
 def stop_within(database: Path, name: str, n_shards: int, config: CollectConfig = CPU) -> None:
     """Collect one model and stop when so many of its shards are written."""
-    model = scoring.model_name(name)
+    model = lm.model_name(name)
     with pytest.raises(Cancelled):
         collect(database, [name], config, report=after(n_shards, model))

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from servers import Vllm
     from streamlit.testing.v1 import AppTest
 
+    from csvcore.lm import LanguageModel
     from csvcore.pipeline import FitConfig
     from csvcore.records import Fit
-    from csvcore.scoring import LanguageModel
 
 # Models of our size gain nothing from threads, and lose where other work runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -259,7 +259,7 @@ def words_db(_words_made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every document is a shard of its own."""
-    from csvcore import shards
+    from csvcore.collection import shards
 
     monkeypatch.setattr(shards, "divide", partial(shards.divide, shard_bytes=1))
 
@@ -293,7 +293,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Model and document of everything that is scored from now on."""
-    from csvcore import scoring
+    from csvcore import lm as scoring
 
     found: list[tuple[str, str]] = []
     real = scoring.score
@@ -311,7 +311,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "Vllm"]]:
     """Starts servers of a model; nobody waits before asking again."""
     from servers import Vllm, full_model, honest
 
-    from csvcore import completions
+    from csvcore.collection import server as completions
 
     monkeypatch.setattr(completions, "RETRIES", completions.RETRIES.new(backoff_factor=0.0))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -330,11 +330,11 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "Vllm"]]:
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """No worker is started; the commands that would have been run."""
-    from csvcore import jobs
+    from csvcore.jobs import queue
 
     commands: list[list[str]] = []
     monkeypatch.setattr(
-        jobs,
+        queue,
         "subprocess",
         SimpleNamespace(
             Popen=lambda command, **_: commands.append(command), DEVNULL=subprocess.DEVNULL

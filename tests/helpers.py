@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from csvcore import inputs, packs, store
+from csvcore import store
+from csvcore.formats import csv_tables, loss_packs
 from csvcore.records import Accuracy, Document, Floats, ModelCard, Split, Task
 
 DOCS = (
@@ -220,9 +221,9 @@ def pack_rows(world: World, models: Iterable[str] = SIDES) -> list[dict[str, Any
 def write_pack(path: Path, rows: Sequence[dict[str, Any]], sha256: str | None = None) -> Path:
     """A loss pack with a manifest for this corpus, the world's unless told."""
     made = {"weights_sha256": "made-up", "dtype": "float32", "engine": "none"}
-    table = pa.Table.from_pylist(list(rows), schema=packs.SCHEMA)
+    table = pa.Table.from_pylist(list(rows), schema=loss_packs.SCHEMA)
     names = dict.fromkeys((row["model"] for row in rows), made)
-    packs.write(path, table, sha256 or inputs.corpus_sha256(DOCS), names)
+    loss_packs.write(path, table, sha256 or csv_tables.corpus_sha256(DOCS), names)
     return path
 
 

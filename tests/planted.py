@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from csvcore.laws import fit_sigmoid_laws
-from csvcore.optimise import Activation, TokenTable, tokens
-from csvcore.optimise.newton import Heads
+from csvcore.optimise import Activation, TokenTable, features
+from csvcore.optimise.gauss_newton import Heads
 from csvcore.records import Floats
 
 N_TOKENS, RANK, N_SOURCES, N_MODELS, N_CHARS = 150, 4, 2, 40, 600
@@ -21,8 +21,8 @@ seeds = st.integers(0, 1000)
 
 def set_block(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Make blocks of this many tokens."""
-    monkeypatch.setattr(tokens, "BLOCK", size)
-    monkeypatch.setattr(tokens.over_tokens, "__defaults__", (None, size))
+    monkeypatch.setattr(features, "BLOCK", size)
+    monkeypatch.setattr(features.over_tokens, "__defaults__", (None, size))
 
 
 def planted(seed: int, n_heads: int = 3, strength: float = 1e-4) -> tuple[TokenTable, Heads]:

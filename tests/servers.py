@@ -16,11 +16,11 @@ from helpers import DOCS, contents
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
-from csvcore import pipeline, scoring, store
+from csvcore import lm, pipeline, store
 from csvcore.errors import ModelError
+from csvcore.lm import LanguageModel, LoadConfig
 from csvcore.pipeline import ServerConfig
 from csvcore.records import Document, TokenLosses
-from csvcore.scoring import LanguageModel, LoadConfig
 
 KEY = "sk-secret-of-ours"
 CHECKED = (DOCS[0], DOCS[len(DOCS) // 2])  # the two documents of the check
@@ -149,13 +149,13 @@ def stored(database: Path, model: str) -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=8)
 def loaded(folder: Path | str) -> LanguageModel:
-    return scoring.load(str(folder), LoadConfig("cpu"))
+    return lm.load(str(folder), LoadConfig("cpu"))
 
 
 def scored(
     folder: Path | str, docs: Sequence[Document], context: int | None = None
 ) -> list[TokenLosses]:
-    return list(scoring.score(loaded(folder), docs, context=context))
+    return list(lm.score(loaded(folder), docs, context=context))
 
 
 def check_losses(found: dict[str, dict[str, Any]], expected: Sequence[TokenLosses]) -> None:

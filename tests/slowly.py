@@ -44,7 +44,7 @@ def pause() -> None:
 
 def hold_up() -> None:
     """From now on this process scores slowly, and notes what it is about to score."""
-    from csvcore import scoring
+    from csvcore import lm as scoring
 
     real, real_fsync = scoring.score, os.fsync
     if getattr(real, "slow", False):
@@ -67,7 +67,7 @@ def process(work: Any, news: Any) -> None:
     """In place of `engines.local._process`, in the child."""
     import sys
 
-    from csvcore.engines import local
+    from csvcore.collection import local
 
     hold_up()
     note(stdin=sys.stdin.read(), model=work.model)  # would wait for ever if it were open
@@ -108,15 +108,14 @@ def score(work: Any, shard: Any) -> Any:
     if work.model == os.environ.get(DIE):
         note(dies=work.model)
         os.kill(os.getpid(), signal.SIGKILL)
-    from csvcore.engines import cluster
+    from csvcore.collection import ray_cluster
 
     hold_up()
-    return cluster._score(work, shard)
+    return ray_cluster._score(work, shard)
 
 
 def ready() -> int:
     """Have csvcore loaded in a Ray worker; tells whose child the worker is."""
-    from csvcore.engines import cluster
 
-    assert cluster
+    assert ray_cluster
     return os.getppid()

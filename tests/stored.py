@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 from helpers import ADDING, DOCS, READING, World, pack_rows
 
-from csvcore import packs, store
+from csvcore import store
+from csvcore.formats import loss_packs
 from csvcore.records import (
     Fit,
     ModelCard,
@@ -51,4 +52,4 @@ def words(db: store.Connection) -> None:
 
 def table(world: World, *models: str) -> pa.Table:
     """Rows of a loss pack of these made-up models."""
-    return pa.Table.from_pylist(pack_rows(world, models), schema=packs.SCHEMA)
+    return pa.Table.from_pylist(pack_rows(world, models), schema=loss_packs.SCHEMA)

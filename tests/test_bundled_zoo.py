@@ -8,13 +8,13 @@ from helpers import DOCS, SIDES, World, contents, write_split
 
 from csvcore import pipeline, store
 from csvcore.errors import InputError
-from csvcore.pipeline import importing
+from csvcore.pipeline import imports
 
 
 def test_init_loads_every_file_of_the_zoo_and_doing_it_again_changes_nothing(
     tmp_path: Path, world: World, world_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "ZOO", world_files)
+    monkeypatch.setattr(imports, "ZOO", world_files)
     database = tmp_path / "results.duckdb"
     assert "the bundled zoo loaded: 11 models" in pipeline.init(database, zoo=True)
     with store.connect(database, read_only=True) as db:
@@ -32,7 +32,7 @@ def test_a_zoo_with_one_wrong_file_is_not_loaded_at_all(
     tmp_path: Path, world_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = Path(shutil.copytree(world_files, tmp_path / "zoo"))
-    monkeypatch.setattr(importing, "ZOO", zoo)
+    monkeypatch.setattr(imports, "ZOO", zoo)
     write_split(zoo / "splits" / "wrong.csv", {"yak": "train"})
     database = tmp_path / "results.duckdb"
     with pytest.raises(InputError, match="the split names the model 'yak'"):
@@ -45,6 +45,6 @@ def test_a_zoo_with_one_wrong_file_is_not_loaded_at_all(
 def test_a_zoo_that_is_not_there_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "ZOO", tmp_path / "nowhere")
+    monkeypatch.setattr(imports, "ZOO", tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"the bundled zoo is not at .*nowhere"):
         pipeline.init(tmp_path / "results.duckdb", zoo=True)

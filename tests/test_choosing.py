@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import rankdata
 
 from csvcore import synthetic
+from csvcore.analysis.intervals import bootstrap_difference
 from csvcore.errors import Cancelled
-from csvcore.intervals import bootstrap_difference
 from csvcore.optimise import (
     FastConfig,
     HeadProblem,
@@ -19,7 +19,7 @@ from csvcore.optimise import (
     choose_heads,
     features,
 )
-from csvcore.optimise.newton import Heads, head_weights, solve
+from csvcore.optimise.gauss_newton import Heads, head_weights, solve
 from csvcore.records import Floats, Ints
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 from csvcore.synthetic import World, make_world

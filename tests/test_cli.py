@@ -17,7 +17,7 @@ from helpers import (
 from tqdm import tqdm
 
 from csvcore import cli, pipeline
-from csvcore.pipeline import importing
+from csvcore.pipeline import imports
 
 Csvcore = Callable[..., Result]
 
@@ -71,7 +71,7 @@ def test_init_twice_is_fine(tmp_path: Path, csvcore: Csvcore) -> None:
 def test_init_zoo_loads_the_bundled_measurements_once(
     tmp_path: Path, csvcore: Csvcore, world_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "ZOO", world_files)
+    monkeypatch.setattr(imports, "ZOO", world_files)
     db = tmp_path / "new.duckdb"
     assert "the bundled zoo loaded: 11 models" in csvcore("init", "--zoo", db=db).stdout
     before = contents(db)

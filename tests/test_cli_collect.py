@@ -17,8 +17,9 @@ from collected import coverage
 from helpers import DOCS, contents, copies, spoil, stored_losses
 from tqdm import tqdm
 
-from csvcore import cli, packs, pipeline, store
-from csvcore.cli.collecting import collected_line, duration
+from csvcore import cli, pipeline, store
+from csvcore.cli.collect import collected_line, duration
+from csvcore.formats import loss_packs
 from csvcore.pipeline import CollectConfig, Collected
 
 Csvcore = Callable[..., Result]
@@ -82,11 +83,11 @@ def test_the_losses_are_written_as_a_pack_that_another_database_takes(
     result = run(tiny_lm, tmp_path / "nowhere", tiny_llama, "--batch-tokens", 100, "--out", out)
     assert result.exit_code == 1  # one is nowhere
     assert f"{out}: 2 models, {2 * len(DOCS)} rows\n" in result.stdout
-    pack = packs.read(out)
+    pack = loss_packs.read(out)
     assert set(pack.table["model"].to_pylist()) == {"tiny-gpt2", "tiny-llama"}
     assert pack.manifest is not None
     assert pack.manifest["models"]["tiny-llama"]["prefix"]["rule"] == "bos"
-    packs.check_documents("pack", pack.table, {d.doc_id: len(d.text.encode()) for d in DOCS})
+    loss_packs.check_documents("pack", pack.table, {d.doc_id: len(d.text.encode()) for d in DOCS})
     with store.connect(words_db, read_only=True) as db:
         cards = store.models(db)
     with store.connect(other) as db:
@@ -215,7 +216,7 @@ def test_on_a_terminal_a_bar_moves_below_what_is_told_and_is_gone_at_the_end(
         def __init__(self, **more: Any) -> None:
             super().__init__(**more | {"disable": False})
 
-    monkeypatch.setattr("csvcore.cli.collecting.tqdm", Shown)
+    monkeypatch.setattr("csvcore.cli.collect.tqdm", Shown)
     result = run(tiny_lm)
     assert result.exit_code == 0, result.output
     assert "\r" in result.stderr

@@ -12,10 +12,10 @@ from collected import CPU, statuses
 from helpers import DOCS, collect, save_gpt2, spoil, stored_losses
 
 from csvcore import cli, pipeline
-from csvcore.engines import Progress, cluster
+from csvcore.collection import Progress, ray_cluster
+from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
 from csvcore.pipeline import CollectConfig
-from csvcore.shards import Shards
 
 RAY = CollectConfig(device="cpu", engine="ray")
 DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
@@ -46,7 +46,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def trace(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that learns who scores what."""
-    monkeypatch.setattr(cluster, "_score", slowly.score)
+    monkeypatch.setattr(ray_cluster, "_score", slowly.score)
     path = Path(os.environ[slowly.TRACE])
     path.unlink(missing_ok=True)
     return path
@@ -155,7 +155,7 @@ def test_a_model_that_ends_every_worker_is_given_up_in_one_sentence(
     words_db: Path, three: list[str], trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow_down(0.0)
-    monkeypatch.setattr(cluster, "RETRIES", 1)
+    monkeypatch.setattr(ray_cluster, "RETRIES", 1)
     found = {one.model: one for one in collect(words_db, three[1:], RAY)}
     assert found["second"].status == "stored"
     assert found["third"].status == "failed"
@@ -190,13 +190,13 @@ def test_a_task_whose_shard_is_there_loads_nothing(
     [one] = collection.plans
     [shard] = collection.shards(one)
     work = collection.work(one, [shard])
-    first = cluster._score(work, shard)
+    first = ray_cluster._score(work, shard)
     assert first.n_tokens == one.total_tokens
     assert first.message.startswith("prefix <|endoftext|> (eos, the only one); rows packed")
     assert Shards(work.place).missing([shard]) == []
-    cluster._loaded.clear()
-    monkeypatch.setattr(cluster, "load_for", lambda *_: pytest.fail("it was loaded"))
-    assert cluster._score(work, shard) == Progress("tiny-gpt2")
+    ray_cluster._loaded.clear()
+    monkeypatch.setattr(ray_cluster, "load_for", lambda *_: pytest.fail("it was loaded"))
+    assert ray_cluster._score(work, shard) == Progress("tiny-gpt2")
 
 
 @pytest.mark.usefixtures("one_by_one")
@@ -204,17 +204,17 @@ def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     words_db: Path, alone: Path, three: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[Any] = []
-    real = cluster.load_for
-    monkeypatch.setattr(cluster, "load_for", lambda *a: (loaded.append(a[0]), real(*a))[1])
+    real = ray_cluster.load_for
+    monkeypatch.setattr(ray_cluster, "load_for", lambda *a: (loaded.append(a[0]), real(*a))[1])
 
     def score_all() -> None:
         collection = pipeline.prepare(words_db, three[:1], "words", CPU)
         [one] = collection.plans
         shards = collection.shards(one)
         for shard in shards:
-            cluster._score(collection.work(one, shards), shard)
+            ray_cluster._score(collection.work(one, shards), shard)
 
-    cluster._loaded.clear()
+    ray_cluster._loaded.clear()
     score_all()
     assert len(loaded) == 1
     shutil.rmtree(three[0])
@@ -222,5 +222,5 @@ def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     score_all()
     assert statuses(collect(words_db, three[:1], CPU)) == {"first": "stored"}
     collect(alone, three[:1], CPU)
-    cluster._loaded.clear()
+    ray_cluster._loaded.clear()
     assert stored_losses(words_db) == stored_losses(alone)

@@ -8,10 +8,13 @@ import pytest
 from helpers import DOCS, contents, copies, save_gpt2, spoil
 from streamlit.testing.v1 import AppTest
 
-from csvcore import jobs, pipeline, scoring, store
+from csvcore import lm as scoring
+from csvcore import pipeline, store
 from csvcore.errors import Cancelled, CollectError
+from csvcore.jobs import queue
 from csvcore.pipeline import CollectConfig
-from dashboard import controls, data
+from dashboard.queries import database as data
+from dashboard.widgets import text as controls
 
 HOSTILE = "**bold** <img src=x onerror=alert(1)> [link](x) $x^2$ :red[r] `c` &amp;"
 Report = Callable[[int, int, str], None]
@@ -33,7 +36,7 @@ def open_page(
     words_db: Path, app_on: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AppTest]:
     """Opens the page with these entries in CSVCORE_MODELS; nobody works off the queue."""
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
 
     def open_(named: Sequence[Path | str] = (), seconds: float = 60) -> AppTest:
         monkeypatch.setenv("CSVCORE_MODELS", os.pathsep.join(map(str, named)))
@@ -66,7 +69,7 @@ def offered(app: AppTest) -> list[str]:
 
 def work_off(database: Path, report: Report = lambda step, total, message="": None) -> str:
     """What the worker does for the newest job."""
-    [job, *_] = jobs.recent(database)
+    [job, *_] = queue.recent(database)
     assert job.kind == "collect"
     return pipeline.run_job(database, job.kind, job.params, report)
 
@@ -124,7 +127,7 @@ def test_two_folders_of_one_name_can_be_told_apart_and_chosen_one_by_one(
     app = open_page([here, there])
     app.multiselect[0].set_value([str(there.resolve())])
     press(app, "Start")
-    assert jobs.recent(words_db)[0].params["models"] == [str(there.resolve())]
+    assert queue.recent(words_db)[0].params["models"] == [str(there.resolve())]
     assert len(set(offered(app))) == 2
 
 
@@ -152,7 +155,7 @@ def test_start_queues_one_job_with_what_was_chosen_and_the_same_again_is_the_sam
     app = open_page([models])
     press(app, "Start")
     press(app, "Start")
-    [job] = jobs.recent(words_db)
+    [job] = queue.recent(words_db)
     folders = [(models / name).resolve() for name in ("ant", "bee")]
     assert (job.kind, job.status) == ("collect", "queued")
     assert job.params == params_of(*folders)
@@ -161,7 +164,7 @@ def test_start_queues_one_job_with_what_was_chosen_and_the_same_again_is_the_sam
     app.multiselect[0].set_value([str(folders[1])])
     app.get("button_group")[0].set_value("bfloat16")
     press(app, "Start")
-    newest, _ = jobs.recent(words_db)
+    newest, _ = queue.recent(words_db)
     assert newest.params == params_of(folders[1], dtype="bfloat16")
 
 
@@ -172,7 +175,7 @@ def test_nothing_chosen_queues_nothing_and_says_so(
     app.multiselect[0].set_value([])
     press(app, "Start")
     assert "at least one model" in app.warning[0].value
-    assert jobs.recent(words_db) == []
+    assert queue.recent(words_db) == []
 
 
 def test_a_waiting_collection_can_be_cancelled_from_the_page(
@@ -180,7 +183,7 @@ def test_a_waiting_collection_can_be_cancelled_from_the_page(
 ) -> None:
     app = press(open_page([models]), "Start")
     press(app, "Cancel")
-    [job] = jobs.recent(words_db)
+    [job] = queue.recent(words_db)
     assert job.status == "cancelled"
     assert contents(words_db)["losses"] == []
 
@@ -189,15 +192,15 @@ def test_a_running_job_behind_many_that_ended_does_not_keep_the_page_running(
     open_page: Callable[..., AppTest], models: Path, words_db: Path
 ) -> None:
     # hours of collecting, and meanwhile eight and more others queued and taken back
-    running = jobs.submit(words_db, "collect", params_of(models / "ant"))
-    assert jobs.claim(words_db) is not None
+    running = queue.submit(words_db, "collect", params_of(models / "ant"))
+    assert queue.claim(words_db) is not None
     for seed in range(10):
-        jobs.cancel(words_db, jobs.submit(words_db, "fit", {"tasks": [f"t{seed}"]}))
+        queue.cancel(words_db, queue.submit(words_db, "fit", {"tasks": [f"t{seed}"]}))
     try:
         app = open_page([models], seconds=15)
         assert any("running" in status.label for status in app.expander)
     finally:
-        jobs.finish(words_db, running, "done", "over")  # whatever goes round and round stops
+        queue.finish(words_db, running, "done", "over")  # whatever goes round and round stops
 
 
 # What the job does
@@ -222,7 +225,7 @@ def test_the_job_stores_the_losses_reports_its_progress_and_the_page_shows_how_t
     assert steps[-1] == 2 * tokens
     assert {text for _, _, text in scoring_} == {"scoring ant", "scoring bee"}
 
-    jobs.finish(words_db, jobs.recent(words_db)[0].job, "done", message)
+    queue.finish(words_db, queue.recent(words_db)[0].job, "done", message)
     run(app)
     assert figures(app)["Models with all losses"] == "2"
     table = app.dataframe[0].value
@@ -284,7 +287,7 @@ def test_a_bad_model_fails_the_job_with_a_sentence_and_the_others_are_stored(
     with store.connect(words_db, read_only=True) as db:
         assert store.coverage(db, "words") == {"bee": len(DOCS)}
 
-    jobs.finish(words_db, jobs.recent(words_db)[0].job, "failed", str(error.value))
+    queue.finish(words_db, queue.recent(words_db)[0].job, "failed", str(error.value))
     run(app)
     assert any(str(error.value) in text.value for text in app.text)
     assert figures(app)["Models with all losses"] == "1"
@@ -355,14 +358,14 @@ def test_a_hostile_name_is_shown_as_the_text_it_is(
     assert app.expander[0].label == controls.plain(f"1: Losses of {HOSTILE}, queued")
 
     assert work_off(words_db).startswith("losses of 1 models")
-    running = jobs.claim(words_db)
+    running = queue.claim(words_db)
     assert running is not None
-    jobs.Reporter(words_db, running.job)(1, 2, f"scoring {HOSTILE}")
+    queue.Reporter(words_db, running.job)(1, 2, f"scoring {HOSTILE}")
     run(app)
     for markdown in [*app.markdown, *app.caption]:
         assert HOSTILE not in markdown.value
         assert not getattr(markdown, "allow_html", False)
-    jobs.finish(words_db, running.job, "failed", f"{HOSTILE}: it failed")
+    queue.finish(words_db, running.job, "failed", f"{HOSTILE}: it failed")
     run(app)
     assert any(f"{HOSTILE}: it failed" in text.value for text in app.text)
     assert app.dataframe[0].value["model"].tolist() == [HOSTILE]

@@ -16,10 +16,11 @@ from helpers import (
     write_csv,
 )
 
-from csvcore import packs, pipeline, scoring, store
+from csvcore import lm, pipeline, store
+from csvcore.collection.shards import Shards
+from csvcore.formats import loss_packs
 from csvcore.pipeline import CollectConfig
 from csvcore.records import ModelCard
-from csvcore.shards import Shards
 
 # What is stored
 
@@ -31,10 +32,10 @@ def test_collected_losses_are_the_scores_of_the_model_and_a_pack_that_tiles(
     if in_shards:
         request.getfixturevalue("one_by_one")
     [found] = collect(words_db, [str(tiny_lm)])
-    scored = list(scoring.score(scoring.load(str(tiny_lm), CPU.load), DOCS))
+    scored = list(lm.score(lm.load(str(tiny_lm), CPU.load), DOCS))
     with store.connect(words_db, read_only=True) as db:
         rows = store.loss_rows(db, "words", ["tiny-gpt2"])
-    packs.check_documents("stored", rows, SIZES)
+    loss_packs.check_documents("stored", rows, SIZES)
     for row, expected in zip(rows.to_pylist(), scored, strict=True):
         assert row["doc_id"] == expected.doc_id
         assert row["byte_start"] == expected.byte_start.tolist()
@@ -52,7 +53,7 @@ def test_collected_losses_are_the_scores_of_the_model_and_a_pack_that_tiles(
 def test_the_manifest_says_how_and_when_the_losses_were_made(words_db: Path, tiny_lm: Path) -> None:
     collect(words_db, [str(tiny_lm)])
     made = manifest(words_db, "tiny-gpt2")
-    files = scoring.find(str(tiny_lm))
+    files = lm.find(str(tiny_lm))
     assert made.pop("created") <= time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     assert made == {
         "weights_sha256": files.weights_sha256,
@@ -62,7 +63,7 @@ def test_the_manifest_says_how_and_when_the_losses_were_made(words_db: Path, tin
         "engine": "transformers",
         "rows": "packed",
         "head": "chunked",
-        "scoring_version": scoring.SCORING_VERSION,
+        "scoring_version": lm.SCORING_VERSION,
         "context": "whole",
     }
 
@@ -81,7 +82,7 @@ def test_a_model_without_a_card_gets_one_from_its_own_files(
     collect(words_db, [str(tiny_lm), str(tiny_llama)])
     with store.connect(words_db, read_only=True) as db:
         cards = {card.model: card for card in store.models(db)}
-    n_params = scoring.load(str(tiny_lm), CPU.load).model.num_parameters()
+    n_params = lm.load(str(tiny_lm), CPU.load).model.num_parameters()
     assert cards["tiny-gpt2"] == ModelCard("tiny-gpt2", "gpt2", n_params)
     assert cards["tiny-llama"].family == "llama"
 
@@ -118,7 +119,7 @@ def test_what_an_engine_gets_means_the_same_in_every_working_directory(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # as the workers of a cluster are
     assert Shards(work.place)._root == str(tmp_path / "losses")
-    assert scoring.find(work.name).folder == tmp_path / "first"
+    assert lm.find(work.name).folder == tmp_path / "first"
 
 
 # Found and not scored again
@@ -129,9 +130,9 @@ def test_a_stored_model_is_found_without_loading_and_its_losses_stay(
 ) -> None:
     collect(words_db, three[:1])
     before = contents(words_db)
-    real = scoring.load
+    real = lm.load
     loaded: list[str] = []
-    monkeypatch.setattr(scoring, "load", lambda *a: (loaded.append(a[0]), real(*a))[1])
+    monkeypatch.setattr(lm, "load", lambda *a: (loaded.append(a[0]), real(*a))[1])
     scored.clear()
     assert statuses(collect(words_db, three)) == {
         "first": "found",
@@ -166,7 +167,7 @@ def test_a_model_whose_shards_are_all_written_is_stored_without_loading(
 ) -> None:
     undisturbed = Path(shutil.copy(words_db, words_db.with_name("other.duckdb")))
     collect(undisturbed, three[:1], replace(CPU, shards=f"{words_db}.shards"))
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("it was loaded"))
+    monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("it was loaded"))
     [found] = collect(words_db, three[:1])
     assert found.status == "stored"
     assert contents(words_db) == contents(undisturbed)

@@ -14,9 +14,10 @@ from helpers import (
     stored_losses,
 )
 
-from csvcore import packs, pipeline, scoring, store
-from csvcore.engines import Progress
-from csvcore.shards import Shards
+from csvcore import lm, pipeline, store
+from csvcore.collection import Progress
+from csvcore.collection.shards import Shards
+from csvcore.formats import loss_packs
 
 # Never stale
 
@@ -32,7 +33,7 @@ def test_other_weights_under_the_same_name_are_scored_anew_from_the_first_shard(
     scored.clear()
     collect(words_db, [str(folder)])
     assert scored == [("model", doc.doc_id) for doc in DOCS]
-    assert manifest(words_db, "model")["weights_sha256"] == scoring.find(str(folder)).weights_sha256
+    assert manifest(words_db, "model")["weights_sha256"] == lm.find(str(folder)).weights_sha256
     apart = Path(shutil.copy(words_db, tmp_path / "apart.duckdb"))
     with store.connect(apart) as db:
         db.execute("DELETE FROM losses")
@@ -58,7 +59,9 @@ def test_a_changed_text_alone_is_scored_again(
     assert scored == [("tiny-gpt2", "sum-3")]
     with store.connect(words_db, read_only=True) as db:
         rows = store.loss_rows(db, "changed", ["tiny-gpt2"])
-    packs.check_documents("changed", rows, {d["doc_id"]: len(d["text"].encode()) for d in docs})
+    loss_packs.check_documents(
+        "changed", rows, {d["doc_id"]: len(d["text"].encode()) for d in docs}
+    )
 
 
 @pytest.mark.usefixtures("one_by_one")
@@ -100,7 +103,7 @@ def test_changed_files_of_a_model_change_all_its_shards(
     collection = pipeline.prepare(words_db, three[:1], "words", CPU)
     with (Path(three[0]) / file).open("ab") as stream:
         stream.write(b" ")
-    changed = replace(collection.plans[0], files=scoring.find(three[0]))
+    changed = replace(collection.plans[0], files=lm.find(three[0]))
     assert not {shard.key for shard in collection.shards(changed)} & {*before}
 
 
@@ -108,7 +111,7 @@ def test_a_new_version_of_scoring_changes_all_shards(
     words_db: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = keys(words_db, str(tiny_lm), CPU)
-    monkeypatch.setattr(scoring, "SCORING_VERSION", scoring.SCORING_VERSION + 1)
+    monkeypatch.setattr(lm, "SCORING_VERSION", lm.SCORING_VERSION + 1)
     assert not {*keys(words_db, str(tiny_lm), CPU)} & {*before}
 
 

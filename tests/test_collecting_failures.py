@@ -16,11 +16,11 @@ from helpers import (
     spoil,
 )
 
-from csvcore import pipeline, scoring, store
+from csvcore import lm, pipeline, store
+from csvcore.collection.shards import Shards
 from csvcore.errors import StoreError
+from csvcore.lm.loading import PROBE
 from csvcore.pipeline import CollectConfig
-from csvcore.scoring.loading import PROBE
-from csvcore.shards import Shards
 
 # Refused because something else is stored
 
@@ -126,7 +126,7 @@ def test_a_loss_that_is_not_a_number_on_one_document_keeps_the_model_out_of_the_
     words_db: Path, tiny_llama: Path, three: list[str], tmp_path: Path
 ) -> None:
     [odd] = copies(tmp_path, tiny_llama, "odd")
-    tokenizer = scoring.load_tokenizer(scoring.find(odd))
+    tokenizer = lm.load_tokenizer(lm.find(odd))
     others = [PROBE, *(doc.text for doc in DOCS if doc.doc_id != "note-2")]
     known = {token for text in others for token in tokenizer(text).input_ids}
     own = {token for doc in DOCS for token in tokenizer(doc.text).input_ids} - known

@@ -11,7 +11,8 @@ from helpers import (
     collect,
 )
 
-from csvcore import pipeline, scoring, store
+from csvcore import lm as scoring
+from csvcore import pipeline, store
 
 # Long documents
 

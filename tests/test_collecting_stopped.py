@@ -21,9 +21,10 @@ from helpers import (
     stored_losses,
 )
 
-from csvcore import pipeline, scoring
+from csvcore import lm as scoring
+from csvcore import pipeline
+from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
-from csvcore.shards import Shards
 
 DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 
@@ -80,7 +81,7 @@ def test_an_interrupted_model_is_not_scored_twice(
 
 def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A one for every forward pass of a batch from now on."""
-    from csvcore.scoring.passes import Passes
+    from csvcore.lm.passes import Passes
 
     found: list[int] = []
     real = Passes._batch

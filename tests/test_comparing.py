@@ -14,7 +14,9 @@ from scipy.stats import spearmanr
 from csvcore import pipeline, store
 from csvcore.errors import FitError, InputError
 from csvcore.optimise import choose_heads
-from csvcore.pipeline import Comparison, FitConfig, comparing, fitting
+from csvcore.pipeline import Comparison, FitConfig
+from csvcore.pipeline import compare as comparing
+from csvcore.pipeline import fit as fitting
 from csvcore.records import Floats
 
 TEST = [model for model, side in SIDES.items() if side == "test"]

@@ -25,8 +25,11 @@ from servers import (
     wanted,
 )
 
-from csvcore import completions, packs, pipeline, scoring, store
+from csvcore import lm as scoring
+from csvcore import pipeline, store
+from csvcore.collection import server as completions
 from csvcore.errors import ModelError
+from csvcore.formats import loss_packs
 from csvcore.records import Document
 
 
@@ -131,7 +134,7 @@ def test_a_key_is_sent_as_bearer_and_kept_nowhere(
     assert set(server.keys) == {f"Bearer {KEY}"}
     assert KEY not in message + repr(contents(words_db))
     for file in shard_files(words_db):
-        assert KEY not in repr(packs.decode(file.name, file.read_bytes()))
+        assert KEY not in repr(loss_packs.decode(file.name, file.read_bytes()))
 
 
 def test_without_a_key_none_is_sent(

@@ -25,7 +25,7 @@ from servers import (
     wanted,
 )
 
-from csvcore import cli, pipeline, scoring, store
+from csvcore import cli, lm, pipeline, store
 from csvcore.errors import InputError
 from csvcore.pipeline import ServerConfig
 
@@ -131,7 +131,7 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
 def test_what_is_no_address_is_refused_before_a_model_is_loaded(
     words_db: Path, tiny_lm: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("a model was loaded"))
     with pytest.raises(InputError, match=r"is not an address; give one such as http://"):
         pipeline.import_completions(words_db, "words", ServerConfig(url, "x", str(tiny_lm)))
 

@@ -9,11 +9,11 @@ from csvcore.optimise import (
     FastConfig,
     HeadProblem,
     TokenTable,
-    control,
     features,
+    permutation,
     permutation_control,
 )
-from csvcore.optimise.newton import Heads, solve
+from csvcore.optimise.gauss_newton import Heads, solve
 from csvcore.synthetic import make_world
 
 N_TOKENS, N_TRAIN, N_MODELS = 300, 20, 24
@@ -70,7 +70,7 @@ def test_the_errors_are_those_of_heads_fitted_alone_to_true_and_shuffled_accurac
     assert found.mse == pytest.approx(errors[0], rel=0.05)
     assert found.median == pytest.approx(float(np.median(errors[1:])), rel=0.05)
     assert found.p_value == (1 + sum(error <= errors[0] for error in errors[1:])) / 8
-    assert (found.n_permutations, found.strength) == (7, control.STRENGTH)
+    assert (found.n_permutations, found.strength) == (7, permutation.STRENGTH)
 
 
 def test_the_same_seed_gives_the_same_control_and_another_seed_another() -> None:
@@ -97,7 +97,7 @@ def test_only_train_models_count() -> None:
 def test_heads_in_several_batches_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     world = small_world(1, signal=False)
     whole = permutation_control(*world, CONFIG, 22)
-    monkeypatch.setattr(control, "HEADS", 10)
+    monkeypatch.setattr(permutation, "HEADS", 10)
     seen: list[tuple[int, int]] = []
     parts = permutation_control(*world, CONFIG, 22, lambda *done: seen.append(done))
     assert seen == [(10, 23), (20, 23), (23, 23)]
@@ -106,7 +106,7 @@ def test_heads_in_several_batches_are_all_counted(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_caller_can_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "HEADS", 5)
+    monkeypatch.setattr(permutation, "HEADS", 5)
     seen: list[int] = []
 
     def report(done: int, total: int) -> None:

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from helpers import DOCS
 
 from csvcore import cli, pipeline, store
-from csvcore.corpora import (
+from csvcore.errors import InputError
+from csvcore.formats.corpora import (
     PAPER,
     Part,
     Recipe,
@@ -20,7 +21,6 @@ from csvcore.corpora import (
     sample,
     write_corpus,
 )
-from csvcore.errors import InputError
 from csvcore.records import Document
 
 ROWS = [

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from csvcore import jobs, pipeline, store
-from csvcore.figures import charts, highlights
-from dashboard import controls
+from csvcore import pipeline, store
+from csvcore.figures import law, tokens
+from csvcore.jobs import queue
+from dashboard.widgets import text as controls
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
@@ -71,40 +72,40 @@ def test_an_unknown_task_in_the_address_falls_back_to_a_stored_one(app: AppTest)
 def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     app: AppTest, zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     app.run()
     app.switch_page("dashboard/pages/fit.py").run()
     start = next(button for button in app.button if button.label == "Start")
     start.click().run()
     assert not app.exception
-    job = jobs.recent(zoo)[0]
+    job = queue.recent(zoo)[0]
     assert job.status == "queued"
     assert job.params["methods"] == ["csv"]
     assert job.params["config"] == {"seed": 0, "members": 5, "activation": "exp"}
     assert pipeline.FitConfig(**job.params["config"]).algorithm == "fast"
     next(button for button in app.button if button.label == "Start").click().run()
-    assert len(jobs.recent(zoo)) == 1
+    assert len(queue.recent(zoo)) == 1
     assert any(f"already, as job {job.job}" in toast.value for toast in app.toast)
     cancel = next(button for button in app.button if button.label == "Cancel")
     cancel.click().run()
-    assert jobs.recent(zoo)[0].status == "cancelled"
+    assert queue.recent(zoo)[0].status == "cancelled"
 
 
 def test_a_fit_by_the_papers_loop_is_queued_with_its_settings(
     app: AppTest, zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     app.run()
     app.switch_page("dashboard/pages/fit.py").run()
     [algorithm] = [one for one in app.button_group if one.label == "Optimisation of CSV"]
     algorithm.set_value("paper").run()
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
-    job = jobs.recent(zoo)[0]
+    job = queue.recent(zoo)[0]
     paper = {"algorithm": "paper", "steps": 300, "learning_rate": 0.01, "seed": 0}
     assert job.params["config"] == paper
     pipeline.FitConfig(**job.params["config"])
-    jobs.cancel(zoo, job.job)
+    queue.cancel(zoo, job.job)
 
 
 def test_a_split_with_too_few_train_models_is_refused_and_not_stored(
@@ -151,7 +152,7 @@ def test_cells_cover_the_text_and_all_tokens_whatever_the_tokens_cut(
     n_bytes = len(text.encode())
     cuts = data.draw(st.lists(st.integers(0, n_bytes), max_size=12))
     byte_end = [*sorted(cuts), n_bytes]
-    cells = highlights.cells(text, byte_end)
+    cells = tokens.cells(text, byte_end)
     assert "".join(cells.text) == text
     assert all(cells.text)
     assert cells.token_start[0] == 0
@@ -162,7 +163,7 @@ def test_cells_cover_the_text_and_all_tokens_whatever_the_tokens_cut(
 
 
 def test_tokens_that_cut_an_emoji_share_one_cell() -> None:
-    cells = highlights.cells("a😀b", [1, 2, 3, 5, 6])
+    cells = tokens.cells("a😀b", [1, 2, 3, 5, 6])
     assert cells.text == ["a", "😀", "b"]
     assert cells.sum(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1.0, 9.0, 5.0]
     assert cells.mean(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1.0, 3.0, 5.0]
@@ -173,4 +174,4 @@ def test_data_in_labels_cannot_become_markdown() -> None:
 
 
 def test_a_family_keeps_its_colour_whatever_the_order() -> None:
-    assert charts.family_colours(["b", "a", "b"]) == charts.family_colours(["a", "b"])
+    assert law.family_colours(["b", "a", "b"]) == law.family_colours(["a", "b"])

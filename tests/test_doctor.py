@@ -172,9 +172,9 @@ def test_a_corpus_without_losses_is_a_note(world_db: Path) -> None:
 
 
 def test_who_has_the_database_open_is_said(world_db: Path) -> None:
-    from csvcore import jobs
+    from csvcore.jobs import queue
 
-    with FileLock(jobs.worker_lock_path(world_db)):
+    with FileLock(queue.worker_lock_path(world_db)):
         assert "a worker is at its queue" in [check.said for check in findings(world_db)]
 
 

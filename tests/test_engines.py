@@ -16,12 +16,13 @@ import pytest
 import slowly
 from helpers import DOCS, collect, spoil, stored_losses
 
-from csvcore import pipeline, scoring
-from csvcore.engines import ClusterConfig, Outcome, Progress, Work, cluster, local, work
+from csvcore import lm as scoring
+from csvcore import pipeline
+from csvcore.collection import ClusterConfig, Outcome, Progress, Work, local, ray_cluster, work
+from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled, InputError
+from csvcore.lm import LoadConfig
 from csvcore.pipeline import CollectConfig
-from csvcore.scoring import LoadConfig
-from csvcore.shards import Shards
 
 CPU = CollectConfig(device="cpu")
 TWO = CollectConfig(device="cpu,cpu")
@@ -330,7 +331,7 @@ def test_an_address_where_nothing_listens_is_refused_within_seconds(
 ) -> None:
     program = (
         "import sys\n"
-        "from csvcore.engines import ClusterConfig, cluster\n"
+        "from csvcore.collection import ClusterConfig, cluster\n"
         "from csvcore.errors import InputError\n"
         "try: list(cluster.run([], ClusterConfig('127.0.0.1:1'), print))\n"
         "except InputError as error: print(error)\n"
@@ -350,7 +351,7 @@ def test_a_cluster_is_asked_for_what_the_settings_say(
         asked.append(config)
         return [Outcome(work, "no") for work in works]
 
-    monkeypatch.setattr(cluster, "run", run)
+    monkeypatch.setattr(ray_cluster, "run", run)
     settings = replace(CPU, engine="ray", ray="host:6379", gpus=0.5)
     [found] = collect(words_db, [str(tiny_lm)], settings)
     assert asked == [ClusterConfig("host:6379", 0.5)]

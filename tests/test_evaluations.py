@@ -9,9 +9,10 @@ from click.testing import CliRunner
 from evaluated import MODELS, TASKS, stored
 from helpers import contents
 
-from csvcore import cli, evaluations, inputs, pipeline, store
+from csvcore import cli, pipeline, store
 from csvcore.errors import InputError
-from csvcore.evaluations import Result
+from csvcore.formats import csv_tables, evaluations
+from csvcore.formats.evaluations import Result
 from csvcore.records import Accuracy, Task
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -328,7 +329,7 @@ def test_a_new_task_is_stored_with_its_chance_level(
 )
 def test_a_chance_level_that_is_none_is_refused(word: str, refusal: str) -> None:
     with pytest.raises(InputError, match=refusal):
-        inputs.chance_levels([word])
+        csv_tables.chance_levels([word])
 
 
 def test_a_refused_import_leaves_no_new_task(database: Path, write: Callable[..., Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from csvcore import store
 from csvcore.records import Fit
-from dashboard import expected
+from dashboard.queries import duration
 
 COLUMNS = ["method", "algorithm", "scorer", "steps", "penalty", "n_models", "n_chars", "seconds"]
 KNOWN = pd.DataFrame(
@@ -20,26 +20,26 @@ KNOWN = pd.DataFrame(
     ],
     columns=COLUMNS,
 )
-SIZE = expected.Size(n_chars=3000, n_models=20)
+SIZE = duration.Size(n_chars=3000, n_models=20)
 
 
 def test_earlier_fits_are_scaled_by_text_models_and_tasks() -> None:
-    found = expected.expected(KNOWN, SIZE, 2, ["csv", "all-token"], "fast", "tiny", 0)
+    found = duration.expected(KNOWN, SIZE, 2, ["csv", "all-token"], "fast", "tiny", 0)
     assert found.seconds == pytest.approx(2.0 * 3 * 2 * 2)
     assert "the last 1 fits" in found.basis
 
 
 def test_the_last_fits_alone_count_and_the_slowest_is_told() -> None:
     slow = KNOWN.iloc[:1].assign(seconds=[4.0])
-    known = pd.concat([KNOWN.iloc[:1]] * (expected.LATEST - 1) + [slow] * 9, ignore_index=True)
-    found = expected.expected(known, SIZE, 1, ["csv"], "fast", "tiny", 0)
+    known = pd.concat([KNOWN.iloc[:1]] * (duration.LATEST - 1) + [slow] * 9, ignore_index=True)
+    found = duration.expected(known, SIZE, 1, ["csv"], "fast", "tiny", 0)
     assert found.seconds == pytest.approx(2.0 * 3 * 2)
-    assert f"the last {expected.LATEST} fits" in found.basis
+    assert f"the last {duration.LATEST} fits" in found.basis
     assert found.basis.endswith("at the pace of the slowest about 24 s")
 
 
 def test_the_papers_loop_is_scaled_by_its_steps_too() -> None:
-    found = expected.expected(KNOWN, SIZE, 1, ["csv"], "paper", "tiny", 299)
+    found = duration.expected(KNOWN, SIZE, 1, ["csv"], "paper", "tiny", 299)
     assert found.seconds == pytest.approx(5.0 * 3 * 2 * 3)
 
 
@@ -47,15 +47,15 @@ def test_the_papers_loop_is_scaled_by_its_steps_too() -> None:
 def test_without_earlier_fits_the_benchmark_is_the_rule_and_says_so(
     algorithm: str, seconds: float
 ) -> None:
-    there = expected.Size(n_chars=660_000, n_models=49)
+    there = duration.Size(n_chars=660_000, n_models=49)
     for known in (KNOWN, pd.DataFrame(columns=COLUMNS)):
-        found = expected.expected(known, there, 6, ["csv"], algorithm, "other", 300)
+        found = duration.expected(known, there, 6, ["csv"], algorithm, "other", 300)
         assert found.seconds == pytest.approx(6 * seconds)
         assert "rough guess from the benchmark" in found.basis
 
 
 def test_baselines_take_no_time() -> None:
-    assert expected.expected(KNOWN, SIZE, 2, ["all-token"], "fast", "tiny", 0).seconds == 0.0
+    assert duration.expected(KNOWN, SIZE, 2, ["all-token"], "fast", "tiny", 0).seconds == 0.0
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_baselines_take_no_time() -> None:
     ],
 )
 def test_times_are_told_no_finer_than_they_are_known(seconds: float, words: str) -> None:
-    assert expected.in_words(seconds) == words
+    assert duration.in_words(seconds) == words
 
 
 def test_timings_are_those_of_the_stored_fits(run: Callable[..., Fit], world_db: Path) -> None:

@@ -14,8 +14,8 @@ from csvcore import pipeline
 from csvcore.errors import InputError
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit, Method
-from dashboard import data, explained, judged
-from dashboard.data import Database
+from dashboard.queries import attribution, comparisons, database
+from dashboard.queries.database import Database
 
 Run = Callable[..., Fit]
 
@@ -28,12 +28,12 @@ def at(path: Path) -> Database:
 def fit(run: Run, world_db: Path) -> Fit:
     """A fit whose test set was revealed."""
     found = run("reading", method="csv", penalty=1e-4)
-    data.reveal(at(world_db), "words", ["sides"])
+    database.reveal(at(world_db), "words", ["sides"])
     return found
 
 
 def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -> None:
-    parts = explained.partial_scores(at(world_db), fit.fit)
+    parts = attribution.partial_scores(at(world_db), fit.fit)
     score = {one.model: one.score for one in fit.predictions}
     assert_allclose(parts.sum(axis=1), [score[name] for name in parts.index], rtol=1e-5)
     assert set(parts.columns) == {doc.source for doc in DOCS}
@@ -42,16 +42,16 @@ def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -
 def test_what_is_added_by_source_document_and_token_is_the_distance_to_the_curve(
     fit: Fit, world_db: Path
 ) -> None:
-    n_tokens = explained.inside(at(world_db), fit.fit).nll.shape[1]
+    n_tokens = attribution.inside(at(world_db), fit.fit).nll.shape[1]
     for model in (fit.predictions[0].model, fit.predictions[-1].model):
-        found = explained.off_curve(at(world_db), fit.fit, model, n_tokens)
+        found = attribution.off_curve(at(world_db), fit.fit, model, n_tokens)
         distance = found.score - found.on_curve
         for table in (found.by_source, found.by_document, found.by_token):
             assert table["added"].sum() == pytest.approx(distance, abs=1e-6)
 
 
 def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
-    found = explained.off_curve(at(world_db), fit.fit, fit.predictions[0].model)
+    found = attribution.off_curve(at(world_db), fit.fit, fit.predictions[0].model)
     texts = {doc.doc_id: doc.text for doc in DOCS}
     for row in found.by_token.itertuples():
         assert row.before + row.text + row.after in texts[row.doc_id]
@@ -61,15 +61,15 @@ def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
 
 def test_a_model_that_the_fit_does_not_have_is_refused(fit: Fit, world_db: Path) -> None:
     with pytest.raises(InputError, match="has no model 'yak'; choose one of its 11"):
-        explained.off_curve(at(world_db), fit.fit, "yak")
+        attribution.off_curve(at(world_db), fit.fit, "yak")
 
 
 def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) -> None:
     quick = replace(config, penalty=1e-4)
     rows = pipeline.compare(world_db, "words", "sides", ["reading"], quick)
     fits = tuple(row.fit for row in rows if row.fit)
-    data.reveal(at(world_db), "words", ["sides"])
-    table = judged.comparison(at(world_db), fits)
+    database.reveal(at(world_db), "words", ["sides"])
+    table = comparisons.comparison(at(world_db), fits)
     assert table["method"].tolist() == [row.method for row in rows]
     assert_allclose(table["test_mse"], [row.test_mse for row in rows])
 
@@ -78,9 +78,9 @@ def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
     fit: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
     names = tuple(sorted(one.model for one in fit.predictions)[:3])
-    stored = judged.forecasts_of(at(world_db), (fit.fit,), names)
+    stored = comparisons.forecasts_of(at(world_db), (fit.fit,), names)
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, names))
-    brought = judged.forecasts_of(at(world_db), (fit.fit,), (), (pack.name, pack.read_bytes()))
+    brought = comparisons.forecasts_of(at(world_db), (fit.fit,), (), (pack.name, pack.read_bytes()))
     assert_allclose(stored["predicted"], brought["predicted"], rtol=1e-6)
     known = {one.model: one.accuracy for one in fit.predictions}
     assert stored.set_index("model")["accuracy"].to_dict() == {n: known[n] for n in names}
@@ -95,9 +95,9 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
     fits, models = tuple(one.fit for one in made), ("ant", "bee")
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
     brought = (pack.name, pack.read_bytes())
-    found = judged.forecasts_of(at(world_db), fits, models, brought)
+    found = comparisons.forecasts_of(at(world_db), fits, models, brought)
     assert set(found["model"]) == {"ant", "bee", "bee (pack.parquet)", "cow"}
-    parts = [judged.forecasts_of(at(world_db), (name,), models, brought) for name in fits]
+    parts = [comparisons.forecasts_of(at(world_db), (name,), models, brought) for name in fits]
     pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
     assert found.drop_duplicates("fit")["task"].tolist() == ["reading", "adding"]
     for _, rows in found.groupby("fit"):
@@ -106,21 +106,21 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
 
 def test_a_pack_that_is_none_is_refused(fit: Fit, world_db: Path) -> None:
     with pytest.raises(InputError, match=r"x.parquet is not a Parquet file"):
-        judged.forecasts_of(at(world_db), (fit.fit,), (), ("../x.parquet", b"nothing"))
+        comparisons.forecasts_of(at(world_db), (fit.fit,), (), ("../x.parquet", b"nothing"))
     with pytest.raises(InputError, match="none of these models has losses"):
-        judged.forecasts_of(at(world_db), (fit.fit,), ("yak",))
+        comparisons.forecasts_of(at(world_db), (fit.fit,), ("yak",))
 
 
 def test_left_out_families_are_read_from_the_splits_of_their_name(
     world_db: Path, config: FitConfig
 ) -> None:
-    assert judged.left_out(at(world_db), "words").empty
+    assert comparisons.left_out(at(world_db), "words").empty
     quick = replace(config, penalty=1e-4)
     found = pipeline.leave_one_family_out(world_db, "words", ["reading"], quick)
-    hidden = judged.left_out(at(world_db), "words")
+    hidden = comparisons.left_out(at(world_db), "words")
     assert hidden["mse_test"].isna().all()
-    data.reveal(at(world_db), "words", hidden["split"].unique())
-    table = judged.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
+    database.reveal(at(world_db), "words", hidden["split"].unique())
+    table = comparisons.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
     for one in found:
         if one.row.fit:
             assert table[one.family, one.row.method] == pytest.approx(one.row.test_mse)

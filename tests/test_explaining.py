@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from csvcore.analysis.attribution import contributions, expected_losses, score_at
 from csvcore.errors import InputError
-from csvcore.explaining import contributions, expected_losses, score_at
 from csvcore.salience import capability_score, partial_scores
 from csvcore.scaling import sigmoid_law
 

@@ -13,9 +13,10 @@ import pytest
 from click.testing import Result
 from helpers import DOCS, change, contents
 
-from csvcore import inputs, pipeline, store
+from csvcore import pipeline, store
 from csvcore.errors import InputError
-from csvcore.pipeline import export_figures, exporting
+from csvcore.formats import csv_tables
+from csvcore.pipeline import export_figures, exports
 from csvcore.records import Fit
 
 Csvcore = Callable[..., Result]
@@ -67,11 +68,11 @@ def test_exported_cards_tasks_and_accuracies_can_be_imported_again(
 ) -> None:
     pipeline.export_tables(fitted, tmp_path)
     with store.connect(fitted, read_only=True) as db:
-        assert sorted(inputs.read_models(tmp_path / "models.csv"), key=str) == sorted(
+        assert sorted(csv_tables.read_models(tmp_path / "models.csv"), key=str) == sorted(
             store.models(db), key=str
         )
-        assert inputs.read_tasks(tmp_path / "tasks.csv") == store.tasks(db)
-        assert inputs.read_accuracies([tmp_path / "accuracies.csv"]) == sorted(
+        assert csv_tables.read_tasks(tmp_path / "tasks.csv") == store.tasks(db)
+        assert csv_tables.read_accuracies([tmp_path / "accuracies.csv"]) == sorted(
             store.accuracies(db), key=lambda one: (one.model, one.task)
         )
 
@@ -167,7 +168,7 @@ def test_hostile_names_stay_text_in_figures_and_cards(
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), exporting.folder(tmp_path / "out") as building:
+    with pytest.raises(ZeroDivisionError), exports.folder(tmp_path / "out") as building:
         (building / "half.csv").write_text("x")
         1 / 0  # noqa: B018
     assert list(tmp_path.iterdir()) == []
@@ -176,7 +177,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    with exporting.folder(tmp_path / "out") as building:
+    with exports.folder(tmp_path / "out") as building:
         (building / "new.csv").write_text("x")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"mine.txt", "new.csv"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

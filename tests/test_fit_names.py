@@ -8,7 +8,7 @@ from helpers import DOCS, all_weights, change, contents, save_gpt2
 from numpy.testing import assert_allclose
 
 from csvcore import pipeline, store
-from csvcore.pipeline import FitConfig, fitting
+from csvcore.pipeline import FitConfig, fit
 from csvcore.records import Fit
 
 PAPER: dict[str, Any] = {"algorithm": "paper", "steps": 1}
@@ -130,7 +130,7 @@ def test_a_stored_fit_is_taken_and_not_made_again_where_only_missing_ones_are_wa
 ) -> None:
     first = run("adding", "csv", **QUICK)
     before = contents(world_db)
-    monkeypatch.setattr(fitting, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
+    monkeypatch.setattr(fit, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
     [found] = pipeline.fit(
         world_db, "words", "sides", [("adding", "csv")], replace(config, **QUICK), only_missing=True
     )

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from csvcore.figures import highlights
+from csvcore.figures import tokens
 from csvcore.figures.scales import Scale, weight_scale
 
 HOSTILE = '<script>x</script>"><img onerror=y>\u202eabc'
@@ -29,8 +29,8 @@ class Seen(HTMLParser):
 
 
 def page(text: str, ends: list[int], weight: list[float], top: float = 1.0) -> str:
-    cells = highlights.cells(text, ends)
-    return highlights.page([("doc", cells.text, np.array(weight), None)], weight_scale(top))
+    cells = tokens.cells(text, ends)
+    return tokens.page([("doc", cells.text, np.array(weight), None)], weight_scale(top))
 
 
 def test_the_strongest_token_has_the_darkest_shade_and_none_the_lightest() -> None:
@@ -44,9 +44,9 @@ def test_the_strongest_token_has_the_darkest_shade_and_none_the_lightest() -> No
 
 def test_hostile_tokens_and_headings_stay_text() -> None:
     ends = list(range(1, len(HOSTILE.encode()) + 1))
-    cells = highlights.cells(HOSTILE, ends)
+    cells = tokens.cells(HOSTILE, ends)
     weight = np.zeros(len(cells.text))
-    made = highlights.page([(HOSTILE, cells.text, weight, None)], weight_scale(1.0))
+    made = tokens.page([(HOSTILE, cells.text, weight, None)], weight_scale(1.0))
     seen = Seen(made)
     assert set(seen.tags) == {"body", "h2", "p", "span"}
     assert seen.text.count(HOSTILE) == 2
@@ -67,9 +67,9 @@ def test_a_centred_scale_tells_the_sides_of_zero_apart_by_colour_and_by_line() -
     assert scale.levels(np.array([-9.0, -2.0, -0.01, 0.0, 1.0, 2.0])).tolist() == [
         *(-9, -9, 0, 0, 4, 9),
     ]
-    cells = highlights.cells("ab", [1, 2])
+    cells = tokens.cells("ab", [1, 2])
     values = np.array([-2.0, 2.0])
-    made = highlights.page([("d", cells.text, values, np.array([True, False]))], scale, "unsure")
+    made = tokens.page([("d", cells.text, values, np.array([True, False]))], scale, "unsure")
     assert '<span class="n9 h" title="difference -2.00">a</span>' in made
     assert '<span class="l9" title="difference 2.00">b</span>' in made
     assert re.search(r"\.n9 .*overline", made)
@@ -79,7 +79,7 @@ def test_a_centred_scale_tells_the_sides_of_zero_apart_by_colour_and_by_line() -
 
 
 def test_cells_of_several_documents_are_one_row_of_tokens() -> None:
-    one, two = highlights.cells("a😀", [1, 3, 5]), highlights.cells("b", [0, 1])
-    whole = highlights.joined([one, two])
+    one, two = tokens.cells("a😀", [1, 3, 5]), tokens.cells("b", [0, 1])
+    whole = tokens.joined([one, two])
     assert whole.text == ["a", "😀", "b"]
     assert whole.sum(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1.0, 5.0, 9.0]

@@ -24,8 +24,9 @@ from helpers import (
     write_pack,
 )
 
-from csvcore import inputs, packs, pipeline, store
+from csvcore import pipeline, store
 from csvcore.errors import InputError, OffsetsError
+from csvcore.formats import csv_tables, loss_packs
 from csvcore.records import Accuracy
 
 
@@ -54,7 +55,7 @@ def rows(world: World, of: str = "ant", **change: Any) -> list[dict[str, Any]]:
 
 def bare_pack(path: Path, content: list[dict[str, Any]]) -> Path:
     """A pack without a manifest."""
-    pq.write_table(pa.Table.from_pylist(content, schema=packs.SCHEMA), path)
+    pq.write_table(pa.Table.from_pylist(content, schema=loss_packs.SCHEMA), path)
     return path
 
 
@@ -219,7 +220,7 @@ def test_a_pack_made_on_another_corpus_is_refused(
     database: Path, tmp_path: Path, world: World
 ) -> None:
     edited = [replace(DOCS[0], text=DOCS[0].text + " "), *DOCS[1:]]
-    other = inputs.corpus_sha256(edited)
+    other = csv_tables.corpus_sha256(edited)
     pack = write_pack(tmp_path / "p.parquet", rows(world), other)
     before = contents(database)
     with pytest.raises(InputError, match=f"a corpus with hash {other[:12]}, which is not stored"):
@@ -370,7 +371,7 @@ def test_losses_of_other_weights_under_one_name_are_refused(
     pipeline.import_losses(database, [write_pack(tmp_path / "one.parquet", [first])])
     table = pq.read_table(write_pack(tmp_path / "two.parquet", others))
     models = {str(first["model"]): {"weights_sha256": "other"}}
-    packs.write(tmp_path / "two.parquet", table, inputs.corpus_sha256(DOCS), models)
+    loss_packs.write(tmp_path / "two.parquet", table, csv_tables.corpus_sha256(DOCS), models)
     before = contents(database)
     with pytest.raises(InputError, match="losses of other weights are stored as ant on words"):
         pipeline.import_losses(database, [tmp_path / "two.parquet"])

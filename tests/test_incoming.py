@@ -9,9 +9,11 @@ import pytest
 from helpers import DOCS, World, contents, pack_rows, write_pack
 from streamlit.testing.v1 import AppTest
 
-from csvcore import jobs, packs, pipeline
+from csvcore import pipeline
 from csvcore.errors import InputError
-from dashboard import controls
+from csvcore.formats import loss_packs
+from csvcore.jobs import queue
+from dashboard.widgets import text
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def drop(
 ) -> Callable[[Path], AppTest]:
     """Drops a file on the page; nobody works off the queue."""
     monkeypatch.setenv("CSVCORE_MODELS", "")
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
 
     def dropped(file: Path) -> AppTest:
         app = app_on(database)
@@ -52,7 +54,7 @@ def button(app: AppTest) -> Any:
 
 
 def work_off(database: Path) -> str:
-    [job, *_] = jobs.recent(database)
+    [job, *_] = queue.recent(database)
     return pipeline.run_job(database, job.kind, job.params, lambda *_: None)
 
 
@@ -70,9 +72,9 @@ def test_a_pack_is_shown_then_imported_by_one_job_and_its_file_is_gone(
 
     button(app).click().run()
     assert not app.exception
-    [job] = jobs.recent(database)
+    [job] = queue.recent(database)
     assert (job.kind, job.status, job.params["corpus"]) == ("import", "queued", "words")
-    assert app.expander[0].label == controls.plain("1: Import of two <b>.parquet, queued")
+    assert app.expander[0].label == text.plain("1: Import of two <b>.parquet, queued")
     assert "Import" not in [one.label for one in app.button]  # the place is empty again
 
     assert work_off(database) == "12 documents' losses from 1 packs"
@@ -90,7 +92,7 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
     app = drop(pack)
     said = [warning.value for warning in app.warning]
     assert said == [
-        controls.sentence(
+        text.sentence(
             f"y_a_k has no card: `csvcore --db {database} import models FILE`, a CSV of "
             "model,family, comes first."
         ),
@@ -121,7 +123,7 @@ def test_a_file_that_is_no_pack_of_these_texts_is_refused_and_the_queue_stays(
 def test_a_pack_without_a_manifest_goes_to_the_chosen_corpus_and_says_so(
     drop: Callable[[Path], AppTest], database: Path, tmp_path: Path, world: World
 ) -> None:
-    table = pa.Table.from_pylist(pack_rows(world, ["ant"]), schema=packs.SCHEMA)
+    table = pa.Table.from_pylist(pack_rows(world, ["ant"]), schema=loss_packs.SCHEMA)
     pq.write_table(table, tmp_path / "bare.parquet")
     app = drop(tmp_path / "bare.parquet")
     assert any("the pack has no manifest" in caption.value for caption in app.caption)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csvcore.errors import InputError
-from csvcore.inputs import (
+from csvcore.formats.csv_tables import (
     corpus_sha256,
     read_accuracies,
     read_corpus,

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
 
-from csvcore.errors import InputError
-from csvcore.intervals import (
+from csvcore.analysis.intervals import (
     bootstrap_difference,
     bootstrap_mean,
     left_out_interval,
     permutation_p,
 )
+from csvcore.errors import InputError
 from csvcore.records import Floats
 
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from queued import change, job
 
-from csvcore import jobs
 from csvcore.errors import Cancelled
+from csvcore.jobs import queue
 
 
 @pytest.fixture
@@ -24,27 +24,27 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_the_same_work_submitted_twice_is_one_job(database: Path, idle: list[list[str]]) -> None:
-    first = jobs.submit(database, "fit", {"task": "a", "seed": 1})
-    assert jobs.submit(database, "fit", {"seed": 1, "task": "a"}) == first
-    [found] = jobs.recent(database)
+    first = queue.submit(database, "fit", {"task": "a", "seed": 1})
+    assert queue.submit(database, "fit", {"seed": 1, "task": "a"}) == first
+    [found] = queue.recent(database)
     assert (found.job, found.status, found.live) == (first, "queued", True)
     assert (found.kind, found.params) == ("fit", {"task": "a", "seed": 1})
-    second = jobs.submit(database, "fit", {"task": "a", "seed": 2})
-    third = jobs.submit(database, "compare", {"task": "a", "seed": 1})
+    second = queue.submit(database, "fit", {"task": "a", "seed": 2})
+    third = queue.submit(database, "compare", {"task": "a", "seed": 1})
     assert first < second < third
-    assert [found.job for found in jobs.recent(database)] == [third, second, first]
-    assert [found.job for found in jobs.recent(database, 2)] == [third, second, first]  # it lives
-    jobs.finish(database, first, "done", "over")
-    assert [found.job for found in jobs.recent(database, 2)] == [third, second]
+    assert [found.job for found in queue.recent(database)] == [third, second, first]
+    assert [found.job for found in queue.recent(database, 2)] == [third, second, first]  # it lives
+    queue.finish(database, first, "done", "over")
+    assert [found.job for found in queue.recent(database, 2)] == [third, second]
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "cancelled", "lost"])
 def test_work_that_ended_can_be_submitted_again(
-    database: Path, idle: list[list[str]], status: jobs.Status
+    database: Path, idle: list[list[str]], status: queue.Status
 ) -> None:
-    first = jobs.submit(database, "fit", {})
-    jobs.finish(database, first, status, "over")
-    second = jobs.submit(database, "fit", {})
+    first = queue.submit(database, "fit", {})
+    queue.finish(database, first, status, "over")
+    second = queue.submit(database, "fit", {})
     assert second > first
     assert job(database, first).status == status
     assert not job(database, first).live
@@ -54,37 +54,37 @@ def test_work_that_ended_can_be_submitted_again(
 def test_submitting_starts_a_worker_for_this_database(
     database: Path, idle: list[list[str]]
 ) -> None:
-    jobs.submit(database, "fit", {})
+    queue.submit(database, "fit", {})
     assert idle == [[sys.executable, "-m", "csvcore.worker", str(database.resolve())]]
 
 
 def test_no_worker_is_started_where_nothing_waits(database: Path, idle: list[list[str]]) -> None:
-    number = jobs.submit(database, "fit", {})
-    jobs.cancel(database, number)
+    number = queue.submit(database, "fit", {})
+    queue.cancel(database, number)
     idle.clear()
-    jobs.ensure_worker(database)
+    queue.ensure_worker(database)
     assert idle == []
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_never_runs(
     database: Path, idle: list[list[str]]
 ) -> None:
-    number = jobs.submit(database, "fit", {})
-    jobs.cancel(database, number)
+    number = queue.submit(database, "fit", {})
+    queue.cancel(database, number)
     found = job(database, number)
     assert (found.status, found.message) == ("cancelled", "cancelled before it began")
     assert found.ended is not None
-    assert jobs.claim(database) is None
+    assert queue.claim(database) is None
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "cancelled", "lost"])
 def test_cancelling_what_has_ended_changes_nothing(
-    database: Path, idle: list[list[str]], status: jobs.Status
+    database: Path, idle: list[list[str]], status: queue.Status
 ) -> None:
-    number = jobs.submit(database, "fit", {})
-    jobs.finish(database, number, status, "over")
+    number = queue.submit(database, "fit", {})
+    queue.finish(database, number, status, "over")
     before = job(database, number)
-    jobs.cancel(database, number)
+    queue.cancel(database, number)
     assert job(database, number) == before
 
 
@@ -94,20 +94,20 @@ def test_cancelling_what_has_ended_changes_nothing(
 def test_jobs_are_claimed_in_their_order_by_this_process(
     database: Path, idle: list[list[str]]
 ) -> None:
-    numbers = [jobs.submit(database, "fit", {"seed": seed}) for seed in range(3)]
-    claimed = [jobs.claim(database) for _ in range(4)]
+    numbers = [queue.submit(database, "fit", {"seed": seed}) for seed in range(3)]
+    claimed = [queue.claim(database) for _ in range(4)]
     assert [found and found.job for found in claimed] == [*numbers, None]
     assert claimed[0] is not None
     assert (claimed[0].status, claimed[0].pid) == ("running", os.getpid())
-    assert [found.status for found in jobs.recent(database)] == ["running"] * 3
+    assert [found.status for found in queue.recent(database)] == ["running"] * 3
 
 
 def test_a_job_is_claimed_once_however_many_ask(database: Path, idle: list[list[str]]) -> None:
-    numbers = [jobs.submit(database, "fit", {"seed": seed}) for seed in range(12)]
+    numbers = [queue.submit(database, "fit", {"seed": seed}) for seed in range(12)]
     claimed: list[int] = []
 
     def claim() -> None:
-        while (found := jobs.claim(database)) is not None:
+        while (found := queue.claim(database)) is not None:
             claimed.append(found.job)
 
     threads = [threading.Thread(target=claim) for _ in range(4)]
@@ -119,9 +119,9 @@ def test_a_job_is_claimed_once_however_many_ask(database: Path, idle: list[list[
 
 
 def test_progress_can_be_read_while_the_job_runs(database: Path, idle: list[list[str]]) -> None:
-    number = jobs.submit(database, "fit", {})
-    assert jobs.claim(database) is not None
-    report = jobs.Reporter(database, number)
+    number = queue.submit(database, "fit", {})
+    assert queue.claim(database) is not None
+    report = queue.Reporter(database, number)
     report(10, 40, "optimising")
     found = job(database, number)
     assert (found.step, found.total, found.message) == (10, 40, "optimising")
@@ -134,21 +134,21 @@ def test_progress_can_be_read_while_the_job_runs(database: Path, idle: list[list
 
 
 def test_no_time_left_is_known_before_the_first_step(database: Path, idle: list[list[str]]) -> None:
-    number = jobs.submit(database, "fit", {})
+    number = queue.submit(database, "fit", {})
     assert job(database, number).seconds_left(time.time()) is None
-    jobs.claim(database)
+    queue.claim(database)
     assert job(database, number).seconds_left(time.time()) is None
 
 
 def test_a_job_asked_to_stop_stops_at_its_next_report(
     database: Path, idle: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.0)
-    number = jobs.submit(database, "fit", {})
-    jobs.claim(database)
-    report = jobs.Reporter(database, number)
+    monkeypatch.setattr(queue, "REPORT_SECONDS", 0.0)
+    number = queue.submit(database, "fit", {})
+    queue.claim(database)
+    report = queue.Reporter(database, number)
     report(1, 10)
-    jobs.cancel(database, number)
+    queue.cancel(database, number)
     assert job(database, number).status == "running"  # until it says so itself
     with pytest.raises(Cancelled, match="cancelled at step 2 of 10"):
         report(2, 10)
@@ -166,8 +166,8 @@ def a_dead_process() -> psutil.Process:
 
 
 def test_a_job_of_a_dead_process_is_lost_and_says_so(database: Path, idle: list[list[str]]) -> None:
-    number = jobs.submit(database, "fit", {})
-    jobs.claim(database)
+    number = queue.submit(database, "fit", {})
+    queue.claim(database)
     dead = a_dead_process()
     change(
         database,
@@ -184,8 +184,8 @@ def test_a_job_of_a_dead_process_is_lost_and_says_so(database: Path, idle: list[
 def test_a_later_process_of_the_same_id_is_not_taken_for_the_worker(
     database: Path, idle: list[list[str]]
 ) -> None:
-    number = jobs.submit(database, "fit", {})
-    jobs.claim(database)
+    number = queue.submit(database, "fit", {})
+    queue.claim(database)
     assert job(database, number).status == "running"
     change(database, "UPDATE jobs SET pid_started = pid_started - 3600")
     assert job(database, number).status == "lost"
@@ -194,28 +194,28 @@ def test_a_later_process_of_the_same_id_is_not_taken_for_the_worker(
 def test_a_worker_is_started_for_the_jobs_behind_a_lost_one(
     database: Path, idle: list[list[str]]
 ) -> None:
-    jobs.submit(database, "fit", {"seed": 0})
-    jobs.submit(database, "fit", {"seed": 1})
-    jobs.claim(database)
+    queue.submit(database, "fit", {"seed": 0})
+    queue.submit(database, "fit", {"seed": 1})
+    queue.claim(database)
     change(database, "UPDATE jobs SET pid_started = 0 WHERE status = 'running'")
     idle.clear()
-    assert [found.status for found in jobs.recent(database)] == ["queued", "lost"]
+    assert [found.status for found in queue.recent(database)] == ["queued", "lost"]
     assert len(idle) == 1
 
 
 @pytest.mark.parametrize(
     ("seconds", "ending"),
     [
-        (jobs.TERMINATE_SECONDS - 3, None),
-        (jobs.TERMINATE_SECONDS + 1, signal.SIGTERM),
-        (jobs.KILL_SECONDS + 1, signal.SIGKILL),
+        (queue.TERMINATE_SECONDS - 3, None),
+        (queue.TERMINATE_SECONDS + 1, signal.SIGTERM),
+        (queue.KILL_SECONDS + 1, signal.SIGKILL),
     ],
 )
 def test_a_worker_deaf_to_a_cancel_is_ended_after_a_while(
     database: Path, idle: list[list[str]], seconds: float, ending: signal.Signals | None
 ) -> None:
-    number = jobs.submit(database, "fit", {})
-    jobs.claim(database)
+    number = queue.submit(database, "fit", {})
+    queue.claim(database)
     deaf = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         change(

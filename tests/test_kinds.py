@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from csvcore import kinds
-from csvcore.brushing import brushed
+from csvcore.analysis import token_kinds
+from csvcore.analysis.ablation import brushed
 from csvcore.errors import InputError
 from csvcore.records import Document
 from csvcore.salience import unstable
@@ -20,7 +20,7 @@ def found(text: str, tokens: list[str], answers: tuple[tuple[int, int], ...] = (
     """The tokens that each kind has; tokens tile the text."""
     assert "".join(tokens) == text
     edges = np.cumsum([0, *(len(token.encode()) for token in tokens)])
-    masks = kinds.kinds([Document("d", "s", text, answers)], [edges])
+    masks = token_kinds.kinds([Document("d", "s", text, answers)], [edges])
     return {
         kind: [t for t, hit in zip(tokens, mask, strict=True) if hit]
         for kind, mask in masks.items()
@@ -52,14 +52,14 @@ def test_every_token_with_bytes_looks_like_something_and_one_without_like_nothin
     n_bytes = len(text.encode())
     cuts = sorted(data.draw(st.lists(st.integers(0, n_bytes), max_size=8)))
     edges = np.array([0, *cuts, n_bytes])
-    masks = kinds.kinds([Document("d", "s", text)], [edges])
+    masks = token_kinds.kinds([Document("d", "s", text)], [edges])
     looks = sum(masks[kind].astype(int) for kind in SURFACE)
     assert ((looks > 0) == (np.diff(edges) > 0)).all()
     assert (masks["no bytes"] == (np.diff(edges) == 0)).all()
 
 
 def test_a_pattern_is_tried_on_each_token_alone() -> None:
-    assert kinds.matching(["a1", "b", "1", "a1"], r"^[a-z]\d$").tolist() == [
+    assert token_kinds.matching(["a1", "b", "1", "a1"], r"^[a-z]\d$").tolist() == [
         True,
         False,
         False,
@@ -70,22 +70,22 @@ def test_a_pattern_is_tried_on_each_token_alone() -> None:
 @pytest.mark.parametrize("pattern", ["(", "(?=a)", r"(a)\1", "a{2000}"])
 def test_a_bad_pattern_is_refused_in_one_sentence(pattern: str) -> None:
     with pytest.raises(InputError, match="is no regular expression of RE2") as refusal:
-        kinds.matching(["a"], pattern)
+        token_kinds.matching(["a"], pattern)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_pattern_that_would_never_end_elsewhere_ends_and_a_long_one_is_refused() -> None:
     tokens = ["a" * 1_000_000, *("a" * 40 for _ in range(50))]
-    assert not kinds.matching(tokens, "^(a+)+$|(a|aa)+b").tolist().count(False)
-    assert not kinds.matching(tokens, "(a*)*b").any()
+    assert not token_kinds.matching(tokens, "^(a+)+$|(a|aa)+b").tolist().count(False)
+    assert not token_kinds.matching(tokens, "(a*)*b").any()
     with pytest.raises(InputError, match="has 201 characters, more than 200"):
-        kinds.matching(tokens, "a" * 201)
+        token_kinds.matching(tokens, "a" * 201)
 
 
 def test_a_tally_counts_and_its_shares_are_of_the_absolute_weight() -> None:
     weight = np.array([1.0, -3.0, 4.0])
     masks = {"both": np.array([True, True, False]), "none": np.zeros(3, dtype=bool)}
-    both, none = kinds.tally(weight, masks)
+    both, none = token_kinds.tally(weight, masks)
     assert (both.n_tokens, both.mean, both.share) == (2, -1.0, 0.5)
     assert (none.n_tokens, none.mean, none.share) == (0, None, None)
 

@@ -14,8 +14,8 @@ from helpers import PACK, World, contents, pack_rows, write_pack
 import csvcore
 from csvcore import pipeline, store
 from csvcore.errors import InputError, StoreError
-from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
 from csvcore.lab import Lab
+from csvcore.methods import METHOD_NAMES, NULL_NAMES
 
 
 @pytest.fixture(scope="module")

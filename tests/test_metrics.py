@@ -4,8 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from csvcore.errors import InputError
-from csvcore.metrics import (
+from csvcore.analysis.metrics import (
     mean_absolute_error,
     mean_squared_error,
     noise_floor,
@@ -13,6 +12,7 @@ from csvcore.metrics import (
     r_squared,
     rank_correlation,
 )
+from csvcore.errors import InputError
 from csvcore.records import Floats
 
 ALL = [

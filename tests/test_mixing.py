@@ -14,7 +14,7 @@ from csvcore import pipeline, store
 from csvcore.errors import InputError
 from csvcore.pipeline import FitConfig
 from csvcore.pipeline.dataset import Dataset, load_dataset, task_models
-from csvcore.pipeline.mixing import draw_documents, judge_mix, search
+from csvcore.pipeline.mixes import draw_documents, judge_mix, search
 
 Csvcore = Callable[..., Result]
 SOURCES = sorted({doc.source for doc in DOCS})

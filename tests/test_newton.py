@@ -22,8 +22,8 @@ from planted import (
 from scipy.optimize import minimize
 
 from csvcore.laws import Laws, fit_sigmoid_laws
-from csvcore.optimise import Activation, TokenTable, newton
-from csvcore.optimise.newton import Heads, activate, head_weights, solve
+from csvcore.optimise import Activation, TokenTable, gauss_newton
+from csvcore.optimise.gauss_newton import Heads, activate, head_weights, solve
 from csvcore.records import Floats
 from csvcore.scaling import fit_sigmoid_law
 
@@ -35,11 +35,11 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def curvature(
     table: TokenTable, heads: Heads, theta: Floats, kind: Activation
-) -> tuple[newton._Curvature, Laws]:
-    passes = newton._Passes(table, kind, torch.device("cpu"))
+) -> tuple[gauss_newton._Curvature, Laws]:
+    passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
     score = passes.scores(theta, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
-    return newton._Curvature(passes, heads, theta, laws, score), laws
+    return gauss_newton._Curvature(passes, heads, theta, laws, score), laws
 
 
 # By hand
@@ -70,7 +70,7 @@ def test_a_head_of_nothing_gives_the_pulls_weights_and_scores() -> None:
     for kind in KINDS:
         weight = head_weights(table, np.zeros((3, N_FEATURES)), heads.pull, kind)
         assert_allclose(weight, table.pulls[heads.pull], rtol=1e-6)
-        score = newton._Passes(table, kind, torch.device("cpu")).scores(
+        score = gauss_newton._Passes(table, kind, torch.device("cpu")).scores(
             np.zeros((3, N_FEATURES)), heads.pull
         )
         by_hand = table.pulls[heads.pull].astype(float) @ table.nll.T.astype(float) / N_CHARS
@@ -86,7 +86,7 @@ def test_a_head_of_nothing_gives_the_pulls_weights_and_scores() -> None:
 def test_scores_and_their_jacobian_are_those_of_autograd(kind: Activation, seed: int) -> None:
     table, heads = planted(seed)
     theta, rows = some_theta(seed), np.array([0, 2, 3, 9])
-    passes = newton._Passes(table, kind, torch.device("cpu"))
+    passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
     found, jacobian = passes.scores(theta, heads.pull), passes.jacobian(theta, heads.pull, rows)
     for k in range(3):
         pull = int(heads.pull[k])

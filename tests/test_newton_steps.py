@@ -21,8 +21,8 @@ from planted import (
 
 from csvcore.errors import Cancelled
 from csvcore.laws import fit_sigmoid_laws
-from csvcore.optimise import Activation, newton
-from csvcore.optimise.newton import Solution, head_weights, solve
+from csvcore.optimise import Activation, gauss_newton
+from csvcore.optimise.gauss_newton import Solution, head_weights, solve
 from csvcore.records import Floats
 
 
@@ -108,12 +108,12 @@ def test_accuracies_of_models_without_a_share_have_no_influence() -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 75, 149, 150, 151, 4096])
 def test_where_blocks_end_changes_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, heads = planted(7, n_heads=2 * newton.HEADS_AT_ONCE + 1)
+    table, heads = planted(7, n_heads=2 * gauss_newton.HEADS_AT_ONCE + 1)
     theta = some_theta(7, heads.gamma.size)
     rows = np.arange(N_MODELS)
 
     def look() -> tuple[Floats, Floats, Floats]:
-        passes = newton._Passes(table, "exp", torch.device("cpu"))
+        passes = gauss_newton._Passes(table, "exp", torch.device("cpu"))
         jacobian = passes.jacobian(theta, heads.pull, rows).numpy()
         weight = head_weights(table, theta, heads.pull).astype(float)
         return passes.scores(theta, heads.pull), jacobian, weight
@@ -156,8 +156,8 @@ def test_a_head_is_done_with_the_first_step_that_gains_less_than_the_tolerance()
     values = [solve(table, heads, start, max_steps=n).objective[0] for n in range(n_steps + 1)]
     gains = 1.0 - np.array(values[1:]) / np.array(values[:-1])
     assert n_steps > 2
-    assert (gains[:-1] >= newton.TOLERANCE).all()
-    assert gains[-1] < newton.TOLERANCE
+    assert (gains[:-1] >= gauss_newton.TOLERANCE).all()
+    assert gains[-1] < gauss_newton.TOLERANCE
 
 
 def test_going_on_from_the_end_gains_next_to_nothing() -> None:
@@ -189,10 +189,10 @@ def test_every_step_is_reported_and_the_caller_can_stop_it() -> None:
 # One step
 
 
-def curvature(n_heads: int, n_rows: int, strength: float) -> newton._Curvature:
+def curvature(n_heads: int, n_rows: int, strength: float) -> gauss_newton._Curvature:
     """A step's matrices, drawn at random."""
     rng = np.random.default_rng(n_rows)
-    made = newton._Curvature.__new__(newton._Curvature)
+    made = gauss_newton._Curvature.__new__(gauss_newton._Curvature)
     made.strength = torch.full((n_heads,), strength, dtype=torch.float64)
     made.jacobian = torch.from_numpy(rng.normal(size=(n_heads, n_rows, 4)))
     made.gradient = torch.from_numpy(rng.normal(size=(n_heads, 4)))

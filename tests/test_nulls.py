@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from csvcore.analysis.nulls import compute, constant, log_flops, sibling
 from csvcore.errors import FitError, InputError
-from csvcore.nulls import compute, constant, log_flops, sibling
 from csvcore.records import ModelCard
 from csvcore.scaling import sigmoid_law
 

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from helpers import DOCS, World, change, pack_rows, write_pack
 from numpy.testing import assert_allclose
 
-from csvcore import cli, jobs, pipeline, store
+from csvcore import cli, pipeline, store
 from csvcore.errors import InputError
+from csvcore.jobs import queue
 from csvcore.pipeline.units import Units, units_of_losses
 from csvcore.records import Fit, ModelLosses
 
@@ -112,14 +113,14 @@ def test_words_are_fitted_predicted_and_shown(
 def test_the_fit_page_offers_own_units_where_there_is_one_unit(
     world_db: Path, app_on: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     app = app_on(world_db)
     app.query_params.update({"corpus": "words", "split": "sides"})
     app.run().switch_page("dashboard/pages/fit.py").run()
     offered(app).set_value(True).run()
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception
-    assert jobs.recent(world_db)[0].params["config"]["own_units"] is True
+    assert queue.recent(world_db)[0].params["config"]["own_units"] is True
     one = "model = 'ant' AND doc_id = (SELECT min(doc_id) FROM losses)"
     change(world_db, f"UPDATE losses SET byte_end = [1], byte_start = [0], nll = [1] WHERE {one}")
     app.run()

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from csvcore import bundled, cli, jobs, pipeline, store
-from csvcore.cli import serving
-from csvcore.pipeline import importing
+from csvcore import cli, pipeline, store
+from csvcore.cli import dashboard as serving
+from csvcore.formats import bundled
+from csvcore.jobs import queue
+from csvcore.pipeline import imports
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -143,22 +145,22 @@ def test_the_first_fits_of_the_bundled_zoo_are_queued_once(
     started: list[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
-    monkeypatch.setattr(importing, "ZOO", world_files)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(imports, "ZOO", world_files)
     monkeypatch.setattr(serving, "ZOO_SPLIT", "sides")
     database = tmp_path / "x.duckdb"
     store.create(database)
     assert "fitted" not in dashboard("--db", database, "dashboard").output
-    assert jobs.recent(database) == []  # nothing there to fit
+    assert queue.recent(database) == []  # nothing there to fit
     pipeline.init(database, zoo=True)
     assert "fitted in the background" in dashboard("--db", database, "dashboard").output
-    queued = [(job.kind, job.params) for job in jobs.recent(database)]
+    queued = [(job.kind, job.params) for job in queue.recent(database)]
     where = {"corpus": "zoo", "split": "sides"}
     assert sorted(queued, key=str) == [
         ("compare", where | {"tasks": [task]}) for task in ("adding", "reading")
     ]
-    jobs.cancel(database, 1)
-    jobs.cancel(database, 2)
+    queue.cancel(database, 1)
+    queue.cancel(database, 2)
     assert "fitted" not in dashboard("--db", database, "dashboard").output
-    assert not any(job.live for job in jobs.recent(database))
+    assert not any(job.live for job in queue.recent(database))
     assert len(started) == 3

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csvcore import packs
 from csvcore.errors import InputError, OffsetsError
+from csvcore.formats import loss_packs
 
 # "ab cd" in ASCII and "猫が" in 6 bytes
 SIZES = {"en": 5, "ja": 6}
@@ -35,7 +35,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def table(*rows: dict[str, Any]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=packs.SCHEMA)
+    return pa.Table.from_pylist(list(rows), schema=loss_packs.SCHEMA)
 
 
 def parquet(folder: Path, data: pa.Table, manifest: object = None) -> Path:
@@ -52,23 +52,23 @@ def parquet(folder: Path, data: pa.Table, manifest: object = None) -> Path:
 
 def test_a_pack_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "pack.parquet"
-    packs.write(path, table(*ROWS), "abc", {"m1": {"dtype": "float32"}})
-    pack = packs.read(path)
+    loss_packs.write(path, table(*ROWS), "abc", {"m1": {"dtype": "float32"}})
+    pack = loss_packs.read(path)
     assert pack.table.to_pylist() == ROWS
     assert pack.manifest == {
         "format": "csvcore-losspack/1",
         "corpus_sha256": "abc",
         "models": {"m1": {"dtype": "float32"}},
     }
-    packs.check_documents("pack", pack.table, SIZES)
-    assert packs.lengths(pack.table).tolist() == [2, 3]
-    assert packs.flat(pack.table, "nll").tolist() == [1.5, 0.0, 0.25, 2.0, 4.0]
+    loss_packs.check_documents("pack", pack.table, SIZES)
+    assert loss_packs.lengths(pack.table).tolist() == [2, 3]
+    assert loss_packs.flat(pack.table, "nll").tolist() == [1.5, 0.0, 0.25, 2.0, 4.0]
     assert [file.name for file in tmp_path.iterdir()] == ["pack.parquet"]
 
 
 def test_a_pack_without_manifest_and_token_ids_is_accepted_and_marked_so(tmp_path: Path) -> None:
     plain = table(*ROWS).drop_columns(["token_id"]).append_column("note", pa.array(["x", "y"]))
-    pack = packs.read(parquet(tmp_path, plain))
+    pack = loss_packs.read(parquet(tmp_path, plain))
     assert pack.manifest is None
     assert pack.table.to_pylist() == [row | {"token_id": None} for row in ROWS]
 
@@ -87,8 +87,8 @@ def test_wider_types_of_other_writers_are_accepted(tmp_path: Path) -> None:
         )
     )
     wide = wide.set_column(0, "model", wide["model"].dictionary_encode())
-    pack = packs.read(parquet(tmp_path, wide))
-    assert pack.table.schema.equals(packs.SCHEMA)
+    pack = loss_packs.read(parquet(tmp_path, wide))
+    assert pack.table.schema.equals(loss_packs.SCHEMA)
     assert pack.table.to_pylist() == [ROWS[0]]
 
 
@@ -96,16 +96,16 @@ def test_one_span_for_the_whole_document_and_empty_tokens_tile_it() -> None:
     whole = {"byte_start": [0], "byte_end": [5], "nll": [3.0], "token_id": None}
     empty = {"byte_start": [0, 0, 0, 5], "byte_end": [0, 0, 5, 5], "nll": [1.0] * 4}
     empty["token_id"] = [1, 2, 3, 4]
-    packs.check_documents("pack", table(ROWS[0] | whole), SIZES)
-    packs.check_documents("pack", table(ROWS[0] | empty), SIZES)
+    loss_packs.check_documents("pack", table(ROWS[0] | whole), SIZES)
+    loss_packs.check_documents("pack", table(ROWS[0] | empty), SIZES)
 
 
 def test_a_failed_write_leaves_the_older_pack(tmp_path: Path) -> None:
     path = tmp_path / "pack.parquet"
-    packs.write(path, table(ROWS[0]), "abc", {})
+    loss_packs.write(path, table(ROWS[0]), "abc", {})
     with pytest.raises(TypeError, match="not JSON serializable"):
-        packs.write(path, table(ROWS[1]), "abc", {"m1": object()})
-    assert packs.read(path).table.to_pylist() == [ROWS[0]]
+        loss_packs.write(path, table(ROWS[1]), "abc", {"m1": object()})
+    assert loss_packs.read(path).table.to_pylist() == [ROWS[0]]
 
 
 # Properties
@@ -142,11 +142,11 @@ def test_every_pack_of_tokens_that_tile_survives_a_file(
     tmp_path_factory: pytest.TempPathFactory, data: pa.Table
 ) -> None:
     path = tmp_path_factory.mktemp("packs") / "pack.parquet"
-    packs.write(path, data, "abc", {})
-    back = packs.read(path).table
-    packs.check_documents("pack", back, sizes(data))
+    loss_packs.write(path, data, "abc", {})
+    back = loss_packs.read(path).table
+    loss_packs.check_documents("pack", back, sizes(data))
     assert back.to_pylist() == data.to_pylist()
-    assert packs.flat(back, "nll").size == packs.lengths(back).sum()
+    assert loss_packs.flat(back, "nll").size == loss_packs.lengths(back).sum()
 
 
 @given(tilings(), st.data())
@@ -158,7 +158,7 @@ def test_one_span_moved_by_one_byte_no_longer_tiles(data: pa.Table, draws: st.Da
     rows[row][column][token] += draws.draw(st.sampled_from([-1, 1]))
     message = f"pack: the spans of {rows[row]['doc_id']} by {rows[row]['model']} do not tile"
     with pytest.raises(OffsetsError, match=message):
-        packs.check_documents("pack", table(*rows), sizes(data))
+        loss_packs.check_documents("pack", table(*rows), sizes(data))
 
 
 # Refusals of what a file says in itself
@@ -182,14 +182,14 @@ def test_rows_that_cannot_be_losses_are_refused(
     wrong = ROWS[1] | change
     for rows in ((ROWS[0], wrong), (wrong, ROWS[0])):
         with pytest.raises(InputError, match=message):
-            packs.read(parquet(tmp_path, table(*rows)))
+            loss_packs.read(parquet(tmp_path, table(*rows)))
 
 
 @pytest.mark.parametrize("column", ["model", "doc_id", "byte_start", "byte_end", "nll"])
 def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     path = parquet(tmp_path, table(*ROWS).drop_columns([column]))
     with pytest.raises(InputError, match=rf"pack\.parquet lacks the column {column}$"):
-        packs.read(path)
+        loss_packs.read(path)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_column_of_the_wrong_type_is_refused(
     data = table(ROWS[0])
     data = data.set_column(data.column_names.index(column), column, pa.array(values))
     with pytest.raises(InputError, match="a column has the wrong type: "):
-        packs.read(parquet(tmp_path, data))
+        loss_packs.read(parquet(tmp_path, data))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_column_of_the_wrong_type_is_refused(
         ({"format": "csvcore-losspack/2"}, "must be an object of format csvcore-losspack/1"),
         ({"corpus_sha256": "abc"}, "must be an object of format csvcore-losspack/1"),
         (["csvcore-losspack/1"], "must be an object of format csvcore-losspack/1"),
-        ({"format": packs.FORMAT, "models": {"ant": "oops"}}, "how losses of 'ant' were made"),
+        ({"format": loss_packs.FORMAT, "models": {"ant": "oops"}}, "how losses of 'ant' were made"),
         (b"{", r"csvcore\.manifest is not JSON"),
         (b"\xff", r"csvcore\.manifest is not JSON"),
     ],
@@ -220,24 +220,24 @@ def test_a_manifest_of_another_format_is_refused(
     tmp_path: Path, manifest: object, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        packs.read(parquet(tmp_path, table(*ROWS), manifest))
+        loss_packs.read(parquet(tmp_path, table(*ROWS), manifest))
 
 
 def test_a_prefix_is_told_as_collect_writes_it_or_plainly() -> None:
-    assert packs.prefix_token({"prefix": {"token": "<s>", "rule": "bos"}}) == "<s>"
-    assert packs.prefix_token({"prefix": "<s>"}) == "<s>"
-    assert packs.prefix_token({"prefix": 1}) == "1"
-    assert packs.prefix_token({"prefix": {}}) is None
-    assert packs.prefix_token({}) is None
+    assert loss_packs.prefix_token({"prefix": {"token": "<s>", "rule": "bos"}}) == "<s>"
+    assert loss_packs.prefix_token({"prefix": "<s>"}) == "<s>"
+    assert loss_packs.prefix_token({"prefix": 1}) == "1"
+    assert loss_packs.prefix_token({"prefix": {}}) is None
+    assert loss_packs.prefix_token({}) is None
 
 
 def test_a_file_that_is_not_there_or_no_parquet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file .*pack\.parquet"):
-        packs.read(tmp_path / "pack.parquet")
+        loss_packs.read(tmp_path / "pack.parquet")
     for content in (b"", b"model,doc_id\n", b"PAR1 is how it begins"):
         (tmp_path / "pack.parquet").write_bytes(content)
         with pytest.raises(InputError, match=r"pack\.parquet is not a Parquet file that can be"):
-            packs.read(tmp_path / "pack.parquet")
+            loss_packs.read(tmp_path / "pack.parquet")
 
 
 def test_a_damaged_pack_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_damaged_pack_is_refused_in_one_line(tmp_path: Path) -> None:
     rows = [
         ROWS[0] | {"model": f"m{i}", "nll": rng.exponential(size=2).tolist()} for i in range(99)
     ]
-    packs.write(path, table(*rows), "abc", {})
+    loss_packs.write(path, table(*rows), "abc", {})
     sound = path.read_bytes()
     footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
     for position in (4, footer):  # 4 is the first page's header
@@ -254,7 +254,7 @@ def test_a_damaged_pack_is_refused_in_one_line(tmp_path: Path) -> None:
         damaged[position : position + 8] = bytes(255 - byte for byte in sound[position:][:8])
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="is not a Parquet file that can be read") as refusal:
-            packs.read(path)
+            loss_packs.read(path)
         assert "\n" not in str(refusal.value)
 
 
@@ -263,7 +263,7 @@ def test_a_damaged_pack_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_a_document_the_corpus_does_not_have_is_named() -> None:
     with pytest.raises(InputError, match="pack: the document 'ja' is not in the corpus"):
-        packs.check_documents("pack", table(*ROWS), {"en": 5})
+        loss_packs.check_documents("pack", table(*ROWS), {"en": 5})
 
 
 @pytest.mark.parametrize(
@@ -288,24 +288,24 @@ def test_spans_that_do_not_tile_the_bytes_are_refused(start: list[int], end: lis
         "without gap or overlap, in UTF-8 bytes, not characters"
     )
     with pytest.raises(OffsetsError, match=message):
-        packs.check_documents("pack", table(ROWS[0], row), SIZES)
+        loss_packs.check_documents("pack", table(ROWS[0], row), SIZES)
 
 
 def test_a_document_without_tokens_is_refused() -> None:
     none = {"model": "m", "doc_id": "ja", "byte_start": [], "byte_end": [], "nll": []}
     for rows in ([none], [ROWS[0], none], [none, ROWS[0]]):
         with pytest.raises(OffsetsError, match="the spans of ja by m do not tile its 6 bytes"):
-            packs.check_documents("pack", table(*rows), SIZES)
+            loss_packs.check_documents("pack", table(*rows), SIZES)
 
 
 def test_a_token_id_that_is_missing_in_a_list_is_refused(tmp_path: Path) -> None:
     file = parquet(tmp_path, table(ROWS[0] | {"token_id": [7, None]}, ROWS[1]))
     with pytest.raises(InputError, match=r"pack.parquet: the column token_id has an empty entry"):
-        packs.read(file)
+        loss_packs.read(file)
 
 
 @pytest.mark.parametrize("column", ["byte_start", "byte_end", "token_id"])
 def test_spans_and_losses_of_other_lengths_are_refused(column: str) -> None:
     row = ROWS[1] | {column: [0, 6]}
     with pytest.raises(OffsetsError, match=f"pack: {column} of ja and its nll differ in length"):
-        packs.check_documents("pack", table(ROWS[0], row), SIZES)
+        loss_packs.check_documents("pack", table(ROWS[0], row), SIZES)

@@ -14,7 +14,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from csvcore import pipeline, store
-from dashboard import controls, judged
+from dashboard.queries import comparisons
+from dashboard.widgets import text
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
@@ -145,8 +146,11 @@ def parquet(n_values: int) -> bytes:
     [
         (b"not a table", r"is not a Parquet file that can be read"),
         (parquet(3), r"lacks the column model, doc_id, byte_start, byte_end"),
-        (bytes(judged.UPLOAD_MB * 2**20 + 2**20), r"has 21 MB, at most 20 MB are taken here"),
-        (parquet(judged.UPLOAD_VALUES + 1), r"has 50,000,001 values, at most 50,000,000 are taken"),
+        (bytes(comparisons.UPLOAD_MB * 2**20 + 2**20), r"has 21 MB, at most 20 MB are taken here"),
+        (
+            parquet(comparisons.UPLOAD_VALUES + 1),
+            r"has 50,000,001 values, at most 50,000,000 are taken",
+        ),
     ],
     ids=["junk", "other table", "too large", "unfolds"],
 )
@@ -164,8 +168,8 @@ def test_an_upload_that_is_refused_says_why_in_one_sentence(
 
 
 def test_a_message_keeps_its_commands_and_nothing_else_of_markdown() -> None:
-    assert controls.sentence("**x** lacks `a*b`") == "\\*\\*x\\*\\* lacks `a*b`"
-    assert controls.sentence("a ` b *") == "a \\` b \\*"
+    assert text.sentence("**x** lacks `a*b`") == "\\*\\*x\\*\\* lacks `a*b`"
+    assert text.sentence("a ` b *") == "a \\` b \\*"
 
 
 def test_the_chosen_fit_can_be_taken_away_as_its_report(app: AppTest) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from csvcore.figures import panels
-from csvcore.figures.charts import ACCURACY_AXIS, SCORE_AXIS, family_colours
+from csvcore.figures.law import ACCURACY_AXIS, SCORE_AXIS, family_colours
 from csvcore.records import Fit
 
 FAMILIES = ["a", "a", "<b>", "<b>"]

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from csvcore import bundled, store
-from csvcore.figures import evidence
-from csvcore.metrics import mean_squared_error
-from dashboard import claims, paper
+from csvcore import claims, store
+from csvcore.analysis.metrics import mean_squared_error
+from csvcore.figures import paper as evidence
+from csvcore.formats import bundled
+from dashboard.queries import paper
 
 TASKS = ["bbh", "ceval", "cmmlu", "gsm8k", "hellaswag", "mmlu"]
 

@@ -13,8 +13,8 @@ from helpers import DOCS, SIDES, World, change, contents, pack_rows, write_pack
 from numpy.testing import assert_allclose
 
 from csvcore import pipeline, store
+from csvcore.analysis.intervals import residual_interval
 from csvcore.errors import InputError, OffsetsError
-from csvcore.intervals import residual_interval
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit
 from csvcore.scaling import sigmoid_law

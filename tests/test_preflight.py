@@ -8,11 +8,11 @@ import pytest
 from helpers import DOCS, copies, save_gpt2
 from tokenizers import Tokenizer
 
-from csvcore import pipeline, scoring
+from csvcore import lm, pipeline
+from csvcore.collection.plan import Plan, common_context, free_memory, plan, windowed
 from csvcore.errors import Cancelled, InputError, ModelError
-from csvcore.pipeline import CollectConfig, collecting
-from csvcore.pipeline.preflight import Plan, common_context, free_memory, plan, windowed
-from csvcore.scoring import LoadConfig
+from csvcore.lm import LoadConfig
+from csvcore.pipeline import CollectConfig, collect
 
 CPU = CollectConfig(device="cpu")
 
@@ -20,7 +20,7 @@ CPU = CollectConfig(device="cpu")
 @pytest.fixture(autouse=True)
 def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking at models loads none of them."""
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("a model was loaded"))
 
 
 def look(name: object, dtype: str = "float32") -> Plan:
@@ -44,7 +44,7 @@ def test_a_plan_counts_parameters_memory_and_tokens_without_loading(
     for folder, context, kind in ((tiny_lm, 64, "gpt2"), (tiny_llama, 128, "llama")):
         one = look(folder)
         model = AutoModelForCausalLM.from_pretrained(folder)
-        tokenizer = scoring.load_tokenizer(scoring.find(str(folder)))
+        tokenizer = lm.load_tokenizer(lm.find(str(folder)))
         assert (one.model, one.model_type, one.context) == (folder.name, kind, context)
         assert one.n_params == model.num_parameters()
         assert one.n_bytes == 4 * model.num_parameters()
@@ -81,8 +81,8 @@ def test_models_with_one_tokenizer_have_their_tokens_counted_once(
     tiny_lm: Path, tiny_llama: Path, words_db: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     texts: list[str] = []
-    real = scoring.encode
-    monkeypatch.setattr(scoring, "encode", lambda *a: (texts.append(a[1]), real(*a))[1])
+    real = lm.encode
+    monkeypatch.setattr(lm, "encode", lambda *a: (texts.append(a[1]), real(*a))[1])
     names = [*copies(tmp_path, tiny_lm, "one", "two", "three"), str(tiny_llama)]
     plans = pipeline.prepare(words_db, names, "words", CPU).plans
     assert len(texts) == 2 * len(DOCS)
@@ -244,9 +244,9 @@ def test_a_model_larger_than_the_free_memory_is_noted(
 
     size = look(tiny_lm).n_bytes
     assert size is not None
-    monkeypatch.setattr(collecting, "free_memory", lambda: size)
+    monkeypatch.setattr(collect, "free_memory", lambda: size)
     assert notes("cpu") == ()
-    monkeypatch.setattr(collecting, "free_memory", lambda: size - 1)
+    monkeypatch.setattr(collect, "free_memory", lambda: size - 1)
     for device in ("cpu", "auto"):
         [note] = notes(device)
         assert note.startswith("tiny-gpt2 takes 0.0 GiB, and 0.0 GiB of the machine's memory are")
@@ -261,8 +261,8 @@ def test_a_model_whose_size_is_not_known_is_not_noted(
         known = plan(*arguments)
         return Plan(known.name, known.model, known.files, n_tokens=known.n_tokens, context=64)
 
-    monkeypatch.setattr(collecting, "plan", unknown)
-    monkeypatch.setattr(collecting, "free_memory", lambda: 0)
+    monkeypatch.setattr(collect, "plan", unknown)
+    monkeypatch.setattr(collect, "free_memory", lambda: 0)
     assert pipeline.prepare(words_db, [str(tiny_lm)], "words", CPU).notes == ()
 
 
@@ -287,7 +287,7 @@ def test_what_is_wrong_for_all_models_is_refused_before_any_is_looked_at(
     config: CollectConfig,
     message: str,
 ) -> None:
-    monkeypatch.setattr(collecting, "plan", lambda *_: pytest.fail("a model was looked at"))
+    monkeypatch.setattr(collect, "plan", lambda *_: pytest.fail("a model was looked at"))
     with pytest.raises(InputError, match=message):
         pipeline.prepare(words_db, names, corpus, config)
 
@@ -312,7 +312,7 @@ def test_every_model_is_announced_before_it_is_looked_at_and_that_may_stop_it(
 ) -> None:
     events: list[str] = []
     monkeypatch.setattr(
-        collecting, "plan", lambda *a: (events.append(f"looked at {a[0]}"), plan(*a))[1]
+        collect, "plan", lambda *a: (events.append(f"looked at {a[0]}"), plan(*a))[1]
     )
 
     def say(model: str) -> None:

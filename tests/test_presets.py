@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_splits import card, zoos
 
-from csvcore import inputs
 from csvcore.errors import InputError
+from csvcore.formats import csv_tables
 from csvcore.records import ModelCard, Split
 from csvcore.splits import TABLE_2, closed_source, copies, leaks, of_stage, run_of, table_2
 from csvcore.splits import sisters as proposed
@@ -56,8 +56,8 @@ def test_only_later_checkpoints_of_the_sisters_are_held_out(
 
 
 def test_the_bundled_closed_source_split_is_this_preset() -> None:
-    cards = inputs.read_models(ZOO / "models.csv")
-    stored = inputs.read_split(ZOO / "splits" / "closed-source.csv")
+    cards = csv_tables.read_models(ZOO / "models.csv")
+    stored = csv_tables.read_split(ZOO / "splits" / "closed-source.csv")
     assert closed_source(cards, "ebb", "flow") == stored
 
 
@@ -66,7 +66,7 @@ def test_the_sisters_that_are_proposed_have_the_same_sizes() -> None:
     assert proposed(cards) == ("a", "x")
     assert proposed(cards[1:]) == ("x", "z")  # none has another's sizes: the last two
     assert proposed(cards[1:3]) == ("a", "a")
-    zoo = proposed(inputs.read_models(ZOO / "models.csv"))
+    zoo = proposed(csv_tables.read_models(ZOO / "models.csv"))
     assert zoo == ("ebb", "flow")
 
 

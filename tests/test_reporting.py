@@ -12,8 +12,8 @@ from helpers import change
 
 from csvcore import pipeline
 from csvcore.errors import InputError
-from csvcore.figures.names import METHOD_NAMES, NULL_NAMES
-from csvcore.figures.report import Part, report
+from csvcore.figures.html import Part, report
+from csvcore.methods import METHOD_NAMES, NULL_NAMES
 from csvcore.pipeline import FitConfig
 
 Csvcore = Callable[..., Result]

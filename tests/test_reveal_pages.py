@@ -11,7 +11,7 @@ from test_explained import at
 
 from csvcore import store
 from csvcore.records import Fit
-from dashboard import data
+from dashboard.queries import database
 
 TESTED = {model for model, side in SIDES.items() if side == "test"}
 SHOWING = ("overview", "curves", "baselines", "predict", "mixes")
@@ -63,14 +63,14 @@ def test_no_page_shows_the_test_set_before_the_reveal_and_one_click_shows_it_on_
         app = visit(name)
         assert not button(app, "Reveal the test set"), name
         assert "has been looked at once" in words(app), name
-    assert data.n_reveals(at(world_db), "words", "sides") == 1
+    assert database.n_reveals(at(world_db), "words", "sides") == 1
 
 
 def test_the_models_page_hides_accuracies_of_whatever_tests(visit: Open, world_db: Path) -> None:
     [table] = [one.value for one in visit("models").dataframe if "reading" in one.value]
     hidden = table.set_index("model")["reading"].isna()
     assert set(hidden.index[hidden]) == TESTED
-    data.reveal(at(world_db), "words", ["sides"])
+    database.reveal(at(world_db), "words", ["sides"])
     [table] = [one.value for one in visit("models").dataframe if "reading" in one.value]
     assert table["reading"].notna().all()
 

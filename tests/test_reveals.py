@@ -11,7 +11,8 @@ from test_explained import at
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.records import Fit, Mix
-from dashboard import data, explained, hidden, judged
+from dashboard.queries import attribution, comparisons, test_set
+from dashboard.queries import database as data
 
 Run = Callable[..., Fit]
 TESTED = {model for model, side in SIDES.items() if side == "test"}
@@ -105,11 +106,11 @@ def test_a_model_that_moves_to_test_after_the_reveal_is_hidden(world_db: Path) -
 def test_forecasts_tell_no_accuracy_of_a_hidden_model(run: Run, world_db: Path) -> None:
     fit = run("reading")
     models = tuple(SIDES)
-    table = judged.forecasts_of(at(world_db), (fit.fit,), models).set_index("model")
+    table = comparisons.forecasts_of(at(world_db), (fit.fit,), models).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
     assert table["predicted"].notna().all()
     reveal(world_db)
-    table = judged.forecasts_of(at(world_db), (fit.fit,), models)
+    table = comparisons.forecasts_of(at(world_db), (fit.fit,), models)
     assert table["accuracy"].notna().all()
 
 
@@ -118,29 +119,29 @@ def test_forecasts_of_a_fit_made_after_the_reveal_tell_no_accuracy_of_a_test_mod
 ) -> None:
     reveal(world_db)
     fit = run("reading")
-    table = judged.forecasts_of(at(world_db), (fit.fit,), tuple(SIDES)).set_index("model")
+    table = comparisons.forecasts_of(at(world_db), (fit.fit,), tuple(SIDES)).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
-    assert TESTED.isdisjoint(explained.partial_scores(at(world_db), fit.fit).index)
+    assert TESTED.isdisjoint(attribution.partial_scores(at(world_db), fit.fit).index)
 
 
 def test_the_view_inside_a_fit_does_not_know_hidden_models(run: Run, world_db: Path) -> None:
     fit = run("reading")
-    parts = explained.partial_scores(at(world_db), fit.fit)
+    parts = attribution.partial_scores(at(world_db), fit.fit)
     assert TESTED.isdisjoint(parts.index)
     reveal(world_db)
-    assert set(explained.partial_scores(at(world_db), fit.fit).index) >= TESTED
+    assert set(attribution.partial_scores(at(world_db), fit.fit).index) >= TESTED
 
 
 def test_methods_are_judged_on_validation_until_the_reveal(run: Run, world_db: Path) -> None:
     fits = (run("reading").fit,)
-    before = judged.judgement(at(world_db), fits)
+    before = comparisons.judgement(at(world_db), fits)
     assert before.side == "validation"
     assert {row.n_test for row in before.rows} == {2}
     shown = data.fit(at(world_db), fits[0])
     own = next(row for row in before.rows if row.method == "all-token")
     assert own.test_mse == pytest.approx(shown.mse["validation"])
     reveal(world_db)
-    after = judged.judgement(at(world_db), fits)
+    after = comparisons.judgement(at(world_db), fits)
     assert after.side == "test"
     assert {row.n_test for row in after.rows} == {len(TESTED)}
 
@@ -152,9 +153,9 @@ def test_without_validation_models_nothing_is_judged_before_the_reveal(
         sides = {model: side for model, side in SIDES.items() if side != "validation"}
         store.add_split(db, "sides", sides)
     fit = run("reading")
-    assert judged.judgement(at(world_db), (fit.fit,)).side is None
-    assert judged.comparison(at(world_db), (fit.fit,)).empty
-    [row] = judged.verdicts(at(world_db), data.fits(at(world_db))).itertuples()
+    assert comparisons.judgement(at(world_db), (fit.fit,)).side is None
+    assert comparisons.comparison(at(world_db), (fit.fit,)).empty
+    [row] = comparisons.verdicts(at(world_db), data.fits(at(world_db))).itertuples()
     assert row.task == "reading"
 
 
@@ -165,7 +166,7 @@ def test_mixes_tell_no_test_error_until_a_reveal_after_the_search(world_db: Path
     bare = replace(mix, test_mse=None, low=None, high=None)
 
     def shown() -> list[Mix]:
-        return judged.mixes(at(world_db), ("words",), "sides", "reading")
+        return comparisons.mixes(at(world_db), ("words",), "sides", "reading")
 
     assert shown() == [bare]
     reveal(world_db)
@@ -180,4 +181,4 @@ def test_a_stale_fits_own_test_models_are_hidden_too(run: Run, world_db: Path) -
     with store.connect(world_db) as db:
         store.add_split(db, "sides", SIDES | dict.fromkeys(TESTED, "train"))
     with store.connect(world_db, read_only=True) as db:
-        assert hidden.models_of_fit(db, fit.fit) == TESTED
+        assert test_set.models_of_fit(db, fit.fit) == TESTED

@@ -18,13 +18,17 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import salience, store
 from csvcore.errors import InputError
-from csvcore.inputs import corpus_sha256
-from csvcore.packs import loss_table
+from csvcore.formats.csv_tables import corpus_sha256
+from csvcore.formats.loss_packs import loss_table
 from csvcore.records import Accuracy, Document, Fit, ModelCard, Prediction, Task, TokenLosses
-from dashboard import colourings, controls, reading, texts, token_export, token_tables, tokens
-from dashboard.colourings import Asked
-from dashboard.data import Database
-from dashboard.reading import Place, Shown
+from dashboard.components import token_heatmap
+from dashboard.queries import fit_tokens
+from dashboard.queries.database import Database
+from dashboard.views.salience import colouring, export, position
+from dashboard.views.salience import tables as token_tables
+from dashboard.views.salience.colouring import Asked
+from dashboard.views.salience.position import Place, Shown
+from dashboard.widgets import text
 
 DOCS = [
     Document("sum-1", "sums", "2 plus 6 = 8.", ((11, 12),)),
@@ -79,8 +83,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 
 @pytest.fixture
-def own(database: Database) -> texts.Texts:
-    return texts.texts(database, "adding-fit")
+def own(database: Database) -> fit_tokens.Texts:
+    return fit_tokens.texts(database, "adding-fit")
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def opened(app: AppTest) -> AppTest:
     return app
 
 
-def test_cells_tokens_and_characters_of_all_documents_agree(own: texts.Texts) -> None:
+def test_cells_tokens_and_characters_of_all_documents_agree(own: fit_tokens.Texts) -> None:
     assert "".join(own.cells.text) == "".join(doc.text for doc in DOCS)
     assert own.chars.sum() == pytest.approx(sum(len(doc.text) for doc in DOCS))
     assert len(own.token_text()) == own.weight.size == own.first_token[-1]
@@ -108,34 +112,34 @@ def test_cells_tokens_and_characters_of_all_documents_agree(own: texts.Texts) ->
 
 
 def test_chosen_documents_come_first_and_then_what_follows_in_the_sources() -> None:
-    assert reading.order(DOCS, [], []) == [0, 1, 2]
-    assert reading.order(DOCS, ["sums"], ["=sum-2"]) == [1]
-    assert reading.order(DOCS, [], ["note", "sum-1", "gone"]) == [2, 0, 1]
+    assert position.order(DOCS, [], []) == [0, 1, 2]
+    assert position.order(DOCS, ["sums"], ["=sum-2"]) == [1]
+    assert position.order(DOCS, [], ["note", "sum-1", "gone"]) == [2, 0, 1]
 
 
 def test_as_many_documents_are_shown_as_are_wanted_needed_and_possible(
-    own: texts.Texts, monkeypatch: pytest.MonkeyPatch
+    own: fit_tokens.Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reading.shown(own, [0, 1, 2], 1) == [0]
-    assert reading.shown(own, [0, 1, 2], own.n_cells(0) + 1) == [0, 1]
-    assert reading.shown(own, [0, 1, 2], 1, needed=3) == [0, 1, 2]
-    monkeypatch.setattr(reading, "MOST", 5)
-    assert reading.shown(own, [2, 1], 100) == [2]
+    assert position.shown(own, [0, 1, 2], 1) == [0]
+    assert position.shown(own, [0, 1, 2], own.n_cells(0) + 1) == [0, 1]
+    assert position.shown(own, [0, 1, 2], 1, needed=3) == [0, 1, 2]
+    monkeypatch.setattr(position, "MOST", 5)
+    assert position.shown(own, [2, 1], 100) == [2]
 
 
-def test_places_on_the_screen_and_in_a_link_are_the_same_both_ways(own: texts.Texts) -> None:
+def test_places_on_the_screen_and_in_a_link_are_the_same_both_ways(own: fit_tokens.Texts) -> None:
     screen = Shown(own, [2, 0])
     for cell in range(screen.cells.size):
-        named = reading.place(str(screen.place(cell)))
+        named = position.place(str(screen.place(cell)))
         assert named is not None
         assert screen.find(named) == cell
     assert screen.find(Place("=sum-2", 0)) is None
     assert screen.find(Place("note", 99)) is None
-    assert reading.place("no number:x") is None
-    assert reading.place("") is None
+    assert position.place("no number:x") is None
+    assert position.place("") is None
 
 
-def test_a_search_finds_plain_text_and_outlines_the_cells_it_lies_in(own: texts.Texts) -> None:
+def test_a_search_finds_plain_text_and_outlines_the_cells_it_lies_in(own: fit_tokens.Texts) -> None:
     screen = Shown(own, [1, 2])
     shown = [own.cells.text[cell] for cell in screen.cells.tolist()]
     for wanted, n in (("ann", 2), ("<script>😀", 1), (".", 2), ("(", 0), ("", 0)):
@@ -144,46 +148,52 @@ def test_a_search_finds_plain_text_and_outlines_the_cells_it_lies_in(own: texts.
 
 
 def test_a_difference_of_losses_is_zero_centred_and_the_same_per_token_and_per_byte(
-    database: Database, own: texts.Texts
+    database: Database, own: fit_tokens.Texts
 ) -> None:
     asked = Asked("loss difference", "ant", "bee")
-    found = colourings.coloured(database, own, asked)
-    one, other = texts.losses(database, "adding-fit", ("ant", "bee")).astype(float)
+    found = colouring.coloured(database, own, asked)
+    one, other = fit_tokens.losses(database, "adding-fit", ("ant", "bee")).astype(float)
     assert_allclose(found.tokens, one - other)
     assert found.cells.sum() == pytest.approx((one - other).sum())
     assert (found.scale.levels(np.array([0.0, -9.0, 9.0])) == [0, -9, 9]).all()
     per = Asked("loss difference", "ant", "bee", "character")
     emoji = own.cells.text.index("😀")
-    by_char = colourings.coloured(database, own, per)
+    by_char = colouring.coloured(database, own, per)
     assert by_char.cells[emoji] == pytest.approx(found.cells[emoji])  # four tokens, one character
     assert by_char.scale.unit == "nats per character"
 
 
-def test_a_difference_of_tasks_needs_the_same_tokens(database: Database, own: texts.Texts) -> None:
+def test_a_difference_of_tasks_needs_the_same_tokens(
+    database: Database, own: fit_tokens.Texts
+) -> None:
     asked = Asked("task difference", other="reading-fit", other_task="reading")
-    found = colourings.coloured(database, own, asked)
+    found = colouring.coloured(database, own, asked)
     assert_allclose(found.tokens, own.weight - own.weight[::-1], atol=1e-6)
     with pytest.raises(InputError, match="fit of whole was made on the tokens of another scorer"):
-        colourings.coloured(
+        colouring.coloured(
             database, own, Asked("task difference", other="whole-fit", other_task="whole")
         )
 
 
 def test_unsure_weights_are_hatched_and_a_fit_without_spread_says_so(
-    database: Database, own: texts.Texts
+    database: Database, own: fit_tokens.Texts
 ) -> None:
-    found = colourings.coloured(database, own, Asked("instability"))
+    found = colouring.coloured(database, own, Asked("instability"))
     assert found.hatched is not None
     weight = own.cells.mean(own.weight)
     sure = (weight > 0.2) & (np.abs(weight - 1.0) > 0.2)
     assert not found.hatched[sure].any()
     assert found.hatched[weight < 0.05].all()
     with pytest.raises(InputError, match="kept no spread of its weights"):
-        colourings.coloured(database, texts.texts(database, "reading-fit"), Asked("instability"))
+        colouring.coloured(
+            database, fit_tokens.texts(database, "reading-fit"), Asked("instability")
+        )
 
 
-def test_the_strongest_tokens_come_with_their_text(own: texts.Texts, database: Database) -> None:
-    found = colourings.coloured(database, own, Asked())
+def test_the_strongest_tokens_come_with_their_text(
+    own: fit_tokens.Texts, database: Database
+) -> None:
+    found = colouring.coloured(database, own, Asked())
     table = token_tables.strongest(own, [0, 2], found, 5)
     assert table["text"].tolist() == list(".was ")
     assert table["before"].iloc[0] == "Ann sat. The cat Ann saw"
@@ -192,32 +202,32 @@ def test_the_strongest_tokens_come_with_their_text(own: texts.Texts, database: D
 
 
 def test_files_hold_every_token_and_a_spreadsheet_runs_none(
-    own: texts.Texts, database: Database
+    own: fit_tokens.Texts, database: Database
 ) -> None:
-    found = colourings.coloured(database, own, Asked("loss", "ant"))
-    table = token_export.table(own, [1, 0], found)
-    assert pq.read_table(io.BytesIO(token_export.parquet(table))).equals(table)
+    found = colouring.coloured(database, own, Asked("loss", "ant"))
+    table = export.table(own, [1, 0], found)
+    assert pq.read_table(io.BytesIO(export.parquet(table))).equals(table)
     assert table["doc_id"].to_pylist()[0] == "=sum-2"
     assert table["value_of"][0].as_py() == "loss of ant, nats per token"
-    rows = list(csv.DictReader(io.StringIO(token_export.csv(table).decode())))
+    rows = list(csv.DictReader(io.StringIO(export.csv(table).decode())))
     assert len(rows) == len(DOCS[0].text.encode()) + len(DOCS[1].text.encode())
     assert [json.loads(row["text"]) for row in rows] == table["text"].to_pylist()
     assert not any(row[key].startswith(("=", "@")) for row in rows for key in ("doc_id", "text"))
-    bare = token_export.table(texts.texts(database, "reading-fit"), [0], found)
+    bare = export.table(fit_tokens.texts(database, "reading-fit"), [0], found)
     assert bare["spread"].null_count == len(bare)
 
 
-def test_the_exported_page_is_text_alone(own: texts.Texts, database: Database) -> None:
-    made = token_export.html(own, [1], colourings.coloured(database, own, Asked("instability")))
+def test_the_exported_page_is_text_alone(own: fit_tokens.Texts, database: Database) -> None:
+    made = export.html(own, [1], colouring.coloured(database, own, Asked("instability")))
     assert "<script" not in made
     assert "hatched: within one spread" in made
 
 
 def test_a_huge_token_is_cut_where_nobody_could_read_on() -> None:
-    cut = tokens.short("x" * 1_000_000)
-    assert len(cut) < tokens.LONGEST + 50
+    cut = token_heatmap.short("x" * 1_000_000)
+    assert len(cut) < token_heatmap.LONGEST + 50
     assert cut.endswith("(998,000 more characters)")
-    assert tokens.short("x") == "x"
+    assert token_heatmap.short("x") == "x"
 
 
 def test_a_search_tells_of_matches_in_sources_that_are_not_read(app: AppTest) -> None:
@@ -253,7 +263,7 @@ def test_a_link_to_what_is_gone_says_so_and_the_rest_is_shown(app: AppTest) -> N
     opened(app)
     [warning] = app.warning
     for name in ("source 'gone'", "model_a 'yak'", "token 'note:999'"):
-        assert controls.plain(name) in warning.value
+        assert text.plain(name) in warning.value
     app.run()
     assert not app.warning
 
@@ -353,7 +363,7 @@ def test_the_strongest_tokens_are_the_same_whatever_one_begins_with(app: AppTest
 
 
 def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
-    own: texts.Texts, monkeypatch: pytest.MonkeyPatch
+    own: fit_tokens.Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state: dict[str, Any] = {}
     monkeypatch.setattr(st, "session_state", state)
@@ -367,15 +377,15 @@ def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
 def test_the_text_is_loaded_as_far_as_the_first_match_and_tells_of_those_beyond(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawings: list[tokens.Drawing] = []
-    draw = tokens.heatmap
+    drawings: list[token_heatmap.Drawing] = []
+    draw = token_heatmap.heatmap
 
-    def heatmap(drawing: tokens.Drawing, *rest: Any) -> Any:
+    def heatmap(drawing: token_heatmap.Drawing, *rest: Any) -> Any:
         drawings.append(drawing)
         return draw(drawing, *rest)
 
-    monkeypatch.setattr(tokens, "heatmap", heatmap)
-    monkeypatch.setattr(reading, "FIRST", 1)
+    monkeypatch.setattr(token_heatmap, "heatmap", heatmap)
+    monkeypatch.setattr(position, "FIRST", 1)
     app.query_params["source"] = ""
     app.query_params["find"] = "a"  # none in the first document, one in the second, then five
     opened(app)
@@ -394,13 +404,13 @@ STRONGEST_OF = {"adding": "notes", "reading": "sums", "whole": "sums"}  # of the
 def shown_docs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The headings of every text that is drawn from now on."""
     drawings: list[list[str]] = []
-    draw = tokens.heatmap
+    draw = token_heatmap.heatmap
 
-    def heatmap(drawing: tokens.Drawing, *rest: Any) -> Any:
+    def heatmap(drawing: token_heatmap.Drawing, *rest: Any) -> Any:
         drawings.append([title for title, _ in drawing.docs])
         return draw(drawing, *rest)
 
-    monkeypatch.setattr(tokens, "heatmap", heatmap)
+    monkeypatch.setattr(token_heatmap, "heatmap", heatmap)
     return drawings
 
 

@@ -14,12 +14,12 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from csvcore import scoring
+from csvcore import lm as scoring
 from csvcore.errors import Cancelled, ModelError
+from csvcore.lm import LanguageModel, LoadConfig
+from csvcore.lm.losses import CPU_BATCH, GPU_BATCH
+from csvcore.lm.passes import Losses, Passes, Segment
 from csvcore.records import Document, TokenLosses
-from csvcore.scoring import LanguageModel, LoadConfig
-from csvcore.scoring.losses import CPU_BATCH, GPU_BATCH
-from csvcore.scoring.passes import Losses, Passes, Segment
 
 TRICKY = (
     Document("space", "tricky", "  two  spaces\n\tand a tab \n"),

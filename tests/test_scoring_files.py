@@ -14,10 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from csvcore import scoring
+from csvcore import lm as scoring
 from csvcore.errors import ModelError
-from csvcore.scoring import LoadConfig, find, loading
-from csvcore.scoring.files import ModelFiles
+from csvcore.lm import LoadConfig, find, loading
+from csvcore.lm.files import ModelFiles
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from csvcore.scoring import head
-from csvcore.scoring.head import Head
+from csvcore.lm import output_layer
+from csvcore.lm.output_layer import Head
 
 CHUNK = 16
 
@@ -17,7 +17,7 @@ CHUNK = 16
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head, "CHUNK", CHUNK)
+        patch.setattr(output_layer, "CHUNK", CHUNK)
         yield
 
 
@@ -136,10 +136,10 @@ def test_a_plain_head_is_tried_before_the_settings_that_may_change_it() -> None:
         def get_output_embeddings(self) -> torch.nn.Linear:
             return self.layer
 
-    found = [(one.scale, one.cap) for one in head.candidates(Model())]
+    found = [(one.scale, one.cap) for one in output_layer.candidates(Model())]
     assert found[0] == (1.0, None)
     assert set(found) == {(s, c) for s in (1.0, 0.25, 4.0) for c in (None, 30.0)}
-    assert all(one.bias is not None for one in head.candidates(Model()))
+    assert all(one.bias is not None for one in output_layer.candidates(Model()))
 
 
 def test_an_output_layer_that_is_not_linear_has_no_candidates() -> None:
@@ -147,4 +147,4 @@ def test_an_output_layer_that_is_not_linear_has_no_candidates() -> None:
         def get_output_embeddings(self) -> torch.nn.Module:
             return torch.nn.Sequential(torch.nn.Linear(4, 6))
 
-    assert list(head.candidates(Model())) == []
+    assert list(output_layer.candidates(Model())) == []

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
-from csvcore import scoring
+from csvcore import lm as scoring
 from csvcore.errors import ModelError
+from csvcore.lm import LanguageModel, LoadConfig
+from csvcore.lm.passes import Losses, Passes, Rows, Segment, batches
 from csvcore.records import Floats
-from csvcore.scoring import LanguageModel, LoadConfig
-from csvcore.scoring.passes import Losses, Passes, Rows, Segment, batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,11 +10,12 @@ from helpers import DOCS
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from csvcore import scoring
+from csvcore import lm as scoring
 from csvcore.errors import ModelError
-from csvcore.scoring import LanguageModel, LoadConfig, Prefix, prefixes
-from csvcore.scoring.loading import PROBE
-from csvcore.scoring.passes import decoder
+from csvcore.lm import LanguageModel, LoadConfig, Prefix
+from csvcore.lm import prefix as prefixes
+from csvcore.lm.loading import PROBE
+from csvcore.lm.passes import decoder
 
 N_VOCAB = 10  # of the stubs' models
 

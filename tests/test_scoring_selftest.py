@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import AttentionInterface, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from csvcore import scoring
+from csvcore import lm as scoring
 from csvcore.errors import ModelError
-from csvcore.scoring import LanguageModel, LoadConfig, passes, selftest
-from csvcore.scoring.head import Head
-from csvcore.scoring.passes import PACKED_ATTENTION, Losses, Passes, Segment
+from csvcore.lm import LanguageModel, LoadConfig, passes, selftest
+from csvcore.lm.output_layer import Head
+from csvcore.lm.passes import PACKED_ATTENTION, Losses, Passes, Segment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

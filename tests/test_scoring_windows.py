@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
-from csvcore import scoring
+from csvcore import lm as scoring
+from csvcore.lm import LanguageModel, LoadConfig, windows
+from csvcore.lm.encoding import Window
+from csvcore.lm.losses import UNBOUNDED, window_size
+from csvcore.lm.passes import decoder
 from csvcore.records import Document, Floats
-from csvcore.scoring import LanguageModel, LoadConfig, windows
-from csvcore.scoring.losses import UNBOUNDED, window_size
-from csvcore.scoring.passes import decoder
-from csvcore.scoring.tokens import Window
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,9 +15,9 @@ from helpers import DOCS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from csvcore.collection.shards import Shard, Shards, address, divide
 from csvcore.errors import CsvcoreError, InputError, StoreError
 from csvcore.records import Document, TokenLosses
-from csvcore.shards import Shard, Shards, address, divide
 
 RECIPE = {
     "weights": "w",

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csvcore.figures import charts
-from dashboard import shown
+from csvcore.figures import law
+from dashboard.widgets import figure as shown
 
 BAD = "<img src=x onerror=alert(1)>"
 
@@ -55,19 +55,19 @@ def test_the_file_of_a_figure_tells_every_colour_and_mark_once_beside_the_plot()
         ],
         layout={"legend": {"orientation": "h", "y": 1.1}, "height": 300},
     )
-    told = charts.with_legend(drawn)
+    told = law.with_legend(drawn)
     assert [trace.showlegend for trace in told.data] == [True, False, True, False]
     assert (told.layout.showlegend, told.layout.legend.orientation) == (True, "v")
     assert told.layout.legend.x > 1
     assert drawn.layout.legend.orientation == "h"  # the page's own stays
-    assert charts.with_legend(told).data == told.data
+    assert law.with_legend(told).data == told.data
     assert '"name":"a, train","showlegend":true' in shown.page(drawn, "title")
 
 
 def test_bars_of_losses_stand_by_loss_and_their_colours_have_names() -> None:
     table = pd.DataFrame({"model": ["<m>", "n", "o"], "family": ["b", "a", "b"]})
     table["nll"] = [3.0, 2.0, 1.0]
-    figure = charts.loss_bars(table, {"a": "#111111", "b": "#222222"})
+    figure = law.loss_bars(table, {"a": "#111111", "b": "#222222"})
     assert list(figure.layout.xaxis.categoryarray) == ["o", "n", "&lt;m&gt;"]
     assert {bars.name: (bars.marker.color, len(bars.x)) for bars in figure.data} == {
         "a": ("#111111", 1),

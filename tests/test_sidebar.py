@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from csvcore import pipeline, store
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit
-from dashboard import controls
+from dashboard.widgets import text
 
 Run = Callable[..., Fit]
 
@@ -66,18 +66,18 @@ def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, run: Run) -> 
     ],
 )
 def test_a_fit_is_told_by_what_bears_on_it(settings: FitConfig, told: str) -> None:
-    assert controls.how_made(asdict(settings)) == told
+    assert text.how_made(asdict(settings)) == told
 
 
 def test_a_fit_of_an_older_version_is_told_by_what_is_known_of_it() -> None:
     oldest = {"steps": 300, "learning_rate": 0.001, "seed": 0, "scorer": "scorer"}
-    assert controls.how_made(oldest).startswith("Paper's loop, 300 steps, rate 0.001, seed 0")
-    assert controls.how_made({"penalty": 0.0}) == "Second order, penalty 0"
+    assert text.how_made(oldest).startswith("Paper's loop, 300 steps, rate 0.001, seed 0")
+    assert text.how_made({"penalty": 0.0}) == "Second order, penalty 0"
 
 
 def test_fits_that_differ_in_their_non_linearity_are_told_apart(run: Run) -> None:
     told = {
-        controls.how_made(run("adding", "csv", penalty=1e-4, steps=1, activation=name).config)
+        text.how_made(run("adding", "csv", penalty=1e-4, steps=1, activation=name).config)
         for name in ("exp", "softplus")
     }
     assert len(told) == 2

@@ -8,8 +8,9 @@ from helpers import ADDING, DOCS, READING, SIDES, World, contents, pack_rows
 from numpy.testing import assert_allclose, assert_array_equal
 from stored import CARDS, EDGES, FIT, WEIGHT, table, words
 
-from csvcore import packs, store
+from csvcore import store
 from csvcore.errors import InputError
+from csvcore.formats import loss_packs
 from csvcore.records import (
     Accuracy,
     Control,
@@ -121,7 +122,7 @@ def test_losses_come_back_by_model_and_in_document_order(database: Path, world: 
     manifest = {"dtype": "float32", "prefix": {"rule": "bos"}}
     with store.connect(database) as db:
         words(db)
-        incoming = pa.Table.from_pylist(shuffled, schema=packs.SCHEMA)
+        incoming = pa.Table.from_pylist(shuffled, schema=loss_packs.SCHEMA)
         store.add_losses(db, "words", incoming, {"ant": manifest})
     with store.connect(database, read_only=True) as db:
         assert store.loss_rows(db, "words", ["bee", "ant"]).to_pylist() == rows

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_explained import at
 
-from csvcore.figures import overview
-from dashboard import stored
+from csvcore.figures import coverage
+from dashboard.queries import coverage as stored
 
 SOURCES = {doc.source for doc in DOCS}
 
@@ -157,7 +157,7 @@ def test_prefixes_of_other_families_may_differ(world_db: Path) -> None:
 
 def test_missing_cells_say_their_share_and_hostile_names_are_escaped() -> None:
     shares = pd.DataFrame({"<b>x": [0.0, 1.0], "y": [0.5, 1.0]}, index=["<i>run 1000", "b"])
-    [cells] = overview.coverage_figure(shares, "the documents").data
+    [cells] = coverage.coverage_figure(shares, "the documents").data
     assert [list(row) for row in cells.text] == [["0%", "50%"], ["", ""]]
     assert list(cells.x) == ["&lt;b&gt;x", "y"]
     assert cells.y[0].startswith("&lt;i&gt;")
@@ -172,7 +172,7 @@ def test_the_tree_has_every_model_once_under_its_family() -> None:
             for step, side in ((1, "train"), (2, "test"), (3, None))
         ]
     )  # fmt: skip
-    figure = overview.tree_figure(table, {"A": "#111111", "<b>": "#222222"})
+    figure = coverage.tree_figure(table, {"A": "#111111", "<b>": "#222222"})
     shown = [name for trace in figure.data if trace.text is not None for name in trace.text]
     assert sorted(shown) == sorted(table["model"].str.replace("<b>", "&lt;b&gt;"))
     families, labels = figure.data[0].y

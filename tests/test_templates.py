@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csvcore.corpora import templates
 from csvcore.errors import InputError
+from csvcore.formats.corpora import templates
 
 
 def test_a_template_fills_fields_and_marks_answers() -> None:

@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from csvcore.errors import InputError
-from csvcore.optimise import Singles, TokenTable, features, standardise, tokens
-from csvcore.optimise.tokens import Block
+from csvcore.optimise import Singles, TokenTable, features, standardise
+from csvcore.optimise import features as tokens
+from csvcore.optimise.features import Block
 from csvcore.records import Floats, Ints
 
 CPU = torch.device("cpu")

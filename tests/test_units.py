@@ -10,10 +10,11 @@ from helpers import DOCS, save_gpt2
 from numpy.testing import assert_allclose, assert_array_equal
 from processes import exit_code, forked
 
-from csvcore import inputs, scoring
+from csvcore import lm as scoring
+from csvcore.formats import csv_tables
 from csvcore.pipeline.units import Units, scoring_units
 
-SHA256 = inputs.corpus_sha256(DOCS)
+SHA256 = csv_tables.corpus_sha256(DOCS)
 
 
 def ask(database: Path, scorer: Path) -> Units:
@@ -80,7 +81,7 @@ def test_another_scorer_and_another_corpus_have_a_cache_of_their_own(
     second = ask(database, save_gpt2(tmp_path / "other", seed=3))
     assert not np.allclose(first.hidden, second.hidden)
     few = list(DOCS[:2])
-    third = scoring_units(database, inputs.corpus_sha256(few), few, str(tiny_lm))
+    third = scoring_units(database, csv_tables.corpus_sha256(few), few, str(tiny_lm))
     assert len(third.edges) == 2
     assert len(cached(database)) == 6
     check(ask(database, tiny_lm), tiny_lm)

@@ -14,12 +14,15 @@ from stored import CARDS, FIT
 from streamlit.testing.v1 import AppTest
 from test_explained import at
 
-from csvcore import pipeline, reporting
+from csvcore import pipeline, report
+from csvcore.analysis.comparison import NULLS, Comparison, Verdict, judge, judge_fits, verdict
 from csvcore.errors import InputError
-from csvcore.figures.names import verdict_label, verdict_sentence
-from csvcore.judging import NULLS, Comparison, Verdict, judge, judge_fits, verdict
+from csvcore.methods import verdict_label, verdict_sentence
 from csvcore.records import Split
-from dashboard import controls, data, judged, verdict_view
+from dashboard.queries import comparisons
+from dashboard.queries import database as data
+from dashboard.views import verdicts
+from dashboard.widgets import text
 
 TRUE = np.linspace(0.1, 0.9, 8)
 RUNS = [(str(i // 2),) for i in range(8)]
@@ -153,12 +156,12 @@ def test_the_overview_counts_every_verdict_once_and_how_often_another_is_signifi
             "significant": [True, False, True, False, None],
         }
     )
-    assert verdict_view.summary(said) == (
+    assert verdicts.summary(said) == (
         "Evaluated on test and validation models, CSV is significantly better than all other "
         "methods and trivial baselines on **1 of 4** tasks, better but not significantly on 1. "
         "Another has a smaller error on 2, significantly on 1."
     )
-    assert verdict_view.summary(said.iloc[4:]).startswith("There is nothing to judge by yet")
+    assert verdicts.summary(said.iloc[4:]).startswith("There is nothing to judge by yet")
 
 
 @pytest.fixture
@@ -187,16 +190,16 @@ def test_the_verdict_is_the_same_on_both_pages_in_the_report_and_in_the_terminal
     said = verdict(compared)
     assert said is not None
     sentence = verdict_sentence(said)
-    [row] = judged.verdicts(at(world_db), data.fits(at(world_db))).to_dict("records")
+    [row] = comparisons.verdicts(at(world_db), data.fits(at(world_db))).to_dict("records")
     assert (row["side"], row["verdict"], row["rival"]) == ("test", said.word, said.rival)
     overview = open_at(app_on, world_db, "overview")
     table = next(one.value for one in overview.dataframe if "verdict" in one.value)
     assert table["verdict"].iloc[0].endswith(verdict_label(said))
     baselines = open_at(app_on, world_db, "baselines")
-    assert any(one.value == f"**{controls.plain(sentence)}**" for one in baselines.markdown)
+    assert any(one.value == f"**{text.plain(sentence)}**" for one in baselines.markdown)
     fit = next(row.fit for row in compared if row.method == "csv")
     assert fit is not None
-    assert sentence in reporting.fit_page(world_db, fit)[1]
+    assert sentence in report.fit_page(world_db, fit)[1]
     where = ["--corpus", "words", "--split", "sides", "--task", "adding", "--scorer", tiny_lm]
     made = csvcore("compare", *where, "--members", "2", "--penalty", "1e-4")
     assert f"adding, verdict: {sentence}" in made.stdout.splitlines()
@@ -207,7 +210,7 @@ def test_on_validation_models_the_pages_say_that_the_best_source_is_left_out(
 ) -> None:
     assert "best-source" in {row.method for row in compared}
     fits = data.fits(at(world_db))
-    found = judged.judgement(at(world_db), tuple(fits["fit"]))
+    found = comparisons.judgement(at(world_db), tuple(fits["fit"]))
     assert found.side == "validation"
     assert found.verdict is not None
     assert found.verdict.left_out == ("best-source",)

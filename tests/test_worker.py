@@ -12,7 +12,8 @@ from filelock import FileLock
 from helpers import contents
 from queued import DEADLINE, job, wait_for
 
-from csvcore import jobs, pipeline, store, worker
+from csvcore import pipeline, store, worker
+from csvcore.jobs import queue
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[b
         started.append(subprocess.Popen(*args, **more, env=env))
 
     monkeypatch.setattr(
-        jobs, "subprocess", SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
+        queue, "subprocess", SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
     )
     yield started
     for process in started:
@@ -74,12 +75,12 @@ def params(tiny_lm: Path) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def run(world_db: Path, idle: list[list[str]]) -> Callable[..., jobs.Job]:
+def run(world_db: Path, idle: list[list[str]]) -> Callable[..., queue.Job]:
     """Submit a job, claim it and work it off here."""
 
-    def work(kind: str, content: dict[str, Any]) -> jobs.Job:
-        number = jobs.submit(world_db, kind, content)
-        claimed = jobs.claim(world_db)
+    def work(kind: str, content: dict[str, Any]) -> queue.Job:
+        number = queue.submit(world_db, kind, content)
+        claimed = queue.claim(world_db)
         assert claimed is not None
         worker._run(world_db, claimed)
         return job(world_db, number)
@@ -88,7 +89,7 @@ def run(world_db: Path, idle: list[list[str]]) -> Callable[..., jobs.Job]:
 
 
 def test_the_results_of_a_job_are_there_when_it_is_done(
-    run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
+    run: Callable[..., queue.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     done = run("fit", params("csv"))
     assert (done.status, done.message) == ("done", "1 fits stored")
@@ -99,7 +100,7 @@ def test_the_results_of_a_job_are_there_when_it_is_done(
 
 
 def test_a_compare_job_makes_every_fit(
-    run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
+    run: Callable[..., queue.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     done = run("compare", params() | {"tasks": ["adding", "reading"]})
     assert (done.status, done.message) == ("done", "9 fits stored or found")
@@ -123,7 +124,7 @@ def test_a_worker_of_its_own_session_makes_the_session_give_way(
 
 
 def test_a_leave_out_job_leaves_out_every_family(
-    run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
+    run: Callable[..., queue.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     config = params(steps=1)["config"]
     done = run("leave-out", {"corpus": "words", "tasks": ["reading"], "config": config})
@@ -133,7 +134,7 @@ def test_a_leave_out_job_leaves_out_every_family(
 
 
 def test_a_compare_job_may_have_permutations(
-    run: Callable[..., jobs.Job], params: Callable[..., dict[str, Any]], world_db: Path
+    run: Callable[..., queue.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     done = run("compare", params(steps=1) | {"tasks": ["adding"], "permutations": 3})
     assert (done.status, done.message) == ("done", "5 fits stored or found")
@@ -154,7 +155,7 @@ def test_a_compare_job_may_have_permutations(
     ],
 )
 def test_a_job_that_is_refused_carries_the_sentence_that_says_why(
-    run: Callable[..., jobs.Job],
+    run: Callable[..., queue.Job],
     params: Callable[..., dict[str, Any]],
     world_db: Path,
     kind: str,
@@ -174,8 +175,8 @@ def test_a_fault_in_the_program_fails_its_job_and_the_jobs_behind_it_still_run(
     work_off: Callable[[Path], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    first = jobs.submit(world_db, "fit", params(colour="red"))  # no page sends such a setting
-    second = jobs.submit(world_db, "fit", params())
+    first = queue.submit(world_db, "fit", params(colour="red"))  # no page sends such a setting
+    second = queue.submit(world_db, "fit", params())
     work_off(world_db)
     failed, done = job(world_db, first), job(world_db, second)
     assert (failed.status, done.status) == ("failed", "done")
@@ -185,20 +186,20 @@ def test_a_fault_in_the_program_fails_its_job_and_the_jobs_behind_it_still_run(
 
 
 def test_a_running_job_that_is_cancelled_stores_nothing(
-    run: Callable[..., jobs.Job],
+    run: Callable[..., queue.Job],
     params: Callable[..., dict[str, Any]],
     world_db: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(queue, "REPORT_SECONDS", 0.0)
     real = pipeline.run_job
 
     def cancelled_on_the_way(
-        database: Path, kind: str, content: dict[str, Any], report: jobs.Reporter, *more: Any
+        database: Path, kind: str, content: dict[str, Any], report: queue.Reporter, *more: Any
     ) -> str:
         def watched(step: int, total: int, message: str = "") -> None:
             if message.startswith("optimising") and step == 2:
-                jobs.cancel(database, 1)
+                queue.cancel(database, 1)
             report(step, total, message)
 
         return real(database, kind, content, watched, *more)
@@ -216,8 +217,8 @@ def test_a_running_job_that_is_cancelled_stores_nothing(
 def test_a_second_worker_finds_the_lock_taken_and_leaves_the_queue_alone(
     database: Path, idle: list[list[str]]
 ) -> None:
-    number = jobs.submit(database, "fit", {})
-    with FileLock(jobs.worker_lock_path(database)):
+    number = queue.submit(database, "fit", {})
+    with FileLock(queue.worker_lock_path(database)):
         left = subprocess.run(idle[0], capture_output=True, timeout=DEADLINE)
     assert left.returncode == 0
     assert b"another worker is at it" in left.stderr
@@ -233,7 +234,7 @@ def test_a_worker_killed_within_a_fit_loses_that_job_and_the_next_one_runs_to_it
 ) -> None:
     before = contents(world_db)
     endless = params("csv", steps=10**7)
-    doomed = jobs.submit(world_db, "fit", endless)
+    doomed = queue.submit(world_db, "fit", endless)
     running = wait_for(world_db, doomed, lambda found: found.step > 0 or not found.live)
     assert (running.status, running.pid) == ("running", workers[0].pid)
     assert running.message == "optimising 1 task"
@@ -245,8 +246,8 @@ def test_a_worker_killed_within_a_fit_loses_that_job_and_the_next_one_runs_to_it
     assert contents(world_db) == before
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "ensure_worker", lambda _: None)
-        again = jobs.submit(world_db, "fit", params("csv"))
+        patch.setattr(queue, "ensure_worker", lambda _: None)
+        again = queue.submit(world_db, "fit", params("csv"))
     work_off(world_db)  # the next worker, here
     done = job(world_db, again)
     assert (done.status, done.message) == ("done", "1 fits stored")
@@ -255,5 +256,5 @@ def test_a_worker_killed_within_a_fit_loses_that_job_and_the_next_one_runs_to_it
 
 
 def test_the_queue_lies_beside_its_database(tmp_path: Path) -> None:
-    assert jobs.queue_path(tmp_path / "a.duckdb") == tmp_path / "a.duckdb.jobs.sqlite"
-    assert jobs.recent(tmp_path / "a.duckdb") == []
+    assert queue.queue_path(tmp_path / "a.duckdb") == tmp_path / "a.duckdb.jobs.sqlite"
+    assert queue.recent(tmp_path / "a.duckdb") == []

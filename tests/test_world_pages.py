@@ -11,12 +11,15 @@ from helpers import DOCS, World, pack_rows, write_pack
 from queued import change as change_queue
 from streamlit.testing.v1 import AppTest
 
-from csvcore import jobs, pipeline, replays, store
+from csvcore import pipeline, store
 from csvcore.errors import InputError
+from csvcore.jobs import queue
 from csvcore.pipeline import FitConfig
 from csvcore.records import Fit, Mix
-from dashboard import judged, mixes_view
-from dashboard.data import Database
+from csvcore.store import replays
+from dashboard.queries import comparisons
+from dashboard.queries.database import Database
+from dashboard.views import mixes
 
 METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
 
@@ -88,7 +91,7 @@ def test_the_token_that_is_shown_in_its_text_has_an_address_of_its_own(
 def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
     app: AppTest, world_db: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     monkeypatch.setenv("CSVCORE_MODELS", str(tiny_lm))
     page(app, "fit")
     assert any("a rough guess from the benchmark" in one.value for one in app.caption)
@@ -99,7 +102,7 @@ def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
     app.run()
     assert any("nothing to optimise" in one.value for one in app.caption)
     next(button for button in app.button if button.label == "Start").click().run()
-    [job] = jobs.recent(world_db)
+    [job] = queue.recent(world_db)
     assert job.params["methods"] == ["all-token", "source-token"]
     assert job.params["config"]["scorer"] == str(tiny_lm.resolve())
     params = job.params | {"tasks": ["adding"]}
@@ -117,7 +120,7 @@ def test_a_pack_that_cannot_be_used_is_refused_in_one_sentence(
 
     def refused(name: str, content: bytes, sentence: str) -> None:
         with pytest.raises(InputError, match=sentence):
-            judged.forecasts_of(source, (fits[0].fit,), (), (name, content))
+            comparisons.forecasts_of(source, (fits[0].fit,), (), (name, content))
 
     other = write_pack(tmp_path / "o.parquet", rows, "f" * 64).read_bytes()
     refused("o.parquet", other, "o.parquet has losses on another corpus .* collect them on words")
@@ -166,7 +169,7 @@ def test_mixes_made_after_a_reveal_have_a_button_of_their_own(
 
 def test_the_table_of_mixes_is_in_points() -> None:
     mix = Mix("t", {"a": 0.25, "b": 0.75}, ("1",), 30, 0.1, 0.04, 0.01, 0.09, None, (0.05, 0.2))
-    [row] = mixes_view.table([mix]).to_dict("records")
+    [row] = mixes.table([mix]).to_dict("records")
     assert row["mix"] == "25% a, 75% b"
     assert [row[key] for key in ("error", "best", "worst")] == pytest.approx([10, 5, 20])
     assert [row[key] for key in ("test", "test_low", "test_high")] == pytest.approx([20, 10, 30])
@@ -180,12 +183,12 @@ def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
 def test_the_families_are_left_out_by_a_button(
     app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     run("adding")
     page(app, "baselines")
     next(one for one in app.button if one.label.startswith("Leave out each of 2")).click().run()
     assert not app.exception
-    [job] = jobs.recent(world_db)
+    [job] = queue.recent(world_db)
     assert (job.kind, job.params) == ("leave-out", {"corpus": "words", "tasks": ["adding"]})
     assert any("Each family left out in turn" in box.label for box in app.expander)
     assert not [one for one in app.button if one.label.startswith("Leave out each of 2")]
@@ -194,7 +197,7 @@ def test_the_families_are_left_out_by_a_button(
 def test_only_jobs_of_the_same_work_take_a_button_away(
     app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     run("adding", "csv", steps=1)
     with store.connect(world_db) as db:
         store.add_split(db, "more", store.split(db, "sides"))
@@ -211,12 +214,12 @@ def test_only_jobs_of_the_same_work_take_a_button_away(
 def test_mixes_say_why_the_last_search_of_this_task_came_to_nothing(
     app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     run("adding", "csv", steps=1)
 
-    def search(budget: int, status: jobs.Status, message: str) -> list[str]:
+    def search(budget: int, status: queue.Status, message: str) -> list[str]:
         params = {"corpora": ["words"], "split": "sides", "task": "adding", "budget_tokens": budget}
-        jobs.finish(world_db, jobs.submit(world_db, "mixes", params), status, message)
+        queue.finish(world_db, queue.submit(world_db, "mixes", params), status, message)
         return [one.value for one in page(app, "mixes").warning]
 
     [said] = search(1, "failed", "no document of sums fits into 1 tokens; give more")

@@ -29,7 +29,7 @@ from zoo_build import (
 from zoo_build.families import FAMILIES, Family, Size
 from zoo_build.vocabularies import train_tokenizer
 
-from csvcore import packs
+from csvcore.formats import loss_packs
 from csvcore.records import ModelCard
 
 KINDS = ("bytes-bpe", "digits-bpe", "bytes", "unigram", "sp-bpe")
@@ -282,9 +282,9 @@ def test_a_shortened_pack_keeps_its_spans_and_manifest(tmp_path):
         "token_id": [[5, 6], [7]],
     }
     file = tmp_path / "pack.parquet"
-    packs.write(file, pa.table(rows), "f" * 64, {"m": {"engine": "transformers"}})
+    loss_packs.write(file, pa.table(rows), "f" * 64, {"m": {"engine": "transformers"}})
     publish.shorten(file)
-    pack = packs.read(file)
+    pack = loss_packs.read(file)
     assert pack.manifest["corpus_sha256"] == "f" * 64
     assert pack.manifest["models"] == {"m": {"engine": "transformers"}}
     short = pack.table.to_pydict()

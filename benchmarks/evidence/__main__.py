@@ -15,7 +15,8 @@ import figures
 import measure
 import page
 
-from csvcore import bundled, pipeline
+from csvcore import pipeline
+from csvcore.formats import bundled
 
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS: dict[str, Callable[[Path], object]] = {

@@ -8,9 +8,10 @@ import measure
 import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
-from csvcore import bundled, pipeline, store
-from csvcore.figures import evidence, highlights
+from csvcore import pipeline, store
+from csvcore.figures import paper, tokens
 from csvcore.figures.scales import weight_scale
+from csvcore.formats import bundled
 from csvcore.records import Fit, Method
 
 WIDTH = 1000
@@ -79,7 +80,7 @@ POINTS: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 
 def _points(db: Path, fits: Iterable[tuple[str, Fit]]) -> pd.DataFrame:
-    """As `csvcore.figures.evidence.draw` takes them; accuracies and scores to six digits."""
+    """As `csvcore.figures.paper.draw` takes them; accuracies and scores to six digits."""
     parts = []
     with store.connect(db, read_only=True) as connection:
         for title, fit in fits:
@@ -104,7 +105,7 @@ def _page(db: Path, name: str, data: Path) -> str:
         tables["mixes"] = pd.read_json(data / "mixes.json")
     if name in POINTS:
         tables[name] = pd.read_parquet(data / f"{stem(name)}.parquet")
-    figure = evidence.draw(name, tables)
+    figure = paper.draw(name, tables)
     figure.update_layout(template="plotly_white", width=WIDTH)
     return str(figure.to_html(include_plotlyjs=True))
 
@@ -120,11 +121,11 @@ def _highlights(db: Path) -> str:
             docs = {doc.doc_id: doc for doc in store.documents(connection, fit.corpus)}
         rows = [row for row in table if docs[row["doc_id"]].source == source][:n_docs]
         for row in rows:
-            cells = highlights.cells(docs[row["doc_id"]].text, row["byte_end"])
+            cells = tokens.cells(docs[row["doc_id"]].text, row["byte_end"])
             weight = cells.mean(row["weight"])
             top = max(top, float(weight.max()))
             texts.append((f"{task}: {row['doc_id']}", cells.text, weight, None))
-    return highlights.page(texts, weight_scale(0.6 * top))
+    return tokens.page(texts, weight_scale(0.6 * top))
 
 
 def _picture(screen: Page, html: str, path: Path) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 
 from csvcore import pipeline, salience, store
 from csvcore.alignment import Aligner, byte_clock
-from csvcore.pipeline.comparing import usable_tasks
+from csvcore.pipeline.compare import usable_tasks
 from csvcore.pipeline.dataset import Dataset, load_dataset
-from csvcore.pipeline.fitting import FitConfig, learn
-from csvcore.pipeline.mixing import draw_documents
+from csvcore.pipeline.fit import FitConfig, learn
+from csvcore.pipeline.mixes import draw_documents
 from csvcore.records import Fit, Method
 
 CORPUS, PROSE = "zoo", "zoo-prose"

@@ -29,7 +29,7 @@ def corpus() -> None:
 @corpus.command()
 def recipe() -> None:
     """Print the recipe of the paper's 550 documents, to change it."""
-    from csvcore.corpora import PAPER
+    from csvcore.formats.corpora import PAPER
 
     click.echo(PAPER.read_text(encoding="utf-8"), nl=False)
 
@@ -59,7 +59,7 @@ def sample(
     """Draw documents from benchmarks' own data: folders or data sets of the Hugging Face hub."""
     from dataclasses import replace
 
-    from csvcore import corpora
+    from csvcore.formats import corpora
 
     chosen = corpora.read_recipe(file or corpora.PAPER).with_changes(counts, data)
     chosen = chosen if seed is None else replace(chosen, seed=seed)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from csvcore.figures.charts import (
+from csvcore.figures.law import (
     ACCURACY_AXIS,
     CURVE_COLOUR,
     MSE_AXIS,

@@ -1,11 +1,11 @@
 """Optimising the scoring head: Algorithm 2 to the letter, or many heads by second order."""
 
-from csvcore.optimise.choosing import STRENGTHS, FastConfig, choose_heads
-from csvcore.optimise.control import permutation_control
-from csvcore.optimise.newton import Activation
-from csvcore.optimise.paper import OptimiseConfig, optimise_heads, standardise
-from csvcore.optimise.problems import HeadProblem, HeadResult, Look, Mask, Singles
-from csvcore.optimise.tokens import TokenTable, features
+from csvcore.optimise.algorithm_2 import OptimiseConfig, optimise_heads, standardise
+from csvcore.optimise.features import TokenTable, features
+from csvcore.optimise.gauss_newton import Activation
+from csvcore.optimise.penalty_path import STRENGTHS, FastConfig, choose_heads
+from csvcore.optimise.permutation import permutation_control
+from csvcore.optimise.problem import HeadProblem, HeadResult, Look, Mask, Singles
 
 __all__ = [
     "STRENGTHS",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from csvcore import splits, store
 from csvcore.alignment import Aligner
 from csvcore.errors import FitError, InputError
-from csvcore.inputs import corpus_sha256
+from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.pipeline.units import Units, scoring_units, units_of_losses, without_first_tokens
 from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, Task
 

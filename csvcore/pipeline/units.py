@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore import scoring
+from csvcore import lm as scoring
 from csvcore.alignment import first_token_ends
 from csvcore.errors import InputError
 from csvcore.records import Document, Ints, ModelLosses

@@ -4,7 +4,7 @@ Nobody holds the file open, since one writer locks every other process out. Bad 
 anything is written, and what belongs together is written in one transaction.
 """
 
-from csvcore.store.checks import (
+from csvcore.store.audit import (
     broken_losses,
     coverage_by_source,
     have_one_unit,

@@ -1,10 +1,13 @@
 import pandas as pd
 import streamlit as st
 
-from csvcore import jobs
-from csvcore.figures import findings
-from csvcore.figures.names import NAMES, verdict_sentence
-from dashboard import controls, data, jobs_view, judged, reveal_view, shown, sidebar
+from csvcore.figures import comparison
+from csvcore.jobs import queue
+from csvcore.methods import NAMES, verdict_sentence
+from dashboard.queries import comparisons, database
+from dashboard.views import jobs as jobs_view
+from dashboard.views import test_set
+from dashboard.widgets import figure, sidebar, text
 
 PERMUTATIONS = 200
 CHOSEN_BY_VALIDATION = (
@@ -13,22 +16,22 @@ CHOSEN_BY_VALIDATION = (
 )
 
 st.header("Baselines")
-source = data.database()
-corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+source = database.database()
+corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
 if corpus is None or split is None or task is None:
-    controls.next_step("Nothing to compare yet", "This needs a corpus, a split and a task.")
+    text.next_step("Nothing to compare yet", "This needs a corpus, a split and a task.")
     st.stop()
 fits = sidebar.fits(source)
 fits = fits[fits["task"] == task]
 if fits.empty:
-    controls.next_step("No fit of this task yet", "Fit it with every method on the Overview page.")
-    controls.to_overview()
+    text.next_step("No fit of this task yet", "Fit it with every method on the Overview page.")
+    text.to_overview()
     st.stop()
 
-reveal_view.gate(source, corpus, split, fits)
-found = judged.judgement(source, tuple(fits["fit"]))
+test_set.gate(source, corpus, split, fits)
+found = comparisons.judgement(source, tuple(fits["fit"]))
 if found.side is None:
-    controls.next_step(
+    text.next_step(
         "Nothing to judge by yet",
         "The split has no validation models: reveal its test set, or give it models to judge by.",
     )
@@ -36,13 +39,13 @@ if found.side is None:
         "dashboard/pages/models.py", label="Go to Models & splits", icon=":material/account_tree:"
     )
     st.stop()
-table = judged.comparison(source, tuple(fits["fit"]))
+table = comparisons.comparison(source, tuple(fits["fit"]))
 csv = table[table["method"] == "csv"]
 if found.verdict:
-    st.markdown(f"**{controls.plain(verdict_sentence(found.verdict))}**")
+    st.markdown(f"**{text.plain(verdict_sentence(found.verdict))}**")
 floor = None if pd.isna(table["noise_floor"].iloc[0]) else float(table["noise_floor"].iloc[0])
-shown.figure(
-    findings.baselines_figure(table, NAMES, floor, found.side),
+figure.figure(
+    comparison.baselines_figure(table, NAMES, floor, found.side),
     table,
     key="baselines",
     name=f"baselines-{task}",
@@ -65,7 +68,7 @@ columns = {
 }
 named = table["method"].map(NAMES)
 squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
-shown.table(
+figure.table(
     table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),
     column_config={
         name: st.column_config.NumberColumn(title, format="%.1e" if name in squares else "%.3f")
@@ -101,20 +104,20 @@ elif not csv.empty:
         help="Queues as many refits of CSV on this task.",
         disabled=jobs_view.waits(source, "compare", **params),
     ):
-        jobs.submit(source.path, "compare", params)
+        queue.submit(source.path, "compare", params)
         st.rerun()
 jobs_view.live(source)
 jobs_view.ended_badly(source, "compare", corpus=corpus, split=split, tasks=[task])
 
 st.subheader("A family left out altogether", divider="gray")
-matrix = judged.left_out(source, corpus)
+matrix = comparisons.left_out(source, corpus)
 matrix = matrix[matrix["task"] == task]
 apart = {"corpus": corpus, "tasks": [task]}
 jobs_view.ended_badly(source, "leave-out", **apart)
 if jobs_view.waits(source, "leave-out", **apart):
     st.caption("The families are being left out; the errors show here when the job has ended.")
 elif matrix.empty:
-    n_families = len(set(data.family_of(source).values()))
+    n_families = len(set(database.family_of(source).values()))
     st.caption("Every method is fitted as often as there are families, each unseen in turn.")
     if st.button(
         f"Leave out each of {n_families} families",
@@ -122,14 +125,14 @@ elif matrix.empty:
         help="Queues these fits on this task; `csvcore leave-one-family-out` does the same.",
         disabled=n_families < 2,
     ):
-        jobs.submit(source.path, "leave-out", apart)
+        queue.submit(source.path, "leave-out", apart)
         st.rerun()
 else:
-    reveal_view.gate_families(source, corpus, matrix)
+    test_set.gate_families(source, corpus, matrix)
     wide = matrix.pivot(index="method", columns="family", values="mse_test").astype(float)
     if wide.notna().any(axis=None):
         wide.insert(0, "median", wide.median(axis=1))
-        wide.index = wide.index.map(controls.METHOD_NAMES)
+        wide.index = wide.index.map(text.METHOD_NAMES)
         st.dataframe(
             wide.sort_values("median"),
             placeholder="\u2013",

@@ -2,31 +2,33 @@ import shlex
 
 import streamlit as st
 
-from dashboard import controls, data, incoming, jobs_view, shown
+from dashboard.queries import database
+from dashboard.views import import_pack, jobs
+from dashboard.widgets import figure, text
 
 st.header("Collect")
-source = data.database()
-corpus = controls.chosen("corpus")
+source = database.database()
+corpus = text.chosen("corpus")
 if corpus is None:
-    controls.next_step(
+    text.next_step(
         "No corpus yet",
         "Losses are of documents, so these come first: "
-        f"{data.command(source, 'import corpus FILE --name NAME')}.",
+        f"{database.command(source, 'import corpus FILE --name NAME')}.",
     )
-    controls.to_overview()
+    text.to_overview()
     st.stop()
 
-n_docs = len(data.documents(source, corpus))
-covered = data.coverage(source, corpus)
+n_docs = len(database.documents(source, corpus))
+covered = database.coverage(source, corpus)
 complete = sum(n == n_docs for n in covered.values())
 with st.container(horizontal=True):
     st.metric("Documents", f"{n_docs:,}", border=True)
     st.metric("Models with all losses", complete, border=True)
     st.metric("With some missing", len(covered) - complete, border=True)
 
-folders = data.model_folders()
+folders = database.model_folders()
 if folders:
-    st.caption(f"Losses on corpus {controls.plain(corpus)} (side bar), on this machine.")
+    st.caption(f"Losses on corpus {text.plain(corpus)} (side bar), on this machine.")
     named = [folder.name for folder in folders]
     labels = {str(f): f.name if named.count(f.name) == 1 else str(f) for f in folders}
     missing = [str(folder) for folder in folders if covered.get(folder.name) != n_docs]
@@ -53,24 +55,24 @@ if folders:
             help="Queues the collection; models with all losses are skipped.",
         )
     if start and chosen and dtype:
-        jobs_view.submit_collect(source, corpus, chosen, dtype)
+        jobs.submit_collect(source, corpus, chosen, dtype)
     elif start:
         st.warning("Choose at least one model and a dtype.")
 else:
-    controls.next_step(
+    text.next_step(
         "No model folders are named",
         "Start with `make app MODELS=/path/to/models` to collect from this page, or run "
-        f"{data.command(source, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which takes "
+        f"{database.command(source, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which takes "
         "hub names too.",
     )
 
 st.subheader("Queue", divider="gray")
-jobs_view.live(source, history=True)
+jobs.live(source, history=True)
 
 st.subheader("Bring a loss pack", divider="gray")
-incoming.view(source, corpus)
+import_pack.view(source, corpus)
 
-manifests = data.manifests(source, corpus)
+manifests = database.manifests(source, corpus)
 if not manifests.empty:
     st.subheader("How the stored losses were made", divider="gray")
-    shown.table(manifests)
+    figure.table(manifests)

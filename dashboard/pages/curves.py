@@ -2,81 +2,83 @@ from functools import partial
 
 import streamlit as st
 
-from csvcore.figures import charts
-from dashboard import controls, data, drawn, links, replaying, reveal_view, shown, sidebar, why
+from csvcore.figures import law
+from dashboard.queries import database, figures
+from dashboard.views import off_curve, replay, test_set
+from dashboard.widgets import address, figure, sidebar, text
 
 SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
 
 st.header("Curves")
-source = data.database()
-corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+source = database.database()
+corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
 if corpus is None or split is None or task is None:
-    controls.next_step("Nothing to show yet", "Curves need a corpus, a split and a task.")
+    text.next_step("Nothing to show yet", "Curves need a corpus, a split and a task.")
     st.stop()
 fits = sidebar.fits(source)
 fits = fits[fits["task"] == task].set_index("method")
 if fits.empty:
-    controls.next_step("No fit of this task yet", "Start one on the Fit page.")
+    text.next_step("No fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
 
-reveal_view.gate(source, corpus, split, fits)
-st.html(charts.legend_html(drawn.colours(source)))
+test_set.gate(source, corpus, split, fits)
+st.html(law.legend_html(figures.colours(source)))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
 for method in SHOWN:
     with grid.cell():
-        st.subheader(controls.METHOD_NAMES[method], divider="gray")
+        st.subheader(text.METHOD_NAMES[method], divider="gray")
         if method not in fits.index:
-            controls.next_step("Not fitted", "Choose this method on the Fit page.")
+            text.next_step("Not fitted", "Choose this method on the Fit page.")
             continue
-        fit = data.fit(source, str(fits.loc[method, "fit"]))
-        table = data.predictions(source, fit.fit)
+        fit = database.fit(source, str(fits.loc[method, "fit"]))
+        table = database.predictions(source, fit.fit)
         with st.container(horizontal=True):
-            reveal_view.error_metrics(fit)
-        shown.figure(
-            drawn.curve(source, fit.fit),
+            test_set.error_metrics(fit)
+        figure.figure(
+            figures.curve(source, fit.fit),
             table,
             key=f"curve-{method}",
             name=f"curve-{task}-{method}",
-            on_select=partial(why.clicked, method),
+            on_select=partial(off_curve.clicked, method),
             selection_mode="points",
             alt=f"Accuracy on {task} against the capability score by {method}, with the fitted law",
         )
         st.caption(
             f"alpha {fit.alpha:.3g} characters per nat, beta {fit.beta:.4g} nats per character, "
-            f"chance {fit.gamma:g}; train MSE {controls.scientific(fit.mse.get('train'))}"
-            + (f"; {controls.how_learnt(fit)}." if method == "csv" else ".")
+            f"chance {fit.gamma:g}; train MSE {text.scientific(fit.mse.get('train'))}"
+            + (f"; {text.how_learnt(fit)}." if method == "csv" else ".")
         )
         for note in fit.notes:
-            st.caption(f":orange[:material/warning:] {controls.plain(note)}")
+            st.caption(f":orange[:material/warning:] {text.plain(note)}")
         if fit.left_out:
             st.caption(f"{len(fit.left_out)} models of the split lack losses or this accuracy.")
 
 st.subheader("Why is it off the curve?", divider="gray")
-why.off_the_curve(source, fits)
+off_curve.off_the_curve(source, fits)
 
 if "csv" in fits.index:
     st.subheader("How CSV got there", divider="gray")
-    replaying.section(source, data.fit(source, str(fits.loc["csv", "fit"])))
+    replay.section(source, database.fit(source, str(fits.loc["csv", "fit"])))
 
 st.subheader("Every model", divider="gray")
-listed = links.choose(
+listed = address.choose(
     st.segmented_control,
     "Method",
-    [name for name in controls.METHOD_NAMES if name in fits.index],
+    [name for name in text.METHOD_NAMES if name in fits.index],
     default=str(fits.index[0]) if "csv" not in fits.index else "csv",
-    format_func=controls.METHOD_NAMES.__getitem__,
+    format_func=text.METHOD_NAMES.__getitem__,
     key="table-method",
     help="Whose scores and predictions the table has.",
 )
 if listed:
     row = fits.loc[listed]
-    shown.report_button(source.path, str(row["fit"]), bool(row["revealed"]))
-    table = data.predictions(source, str(fits.loc[listed, "fit"]))
+    figure.report_button(source.path, str(row["fit"]), bool(row["revealed"]))
+    table = database.predictions(source, str(fits.loc[listed, "fit"]))
     table["error"] = table["predicted"] - table["accuracy"]
     columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]
-    shown.table(
+    figure.table(
         table[columns],
         column_config={
             name: st.column_config.NumberColumn(format="%.3f")

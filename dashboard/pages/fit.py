@@ -1,31 +1,33 @@
 import streamlit as st
 
-from csvcore.figures import charts
-from dashboard import controls, data, fit_form, jobs_view, shown, sidebar
+from csvcore.figures import law
+from dashboard.queries import database
+from dashboard.views import fit_form, jobs
+from dashboard.widgets import figure, sidebar, text
 
 st.header("Fit")
-source = data.database()
-corpus, split = controls.chosen("corpus"), controls.chosen("split")
-names = [task.task for task in data.tasks(source)]
+source = database.database()
+corpus, split = text.chosen("corpus"), text.chosen("split")
+names = [task.task for task in database.tasks(source)]
 if corpus is None or split is None or not names:
-    controls.next_step(
+    text.next_step(
         "Nothing to fit yet", "A fit needs a corpus with losses, tasks with accuracies and a split."
     )
     st.stop()
 
-st.caption(f"On corpus {controls.plain(corpus)} with split {controls.plain(split)} (side bar).")
+st.caption(f"On corpus {text.plain(corpus)} with split {text.plain(split)} (side bar).")
 fit_form.form(source, corpus, split, names)
 
 st.subheader("Queue", divider="gray")
-jobs_view.live(source, history=True)
+jobs.live(source, history=True)
 
 fits = sidebar.fits(source)
-learnt = [data.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
+learnt = [database.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
 if learnt:
     st.subheader("How these fits converged", divider="gray")
-    shown.figure(
-        charts.trace_figure(learnt),
-        charts.trace_table(learnt),
+    figure.figure(
+        law.trace_figure(learnt),
+        law.trace_table(learnt),
         key="trace",
         name="convergence",
         alt="Mean squared error on train and validation models over the steps, for each task",
@@ -37,9 +39,9 @@ if learnt:
     chosen = [fit for fit in learnt if fit.choice]
     if chosen:
         st.subheader("How the penalties were chosen", divider="gray")
-        shown.figure(
-            charts.penalty_figure(chosen),
-            charts.penalty_table(chosen),
+        figure.figure(
+            law.penalty_figure(chosen),
+            law.penalty_table(chosen),
             key="penalty",
             name="penalties",
             alt="Error on models left out of the fit against the strength of the penalty",
@@ -51,13 +53,13 @@ if learnt:
         )
     for fit in learnt:
         for note in fit.notes:
-            st.warning(f"{controls.plain(fit.task)}: {controls.plain(note)}")
+            st.warning(f"{text.plain(fit.task)}: {text.plain(note)}")
 
 every = sidebar.csv_fits(source)
 if len(every) > len(learnt):
     st.subheader("Every fit by CSV", divider="gray")
-    made = every.assign(how=[controls.how_made(config) for config in every["config"]])
-    shown.table(
+    made = every.assign(how=[text.how_made(config) for config in every["config"]])
+    figure.table(
         made[["task", "fit", "how", "mse_train", "mse_validation", "created"]],
         column_config={
             f"mse_{side}": st.column_config.NumberColumn(f"{side} MSE", format="%.1e")

@@ -3,29 +3,22 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from csvcore import jobs
+from csvcore.analysis.metrics import mean_squared_error
 from csvcore.errors import FitError
-from csvcore.figures import charts
-from csvcore.metrics import mean_squared_error
+from csvcore.figures import law as charts
+from csvcore.jobs import queue
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-from dashboard import (
-    controls,
-    data,
-    drawn,
-    explained,
-    jobs_view,
-    judged,
-    links,
-    mixes_view,
-    reveal_view,
-    shown,
-    sidebar,
-)
+from dashboard.queries import attribution, comparisons, database
+from dashboard.queries import figures as drawn
+from dashboard.views import jobs as jobs_view
+from dashboard.views import mixes, test_set
+from dashboard.widgets import address, figure, sidebar
+from dashboard.widgets import text as controls
 
 LARGEST = 3.0  # times that a source can be made to count
 
 st.header("Mixes")
-source = data.database()
+source = database.database()
 corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
 fits = sidebar.fits(source)
 fits = fits[(fits["task"] == task) & (fits["method"] == "csv")]
@@ -33,8 +26,8 @@ if fits.empty or corpus is None or split is None or task is None:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
-reveal_view.gate(source, corpus, split, fits)
-fit = data.fit(source, str(fits.iloc[0]["fit"]))
+test_set.gate(source, corpus, split, fits)
+fit = database.fit(source, str(fits.iloc[0]["fit"]))
 colours = drawn.colours(source)
 
 
@@ -48,11 +41,11 @@ def is_on_slider(text: str) -> bool:
 
 @st.fragment
 def sliders() -> None:
-    parts = explained.partial_scores(source, fit.fit)
+    parts = attribution.partial_scores(source, fit.fit)
     left, right = st.columns([1, 2])
     with left:
         factors = {
-            name: links.keep(
+            name: address.keep(
                 st.slider,
                 name,
                 *(0.0, LARGEST, 1.0, 0.1),
@@ -63,7 +56,7 @@ def sliders() -> None:
             for name in parts.columns
         }
     score = parts.to_numpy() @ np.array(list(factors.values()))
-    table = data.predictions(source, fit.fit).set_index("model").loc[parts.index]
+    table = database.predictions(source, fit.fit).set_index("model").loc[parts.index]
     train = (table["split"] == "train").to_numpy()
     accuracy = table["accuracy"].to_numpy(dtype=np.float64)
     with right:
@@ -92,7 +85,7 @@ def sliders() -> None:
                     help="Beside it the change against the fit as it is.",
                 )
         table = table.reset_index().assign(score=score, predicted=predicted)
-        shown.figure(
+        figure.figure(
             charts.sigmoid_figure(table.assign(low=predicted, high=predicted), fit, colours, law),
             table.drop(columns=["low", "high"]),
             key="mix-curve",
@@ -109,7 +102,7 @@ st.html(charts.legend_html(colours))
 sliders()
 
 st.subheader("Search", divider="gray")
-names = data.corpora(source)["corpus"].tolist()
+names = database.corpora(source)["corpus"].tolist()
 with st.form("search", border=True):
     columns = st.columns(2)
     mixed = columns[0].multiselect(
@@ -130,13 +123,13 @@ if start and mixed:
     params: dict[str, Any] = {"corpora": mixed, "split": split, "task": task}
     if budget:
         params["budget_tokens"] = int(budget)
-    jobs.submit(source.path, "mixes", params)
+    queue.submit(source.path, "mixes", params)
 jobs_view.live(source)
 jobs_view.ended_badly(source, "mixes", split=split, task=task)
 
 corpora = tuple(mixed or [corpus])
-found = judged.mixes(source, corpora, split, task)
+found = comparisons.mixes(source, corpora, split, task)
 if found:
-    if judged.mixes_are_hidden(source, corpora, split, task):
-        reveal_view.gate_mixes(source, corpora[0], split)
-    mixes_view.found(source, found, corpora)
+    if comparisons.mixes_are_hidden(source, corpora, split, task):
+        test_set.gate_mixes(source, corpora[0], split)
+    mixes.found(source, found, corpora)

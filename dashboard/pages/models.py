@@ -1,33 +1,37 @@
 import streamlit as st
 
 from csvcore import splits
-from csvcore.figures import charts, overview
+from csvcore.figures import coverage, law
 from csvcore.records import SPLITS
-from dashboard import controls, data, drawn, reveal_view, shown, split_editor, stored
+from dashboard.queries import coverage as stored
+from dashboard.queries import database, figures
+from dashboard.views import split_editor, test_set
+from dashboard.widgets import figure as shown
+from dashboard.widgets import text
 
 TREE_HEIGHT = 520  # pixels beyond which the tree scrolls
 DOWNLOADS = 80  # pixels below the tree
 
 st.header("Models & splits")
-source = data.database()
-cards = data.cards(source)
+source = database.database()
+cards = database.cards(source)
 if not cards:
-    controls.next_step(
-        "No models yet", f"Bring them in with {data.command(source, 'import models FILE')}."
+    text.next_step(
+        "No models yet", f"Bring them in with {database.command(source, 'import models FILE')}."
     )
-    controls.to_overview()
+    text.to_overview()
     st.stop()
-corpus, task = controls.chosen("corpus"), controls.chosen("task")
+corpus, task = text.chosen("corpus"), text.chosen("task")
 
 key, name, split = split_editor.start(source, cards)
 sides = split_editor.sides(key, split)
-unseen = reveal_view.unseen(source, corpus, sides, name)
-models = data.models(source, unseen)
-colours = drawn.colours(source)
+unseen = test_set.unseen(source, corpus, sides, name)
+models = database.models(source, unseen)
+colours = figures.colours(source)
 runs = {splits.run_name(card) for card in cards}
 above = st.container()  # filled below, once the edits of this run are known
 st.subheader("Edit the split", divider="gray")
-tasks = [entry.task for entry in data.tasks(source) if entry.task in models]
+tasks = [entry.task for entry in database.tasks(source) if entry.task in models]
 split_editor.edit(key, models, sides, tasks)
 if unseen:
     st.caption(
@@ -53,11 +57,11 @@ with above:
         if not counts[empty]:
             st.warning(f"No model is on the {empty} side: {loss}.", icon=":material/warning:")
     for warning in splits.leaks(cards, sides, found):
-        st.warning(controls.plain(warning), icon=":material/warning:")
+        st.warning(text.plain(warning), icon=":material/warning:")
 
     placed = models.assign(split=models["model"].map(sides))
-    figure = overview.tree_figure(placed, colours)
-    st.html(charts.legend_html(colours))
+    figure = coverage.tree_figure(placed, colours)
+    st.html(law.legend_html(colours))
     st.caption("Crosses are left out of the split.")
     with st.container(height=min(TREE_HEIGHT, figure.layout.height + DOWNLOADS), border=False):
         shown.figure(
@@ -73,7 +77,7 @@ split_editor.save(source, key, name, sides)
 if task in models:
     st.subheader("Growth with training", divider="gray")
     shown.figure(
-        charts.growth_figure(models, str(task), colours),
+        law.growth_figure(models, str(task), colours),
         models[["model", "family", "n_params", "train_tokens", "step", str(task)]],
         key="growth",
         name=f"growth-{task}",

@@ -1,9 +1,11 @@
 import pandas as pd
 import streamlit as st
 
-from csvcore.figures import charts
-from dashboard import links, paper, shown
-from dashboard.controls import METHOD_NAMES, NULL_NAMES, next_step, plain
+from csvcore.figures import law
+from dashboard.queries import paper
+from dashboard.widgets import address
+from dashboard.widgets import figure as shown
+from dashboard.widgets.text import METHOD_NAMES, NULL_NAMES, next_step, plain
 
 st.header("Paper")
 st.markdown(
@@ -44,7 +46,7 @@ at_hand = [name for name, part in paper.EVIDENCE.items() if part in parts]
 if len(at_hand) < len(paper.EVIDENCE):
     st.caption("Some parts are not measured yet; `python benchmarks/evidence` does it.")
 
-look = links.choose(
+look = address.choose(
     st.segmented_control,
     "Ours in full",
     at_hand,
@@ -61,7 +63,7 @@ if look:
                 f"**{one.verdict.capitalize()}.**"
             )
     if look in paper.OF_MODELS:
-        st.html(charts.legend_html(charts.family_colours(numbers["family"].tolist())))
+        st.html(law.legend_html(law.family_colours(numbers["family"].tolist())))
     if figure is not None:
         alt = f"{look} of the paper, drawn from the zoo's measurements"
         shown.figure(figure, numbers, key="evidence-figure", alt=alt, name=f"ours-{look}")
@@ -84,7 +86,7 @@ if look:
         )
 
 st.subheader("The paper's tables", divider="gray")
-name = links.choose(
+name = address.choose(
     st.segmented_control,
     "Table",
     list(tables),

@@ -1,69 +1,72 @@
 import streamlit as st
 
-from csvcore.figures import charts, findings, tables
-from dashboard import controls, data, judged, links, reveal_view, shown, sidebar
+from csvcore import frames
+from csvcore.figures import comparison, law
+from dashboard.queries import comparisons, database
+from dashboard.views import test_set
+from dashboard.widgets import address, figure, sidebar, text
 
 st.header("Predict")
-source = data.database()
-corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+source = database.database()
+corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
 every = sidebar.fits(source)
 fits = every[every["task"] == task].set_index("method")
 if fits.empty or corpus is None:
-    controls.next_step("No fit of this task yet", "A forecast needs one; start it on the Fit page.")
+    text.next_step("No fit of this task yet", "A forecast needs one; start it on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
 
-known = [name for name in controls.METHOD_NAMES if name in fits.index]
-method = links.choose(
+known = [name for name in text.METHOD_NAMES if name in fits.index]
+method = address.choose(
     st.segmented_control,
     "By",
     known,
     default=known[0],
-    format_func=controls.METHOD_NAMES.__getitem__,
+    format_func=text.METHOD_NAMES.__getitem__,
     key="by",
     help="The fit whose weights and law make the forecast.",
 )
-fit = data.fit(source, str(fits.loc[method or known[0], "fit"]))
-reveal_view.gate(source, corpus, str(split), fits)
+fit = database.fit(source, str(fits.loc[method or known[0], "fit"]))
+test_set.gate(source, corpus, str(split), fits)
 if not fit.residuals:
-    controls.next_step("This fit is of an older version", "Fit it again, then it has intervals.")
+    text.next_step("This fit is of an older version", "Fit it again, then it has intervals.")
     st.stop()
 
-runs = data.complete_runs(source, corpus)
-sides = data.split(source, fit.split)
+runs = database.complete_runs(source, corpus)
+sides = database.split(source, fit.split)
 tested = {model for model, side in sides.items() if side == "test"}
 first = next((run for run, models in runs.items() if tested & set(models)), next(iter(runs), None))
 left, right = st.columns(2)
-picked = links.choose(
+picked = address.choose(
     left.multiselect,
     "Training runs",
     list(runs),
     default=[first] if first else [],
-    format_func=charts.short_run,
+    format_func=law.short_run,
     key="runs",
     help="Checkpoints of these runs that have losses on every document of the corpus.",
 )
 upload = right.file_uploader(
     "Loss pack",
     type="parquet",
-    max_upload_size=judged.UPLOAD_MB,
+    max_upload_size=comparisons.UPLOAD_MB,
     help="Losses of your own models on this corpus, from csvcore collect --out; nothing is stored.",
 )
 models = tuple(model for run in picked or () for model in runs[run])
 pack = None if upload is None else (upload.name, upload.getvalue())
 if not models and pack is None:
-    controls.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
+    text.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
     st.stop()
 tasks = every.sort_values("task")
 by_method = [
     name
     for name in tasks.loc[tasks["method"] == fit.method, "fit"]
-    if data.fit(source, name).residuals
+    if database.fit(source, name).residuals
 ]
-found = judged.forecasts_of(source, tuple(by_method), models, pack)
+found = comparisons.forecasts_of(source, tuple(by_method), models, pack)
 table = found[found["fit"] == fit.fit]
-shown.figure(
-    findings.forecast_figure(table, fit.gamma),
+figure.figure(
+    comparison.forecast_figure(table, fit.gamma),
     table,
     key="forecast",
     name=f"forecast-{task}",
@@ -73,7 +76,7 @@ st.caption(
     "Bars are 90 % intervals from the errors on models left out of the fit; a cross marks a score "
     "outside the range of the train models, where they may be too narrow. Open diamonds: observed."
 )
-shown.table(
+figure.table(
     table.assign(split=table["model"].map(sides))[
         ["model", "split", "score", "predicted", "low", "high", "extrapolated", "accuracy"]
     ],
@@ -88,11 +91,11 @@ shown.table(
 )
 
 st.subheader("On every task", divider="gray")
-shown.table(tables.by_task(found))
-shown.csv_button(
+figure.table(frames.by_task(found))
+figure.csv_button(
     found, f"forecasts-{fit.method}", "One row a model and task, with score, interval and flag."
 )
 st.caption(
-    f"By the newest {controls.METHOD_NAMES[fit.method]} fit of each task, or the one chosen in the "
+    f"By the newest {text.METHOD_NAMES[fit.method]} fit of each task, or the one chosen in the "
     "side bar, with the 90 % interval; ×: the score lies outside the range of the train models."
 )

@@ -1,30 +1,33 @@
 import streamlit as st
 
-from dashboard import controls, data, salience_controls, salience_view, sidebar, texts, token_tables
+from dashboard.queries import database, fit_tokens
+from dashboard.views.salience import controls, tables
+from dashboard.views.salience import text as salience_view
+from dashboard.widgets import sidebar, text
 
 st.header("Salience")
-source = data.database()
-corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
+source = database.database()
+corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
 fits = sidebar.fits(source)
 by_task = fits[fits["method"] == "csv"].set_index("task")["fit"]
 if task not in by_task.index:
-    controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
+    text.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
-own = texts.texts(source, str(by_task[str(task)]))
+own = fit_tokens.texts(source, str(by_task[str(task)]))
 others = {str(name): str(fit) for name, fit in by_task.items() if name != task}
 models = salience_view.complete_models(source, own)
 preferred = [own.strongest_source()]
-salience_controls.follow(own, preferred[0])
-salience_controls.begin(own, preferred)
-missing = salience_controls.gone(own, models, list(others), preferred)
+controls.follow(own, preferred[0])
+controls.begin(own, preferred)
+missing = controls.gone(own, models, list(others), preferred)
 if missing:
     st.warning(missing, icon=":material/link_off:")
 
-ordered, every, find = salience_controls.reading_controls(own, preferred)
-usual = [models[i] for i in data.hover_models(source, models, 2)]
-asked = salience_controls.colour_controls(models, usual, others)
+ordered, every, find = controls.reading_controls(own, preferred)
+usual = [models[i] for i in database.hover_models(source, models, 2)]
+asked = controls.colour_controls(models, usual, others)
 coloured = salience_view.colouring(source, own, asked)
 salience_view.text(source, own, ordered, find, asked, coloured)
-token_tables.show_strongest(own, ordered, every, coloured)
-token_tables.kinds_and_brush(source, own)
+tables.show_strongest(own, ordered, every, coloured)
+tables.kinds_and_brush(source, own)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from csvcore import inputs
-from csvcore.metrics import mean_squared_error
+from csvcore.analysis.metrics import mean_squared_error
+from csvcore.formats import csv_tables
 from zoo_build.runs import accuracies
 
 
@@ -36,7 +36,7 @@ def agreements(checkpoints: Sequence[Path], bundled: Path) -> Iterator[Agreement
     Raises:
         SystemExit: a checkpoint is not among the bundled ones, or there is none.
     """
-    known = {(e.model, e.task): e for e in inputs.read_accuracies([bundled])}
+    known = {(e.model, e.task): e for e in csv_tables.read_accuracies([bundled])}
     pairs: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for folder in checkpoints:
         for task, accuracy in accuracies(folder).items():

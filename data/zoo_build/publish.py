@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from csvcore import packs, pipeline, store
+from csvcore import pipeline, store
+from csvcore.formats import loss_packs
 from csvcore.records import Document, ModelCard
 from zoo_build import corpus, partitions
 from zoo_build.families import FAMILIES
@@ -134,15 +135,15 @@ def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None
 
 def shorten(path: Path) -> None:
     """Round the losses of a pack and drop its token ids: a quarter of the bytes."""
-    pack = packs.read(path)
+    pack = loss_packs.read(path)
     nll = pack.table["nll"].combine_chunks()
     values = pa.array(rounded(nll.flatten().to_numpy()), type=pa.float32())
-    nothing = pa.nulls(len(pack.table), packs.SCHEMA.field("token_id").type)
+    nothing = pa.nulls(len(pack.table), loss_packs.SCHEMA.field("token_id").type)
     table = pack.table.drop_columns(["nll", "token_id"])
     table = table.append_column("nll", pa.ListArray.from_arrays(nll.offsets, values))
     table = table.append_column("token_id", nothing)
     manifest = pack.manifest or {}
-    packs.write(path, table, manifest["corpus_sha256"], manifest["models"])
+    loss_packs.write(path, table, manifest["corpus_sha256"], manifest["models"])
 
 
 def rounded(nll: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,8 +19,8 @@ from browsing import settled
 from playwright.sync_api import Page
 
 from csvcore import pipeline, store
-from csvcore.inputs import corpus_sha256
-from csvcore.packs import loss_table
+from csvcore.formats.csv_tables import corpus_sha256
+from csvcore.formats.loss_packs import loss_table
 from csvcore.records import Document, TokenLosses
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,8 @@ import pytest
 from helpers import DOCS, HOSTILE_NAME, SIDES
 from playwright.sync_api import Page, expect
 
-from csvcore import jobs, store
+from csvcore import store
+from csvcore.jobs import queue
 
 pytestmark = pytest.mark.browser
 PATIENCE = 240_000  # ms; the worker is nice, and a machine that trains beside it takes a minute
@@ -18,14 +19,14 @@ def test_a_collection_is_started_watched_and_counted_and_a_refresh_keeps_it(
     complete = page.get_by_test_id("stMetric").filter(has_text="Models with all losses")
     expect(complete).to_contain_text(str(len(SIDES)))
     expect(page.get_by_test_id("stMultiSelect")).to_contain_text(HOSTILE_NAME)
-    before = len(jobs.recent(work))
+    before = len(queue.recent(work))
     page.get_by_role("button", name="Start", exact=True).click()
     job = page.get_by_test_id("stExpander").filter(has_text=f"Losses of {HOSTILE_NAME}, yak, ")
     expect(job).to_be_visible(timeout=PATIENCE)
 
     page.reload()
     expect(job).to_have_count(1, timeout=PATIENCE)
-    assert len(jobs.recent(work)) == before + 1  # a refresh submits no form again
+    assert len(queue.recent(work)) == before + 1  # a refresh submits no form again
 
     expect(complete).to_contain_text(str(len(SIDES) + 2), timeout=PATIENCE)
     expect(job).to_contain_text(", done")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from csvcore import jobs, store
+from csvcore import store
+from csvcore.jobs import queue
 
 pytestmark = pytest.mark.browser
 PATIENCE = 240_000  # ms; the worker is nice, and a machine that trains beside it takes a minute
@@ -84,7 +85,7 @@ def test_from_a_split_to_a_fit_to_the_token_that_puts_a_model_off_the_curve(
 def test_a_running_fit_outlives_a_refresh_shows_in_every_tab_and_is_cancelled_in_all(
     visit: Visit, work: Path, work_server: str, second_tab: Page
 ) -> None:
-    number = jobs.submit(work, "fit", LONG)
+    number = queue.submit(work, "fit", LONG)
     one = visit("/fit?corpus=words&split=sides", work_server)
     two = visit("/fit?corpus=words&split=sides", work_server, second_tab)
     tabs = [tab.get_by_test_id("stExpander").filter(has_text=f"{number}: ") for tab in (one, two)]
@@ -92,7 +93,7 @@ def test_a_running_fit_outlives_a_refresh_shows_in_every_tab_and_is_cancelled_in
         expect(tab).to_contain_text(", running", timeout=PATIENCE)
     one.reload()
     expect(tabs[0]).to_contain_text(", running", timeout=PATIENCE)
-    assert [job.job for job in jobs.recent(work) if job.live] == [number]
+    assert [job.job for job in queue.recent(work) if job.live] == [number]
 
     tabs[0].get_by_role("button", name="Cancel").click()
     for tab in tabs:

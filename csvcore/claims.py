@@ -1,0 +1,214 @@
+"""What the paper shows, asked of our own measurements: pure counts on tables, no number written in.
+
+A claim holds on so many of so many tasks. It agrees where ours holds on as large a share as the
+paper's own numbers do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from csvcore.figures.paper import SISTERS
+
+APART = 0.1  # accuracy by which two models differ for Figure 1
+FLOORS = 10.0  # times the noise floor that counts as off for Figure 2
+GOOD_FIT = 0.8  # R2 on test models that counts as one curve for Figure 4
+CLOSED_MSE = 1e-3  # for Figure 5; the text says 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim: where it stands, what the paper says, how often ours holds, of how many.
+
+    share: of tasks on which the paper's own numbers hold, 1 where it prints none.
+    """
+
+    where: str
+    printed: str
+    measured: str
+    holds: int
+    of: int
+    share: float = 1.0
+
+    @property
+    def verdict(self) -> str:
+        """agrees, in part, or does not agree."""
+        if self.of and self.holds >= self.share * self.of - 1e-9:
+            return "agrees"
+        return "in part" if self.holds else "does not agree"
+
+
+def table_1(splits: pd.DataFrame, printed: pd.DataFrame) -> list[Claim]:
+    """CSV against all tokens, label tokens against all tokens, and how small CSV's error is.
+
+    Args:
+        splits: task, split, method, test_mse, one row each.
+        printed: the paper's Table 1: csv, all_token, label_token.
+    """
+    ours = _by_task(splits, "by-size")
+    worst = printed["csv"].max()
+    cases = (
+        (
+            "CSV's error is below that of all tokens",
+            ours["csv"] < ours["all-token"],
+            printed["csv"] < printed["all_token"],
+            _times(ours["all-token"] / ours["csv"]),
+            _times(printed["all_token"] / printed["csv"]),
+        ),
+        (
+            "Label tokens are worse than all tokens",
+            ours["label-token"] > ours["all-token"],
+            printed["label_token"] > printed["all_token"],
+            _times(ours["label-token"] / ours["all-token"]),
+            _times(printed["label_token"] / printed["all_token"]),
+        ),
+        (
+            f"CSV's test MSE is at most {worst:.1e}",
+            ours["csv"] <= worst,
+            printed["csv"] <= worst,
+            _range(ours["csv"]),
+            _range(printed["csv"]),
+        ),
+    )
+    return [
+        Claim(
+            "Table 1",
+            f"{told}: {theirs.sum()} of {len(theirs)} tasks, {their_size}",
+            f"{own.sum()} of {len(own)} tasks, {size}",
+            int(own.sum()),
+            len(own),
+            float(theirs.mean()),
+        )
+        for told, own, theirs, size, their_size in cases
+    ]
+
+
+def figures(parts: Mapping[str, pd.DataFrame], zoo: pd.DataFrame) -> list[Claim]:
+    """Figures 1 to 9, as far as they were measured.
+
+    Args:
+        parts: the tables of docs/evidence by name: splits, steps, mixes, highlights.
+        zoo: one row a checkpoint and task: family, n_params, train_tokens, task, accuracy.
+    """
+    found = [_figure_1(zoo)]
+    if "splits" in parts:
+        found += _of_splits(parts["splits"])
+    if "steps" in parts:
+        wide = parts["steps"].pivot(index="task", columns="steps", values="test_mse")
+        told = "The families draw together as the weights are optimised"
+        found.append(_falls("Figure 6", told, wide, "steps"))
+    if "mixes" in parts:
+        wide = parts["mixes"].pivot_table(
+            index="task", columns="n_sources", values="test_mse", aggfunc="median"
+        )
+        told = "More sources in the validation text predict better"
+        found += [_falls("Figure 8", told, wide, "sources"), _own_source(parts["mixes"], wide)]
+    if "highlights" in parts:
+        table = parts["highlights"]
+        ratio = table["mean_results"] / table["mean_others"]
+        found.append(
+            Claim(
+                "Figure 9",
+                "The tokens that need reasoning are the dark ones (one worked example)",
+                f"Result tokens weigh more in {(ratio > 1).sum()} of {len(ratio)} sources, "
+                f"{_times(ratio)}",
+                int((ratio > 1).sum()),
+                len(ratio),
+            )
+        )
+    return found
+
+
+def _own_source(mixes: pd.DataFrame, wide: pd.DataFrame) -> Claim:
+    """Whether all sources together beat the task's own source alone."""
+    alone = mixes[(mixes["n_sources"] == 1) & mixes["has_own"]].groupby("task")["test_mse"].min()
+    better = wide.iloc[:, -1].loc[alone.index] < alone
+    return Claim(
+        "Figure 8",
+        "One should not rely on a single source",
+        f"All sources beat the task's own alone, at as many tokens, on {better.sum()} of "
+        f"{len(better)} tasks",
+        int(better.sum()),
+        len(better),
+    )
+
+
+def _figure_1(zoo: pd.DataFrame) -> Claim:
+    """Gap between the sisters at the same size and number of tokens."""
+    pair = zoo[zoo["family"].isin(SISTERS)].pivot_table(
+        index=["task", "n_params", "train_tokens"], columns="family", values="accuracy"
+    )
+    gap = (pair[SISTERS[0]] - pair[SISTERS[1]]).abs().groupby("task").max()
+    apart = int((gap > APART).sum())
+    return Claim(
+        "Figure 1",
+        "At the same compute, two series with other data differ (HellaSwag, BBH)",
+        f"{apart} of {len(gap)} tasks, at most {100 * gap.min():.0f} to {100 * gap.max():.0f} "
+        "points apart",
+        apart,
+        len(gap),
+    )
+
+
+def _of_splits(splits: pd.DataFrame) -> list[Claim]:
+    """Figures 2, 4 and 5."""
+    size, closed = _by_task(splits, "by-size"), _by_task(splits, "closed-source")
+    floor = splits[splits["split"] == "by-size"].groupby("task")["noise_floor"].first()
+    off = size["all-token"] / floor
+    csv = splits[(splits["split"] == "by-size") & (splits["method"] == "csv")]
+    straight = csv.set_index("task")["r2"]
+    small = closed["csv"] <= CLOSED_MSE
+    return [
+        Claim(
+            "Figure 2",
+            "At the same mean loss, models differ (MMLU, BBH)",
+            f"All tokens are more than {FLOORS:.0f} times the noise floor off on "
+            f"{(off > FLOORS).sum()} of {len(off)} tasks, {_times(off)}",
+            int((off > FLOORS).sum()),
+            len(off),
+        ),
+        Claim(
+            "Figure 4",
+            "One curve holds for all families, larger models included",
+            f"R2 on the test models is at least {GOOD_FIT} on {(straight >= GOOD_FIT).sum()} of "
+            f"{len(straight)} tasks, {straight.min():.2f} to {straight.max():.2f}",
+            int((straight >= GOOD_FIT).sum()),
+            len(straight),
+        ),
+        Claim(
+            "Figure 5",
+            "The curve predicts a series with other data, with an MSE of 1e-4",
+            f"MSE is at most {CLOSED_MSE:.0e} on {small.sum()} of {len(small)} tasks, "
+            f"{_range(closed['csv'])}",
+            int(small.sum()),
+            len(small),
+        ),
+    ]
+
+
+def _falls(where: str, printed: str, wide: pd.DataFrame, what: str) -> Claim:
+    """Whether the error falls from the first column to the last."""
+    first, last = wide.iloc[:, 0], wide.iloc[:, -1]
+    falls = int((last < first).sum())
+    return Claim(
+        where,
+        printed,
+        f"The error falls on {falls} of {len(wide)} tasks from {wide.columns[0]} to "
+        f"{wide.columns[-1]} {what}, {_times(first / last)}",
+        falls,
+        len(wide),
+    )
+
+
+def _by_task(splits: pd.DataFrame, split: str) -> pd.DataFrame:
+    rows = splits[splits["split"] == split]
+    return rows.pivot(index="task", columns="method", values="test_mse")
+
+
+def _times(ratio: pd.Series) -> str:
+    return f"{ratio.min():.1f} to {ratio.max():.1f} times"
+
+
+def _range(values: pd.Series) -> str:
+    return f"{values.min():.1e} to {values.max():.1e}"

@@ -1,0 +1,7 @@
+"""Where a collection runs: this process, one process a device, or a Ray cluster."""
+
+from csvcore.collection import local, ray_cluster
+from csvcore.collection.ray_cluster import ClusterConfig
+from csvcore.collection.work import Outcome, Progress, Report, Work, summary
+
+__all__ = ["ClusterConfig", "Outcome", "Progress", "Report", "Work", "cluster", "local", "summary"]

@@ -1,0 +1,118 @@
+"""What a collection will take, found out before hours are spent: nothing is loaded here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from csvcore import lm, store
+from csvcore.errors import InputError, ModelError
+from csvcore.lm import LoadConfig, ModelFiles
+from csvcore.records import Document
+
+BYTES_OF = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of a model before it is loaded.
+
+    n_params: from the headers of its files. n_bytes: of its weights once loaded; both None for
+    GGUF files, which are unpacked at load.
+    n_tokens: of the corpus, by its tokenizer. n_approximate: documents whose tokens do not spell
+    their text, so that offsets place them. context: most tokens of a window, None where nothing
+    bounds it. stored: whether its losses are
+    in the database. problem: why it cannot be scored.
+    """
+
+    name: str
+    model: str
+    files: ModelFiles | None = None
+    n_params: int | None = None
+    n_bytes: int | None = None
+    n_tokens: tuple[int, ...] = ()
+    n_approximate: int = 0
+    context: int | None = None
+    model_type: str = ""
+    stored: bool = False
+    problem: str | None = None
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens of the whole corpus."""
+        return sum(self.n_tokens)
+
+
+def plan(name: str, docs: Sequence[Document], load: LoadConfig, counts: dict[str, Any]) -> Plan:
+    """Look at a model's files; a problem is part of the answer, so that the others go on.
+
+    Args:
+        name: folder, GGUF file or hub name.
+        docs: the corpus.
+        load: dtype and whether its code may run.
+        counts: token counts by tokenizer, kept between calls since families share theirs.
+    """
+    model = lm.model_name(name)
+    try:
+        files = lm.find(name, load.trust_remote_code)
+        n_params = files.n_params  # refuses a folder without weights
+        key = files.tokenizer_sha256
+        if key not in counts:
+            tokenizer = lm.load_tokenizer(files, load.trust_remote_code)
+            counts[key] = _count(tokenizer, docs)
+        settings = lm.load_config(files, load.trust_remote_code)
+        n_bytes = None if n_params is None else n_params * BYTES_OF[load.dtype]
+    except (ModelError, InputError) as error:
+        return Plan(name, model, problem=str(error))
+    n_tokens, n_approximate = counts[key]
+    return Plan(
+        name=name,
+        model=model,
+        files=files,
+        n_params=n_params,
+        n_bytes=n_bytes,
+        n_tokens=n_tokens,
+        n_approximate=n_approximate,
+        context=lm.context_of(settings),
+        model_type=str(settings.model_type),
+    )
+
+
+def _count(tokenizer: Any, docs: Sequence[Document]) -> tuple[tuple[int, ...], int]:
+    encodings = [lm.encode(tokenizer, doc.text) for doc in docs]
+    exact = sum(encoding.tiling.exact for encoding in encodings)
+    return tuple(len(encoding.token_ids) for encoding in encodings), len(docs) - exact
+
+
+def common_context(plans: Sequence[Plan], wanted: int | None) -> int | None:
+    """Most tokens of a window for all models, so that a long context is no unfair edge.
+
+    Raises:
+        InputError: the context asked for is more than a model has.
+    """
+    bounds = {plan.model: plan.context for plan in plans if plan.context is not None}
+    if wanted is None:
+        return min(bounds.values(), default=None)
+    for model, bound in bounds.items():
+        if wanted > bound:
+            raise InputError(f"{model} has a context of {bound} tokens; --context {wanted} is more")
+    return wanted
+
+
+def windowed(n_tokens: Sequence[int], context: int | None) -> int:
+    """How many of these documents need more than one window."""
+    return 0 if context is None else sum(n > context for n in n_tokens)
+
+
+def free_memory() -> int:
+    """Bytes of the machine's memory that a model may take."""
+    return int(psutil.virtual_memory().available)
+
+
+def stored_contexts(database: Path, corpus: str) -> set[str]:
+    """Contexts that long documents of a corpus were seen through by models stored so far."""
+    with store.connect(database, read_only=True) as db:
+        made = store.manifests(db, corpus).values()
+    return {str(how["context"]) for how in made if how and how.get("context", "whole") != "whole"}

@@ -1,0 +1,165 @@
+"""A model's share of a collection: load it, score its missing shards, write each as it is done."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from csvcore import lm as scoring
+from csvcore.collection.shards import Shard, Shards
+from csvcore.errors import ModelError
+from csvcore.lm import Encoding, LanguageModel, LoadConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One model to score; plain values, so that it can be sent to another process or machine.
+
+    name: folder, GGUF file or hub name. weights_sha256, tokenizer_sha256: what its shards are
+    addressed by. shards: those that are missing. place: where they go.
+    context, stride, batch_tokens: see `scoring.score`. manifest: what to note beside what the
+    model itself says.
+    """
+
+    name: str
+    shards: tuple[Shard, ...]
+    place: str
+    load: LoadConfig
+    weights_sha256: str
+    tokenizer_sha256: str
+    batch_tokens: int | None = None
+    context: int | None = None
+    stride: int | None = None
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """What the model is called."""
+        return scoring.model_name(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of a collection: n_tokens more of a model are scored, and what to say if anything."""
+
+    model: str
+    n_tokens: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A model's work is over: its shards are all written, or error says why not."""
+
+    work: Work
+    error: str | None = None
+    seconds: float = 0.0
+
+
+Report = Callable[[Progress], None]
+
+
+def work_off(work: Work, report: Report) -> None:
+    """Load the model and write its shards.
+
+    Args:
+        work: the model and its missing shards.
+        report: told of every step; may raise to stop, then at most one shard is lost.
+
+    Raises:
+        ModelError: see `scoring.load` and `scoring.score`.
+        StoreError: a shard cannot be written.
+    """
+    report(Progress(work.model, message="loading"))
+    lm = load_for(work)
+    report(Progress(work.model, message=summary(lm)))
+    shards = Shards(work.place)
+    for shard, encodings in _tokenised_ahead(lm, work.shards):
+        score_shard(lm, work, shard, shards, report, encodings)
+
+
+def load_for(work: Work) -> LanguageModel:
+    """The model of a work, which must still be the one its shards are addressed by.
+
+    Raises:
+        ModelError: see `scoring.load`; or its files have changed since the work was planned.
+    """
+    lm = scoring.load(work.name, work.load)
+    planned = (work.weights_sha256, work.tokenizer_sha256)
+    if (lm.weights_sha256, lm.tokenizer_sha256) != planned:
+        raise ModelError(f"{lm.name} has changed since the collection began; start it again")
+    return lm
+
+
+def score_shard(
+    lm: LanguageModel,
+    work: Work,
+    shard: Shard,
+    shards: Shards,
+    report: Report,
+    encodings: list[Encoding] | None = None,
+) -> None:
+    """Score one shard with a loaded model and write it."""
+    found = encodings or encode_all(lm, shard)
+    sizes = [len(encoding.token_ids) for encoding in found]
+    seen = 0
+
+    def step(done: int, total: int) -> None:
+        nonlocal seen
+        so_far = sum(sizes) * done // total
+        report(Progress(work.model, n_tokens=so_far - seen))
+        seen = so_far
+
+    rows = list(
+        scoring.score(lm, shard.docs, work.batch_tokens, work.context, work.stride, step, found)
+    )
+    made = {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+    shards.write(shard.key, rows, lm.manifest() | work.manifest | made)
+
+
+def encode_all(lm: LanguageModel, shard: Shard) -> list[Encoding]:
+    """Tokens of a shard's documents."""
+    return [scoring.encode(lm.tokenizer, doc.text) for doc in shard.docs]
+
+
+def _tokenised_ahead(
+    lm: LanguageModel, shards: tuple[Shard, ...]
+) -> Iterator[tuple[Shard, list[Encoding]]]:
+    """Each shard with its tokens; the next one's are made while this one is scored."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(encode_all, lm, shards[0]) if shards else None
+        for i, shard in enumerate(shards):
+            assert coming is not None
+            ready = coming.result()
+            if i + 1 < len(shards):
+                coming = pool.submit(encode_all, lm, shards[i + 1])
+            yield shard, ready
+
+
+def summary(lm: LanguageModel) -> str:
+    """What loading a model found, in one line."""
+    test = lm.self_test
+    parts = [
+        f"prefix {lm.prefix.token} ({lm.prefix.rule}, {lm.prefix.why})",
+        f"rows {test.rows}, head {test.head}",
+        f"within {test.difference:.1e} nats of the full forward",
+        *test.notes,
+    ]
+    if lm.prefix.warning:
+        parts.append(lm.prefix.warning)
+    return "; ".join(parts)
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        """Start now."""
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return time.perf_counter() - self._start

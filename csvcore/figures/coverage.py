@@ -1,0 +1,125 @@
+"""Figures of what there is: what is stored and missing, and every model with its side."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvcore.figures.law import CURVE_COLOUR, MARKERS, millions, short_run
+
+MISSING_COLOURS = ((0.0, "#B2182B"), (0.5, "#EF8A62"), (0.999, "#FDDBC7"), (1.0, "#B8C4CE"))
+ROW, WRITTEN = 22, 14  # pixels a row; columns up to which a cell says its share
+NO_SIDE = "left out"
+SIDE_MARKERS = MARKERS | {NO_SIDE: "x-thin"}
+
+
+def coverage_figure(shares: pd.DataFrame, what: str) -> Any:
+    """A row a run, a column a source; what is missing is red and says how much is there.
+
+    Args:
+        shares: runs by sources, from 0 (nothing stored) to 1.
+        what: what is stored, for the tooltip.
+    """
+    import plotly.graph_objects as go
+
+    values = shares.to_numpy(dtype=np.float64)
+    told = [["" if value == 1 else f"{value:.0%}" for value in row] for row in values]
+    columns = [escape(str(name)) for name in shares.columns]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=columns,
+            y=[escape(short_run(str(name))) for name in shares.index],
+            zmin=0,
+            zmax=1,
+            colorscale=[list(stop) for stop in MISSING_COLOURS],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            text=told,
+            texttemplate="%{text}" if len(columns) <= WRITTEN else None,
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:.1%}} of {what}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", title=None, type="category", automargin=True)
+    figure.update_xaxes(side="top", type="category")
+    figure.update_layout(height=70 + ROW * len(shares), margin={"l": 10, "r": 10, "t": 40, "b": 10})
+    return figure
+
+
+def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
+    """Families, their runs below each other, and each run's checkpoints in a row.
+
+    Colour says the family, the marker the side in the split.
+
+    Args:
+        table: model, family, n_params, stage, step, train_tokens and split (missing: left out).
+        colours: from `charts.family_colours`.
+    """
+    import plotly.graph_objects as go
+
+    rows = table.assign(
+        split=table["split"].astype(object).fillna(NO_SIDE),
+        label=[
+            " ".join(part for part in (_size(size), _known(stage)) if part)
+            for size, stage in zip(table["n_params"], table["stage"], strict=True)
+        ],
+    ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
+    rows["place"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
+    traces: list[dict[str, Any]] = []
+    # Every row once and unseen: Plotly orders both levels by what it meets first.
+    every = rows.drop_duplicates(["family", "label"]).sort_values(["n_params", "stage", "family"])
+    traces.append(
+        {
+            "type": "scatter",
+            "x": [1] * len(every),
+            "y": _rows(every),
+            "mode": "markers",
+            "marker": {"opacity": 0},
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
+    )
+    for (family, side), own in rows.groupby(["family", "split"], sort=False):
+        traces.append(
+            {
+                "type": "scatter",
+                "x": own["place"].tolist(),
+                "y": _rows(own),
+                "mode": "markers",
+                "marker": {
+                    "color": colours[str(family)],
+                    "symbol": SIDE_MARKERS[str(side)],
+                    "size": 12 if side == "test" else 9,
+                    "line": {"width": 2 if side == NO_SIDE else 0.5, "color": CURVE_COLOUR},
+                },
+                "name": escape(f"{family}, {side}"),
+                "showlegend": False,
+                "text": own["model"].map(escape).tolist(),
+                "customdata": np.stack([own["split"], own["train_tokens"].map(_tokens)], axis=-1),
+                "hovertemplate": "%{text}<br>%{customdata[0]}%{customdata[1]}<extra></extra>",
+            }
+        )
+    figure = go.Figure(traces)
+    figure.update_yaxes(autorange="reversed", type="multicategory", automargin=True)
+    figure.update_xaxes(title="checkpoint of the run, first to last", dtick=1, automargin=True)
+    figure.update_layout(height=80 + ROW * len(every), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def _rows(table: pd.DataFrame) -> list[list[str]]:
+    """Both levels of the axis."""
+    return [table["family"].map(escape).tolist(), table["label"].map(escape).tolist()]
+
+
+def _known(name: object) -> str:
+    return name if isinstance(name, str) else ""
+
+
+def _size(n_params: float) -> str:
+    return "" if pd.isna(n_params) else millions(float(n_params))
+
+
+def _tokens(count: float) -> str:
+    return "" if pd.isna(count) else f", after {count:,.0f} tokens"

@@ -1,0 +1,287 @@
+"""Figures that move: a fit while it is optimised, and the replay of one that is done."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvcore.figures.law import ACCURACY_AXIS, CURVE_COLOUR, MARKERS, MSE_AXIS, PALETTE, SCORE_AXIS
+from csvcore.records import Fit, Floats, Glimpse, Replay, Split
+from csvcore.scaling import sigmoid_law
+
+MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
+GRID = 80  # points of a curve
+FRAME_MS, MOVE_MS = 450, 350
+# Buttons with a ground of their own read the same on a light and on a dark page; the text reads
+# also on the light blue that Plotly lays under the pointer.
+BUTTON_TEXT, BUTTON_GROUND, BUTTON_EDGE = "#262730", "#E6EAF1", "#777777"
+SLIDER_BELOW = 100  # pixels below the plot: room for slanted labels of stages and the axis title
+SIDE_DASHES: dict[Split, str] = {"train": "solid", "validation": "dot", "test": "dash"}
+
+
+def errors_so_far(found: Sequence[Glimpse]) -> Any:
+    """MSE on train (line) and validation models (dots) over the steps made so far, by task."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for number, one in enumerate(found):
+        colour = PALETTE[number % len(PALETTE)]
+        for side, values in (
+            ("train", [entry.train_mse for entry in one.trace]),
+            ("validation", [entry.validation_mse for entry in one.trace]),
+        ):
+            figure.add_scatter(
+                x=[entry.step for entry in one.trace],
+                y=values,
+                mode="lines+markers" if len(one.trace) < 3 else "lines",
+                line={"color": colour, "dash": "solid" if side == "train" else "dot"},
+                name=escape(f"{one.task}, {side}"),
+                hovertemplate="step %{x}: %{y:.2e}",
+            )
+    figure.update_layout(
+        xaxis={"title": "step, number", "rangemode": "nonnegative"},
+        yaxis={"title": MSE_AXIS, "type": "log", "exponentformat": "e"},
+        height=300,
+        margin=MARGIN,
+        uirevision="so far",
+    )
+    return figure
+
+
+def law_so_far(one: Glimpse) -> Any:
+    """The law at the last step around the models it is fitted to, and those that validate it."""
+    import plotly.graph_objects as go
+
+    score, accuracy = np.array(one.score), np.array(one.accuracy)
+    validates = np.array(one.validates, dtype=bool)
+    law = one.trace[-1]
+    low, high = _range(score)
+    grid = np.linspace(low, high, GRID)
+    figure = go.Figure(_curve(grid, law.alpha, law.beta, one.gamma))
+    for side, on in (("train", ~validates), ("validation", validates)):
+        figure.add_scatter(
+            x=score[on],
+            y=accuracy[on],
+            mode="markers",
+            marker={
+                "color": PALETTE[0] if side == "train" else PALETTE[1],
+                "symbol": MARKERS[side],
+                "size": 8,
+                "opacity": 0.85,
+            },
+            name=side,
+            hovertemplate="score %{x:.4f}, accuracy %{y:.3f}<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"title": SCORE_AXIS, "range": [low, high]},
+        yaxis={"title": f"{escape(one.task)}, {ACCURACY_AXIS}", "range": [-0.03, 1.03]},
+        height=300,
+        margin=MARGIN,
+        legend={"orientation": "h", "y": 1.15},
+        uirevision=one.task,
+    )
+    return figure
+
+
+def replay_figure(
+    table: pd.DataFrame,
+    replay: Replay,
+    fit: Fit,
+    errors: Mapping[Split, Floats],
+    colours: dict[str, str],
+) -> Any:
+    """The models and the law at every stage of a fit, one frame each, and the errors beside them.
+
+    The axes are those of all frames, so that what moves is seen. A slider and a button that plays
+    are part of the figure; no server is asked.
+
+    Args:
+        table: the models to show, columns of `store.predictions`.
+        replay: of the fit.
+        fit: the fit.
+        errors: from `replays.side_errors`.
+        colours: from `family_colours`.
+    """
+    from plotly.subplots import make_subplots
+
+    labels = stage_labels(replay, fit)
+    place = {model: k for k, model in enumerate(replay.models)}
+    shown = table[table["model"].isin(place)]
+    groups = [
+        (str(keys[0]), str(keys[1]), rows, [place[model] for model in rows["model"]])
+        for keys, rows in shown.groupby(["family", "split"], sort=True)
+    ]
+    low, high = _range(replay.score[:, [place[model] for model in shown["model"]]])
+    grid = np.linspace(low, high, GRID)
+    figure = make_subplots(1, 2, column_widths=[0.62, 0.38], horizontal_spacing=0.17)
+
+    def moving(k: int) -> list[dict[str, Any]]:
+        """What a stage changes of the first one's traces; colours and texts stay."""
+        curve = sigmoid_law(grid, replay.alpha[k], replay.beta[k], fit.gamma)
+        now = [values[k] for values in errors.values()]
+        return [
+            {"type": "scatter", "y": curve},
+            *({"type": "scatter", "x": replay.score[k][at]} for *_, at in groups),
+            {"type": "scatter", "x": [labels[k]] * len(now), "y": now},
+        ]
+
+    looks = [
+        _curve(grid, replay.alpha[0], replay.beta[0], fit.gamma),
+        *(_points(family, side, rows, colours) for family, side, rows, _ in groups),
+        _now(),
+    ]
+    first = [look | change for look, change in zip(looks, moving(0), strict=True)]
+    for number, trace in enumerate(first):
+        figure.add_trace(trace, row=1, col=2 if number == len(first) - 1 else 1)
+    for side, values in errors.items():
+        figure.add_trace(_error_line(side, labels, values), row=1, col=2)
+    figure.frames = [
+        {"name": str(k), "data": moving(k), "traces": list(range(len(first)))}
+        for k in range(len(labels))
+    ]
+    unit = "step" if fit.choice is None else "penalty"
+    figure.update_xaxes(title=SCORE_AXIS, range=[low, high], row=1, col=1)
+    figure.update_yaxes(title=ACCURACY_AXIS, range=[-0.03, 1.03], row=1, col=1)
+    figure.update_xaxes(
+        title=f"{unit}, {'number' if fit.choice is None else 'no unit'}",
+        type="category",
+        categoryorder="array",
+        categoryarray=labels,
+        row=1,
+        col=2,
+    )
+    figure.update_yaxes(
+        title={"text": MSE_AXIS, "standoff": 5}, type="log", exponentformat="e", row=1, col=2
+    )
+    figure.update_layout(
+        height=520,
+        margin=MARGIN | {"t": 30},
+        legend={"orientation": "h", "y": 1.12, "x": 1, "xanchor": "right"},
+        uirevision=fit.fit,
+        sliders=[_slider(unit, labels, replay.kept)],
+        updatemenus=[_buttons()],
+    )
+    return figure
+
+
+def stage_labels(replay: Replay, fit: Fit) -> list[str]:
+    """The stages by name: numbers of steps, or penalties from the baseline on."""
+    if fit.choice is None:
+        return [f"{step:.0f}" for step in replay.at]
+    return ["baseline" if np.isinf(strength) else f"{strength:.0e}" for strength in replay.at]
+
+
+def _range(score: Any) -> tuple[float, float]:
+    low, high = float(np.min(score)), float(np.max(score))
+    margin = 0.06 * (high - low) or 0.01
+    return low - margin, high + margin
+
+
+def _curve(grid: Floats, alpha: float, beta: float, gamma: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": grid,
+        "y": sigmoid_law(grid, alpha, beta, gamma),
+        "mode": "lines",
+        "line": {"color": CURVE_COLOUR, "width": 2},
+        "name": "law",
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _points(
+    family: str, side: str, rows: pd.DataFrame, colours: Mapping[str, str]
+) -> dict[str, Any]:
+    """The models of one family and side; their scores are what moves."""
+    return {
+        "type": "scatter",
+        "y": rows["accuracy"].tolist(),
+        "mode": "markers",
+        "marker": {
+            "color": colours[family],
+            "symbol": MARKERS[side],
+            "size": 11 if side == "test" else 8,
+            "opacity": 0.85,
+            "line": {"width": 0.5, "color": CURVE_COLOUR},
+        },
+        "name": escape(f"{family}, {side}"),
+        "showlegend": False,
+        "text": rows["model"].map(escape).tolist(),
+        "hovertemplate": "%{text}<br>accuracy %{y:.3f}, score %{x:.4f}<extra></extra>",
+    }
+
+
+def _now() -> dict[str, Any]:
+    """Where the frame stands on the lines of the errors."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "marker": {
+            "color": CURVE_COLOUR,
+            "size": 13,
+            "symbol": "circle-open",
+            "line": {"width": 3},
+        },
+        "name": "shown",
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _error_line(side: Split, labels: list[str], values: Floats) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": labels,
+        "y": values,
+        "mode": "lines",
+        "line": {"color": PALETTE[list(SIDE_DASHES).index(side)], "dash": SIDE_DASHES[side]},
+        "name": side,
+        "hovertemplate": f"{side} MSE at %{{x}}: %{{y:.2e}}<extra></extra>",
+    }
+
+
+def _slider(unit: str, labels: list[str], kept: int) -> dict[str, Any]:
+    now = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
+    moves = now | {"transition": {"duration": 150}}
+    return {
+        "active": 0,
+        "currentvalue": {"prefix": f"{unit} "},
+        "pad": {"t": SLIDER_BELOW, "l": 150, "r": 30},
+        "steps": [
+            {
+                "label": f"{label}, kept" if k == kept else label,
+                "method": "animate",
+                "args": [[str(k)], moves],
+            }
+            for k, label in enumerate(labels)
+        ],
+    }
+
+
+def _buttons() -> dict[str, Any]:
+    play = {
+        "frame": {"duration": FRAME_MS, "redraw": False},
+        "transition": {"duration": MOVE_MS, "easing": "linear"},
+        "mode": "immediate",
+    }
+    stop = {"frame": {"duration": 0, "redraw": False}, "mode": "immediate"}
+    return {
+        "type": "buttons",
+        "direction": "left",
+        "showactive": False,
+        "bgcolor": BUTTON_GROUND,
+        "bordercolor": BUTTON_EDGE,
+        "font": {"color": BUTTON_TEXT},
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yanchor": "top",
+        "pad": {"t": SLIDER_BELOW + 28},
+        "buttons": [
+            {"label": "Play", "method": "animate", "args": [None, play]},
+            {"label": "Pause", "method": "animate", "args": [[None], stop]},
+        ],
+    }

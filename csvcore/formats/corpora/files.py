@@ -1,0 +1,88 @@
+"""Corpora that are there: JSON lines, CSV, Parquet, or a folder of plain texts."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from csvcore.errors import InputError
+from csvcore.formats import csv_tables
+from csvcore.formats.corpora import rows
+from csvcore.records import Document
+
+log = logging.getLogger(__name__)
+
+
+def read_corpus(path: Path) -> list[Document]:
+    """Documents of a file (JSON lines, CSV, Parquet) or of a folder of texts.
+
+    A file has the fields doc_id, source, text and, optional, answers, in CSV a cell of JSON,
+    [[start, end], ...]. Of a folder, every `.txt` file in it or below it is one document: its path
+    without the ending is the doc_id, the folder it lies in is its source, they are in the order of
+    their paths, and keep their line ends. How many other files there are is logged.
+
+    Raises:
+        InputError: as `inputs.read_corpus`, or a folder without a text.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        return csv_tables.read_corpus(path)
+    docs = csv_tables.check_documents(
+        (where, csv_tables.document(_fields(row, where), where)) for where, row in rows.read(path)
+    )
+    if not docs:
+        raise InputError(f"{path.name} has no documents")
+    return docs
+
+
+def _fields(row: dict[str, Any], where: str) -> dict[str, Any]:
+    answers = row.get("answers")
+    if isinstance(answers, str) and answers:
+        try:
+            answers = json.loads(answers)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: answers is not JSON, [[start, end], ...]") from error
+    return row | {"answers": answers}
+
+
+def _folder(path: Path) -> list[Document]:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    texts = [file for file in files if file.suffix.lower() == ".txt"]
+    if not texts:
+        raise InputError(
+            f"{path} has no .txt file; in a folder each text file is one document, and the folder "
+            "it lies in is its source"
+        )
+    others = sorted(set(files).difference(texts))
+    if others:
+        log.warning("left aside: %s files that are no .txt, such as %s", len(others), others[0])
+    return csv_tables.check_documents(
+        (str(file), csv_tables.document(_fields_of(file, path), str(file))) for file in texts
+    )
+
+
+def _fields_of(file: Path, folder: Path) -> dict[str, Any]:
+    name = file.relative_to(folder).with_suffix("").as_posix()
+    text = csv_tables.text(file, newline="")  # losses are counted on these bytes
+    return {"doc_id": name, "source": file.parent.resolve().name, "text": text}
+
+
+def write_corpus(path: Path, docs: Sequence[Document]) -> None:
+    """Write documents as JSON lines, as `read_corpus` reads them. Atomic."""
+    lines = [
+        json.dumps(
+            {
+                "doc_id": doc.doc_id,
+                "source": doc.source,
+                "text": doc.text,
+                "answers": [list(span) for span in doc.answers],
+            },
+            ensure_ascii=False,
+        )
+        for doc in docs
+    ]
+    building = path.with_name(f".{path.name}.part")
+    building.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    building.replace(path)

@@ -1,0 +1,352 @@
+"""Accuracies as evaluation programs write them: lm-evaluation-harness, OpenCompass, wide tables.
+
+A reader gives all it finds, under the names the file uses; `chosen` picks tasks and metrics, and
+`matched` gives models the names they are stored under. Nothing is dropped without being named.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from csvcore.errors import InputError
+from csvcore.formats import csv_tables
+from csvcore.records import Accuracy
+
+METRICS = {
+    "lm-eval": ("acc_norm", "acc", "exact_match"),
+    "opencompass": ("accuracy", "score", "exact_match", "naive_average", "weighted_average"),
+}
+OPENCOMPASS_COLUMNS = ("dataset", "version", "metric", "mode")
+NO_FILTER = "none"
+NAME_PARTS = ("revision", "delta", "peft", "subfolder")  # arguments that make another model
+NOT_METRICS = ("sample_len", "sample_count")
+NAMELESS = "a column without a name"
+LEFT_OUT = "-"  # in a names file: this model is not wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One number of a result file, under the file's own names.
+
+    metric: with its filter where lm-evaluation-harness names one, as `exact_match,strict-match`.
+    value: a fraction for accuracies; other metrics are kept until the choice, whatever they are.
+    where: its place, for messages.
+    """
+
+    model: str
+    task: str
+    metric: str
+    value: float
+    n_items: int | None
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was picked: accuracies, the metric each task was taken by, tasks that were left aside.
+
+    metrics: by task, as the file calls them, one or more; none for CSV. left_aside: tasks that
+    nobody asked for.
+    """
+
+    accuracies: list[Accuracy]
+    metrics: dict[str, list[str]]
+    left_aside: list[str]
+
+
+# Readers -----------------------------------------------------------------------------------------
+
+
+def read(paths: Sequence[Path], form: str) -> list[Result]:
+    """All results of files of one format, `lm-eval` or `opencompass`.
+
+    A folder stands for every `results*.json` in it or below it (lm-eval), or every
+    `summary*.csv` (OpenCompass).
+    """
+    glob, reader = {
+        "lm-eval": ("results*.json", _lm_eval),
+        "opencompass": ("summary*.csv", _opencompass),
+    }[form]
+    found: list[Result] = []
+    for path in paths:
+        files = sorted(path.rglob(glob)) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"there is no {glob} in {path}")
+        for file in files:
+            found += reader(file)
+    return found
+
+
+def _lm_eval(path: Path) -> list[Result]:
+    try:
+        raw = json.loads(csv_tables.text(path))
+        results, config = raw["results"], raw.get("config") or {}
+        model = _lm_eval_model(raw, config)
+        samples = (raw.get("n-samples") or {}).items()
+        sizes = {task: row["effective"] for task, row in samples if "effective" in row}
+        rows = [(task, key, value) for task, row in results.items() for key, value in row.items()]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a result file of lm-evaluation-harness (no `results` by task); "
+            "give its results_*.json or the folder they are in"
+        ) from error
+    found = []
+    for task, key, value in rows:
+        name, _, kind = key.partition(",")
+        if name.endswith("_stderr") or name in NOT_METRICS or not _is_number(value):
+            continue
+        spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
+        n_items = sizes[task] if task in sizes else n_items_of(value, spread)
+        metric = name if kind in ("", NO_FILTER) else key
+        found.append(Result(model, task, metric, float(value), n_items, f"{path}, {task}"))
+    return found
+
+
+def _lm_eval_model(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The model's name with what it was loaded with, as revision and adapter.
+
+    Checkpoints of one run share the name, and so do a model and its fine-tuned adapters.
+    """
+    given = config.get("model_args") or ""
+    if isinstance(given, str):
+        given = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
+    name = str(raw.get("model_name") or given.get("pretrained") or given["model"])
+    parts = [str(given[key]) for key in NAME_PARTS if given.get(key)]
+    return "@".join([name, *(part for part in parts if part not in ("main", name))])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def n_items_of(accuracy: float, error: Any) -> int | None:
+    """How many items a standard error of an accuracy tells of; None where it tells nothing.
+
+    The harness's error is that of a mean, sqrt(p (1 - p) / (n - 1)).
+    """
+    if not _is_number(error) or not 0.0 < error < math.inf or not 0.0 < accuracy < 1.0:
+        return None
+    return round(accuracy * (1.0 - accuracy) / float(error) ** 2) + 1
+
+
+def _opencompass(path: Path) -> list[Result]:
+    table = list(csv.reader(io.StringIO(csv_tables.text(path))))
+    if not table or tuple(table[0][:4]) != OPENCOMPASS_COLUMNS:
+        raise InputError(
+            f"{path} is not a summary of OpenCompass; its columns must begin with "
+            f"{','.join(OPENCOMPASS_COLUMNS)}"
+        )
+    found = []
+    for number, row in enumerate(table[1:], start=2):
+        if not any(row):
+            continue
+        where = f"{path} line {number}"
+        if len(row) != len(table[0]):
+            raise InputError(f"{where} does not have {len(table[0])} fields")
+        for model, cell in zip(table[0][4:], row[4:], strict=True):
+            if cell.strip() not in ("", "-"):
+                percent = csv_tables.number(cell, "a result", where)
+                place = f"{path}, {row[0]}"
+                found.append(Result(model, row[0], row[2], percent / 100.0, None, place))
+    if found and max(result.value for result in found) <= 0.01:
+        raise InputError(
+            f"{path}: no value is above 1; OpenCompass writes percent, so these look like fractions"
+        )
+    return found
+
+
+def read_tables(paths: Sequence[Path], tasks: Mapping[str, str], stored: Collection[str]) -> Chosen:
+    """Accuracies of CSV files, long or wide.
+
+    Args:
+        paths: the files.
+        tasks: what they call a task, to what we call it; the others are left aside. Empty: all.
+        stored: tasks that are stored, which a wide file's columns must be where tasks is empty.
+    """
+    seen: dict[tuple[str, str], Accuracy] = {}
+    aside: dict[str, None] = {}
+    for path in paths:
+        if _is_wide(path):
+            entries, left = _wide(path, tasks or {task: task for task in stored})
+            if left and not tasks:
+                _refuse_columns(path, left)
+        else:
+            entries, left = _long(path, tasks)
+        for entry in entries:
+            csv_tables.add_once(seen, entry, str(path))
+        aside |= dict.fromkeys(left)
+    return Chosen(list(seen.values()), {}, [name or NAMELESS for name in aside])
+
+
+def _is_wide(path: Path) -> bool:
+    """Whether a CSV file has a column of models and one a task, without `task` and `accuracy`."""
+    first = next(csv.reader(io.StringIO(csv_tables.text(path))), [])
+    header = [name.strip() for name in first]
+    return "model" in header and not {"task", "accuracy"} & set(header) and len(header) > 1
+
+
+def _wide(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[str]]:
+    """Accuracies of these columns, an empty cell being no result; and the other columns."""
+    seen: dict[tuple[str, str], Accuracy] = {}
+    aside: dict[str, None] = {}
+    for where, row in csv_tables.rows(path, ("model",)):
+        for name, cell in row.items():
+            if name == "model":
+                continue
+            if name not in tasks:
+                aside[name] = None
+            elif cell:
+                value = csv_tables.fraction(csv_tables.number(cell, name, where), where)
+                csv_tables.add_once(seen, Accuracy(row["model"], tasks[name], value), where)
+    return list(seen.values()), list(aside)
+
+
+def _refuse_columns(path: Path, left: Sequence[str]) -> None:
+    named = [repr(name) for name in left if name]
+    if named:
+        raise InputError(
+            f"{path}: {', '.join(named)} {'is' if len(named) == 1 else 'are'} not stored as a "
+            "task; say with --task which columns to read, or with --chance TASK=LEVEL how often "
+            "guessing is right on a new task"
+        )
+
+
+def _long(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[str]]:
+    """Accuracies of these tasks, or of all if none is named; and the other tasks."""
+    entries = csv_tables.read_accuracies([path])
+    if not tasks:
+        return entries, []
+    taken = [replace(e, task=tasks[e.task]) for e in entries if e.task in tasks]
+    return taken, sorted({e.task for e in entries} - tasks.keys())
+
+
+# Choices -----------------------------------------------------------------------------------------
+
+
+def metrics_by_task(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Metrics for all tasks, and those of one task each, of words `METRIC` or `TASK=METRIC`."""
+    plain: list[str] = []
+    own: dict[str, list[str]] = {}
+    for word in words:
+        task, equals, metric = word.rpartition("=")
+        if not metric or (equals and not task):
+            raise InputError(f"a metric is given as METRIC or TASK=METRIC, got {word!r}")
+        (own.setdefault(task, []) if equals else plain).append(metric)
+    return plain, own
+
+
+def chosen(
+    results: Sequence[Result],
+    tasks: Mapping[str, str],
+    metrics: Sequence[str],
+    own_metrics: Mapping[str, Sequence[str]] | None = None,
+) -> Chosen:
+    """Accuracies of these tasks, each by the first metric that it has.
+
+    Args:
+        results: of one format.
+        tasks: what the files call a task, to what we call it.
+        metrics: names in order of preference, with a filter behind a comma where it matters.
+        own_metrics: the same of single tasks, as we call them, in place of metrics.
+
+    Raises:
+        InputError: a task has none of the metrics, or one under several filters; a value is no
+            fraction; a model's task stands there twice with other values.
+    """
+    by_own = own_metrics or {}
+    by_task: dict[tuple[str, str, str], list[Result]] = {}
+    for result in results:
+        if result.task in tasks:
+            by_task.setdefault((result.model, result.task, result.where), []).append(result)
+    found: dict[tuple[str, str], Accuracy] = {}
+    used: dict[str, dict[str, None]] = {}
+    for (model, task, where), own in by_task.items():
+        result = _preferred(own, by_own.get(tasks[task], metrics), where, tasks[task])
+        value = csv_tables.fraction(result.value, f"{where} by {result.metric}")
+        csv_tables.add_once(found, Accuracy(model, tasks[task], value, result.n_items), where)
+        used.setdefault(tasks[task], {})[result.metric] = None
+    present = {result.task for result in results}
+    return Chosen(
+        accuracies=list(found.values()),
+        metrics={task: list(names) for task, names in used.items()},
+        left_aside=sorted(present - tasks.keys()),
+    )
+
+
+def _preferred(own: Sequence[Result], metrics: Sequence[str], where: str, task: str) -> Result:
+    for metric in metrics:
+        exact = [result for result in own if result.metric == metric]
+        filtered = [result for result in own if result.metric.partition(",")[0] == metric]
+        options = exact or filtered
+        if len(options) > 1:
+            names = " and ".join(result.metric for result in options)
+            raise InputError(
+                f"{where} has {names}; say which with --metric {task}={options[0].metric}, or the "
+                "other"
+            )
+        if options:
+            return options[0]
+    raise InputError(
+        f"{where} has {', '.join(result.metric for result in own)}, none of "
+        f"{', '.join(metrics)}; choose one with --metric, as --metric {task}={own[0].metric}"
+    )
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """A names file: columns `name`, as result files call a model, and `model`, as it is stored."""
+    pairs = [(row["name"], row["model"]) for _, row in csv_tables.rows(path, ("name", "model"))]
+    names = dict(pairs)
+    for name, model in pairs:
+        if names[name] != model:
+            raise InputError(f"{path}: {name!r} is both {model!r} and {names[name]!r}")
+    return names
+
+
+def matched(
+    entries: Sequence[Accuracy], names: Mapping[str, str], known: Collection[str]
+) -> list[Accuracy]:
+    """The same under the names that models are stored under.
+
+    A name of the names file counts first, then the name itself, then its last part (a folder, or a
+    hub name without its owner), as `csvcore collect` names models. Models that the names file maps
+    to `-` are left out.
+
+    Raises:
+        InputError: models of no stored name, all of them listed; two that become one.
+    """
+    targets = {entry.model: _target(entry.model, names, known) for entry in entries}
+    lacking = [name for name, target in targets.items() if target is None]
+    if lacking:
+        called = [
+            f"{name!r}" + (f" (as {names[name]!r})" if name in names else "") for name in lacking
+        ]
+        whom = (
+            f"the model {called[0]}, which is"
+            if len(called) == 1
+            else (f"{len(called)} models that are")
+        )
+        listed = "" if len(called) == 1 else f": {', '.join(called)}"
+        raise InputError(
+            f"accuracies name {whom} not stored{listed}; `csvcore import models` first, or say "
+            "with --names FILE (columns name,model) what they are stored as, - for not wanted"
+        )
+    seen: dict[tuple[str, str], Accuracy] = {}
+    for entry in entries:
+        target = targets[entry.model]
+        if target is not None and target != LEFT_OUT:
+            csv_tables.add_once(seen, replace(entry, model=target), f"{entry.model} as {target}")
+    return list(seen.values())
+
+
+def _target(name: str, names: Mapping[str, str], known: Collection[str]) -> str | None:
+    if name in names:
+        return names[name] if names[name] in known or names[name] == LEFT_OUT else None
+    stem, at, loaded = name.rstrip("/\\").partition("@")
+    last = re.split(r"[/\\]", stem)[-1] + at + loaded
+    return next((candidate for candidate in (name, last) if candidate in known), None)

@@ -1,0 +1,200 @@
+"""Which way of scoring gives a model's own losses: tried out at load, never assumed.
+
+The reference is transformers' full forward over one text alone. A packed row is accepted only if a
+text's states do not move when its neighbours change, since attention that leaks from text to text
+raises no error (with a default cache or a mask of ones, losses were off by up to 13 nats).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csvcore.errors import ModelError
+from csvcore.lm.output_layer import Head, candidates
+from csvcore.lm.passes import Losses, Passes, Rows, Segment, is_out_of_memory
+
+SIZES = (9, 24, 14)  # tokens of the texts tried; a sliding window adds a longer one
+# Configuration values beyond which a token no longer sees all before it.
+WINDOW_NAMES = ("sliding_window", "attention_chunk_size", "attention_window_size", "index_topk")
+T = TypeVar("T")
+
+
+class Tolerance(NamedTuple):
+    """How far a way of scoring may be from the reference, by the rounding of its dtype.
+
+    loss: mean difference in nats. state: mean difference of states as a share of their size.
+    leak: the same, of texts whose neighbours alone have changed.
+    """
+
+    loss: float
+    state: float
+    leak: float
+
+
+TOLERANCE = {
+    torch.float32: Tolerance(1e-4, 1e-4, 1e-6),
+    torch.float16: Tolerance(2e-2, 1e-2, 2e-3),
+    torch.bfloat16: Tolerance(1e-1, 5e-2, 1e-2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """How a model is scored, and the largest difference to its full forward, in nats.
+
+    rows: see `passes`. head: chunked, or full where all logits have to be made. notes: why a
+    faster way was not taken.
+    """
+
+    rows: Rows
+    head: str
+    difference: float
+    notes: tuple[str, ...] = ()
+
+
+class _Differs(Exception):
+    """A way of scoring that runs and is wrong."""
+
+
+def choose(
+    model: Any, device: str, prefix: int, tokens: Sequence[int], longest: int
+) -> tuple[Passes, SelfTest]:
+    """The fastest way of scoring that gives the model's own losses.
+
+    Args:
+        model: a causal LM.
+        device: where its inputs go.
+        prefix: id of the prefix token.
+        tokens: ids of some ordinary text that fits the context, repeated as often as needed.
+        longest: inputs of the longest pass to come; a sliding window shorter than that is tried.
+
+    Raises:
+        ModelError: even one text at a time, the model gives no finite losses.
+    """
+    texts = _texts(model, prefix, tokens, longest)
+    alone = Passes(model, device, "alone", None)
+    try:
+        wanted = _tried(lambda: alone.nll(texts, 1))
+    except _Differs as reason:
+        raise ModelError(f"it cannot score an ordinary text: {reason}") from reason
+    if not all(np.isfinite(nll).all() for nll in wanted):
+        raise ModelError("it gives a loss that is not a number on an ordinary text")
+    notes = []
+    head = None
+    try:
+        head = _head(alone, texts, wanted)
+    except _Differs as reason:
+        notes.append(f"all logits are made: {reason}")
+    for rows in _ways(head):
+        passes = Passes(model, device, rows, head)
+        try:
+            worst = _check(passes, texts, wanted)
+        except _Differs as reason:
+            notes.append(f"not {rows}: {reason}")
+        else:
+            return passes, SelfTest(rows, "chunked" if head else "full", worst, tuple(notes))
+    raise ModelError(f"its losses cannot be reproduced ({'; '.join(notes)})")
+
+
+def _ways(head: Head | None) -> tuple[Rows, ...]:
+    return ("packed", "padded", "alone") if head else ("padded", "alone")
+
+
+def _texts(model: Any, prefix: int, tokens: Sequence[int], longest: int) -> list[Segment]:
+    settings = model.config.get_text_config(decoder=True)
+    sizes = [min(size, len(tokens)) for size in SIZES]
+    for name in WINDOW_NAMES:
+        window = getattr(settings, name, None)
+        if isinstance(window, int) and 0 < window < longest:
+            sizes.append(min(window + window // 8 + 1, longest))
+    many = np.resize(np.asarray(tokens, dtype=np.int64), sum(sizes))
+    texts = np.split(many, np.cumsum(sizes)[:-1])
+    return [Segment(np.concatenate([[prefix], text[:-1]]), text) for text in texts]
+
+
+def _head(alone: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> Head:
+    """The head that turns the decoder's states into the model's losses."""
+    targets = torch.from_numpy(np.concatenate([text.targets for text in texts]))
+    states = torch.cat([_states(alone, [text]) for text in texts])
+    best = np.inf
+    for head in candidates(alone.model):
+        with torch.inference_mode():
+            found = head.nll(states, targets).cpu().numpy()
+        off = float(np.abs(found - np.concatenate(wanted)).mean())
+        if off <= TOLERANCE[alone.model.dtype].loss:
+            return head
+        best = min(best, off)
+    raise _Differs(
+        "its output layer is not a linear one"
+        if best == np.inf
+        else f"the output layer alone is off by {best:.2g} nats"
+    )
+
+
+def _check(passes: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> float:
+    """Largest difference to the reference, in nats, if the texts together give what each gives."""
+    limit = TOLERANCE[passes.model.dtype]
+    if passes.head is not None and passes.rows != "alone":
+        alone = Passes(passes.model, passes.device, "alone", passes.head)
+        own = [_states(alone, [text]) for text in texts]
+        apart = _distance(_states(passes, texts), torch.cat(own))
+        if apart > limit.state:
+            raise _Differs(f"states are off by {100 * apart:.2g} %")
+    if passes.rows == "packed":
+        _check_leaks(passes, texts, limit.leak)
+    found = _tried(lambda: passes.nll(texts, sum(text.inputs.size for text in texts) * len(texts)))
+    differences = np.abs(np.concatenate(found) - np.concatenate(wanted))
+    if differences.mean() > limit.loss:
+        raise _Differs(f"losses are off by {differences.mean():.2g} nats")
+    return float(differences.max())
+
+
+def _check_leaks(passes: Passes, texts: Sequence[Segment], limit: float) -> None:
+    """Raise unless a text's states stay where they are when the text before it changes."""
+    changed = list(texts)
+    for i in range(0, len(texts), 2):
+        changed[i] = Segment(np.roll(texts[i].inputs, 1), texts[i].targets)
+    sizes = [text.inputs.size for text in texts]
+    before = torch.split(_states(passes, texts), sizes)
+    after = torch.split(_states(passes, changed), sizes)
+    for i in range(1, len(texts), 2):
+        moved = _distance(after[i], before[i])
+        if moved > limit:
+            raise _Differs(f"texts of a row see each other (states move by {100 * moved:.2g} %)")
+
+
+def _states(passes: Passes, texts: Sequence[Segment]) -> Tensor:
+    return _tried(lambda: passes.states([text.inputs for text in texts]))
+
+
+def _tried(run: Callable[[], T]) -> T:
+    """What run gives; what torch and transformers raise over an unsuitable model is a difference.
+
+    They raise whatever their code runs into, so all but a lack of memory counts.
+    """
+    try:
+        return run()
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        RuntimeError,
+        AssertionError,
+    ) as error:
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise _Differs(reason) from error
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    """Mean difference as a share of the mean size of `other`; infinite for other shapes."""
+    if one.shape != other.shape:
+        return float("inf")
+    size = other.float().abs().mean()
+    return float((one.float() - other.float()).abs().mean() / size)

@@ -1,0 +1,59 @@
+"""The permutation control: how well a head fits accuracies that were dealt out at random."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from csvcore.analysis.intervals import permutation_p
+from csvcore.optimise.features import TokenTable
+from csvcore.optimise.gauss_newton import Heads, solve
+from csvcore.optimise.penalty_path import FastConfig
+from csvcore.optimise.problem import HeadProblem
+from csvcore.records import Control
+
+# Fixed beforehand: a penalty chosen on the true accuracies would flatter them.
+STRENGTH = 1e-4
+HEADS = 100  # heads optimised together; bounds the memory of their Jacobians
+
+
+def permutation_control(
+    table: TokenTable,
+    problem: HeadProblem,
+    config: FastConfig,
+    n_permutations: int = 200,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Control:
+    """Refit with the accuracies shuffled among the train models; the p-value of the train error.
+
+    All fits have the same penalty, pull and stopping rule, so that where losses and accuracies are
+    unrelated and models exchangeable the p-value is uniform. Checkpoints of one run are not
+    exchangeable: there a small p-value says that losses and accuracies move together, which they do
+    in any training run, and not yet that the weights are right.
+    """
+    rng = np.random.default_rng(config.seed)
+    table = replace(table, nll=table.nll[problem.train])
+    observed = problem.accuracy[problem.train]
+    dealt = [observed, *(rng.permutation(observed) for _ in range(n_permutations))]
+    errors = []
+    for at in range(0, len(dealt), HEADS):
+        part = np.array(dealt[at : at + HEADS])
+        heads = Heads(
+            accuracy=part,
+            share=np.full(part.shape, 1.0 / observed.size),
+            gamma=np.full(len(part), problem.gamma),
+            strength=np.full(len(part), STRENGTH),
+            pull=np.zeros(len(part), dtype=np.int64),
+        )
+        start = np.zeros((len(part), table.n_features))
+        solution = solve(table, heads, start, config.activation, config.max_steps)
+        errors.append(solution.history[-1].mse)
+        report(min(at + HEADS, len(dealt)), len(dealt))
+    true, *shuffled = np.concatenate(errors).tolist()
+    return Control(
+        n_permutations=n_permutations,
+        strength=STRENGTH,
+        mse=true,
+        median=float(np.median(shuffled)),
+        p_value=permutation_p(true, np.array(shuffled)),
+    )

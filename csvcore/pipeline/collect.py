@@ -1,0 +1,388 @@
+"""Losses of models into the database: looked at first, scored by an engine, stored when whole."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import log
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from csvcore import collection as engines
+from csvcore import lm as scoring
+from csvcore import store
+from csvcore.collection import ClusterConfig, Outcome, Progress, Work, shards
+from csvcore.collection.plan import (
+    Plan,
+    common_context,
+    free_memory,
+    plan,
+    stored_contexts,
+    windowed,
+)
+from csvcore.collection.shards import Shard, Shards
+from csvcore.errors import InputError, ModelError, StoreError
+from csvcore.formats import loss_packs
+from csvcore.lm import LoadConfig
+from csvcore.records import Document, ModelCard
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectConfig:
+    """Settings of a collection; each is a flag of `csvcore collect`.
+
+    device: auto, cpu, cuda, cuda:1, mps, balanced, or several separated by commas. context,
+    stride: of the windows over long documents, in tokens. shards: where work in progress is kept;
+    beside the database if not given. ray: address of a cluster. gpus: what a Ray task reserves.
+    """
+
+    device: str = "auto"
+    dtype: str = "float32"
+    batch_tokens: int | None = None
+    context: int | None = None
+    stride: int | None = None
+    prefix: str = scoring.AUTO
+    trust_remote_code: bool = False
+    engine: Engine = "local"
+    shards: str | None = None
+    ray: str | None = None
+    gpus: float = 0.0
+
+    @property
+    def load(self) -> LoadConfig:
+        """What loading has to know."""
+        return LoadConfig(self.device, self.dtype, self.prefix, self.trust_remote_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What became of one model: stored now, found stored, or why it failed.
+
+    n_tokens: scored, prefix not counted. bits_per_byte: of the whole corpus. seconds: wall time.
+    """
+
+    model: str
+    status: Literal["stored", "found", "failed"]
+    message: str = ""
+    n_tokens: int = 0
+    bits_per_byte: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        """The message with the model's name in it."""
+        named = self.message.startswith(self.model) or f" {self.model} " in self.message
+        return self.message if named else f"{self.model}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection made ready: its plans, and what they have in common."""
+
+    database: Path
+    corpus: str
+    docs: list[Document]
+    config: CollectConfig
+    plans: list[Plan]
+    context: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """Where shards are kept."""
+        beside = self.database.with_name(f"{self.database.name}.shards")
+        place = self.config.shards or str(beside)
+        return place if "://" in place else str(Path(place).resolve())
+
+    def shards(self, one: Plan) -> list[Shard]:
+        """All shards of a model, scored or not."""
+        assert one.files is not None
+        found, at = [], 0
+        for docs in shards.divide(self.docs):
+            sizes = one.n_tokens[at : at + len(docs)]
+            at += len(docs)
+            found.append(Shard(shards.address(docs, self._recipe(one, sizes)), docs))
+        return found
+
+    def n_scored(self, one: Plan, missing: Sequence[Shard]) -> int:
+        """Tokens of a model in shards that are there already."""
+        absent = {doc.doc_id for shard in missing for doc in shard.docs}
+        sizes = zip(self.docs, one.n_tokens, strict=True)
+        return sum(n for doc, n in sizes if doc.doc_id not in absent)
+
+    def _recipe(self, one: Plan, sizes: Sequence[int]) -> dict[str, Any]:
+        """All that losses of documents with these token counts depend on beside their texts."""
+        assert one.files is not None
+        seen = "whole"
+        if windowed(sizes, self.context):
+            seen = f"{self.context} by {self.config.stride or 'half'}"
+        return {
+            "weights": one.files.weights_sha256,
+            "tokenizer": one.files.tokenizer_sha256,
+            "prefix": self.config.prefix,
+            "dtype": self.config.dtype,
+            "context": seen,
+            "engine": "transformers",
+            "version": scoring.SCORING_VERSION,
+        }
+
+    def work(self, one: Plan, missing: Sequence[Shard]) -> Work:
+        """What an engine gets."""
+        longest = min(max(one.n_tokens), self.context or max(one.n_tokens))
+        assert one.files is not None
+        return Work(
+            name=str(Path(one.name).resolve()) if Path(one.name).exists() else one.name,
+            weights_sha256=one.files.weights_sha256,
+            tokenizer_sha256=one.files.tokenizer_sha256,
+            shards=tuple(missing),
+            place=self.place,
+            load=replace(self.config.load, longest=longest),
+            batch_tokens=self.config.batch_tokens,
+            context=self.context,
+            stride=self.config.stride,
+            manifest={"context": self.seen(one)},
+        )
+
+    def seen(self, one: Plan) -> str | int:
+        """The context of a model's windows, or that it saw every document whole."""
+        return self.context if self.context and windowed(one.n_tokens, self.context) else "whole"
+
+
+def prepare(
+    database: Path,
+    names: Sequence[str],
+    corpus: str,
+    config: CollectConfig,
+    report: Callable[[str], None] = lambda model: None,
+) -> Collection:
+    """Look at models, corpus and database; nothing is loaded and nothing written.
+
+    Args:
+        database: the results database.
+        names: folders, GGUF files or hub names.
+        corpus: a stored corpus.
+        config: settings.
+        report: told each model's name before it is looked at; may raise to stop.
+
+    Raises:
+        InputError: an unknown corpus, dtype or prefix, two models of one name, or a context larger
+            than a model's.
+    """
+    for what, value, known in (
+        ("dtype", config.dtype, tuple(scoring.DTYPES)),
+        ("prefix", config.prefix, (scoring.AUTO, *scoring.RULES)),
+    ):
+        if value not in known:
+            raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}")
+    with store.connect(database, read_only=True) as db:
+        docs = store.documents(db, corpus)
+    _refuse_twice(names)
+    counts: dict[str, Any] = {}
+    plans = []
+    for name in names:
+        report(scoring.model_name(name))
+        one = plan(name, docs, config.load, counts)
+        plans.append(_looked_up(database, corpus, one, len(docs), config))
+    context = common_context([one for one in plans if one.problem is None], config.context)
+    if context and config.stride and config.stride > context:
+        raise InputError(f"--stride {config.stride} is more than the context of {context} tokens")
+    collection = Collection(database, corpus, docs, config, plans, context, ())
+    return replace(collection, notes=tuple(_notes(collection)))
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    models = [scoring.model_name(name) for name in names]
+    twice = sorted({model for model in models if models.count(model) > 1})
+    if twice:
+        raise InputError(f"two of the models are called {twice[0]}; rename one folder")
+
+
+def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: CollectConfig) -> Plan:
+    """The plan with what the database says of the model."""
+    if one.files is None:
+        return one
+    with store.connect(database, read_only=True) as db:
+        n_stored = store.coverage(db, corpus).get(one.model, 0)
+        manifest = store.manifests(db, corpus).get(one.model) or {}
+    if n_stored == 0:
+        return one
+    problem = _stored_otherwise(one, corpus, manifest, config)
+    if problem is not None:
+        return replace(one, problem=problem)
+    if n_stored != n_docs:
+        problem = f"{one.model} has losses on {n_stored} of {n_docs} documents of {corpus}"
+        return replace(one, problem=problem)
+    return replace(one, stored=True)
+
+
+def _stored_otherwise(
+    one: Plan, corpus: str, made: dict[str, Any], config: CollectConfig
+) -> str | None:
+    """Why the stored losses are not those that would be collected, or None."""
+    assert one.files is not None
+    if made.get("weights_sha256") != one.files.weights_sha256:
+        return (
+            f"losses of other weights are stored as {one.model} on {corpus}; "
+            "rename the folder to store these beside them"
+        )
+    if made.get("dtype") != config.dtype:
+        return (
+            f"losses of {one.model} on {corpus} are stored in {made.get('dtype')}, not "
+            f"{config.dtype}; models that are compared should share their dtype"
+        )
+    if made.get("tokenizer_sha256", one.files.tokenizer_sha256) != one.files.tokenizer_sha256:
+        return (
+            f"losses of {one.model} on {corpus} are stored with another tokenizer; "
+            "rename the folder to store these beside them"
+        )
+    wanted = config.context
+    seen = wanted if wanted and windowed(one.n_tokens, wanted) else "whole"
+    if wanted and made.get("context", seen) != seen:
+        return (
+            f"losses of {one.model} on {corpus} are stored with the context {made['context']}, not "
+            f"{seen}; give the model another name to store both"
+        )
+    told = made.get("prefix")
+    rule = told.get("rule") if isinstance(told, dict) else told
+    if config.prefix not in (scoring.AUTO, rule):
+        return (
+            f"losses of {one.model} on {corpus} are stored with the prefix {rule}, not "
+            f"{config.prefix}; give the model another name to store both"
+        )
+    return None
+
+
+def _notes(collection: Collection) -> Iterator[str]:
+    free = free_memory()
+    for one in collection.plans:
+        needed = one.n_bytes or 0
+        if collection.config.device in ("auto", "cpu") and needed > free:
+            yield (
+                f"{one.model} takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of the "
+                "machine's memory are free; --dtype bfloat16 halves it"
+            )
+    long = max((windowed(p.n_tokens, collection.context) for p in collection.plans), default=0)
+    if not long:
+        return
+    yield (
+        f"{long} documents are longer than the common context of {collection.context} tokens and "
+        "are seen through overlapping windows"
+    )
+    others = stored_contexts(collection.database, collection.corpus) - {str(collection.context)}
+    if others:
+        yield (
+            f"models stored on this corpus used a context of {', '.join(sorted(others))}; give "
+            "--context to have the same"
+        )
+
+
+def collect(
+    collection: Collection, report: Callable[[Progress], None] = lambda step: None
+) -> Iterator[Collected]:
+    """Score what is not stored yet; yields each model when it is over, failed ones too.
+
+    A model's losses reach the database in one transaction when all its shards are written. Stopped
+    at any moment, the next run goes on from the shards that are there.
+
+    Args:
+        collection: see `prepare`.
+        report: told of every step; may raise to stop.
+    """
+    place = Shards(collection.place)
+    works: list[Work] = []
+    by_model = {one.model: one for one in collection.plans}
+    for one in collection.plans:
+        if one.problem is not None:
+            yield Collected(one.model, "failed", one.problem)
+        elif one.stored:
+            yield Collected(one.model, "found", "its losses are stored already")
+        else:
+            whole = collection.shards(one)
+            missing = place.missing(whole)
+            works.append(collection.work(one, missing))
+            report(Progress(one.model, n_tokens=collection.n_scored(one, missing)))
+    to_score = [work for work in works if work.shards]
+    for work in works:
+        if not work.shards:
+            yield _store(collection, by_model[work.model], Outcome(work))
+    for outcome in _run(to_score, collection.config, report):
+        yield _store(collection, by_model[outcome.work.model], outcome)
+
+
+def _run(
+    works: Sequence[Work], config: CollectConfig, report: Callable[[Progress], None]
+) -> Iterator[Outcome]:
+    if not works:
+        return iter(())
+    if config.engine == "ray":
+        return engines.cluster.run(works, ClusterConfig(config.ray, config.gpus), report)
+    return engines.local.run(works, config.device, report)
+
+
+def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
+    """Put a model's shards into the database, in one transaction."""
+    if outcome.error is not None:
+        return Collected(one.model, "failed", outcome.error, seconds=outcome.seconds)
+    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in collection.docs}
+    try:
+        table, made = Shards(collection.place).read_all(collection.shards(one), one.model)
+        made["context"] = collection.seen(one)
+        loss_packs.check_documents(one.model, table, n_bytes)
+        with store.connect(collection.database) as db:
+            if one.model not in {card.model for card in store.models(db)}:
+                store.add_models(db, [_card(one)])
+            store.add_losses(db, collection.corpus, table, {one.model: made})
+    except (InputError, StoreError) as error:
+        return Collected(one.model, "failed", str(error), seconds=outcome.seconds)
+    return Collected(
+        model=one.model,
+        status="stored",
+        n_tokens=one.total_tokens,
+        bits_per_byte=_bits_per_byte(table, collection.docs),
+        seconds=outcome.seconds,
+    )
+
+
+def _bits_per_byte(table: pa.Table, docs: Sequence[Document]) -> float:
+    total = float(loss_packs.flat(table, "nll").astype(np.float64).sum())
+    return total / log(2) / sum(len(doc.text.encode()) for doc in docs)
+
+
+def _card(one: Plan) -> ModelCard:
+    """What the model's own files say of it; `import models` replaces it by what the user knows."""
+    return ModelCard(
+        model=one.model,
+        family=one.model_type,
+        n_params=one.n_params,
+        origin=one.name if "/" in one.name and not Path(one.name).exists() else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TriedOut:
+    """A model loaded and tried: what was found, or why it fails; seconds the corpus would take."""
+
+    model: str
+    message: str
+    failed: bool = False
+    seconds: float | None = None
+
+
+def try_out(collection: Collection) -> Iterator[TriedOut]:
+    """Load each model that is to be scored, on the first device, and time it on a short text."""
+    device = engines.local.devices(collection.config.device)[0]
+    for one in collection.plans:
+        if one.problem is not None:
+            yield TriedOut(one.model, one.problem, failed=True)
+        elif not one.stored:
+            work = collection.work(one, ())
+            try:
+                lm = scoring.load(work.name, replace(work.load, device=device))
+                speed = scoring.tokens_per_second(lm, work.batch_tokens)
+            except ModelError as error:
+                yield TriedOut(one.model, str(error), failed=True)
+            else:
+                yield TriedOut(one.model, engines.summary(lm), seconds=one.total_tokens / speed)

@@ -1,0 +1,133 @@
+"""Every method on the same split: the fits that are missing, then the judgement."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from csvcore import store
+from csvcore.analysis.comparison import Comparison, judge_fits
+from csvcore.errors import FitError, InputError
+from csvcore.fitting.baselines import WEIGHTED_METHODS, possible
+from csvcore.optimise import permutation_control
+from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
+from csvcore.pipeline.fit import FitConfig, Report, fast_config, fast_problems, fit_dataset
+from csvcore.records import Control, Fit
+
+log = logging.getLogger(__name__)
+
+
+def compare(
+    database: Path,
+    corpus: str,
+    split: str,
+    tasks: Sequence[str],
+    config: FitConfig,
+    report: Report = lambda step, total, message: None,
+    permutations: int = 0,
+    lenient: bool = False,
+) -> list[Comparison]:
+    """Every method on every task; missing fits are made and stored.
+
+    Without tasks, all that can be fitted are; the others are named in the log.
+
+    Args:
+        database: the results database.
+        corpus: name of a stored corpus.
+        split: name of a stored split, with test models.
+        tasks: names of tasks, or none.
+        config: settings of the fits.
+        report: called with (step, steps, message); may raise to stop.
+        permutations: shuffles of the permutation control, 0 for none; the result is stored.
+        lenient: leave out tasks that cannot be fitted even where they are named.
+
+    Raises:
+        InputError: the split has no test models, or see `dataset.task_models`.
+    """
+    with store.connect(database, read_only=True) as db:
+        sides = store.split(db, split)
+    if "test" not in sides.values():
+        raise InputError(f"the split {split} has no test models to compare methods on")
+    report(0, 1, "reading losses")
+    where = (database, corpus, split, config.scorer)
+    data = load_dataset(*where, config.mask_first_token, config.own_units)
+    chosen = usable_tasks(data, tasks, lenient)
+    wanted = [
+        (task, method)
+        for task, models in chosen.items()
+        for method in WEIGHTED_METHODS
+        if possible(method, models.task, data)
+    ]
+    fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
+    controls = _controls(database, data, chosen, fits, config, permutations, report)
+    cards = {card.model: card for card in data.cards}
+    rows: list[Comparison] = []
+    for task in chosen:
+        own = [found for found in fits if found.task == task]
+        rows += judge_fits(own, cards, controls.get(task))
+    return sorted(rows, key=lambda row: (row.task, row.test_mse))
+
+
+def usable_tasks(
+    data: Dataset, tasks: Sequence[str], lenient: bool = False
+) -> dict[str, TaskModels]:
+    """Models of each task named; without names or if lenient, of those that can be compared.
+
+    Raises:
+        InputError: as `task_models` or for want of a test model, for a task that was named, or
+            where no task is left.
+        FitError: likewise.
+    """
+    if tasks and not lenient:
+        return {task: _comparable(data, task) for task in dict.fromkeys(tasks)}
+    chosen, reasons = {}, []
+    for task in dict.fromkeys(tasks or data.tasks):
+        try:
+            chosen[task] = _comparable(data, task)
+        except (InputError, FitError) as error:
+            reasons.append(str(error))
+    if not chosen:
+        raise InputError("; ".join(reasons) or "there are no tasks; csvcore import tasks FILE")
+    for reason in reasons:
+        log.warning("left out: %s", reason)
+    return chosen
+
+
+def _comparable(data: Dataset, task: str) -> TaskModels:
+    models = task_models(data, task)
+    if not models.on("test").any():
+        raise InputError(f"{task} has no accuracy of a test model of the split {data.split_name}")
+    return models
+
+
+def _controls(
+    database: Path,
+    data: Dataset,
+    chosen: Mapping[str, TaskModels],
+    fits: Sequence[Fit],
+    config: FitConfig,
+    permutations: int,
+    report: Report,
+) -> dict[str, Control]:
+    """The permutation control of each task, from the database where it was run as often before."""
+    csv = {found.task: found.fit for found in fits if found.method == "csv"}
+    with store.connect(database, read_only=True) as db:
+        stored = {task: store.control(db, name) for task, name in csv.items()}
+    done = {
+        task: control
+        for task, control in stored.items()
+        if control and control.n_permutations >= permutations
+    }
+    missing = [task for task in csv if task not in done] if permutations else []
+    if missing:
+        table, problems, _ = fast_problems(data, chosen, missing, config)
+        for problem in problems:
+
+            def step(at: int, total: int, task: str = problem.task) -> None:
+                report(at, total, f"permutations of {task}")
+
+            done[problem.task] = permutation_control(
+                table, problem, fast_config(config), permutations, step
+            )
+            with store.connect(database) as db:
+                store.set_control(db, csv[problem.task], done[problem.task])
+    return done

@@ -1,0 +1,126 @@
+"""Losses from a server into the database, after a check against the model itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csvcore import lm as scoring
+from csvcore import store
+from csvcore.collection import shards
+from csvcore.collection.server import Server
+from csvcore.collection.shards import Shard, Shards
+from csvcore.errors import InputError, ModelError
+from csvcore.lm import LanguageModel, LoadConfig
+from csvcore.records import Document, ModelCard, TokenLosses
+
+CHECKED = 2  # documents compared with the model itself
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """A server's model and what it is held against; each is a flag of `csvcore import completions`.
+
+    url: up to /v1. served: the model's name there. reference: the same model as a folder, GGUF
+    file or hub name, for its tokenizer, its prefix and the check. name: what to store it as; the
+    reference's name if not given. tolerance: mean difference per token, in nats, that the server
+    may have (bfloat16 weights alone move a token by 0.008). key: of the server, if it wants one.
+    """
+
+    url: str
+    served: str
+    reference: str
+    name: str | None = None
+    tolerance: float = 0.02
+    key: str | None = None
+
+
+def import_completions(
+    database: Path,
+    corpus: str,
+    config: ServerConfig,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """Read a model's losses from a server and store them; goes on where it was stopped.
+
+    Raises:
+        InputError: losses are stored under this name.
+        ModelError: the server differs from the model, or does not answer as it should.
+    """
+    with store.connect(database, read_only=True) as db:
+        docs = store.documents(db, corpus)
+        stored = store.coverage(db, corpus)
+    server = Server(config.url, config.served, config.key)
+    lm = scoring.load(config.reference, LoadConfig())
+    name = config.name or lm.name
+    if name in stored:
+        raise InputError(f"losses of {name} on {corpus} are stored; give another --name")
+    apart = parity(server, lm, docs)
+    if apart > config.tolerance:
+        raise ModelError(
+            f"{config.url} differs from {lm.name} by {apart:.3g} nats a token on {CHECKED} "
+            f"documents, more than --tolerance {config.tolerance:g}; nothing was stored"
+        )
+    place = Shards(str(database.with_name(f"{database.name}.shards").resolve()))
+    known = {
+        "engine": "completions",
+        "server": [config.url, config.served],
+        "prefix": lm.prefix.token_id,
+        "tokenizer": lm.tokenizer_sha256,
+        "weights": lm.weights_sha256,
+    }
+    whole = [Shard(shards.address(run, known), run) for run in shards.divide(docs)]
+    made = _manifest(lm, docs, config, apart)
+    for number, shard in enumerate(whole):
+        report(number, len(whole))
+        if place.missing([shard]):
+            place.write(shard.key, served_losses(server, lm, shard.docs), made)
+    report(len(whole), len(whole))
+    table, made = place.read_all(whole, name)
+    with store.connect(database) as db:
+        if name not in {card.model for card in store.models(db)}:
+            card = ModelCard(name, str(lm.model.config.model_type), lm.model.num_parameters())
+            store.add_models(db, [card])
+        store.add_losses(db, corpus, table, {name: made})
+    return f"{name}: {len(docs)} documents from {config.url}, {apart:.2g} nats a token apart"
+
+
+def _manifest(
+    lm: LanguageModel, docs: Sequence[Document], config: ServerConfig, apart: float
+) -> dict[str, Any]:
+    """How the losses were made; the weights are the reference's, which the server was held to."""
+    own, room = lm.manifest(), _room(lm)
+    longest = max(len(scoring.encode(lm.tokenizer, doc.text).token_ids) for doc in docs)
+    return {key: own[key] for key in ("weights_sha256", "tokenizer_sha256", "prefix")} | {
+        "dtype": "as served",
+        "engine": "completions",
+        "served": config.served,
+        "apart": apart,
+        "context": room if room and longest > room else "whole",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def parity(server: Server, lm: LanguageModel, docs: list[Document]) -> float:
+    """Mean absolute difference per token between server and model on two documents, nats."""
+    some = [docs[0], docs[len(docs) // 2]][: min(CHECKED, len(docs))]
+    theirs = served_losses(server, lm, some)
+    ours = list(scoring.score(lm, some, context=_room(lm)))
+    pairs = zip(theirs, ours, strict=True)
+    return float(np.abs(np.concatenate([one.nll - other.nll for one, other in pairs])).mean())
+
+
+def _room(lm: LanguageModel) -> int | None:
+    """Tokens of a window: its prefix and one token to generate have to fit the context too."""
+    return None if lm.max_tokens is None else max(1, lm.max_tokens - 2)
+
+
+def served_losses(server: Server, lm: LanguageModel, docs: Sequence[Document]) -> list[TokenLosses]:
+    """Losses of documents as the server has them, on the reference's tokens."""
+    encodings = [scoring.encode(lm.tokenizer, doc.text) for doc in docs]
+    owners, segments = scoring.cut(lm, encodings, _room(lm), None)
+    parts = server.nll(segments)
+    return list(scoring.put_together(lm.name, docs, encodings, owners, parts))

@@ -1,0 +1,194 @@
+"""What the database holds as files for others: loss packs, tables, token weights."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from csvcore import store
+from csvcore.errors import InputError
+from csvcore.formats import loss_packs
+from csvcore.formats.atomic import folder
+from csvcore.store import Connection
+
+Format = Literal["csv", "parquet"]
+# Too large to be a table for people; they have exports of their own.
+APART = ("losses", "weights")
+SEPARATED_BY_SPACES = {"tasks"}  # lists in this table's CSV, so that it can be imported again
+
+_CARD = """---
+configs:
+- config_name: tokens
+  default: true
+  data_files:
+  - split: train
+    path: data/tokens.parquet
+- config_name: documents
+  data_files:
+  - split: train
+    path: data/documents.parquet
+tags:
+- capability-salience-vectors
+---
+
+# Salience of every token
+
+How much each token of a validation text counts when the capability of a language model is read off
+its losses (Capability Salience Vector, arXiv 2506.13216). The mean absolute weight is 1.
+
+```python
+from datasets import load_dataset
+
+tokens = load_dataset("path/to/this/folder", split="train")  # a row a token
+documents = load_dataset("path/to/this/folder", "documents", split="train")  # with the texts
+```
+
+| column | in | meaning |
+|---|---|---|
+| doc_id | both | document of the corpus |
+| token_index | tokens | place of the token in its document, from 0 |
+| byte_start, byte_end | both | half-open span in the UTF-8 bytes of the text; spans tile it |
+| weight | both | salience; a list with one entry a token in `documents` |
+| spread | documents | standard deviation of each weight over draws of training runs, where known |
+| source, text | documents | where the document comes from, and its text |
+
+The fit these weights are of:
+
+```json
+{fit}
+```
+"""
+
+
+def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) -> str:
+    """Write stored losses of these models, all that have any if none is named, as a loss pack."""
+    with store.connect(database, read_only=True) as db:
+        sha256 = store.corpus_sha256(db, corpus)
+        have = store.coverage(db, corpus)
+        wanted = list(names) or list(have)
+        missing = [name for name in wanted if name not in have]
+        if missing or not wanted:
+            raise InputError(f"no losses of {', '.join(missing) or 'any model'} on {corpus}")
+        table = store.loss_rows(db, corpus, wanted)
+        known = store.manifests(db, corpus)
+    manifests = {name: known[name] for name in wanted if known.get(name)}
+    loss_packs.write(out, table, sha256, manifests)
+    return f"{out}: {len(wanted)} models, {len(table)} rows"
+
+
+def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
+    """Write every table of the database but losses and weights into a folder, one file each.
+
+    Args:
+        database: the results database.
+        out: a folder; files of the same names in it are replaced.
+        form: csv or parquet; lists become JSON in CSV.
+
+    Raises:
+        InputError: out is a file.
+    """
+    with store.connect(database, read_only=True) as db:
+        names = [name for name in store.tables(db) if name not in APART]
+        found = {name: store.table(db, name) for name in names}
+    with folder(out) as building:
+        for name, table in found.items():
+            file = building / f"{name}.{form}"
+            if form == "parquet":
+                pq.write_table(table, file)
+            else:
+                pyarrow.csv.write_csv(_flat(name, table), file)
+    return f"{out}: {', '.join(found)} as {form}"
+
+
+def _flat(name: str, table: pa.Table) -> pa.Table:
+    """The table with its lists and records as text."""
+    for at, field in enumerate(table.schema):
+        if not pa.types.is_nested(field.type):
+            continue
+        cells = table[field.name].to_pylist()
+        if name in SEPARATED_BY_SPACES:
+            texts = [None if cell is None else " ".join(map(str, cell)) for cell in cells]
+        else:
+            texts = [None if cell is None else json.dumps(cell) for cell in cells]
+        table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+    return table
+
+
+def export_weights(database: Path, fit: str, out: Path) -> str:
+    """Write a fit's salience, one row a token (columns of `token_weights`), as one file.
+
+    It is CSV where its name ends so, else Parquet.
+    """
+    with store.connect(database, read_only=True) as db:
+        rows = token_weights(db, fit)
+    _write(rows, out)
+    return f"{out}: {len(rows)} tokens of {len(rows['doc_id'].unique())} documents"
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """Write records as a table: CSV where its name ends so, else Parquet; lists are JSON in CSV."""
+    _write(pa.Table.from_pylist(list(rows)), out)
+
+
+def _write(table: pa.Table, out: Path) -> None:
+    building = out.with_name(f".{out.name}.part")
+    if out.suffix == ".csv":
+        pyarrow.csv.write_csv(_flat("", table), building)
+    else:
+        pq.write_table(table, building)
+    building.replace(out)
+
+
+def token_weights(db: Connection, fit: str) -> pa.Table:
+    """Salience of a fit, one row a token: doc_id, token_index, byte_start, byte_end, weight.
+
+    Raises:
+        InputError: there is no such fit.
+    """
+    table = store.weights(db, fit)
+    ends = [np.asarray(cell) for cell in table["byte_end"].to_pylist()]
+    return pa.table(
+        {
+            "doc_id": np.repeat(table["doc_id"].to_numpy(), [end.size for end in ends]),
+            "token_index": np.concatenate([np.arange(end.size) for end in ends]).astype(np.int32),
+            "byte_start": np.concatenate([[0, *end[:-1]] for end in ends]).astype(np.int32),
+            "byte_end": np.concatenate(ends).astype(np.int32),
+            "weight": table["weight"].combine_chunks().flatten(),
+        }
+    )
+
+
+def export_weights_dataset(database: Path, fit: str, out: Path) -> str:
+    """Write a fit's salience as a folder that Hugging Face's `datasets` loads.
+
+    It has Parquet files, by token and by document with the texts, and a card (README.md) that says
+    what they hold.
+
+    Raises:
+        InputError: there is no such fit, or out is a file.
+    """
+    with store.connect(database, read_only=True) as db:
+        rows, record, table = token_weights(db, fit), store.fit(db, fit), store.weights(db, fit)
+        docs = {doc.doc_id: doc for doc in store.documents(db, record.corpus)}
+        sha256 = store.corpus_sha256(db, record.corpus)
+    own = [docs[doc_id] for doc_id in table["doc_id"].to_pylist()]
+    table = table.add_column(1, "source", pa.array([doc.source for doc in own]))
+    table = table.add_column(2, "text", pa.array([doc.text for doc in own]))
+    starts = [[0, *ends[:-1]] for ends in table["byte_end"].to_pylist()]
+    table = table.add_column(3, "byte_start", pa.array(starts, table["byte_end"].type))
+    told = {"corpus_sha256": sha256} | {
+        key: getattr(record, key)
+        for key in ("fit", "corpus", "split", "task", "method", "alpha", "beta", "gamma", "mse")
+    }
+    with folder(out) as building:
+        (building / "data").mkdir()
+        pq.write_table(rows, building / "data" / "tokens.parquet")
+        pq.write_table(table, building / "data" / "documents.parquet")
+        card = _CARD.replace("{fit}", json.dumps(told, indent=2))
+        (building / "README.md").write_text(card, encoding="utf-8")
+    return f"{out}: {len(rows)} tokens of {len(table)} documents"

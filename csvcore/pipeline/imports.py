@@ -1,0 +1,233 @@
+"""Files into the database; each import is all or nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from csvcore import splits, store
+from csvcore.errors import InputError, StoreError
+from csvcore.formats import bundled, corpora, csv_tables, evaluations, loss_packs
+from csvcore.records import Document, Task
+from csvcore.store import Connection
+
+ZOO = bundled.folder("zoo")
+ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}
+
+
+def init(database: Path, zoo: bool = False) -> str:
+    """Make the database, with `zoo` loaded with the bundled measurements; says what was done.
+
+    Doing it again changes nothing.
+    """
+    made = store.create(database)
+    done = f"{database} made" if made else f"{database} was there"
+    if not zoo:
+        return f"{done}; next: csvcore import corpus FILE --name NAME"
+    with store.connect(database) as db:
+        if "zoo" in store.corpora(db)["corpus"].tolist():
+            if store.corpus_sha256(db, "zoo") == csv_tables.corpus_sha256(_zoo_corpora()["zoo"]):
+                return f"{done}, with the bundled zoo"
+            raise StoreError(
+                f"{database} holds another version of the bundled zoo; take a new file, "
+                "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
+            )
+        _load_zoo(db)
+        n_models = len(store.models(db))
+    return f"{done}, the bundled zoo loaded: {n_models} models"
+
+
+def _zoo_corpora() -> dict[str, list[Document]]:
+    missing = [file for file in ZOO_CORPORA.values() if not (ZOO / file).is_file()]
+    if missing:
+        raise InputError(f"the bundled zoo is not at {ZOO}; install csvcore again")
+    return {name: csv_tables.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
+
+
+def _load_zoo(db: Connection) -> None:
+    for name, docs in _zoo_corpora().items():
+        store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
+    store.add_models(db, csv_tables.read_models(ZOO / "models.csv"))
+    store.add_tasks(db, csv_tables.read_tasks(ZOO / "tasks.csv"))
+    store.add_accuracies(db, csv_tables.read_accuracies([ZOO / "accuracies.csv"]))
+    for split in sorted((ZOO / "splits").glob("*.csv")):
+        _add_split(db, split.stem, split)
+    for pack in sorted(ZOO.glob("losses/*/*.parquet")):
+        _add_losses(db, pack, pack.parent.name)
+
+
+def import_corpus(database: Path, file: Path, name: str) -> str:
+    """Store a corpus under a name: JSON lines, CSV, Parquet, or a folder of plain texts."""
+    docs = corpora.read_corpus(file)
+    with store.connect(database) as db:
+        store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
+    return f"corpus {name}: {len(docs)} documents, {len({d.source for d in docs})} sources"
+
+
+def import_models(database: Path, file: Path) -> str:
+    """Store model cards."""
+    cards = csv_tables.read_models(file)
+    with store.connect(database) as db:
+        store.add_models(db, cards)
+    return f"{len(cards)} models of {len({card.family for card in cards})} families"
+
+
+def import_tasks(database: Path, file: Path) -> str:
+    """Store tasks and their chance levels."""
+    tasks = csv_tables.read_tasks(file)
+    with store.connect(database) as db:
+        store.add_tasks(db, tasks)
+    return f"{len(tasks)} tasks"
+
+
+def import_accuracies(
+    database: Path,
+    files: Sequence[Path],
+    form: str = "csv",
+    metrics: Sequence[str] = (),
+    tasks: Mapping[str, str] | None = None,
+    names: Path | None = None,
+    new_tasks: Sequence[Task] = (),
+) -> str:
+    """Store accuracies of known models on known tasks; says which metric each task was taken by.
+
+    Args:
+        database: the results database.
+        files: CSV files, long or wide, or files or folders of an evaluation program.
+        form: `csv`, `lm-eval` or `opencompass`.
+        metrics: in order of preference, for result files, METRIC for all tasks or TASK=METRIC for
+            one, as it is stored; without any, `evaluations.METRICS`.
+        tasks: what the files call a task, to the name it is stored under; without any, every
+            stored task that result files have by its own name, and every one of CSV files.
+        names: a file of what models are called in the files and stored as.
+        new_tasks: stored first, unless they are there with the same chance level.
+
+    Raises:
+        InputError: a file that does not say what it must, models or tasks that are not stored, or
+            an accuracy that is stored with another value; nothing is imported then.
+    """
+    with store.connect(database) as db:
+        _add_new(db, new_tasks)
+        known = {card.model for card in store.models(db)}
+        stored = [task.task for task in store.tasks(db)]
+        if form == "csv":
+            found = evaluations.read_tables(files, tasks or {}, stored)
+            _refuse_absent(found, tasks or {})
+        else:
+            found = _results(files, form, metrics, tasks or {}, stored)
+        mapping = {} if names is None else evaluations.read_names(names)
+        entries = evaluations.matched(found.accuracies, mapping, known)
+        store.add_accuracies(db, entries)
+    return f"{len(entries)} accuracies{_said(found)}"
+
+
+def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
+    stored = {task.task: task.chance for task in store.tasks(db)}
+    for task in tasks:
+        if stored.get(task.task, task.chance) != task.chance:
+            raise InputError(
+                f"{task.task} is stored with the chance level {stored[task.task]:g}, not "
+                f"{task.chance:g}; `csvcore import tasks` changes it"
+            )
+    new = [task for task in tasks if task.task not in stored]
+    if new:
+        store.add_tasks(db, new)
+
+
+def _results(
+    files: Sequence[Path],
+    form: str,
+    metrics: Sequence[str],
+    tasks: Mapping[str, str],
+    stored: Sequence[str],
+) -> evaluations.Chosen:
+    wanted = tasks or {task: task for task in stored}
+    plain, own = evaluations.metrics_by_task(metrics)
+    unknown = [task for task in own if task not in wanted.values()]
+    if unknown:
+        raise InputError(
+            f"--metric names the task {unknown[0]!r}, which is not one to import; those are "
+            f"{', '.join(wanted.values()) or 'none, so store it first with --chance TASK=LEVEL'}"
+        )
+    found = evaluations.chosen(
+        evaluations.read(files, form), wanted, plain or evaluations.METRICS[form], own
+    )
+    _refuse_absent(found, tasks)
+    if not found.accuracies:
+        raise InputError(
+            f"the files have results on {', '.join(found.left_aside) or 'no task'}, and none of "
+            "these is a stored task; say with --chance TASK=LEVEL how often guessing is right, or "
+            "with --task STORED=THEIRS what they are called"
+        )
+    return found
+
+
+def _refuse_absent(found: evaluations.Chosen, tasks: Mapping[str, str]) -> None:
+    there = {entry.task for entry in found.accuracies}
+    absent = [theirs for theirs, own in tasks.items() if own not in there]
+    if absent:
+        raise InputError(
+            f"the files have no result on {', '.join(absent)}, but on "
+            f"{', '.join([*sorted(there), *found.left_aside]) or 'none else'}"
+        )
+
+
+def _said(found: evaluations.Chosen) -> str:
+    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
+    aside = f"; left aside: {', '.join(found.left_aside)}" if found.left_aside else ""
+    return f": {taken}{aside}" if taken else aside
+
+
+def import_split(database: Path, file: Path, name: str) -> str:
+    """Store a split of known models."""
+    with store.connect(database) as db:
+        _add_split(db, name, file)
+        sides = list(store.split(db, name).values())
+    counts = ", ".join(f"{sides.count(side)} {side}" for side in dict.fromkeys(sides))
+    return f"split {name}: {counts}"
+
+
+def _add_split(db: Connection, name: str, file: Path) -> None:
+    known = [card.model for card in store.models(db)]
+    store.add_split(db, name, splits.check_split(csv_tables.read_split(file, name), known))
+
+
+def import_losses(database: Path, files: Sequence[Path], corpus: str | None = None) -> str:
+    """Store loss packs; the manifest's hash finds the corpus, without one it must be named.
+
+    What is stored already with the same losses is passed over, so that packs may overlap.
+    """
+    n_new = n_rows = 0
+    with store.connect(database) as db:
+        for file in files:
+            new, rows = _add_losses(db, file, corpus)
+            n_new, n_rows = n_new + new, n_rows + rows
+    known = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
+    return f"{n_new} documents' losses from {len(files)} packs{known}"
+
+
+def _add_losses(db: Connection, file: Path, corpus: str | None) -> tuple[int, int]:
+    """Store a pack; how many of its rows are new, and how many it has."""
+    pack = loss_packs.read(file)
+    name = _corpus_of(db, file.name, pack.manifest, corpus)
+    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in store.documents(db, name)}
+    loss_packs.check_documents(file.name, pack.table, n_bytes)
+    manifests = (pack.manifest or {}).get("models", {})
+    return store.add_losses(db, name, pack.table, manifests), len(pack.table)
+
+
+def _corpus_of(
+    db: Connection, pack: str, manifest: dict[str, object] | None, corpus: str | None
+) -> str:
+    if manifest is None:
+        if corpus is None:
+            raise InputError(f"{pack} has no manifest; say with --corpus which corpus it scores")
+        store.corpus_sha256(db, corpus)
+        return corpus
+    sha256 = str(manifest.get("corpus_sha256"))
+    found = store.corpus_of_sha256(db, sha256)
+    if found is None or (corpus is not None and sha256 != store.corpus_sha256(db, corpus)):
+        raise InputError(
+            f"{pack} was made on a corpus with hash {sha256[:12]}, "
+            f"{'which is not stored' if corpus is None else f'not on {corpus}'}; "
+            "import the corpus it was made on first"
+        )
+    return found if corpus is None else corpus

@@ -1,0 +1,92 @@
+"""Leave one family out: each family in turn unseen, every method."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from csvcore import splits, store
+from csvcore.analysis.comparison import Comparison
+from csvcore.errors import FitError, InputError
+from csvcore.pipeline.compare import compare
+from csvcore.pipeline.fit import FitConfig, Report
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyComparison:
+    """One method on one task where this family was the test; the split is stored by its name."""
+
+    family: str
+    split: str
+    row: Comparison
+
+
+def leave_one_family_out(
+    database: Path,
+    corpus: str,
+    tasks: Sequence[str],
+    config: FitConfig,
+    report: Report = lambda step, total, message: None,
+) -> list[FamilyComparison]:
+    """Every method on the split `without-FAMILY` of each family; the splits are stored.
+
+    A task that cannot be fitted without a family is left out there and named in the log.
+
+    Raises:
+        InputError: fewer than two families have losses on the corpus, or nothing can be fitted.
+    """
+    with store.connect(database, read_only=True) as db:
+        covered = store.coverage(db, corpus)
+        n_docs = len(store.documents(db, corpus))
+        cards = [card for card in store.models(db) if covered.get(card.model) == n_docs]
+        known = set(store.splits(db))
+        stored = {name: store.split(db, name) for name in known if name.startswith(splits.WITHOUT)}
+    families = list(dict.fromkeys(card.family for card in cards))
+    if len(families) < 2:
+        raise InputError(
+            f"leaving out a family needs 2 families with losses on every document of {corpus}, "
+            f"got {len(families)}"
+        )
+    found = []
+    for number, family in enumerate(families):
+        name, split = splits.WITHOUT + family, splits.leave_one_family_out(cards, family)
+        if stored.get(name) != split:
+            with store.connect(database) as db:
+                store.add_split(db, name, split)
+
+        def step(done: int, total: int, message: str, at: int = number) -> None:
+            report(at * total + done, len(families) * total, f"without {families[at]}: {message}")
+
+        try:
+            rows = compare(database, corpus, name, tasks, config, step, lenient=True)
+        except (InputError, FitError) as error:
+            log.warning("without %s: %s", family, error)
+            continue
+        found += [FamilyComparison(family, name, row) for row in rows]
+    if not found:
+        raise InputError(f"no task can be fitted on {corpus} without one of its families")
+    return found
+
+
+def medians(found: Sequence[FamilyComparison]) -> list[tuple[str, str, float, float | None, int]]:
+    """Of each task and method: median test MSE over families, worst ratio to all-token, families.
+
+    The ratio is None for a method that no family has beside all-token.
+    """
+    by_family = {(one.family, one.row.task, one.row.method): one.row.test_mse for one in found}
+    pairs = dict.fromkeys((one.row.task, one.row.method) for one in found)
+    table = []
+    for task, method in pairs:
+        own = {family: mse for (family, t, m), mse in by_family.items() if (t, m) == (task, method)}
+        ratios = [
+            mse / by_family[family, task, "all-token"]
+            for family, mse in own.items()
+            if by_family.get((family, task, "all-token"))
+        ]
+        median = float(np.median(list(own.values())))
+        table.append((task, method, median, max(ratios) if ratios else None, len(own)))
+    return sorted(table, key=lambda row: (row[0], row[2]))

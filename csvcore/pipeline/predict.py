@@ -1,0 +1,82 @@
+"""What a stored fit says of models that need no accuracy: forecasts with intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from csvcore import store
+from csvcore.analysis.forecast import aligned, forecasts
+from csvcore.errors import InputError
+from csvcore.formats import loss_packs
+from csvcore.records import Document, Fit, Forecast, Method, ModelLosses
+
+
+def predict(
+    database: Path, fit: str, models: Sequence[str] = (), files: Sequence[Path] = ()
+) -> list[Forecast]:
+    """Forecasts of a fit, best score first; nothing is stored.
+
+    Args:
+        database: the results database.
+        fit: id of a stored fit.
+        models: names of models with losses on every document of the fit's corpus; without models
+            and packs, all such models that the fit did not use.
+        files: loss packs of further models on that corpus.
+
+    Raises:
+        InputError: no such fit, a pack on another corpus, a fit made before intervals of new
+            models were kept, a model without losses on every document, or no model at all.
+    """
+    with store.connect(database, read_only=True) as db:
+        record = store.fit(db, fit)
+        docs = store.documents(db, record.corpus)
+        edges, weight = store.weight_vector(db, fit)
+        covered = store.coverage(db, record.corpus)
+        full = [name for name, n_docs in covered.items() if n_docs == len(docs)]
+        asked = list(models) or ([] if files else _unused(record, full))
+        lacking = [name for name in asked if name not in full]
+        if lacking:
+            raise InputError(
+                f"{lacking[0]} has losses on {covered.get(lacking[0], 0)} of {len(docs)} documents "
+                f"of {record.corpus}; csvcore collect it first"
+            )
+        losses = store.losses(db, record.corpus, asked)
+        sha256 = store.corpus_sha256(db, record.corpus)
+    for file in files:
+        pack = loss_packs.read(file)
+        loss_packs.check_corpus(file.name, pack, sha256, record.corpus)
+        losses += _from_pack(file.name, pack, docs)
+    if not losses:
+        raise InputError(
+            f"the fit {fit} used every model with losses on {record.corpus}; name models, or "
+            "bring the losses of others"
+        )
+    nll = aligned(docs, edges, losses)
+    return forecasts(record, weight, [entry.model for entry in losses], nll)
+
+
+def newest_fits(database: Path, corpus: str, split: str, method: Method) -> dict[str, str]:
+    """Id of the newest fit by a method of every task that has one, by task.
+
+    Raises:
+        InputError: no task has one.
+    """
+    with store.connect(database, read_only=True) as db:
+        table = store.newest(store.fits(db), corpus, split)
+    own = table[table["method"] == method].sort_values("task")
+    if own.empty:
+        raise InputError(
+            f"no task has a {method} fit on {corpus} with split {split} as it is now; make some "
+            f"with `csvcore fit --corpus {corpus} --split {split} --method {method}`"
+        )
+    return dict(zip(own["task"], own["fit"], strict=True))
+
+
+def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:
+    used = {one.model for one in fit.predictions}
+    return [name for name in covered if name not in used]
+
+
+def _from_pack(name: str, pack: loss_packs.Pack, docs: Sequence[Document]) -> list[ModelLosses]:
+    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
+    loss_packs.check_documents(name, pack.table, n_bytes)
+    return loss_packs.model_losses(name, pack.table, list(n_bytes))

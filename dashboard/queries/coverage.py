@@ -1,0 +1,229 @@
+"""What is stored of models, documents and accuracies, what is missing, and whether it is sound."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from csvcore import splits, store
+from csvcore.alignment import Aligner, character_edges, lost_share
+from csvcore.records import Document
+from dashboard.queries import database
+from dashboard.queries.database import Database
+
+AT_ONCE = 10_000_000  # token losses that are audited without being asked
+BATCH = 20  # models read at once
+ROUNDING = 1e-6  # share of a model's nll that sums may differ by
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def by_model(source: Database, corpus: str) -> pd.DataFrame:
+    """Documents with losses by model and source.
+
+    Columns: model, family, run, source, stored, wanted.
+    """
+    with store.connect(source.path, read_only=True) as db:
+        table = store.coverage_by_source(db, corpus)
+        cards = {card.model: card for card in store.models(db)}
+    runs = {name: splits.run_name(card) for name, card in cards.items()}
+    families = {name: card.family for name, card in cards.items()}
+    return table.assign(family=table["model"].map(families), run=table["model"].map(runs))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def accuracies_by_model(source: Database) -> pd.DataFrame:
+    """The same of accuracies: a task in place of a source, stored 1 or 0, wanted 1."""
+    with store.connect(source.path, read_only=True) as db:
+        known = {(entry.model, entry.task) for entry in store.accuracies(db)}
+        tasks = store.tasks(db)
+        rows = [
+            {
+                "model": card.model,
+                "family": card.family,
+                "run": splits.run_name(card),
+                "source": task.task,
+                "stored": int((card.model, task.task) in known),
+                "wanted": 1,
+            }
+            for card in store.models(db)
+            for task in tasks
+        ]
+    columns = ["model", "family", "run", "source", "stored", "wanted"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def sources(source: Database, corpus: str) -> pd.DataFrame:
+    """Documents and characters of each source of a corpus."""
+    docs = database.documents(source, corpus)
+    table = pd.DataFrame(
+        {
+            "source": [doc.source for doc in docs],
+            "characters": [len(doc.text) for doc in docs],
+            "answers": [len(doc.answers) > 0 for doc in docs],
+        }
+    )
+    return (
+        table.groupby("source", sort=False)
+        .agg(
+            documents=("characters", "size"),
+            characters=("characters", "sum"),
+            with_answers=("answers", "sum"),
+        )
+        .reset_index()
+        .rename(columns={"with_answers": "with answers"})
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def families(source: Database, corpus: str) -> pd.DataFrame:
+    """Models, sizes and complete losses of each family."""
+    n_docs = len(database.documents(source, corpus))
+    covered = database.coverage(source, corpus)
+    table = database.models(source).assign(
+        complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
+    )
+    return (
+        table.groupby("family")
+        .agg(
+            models=("model", "size"),
+            sizes=("n_params", "nunique"),
+            smallest=("n_params", "min"),
+            largest=("n_params", "max"),
+            with_all_losses=("complete", "sum"),
+        )
+        .reset_index()
+        .rename(columns={"with_all_losses": "with all losses"})
+    )
+
+
+def incomplete_runs(table: pd.DataFrame) -> pd.DataFrame:
+    """Share stored of each source in every run that lacks something, the emptiest first.
+
+    Args:
+        table: from `by_model` or `accuracies_by_model`.
+
+    Returns:
+        A row a run, a column a source, from 0 to 1.
+    """
+    sums = table.groupby(["run", "source"], sort=False)[["stored", "wanted"]].sum()
+    wide = (sums["stored"] / sums["wanted"]).unstack("source")
+    wide = wide[list(dict.fromkeys(table["source"]))]
+    short = wide[(wide < 1).any(axis=1)]
+    return short.loc[short.mean(axis=1).sort_values(kind="stable").index]
+
+
+def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
+    """Models that lack something. Columns: model, family, run, stored, missing, where."""
+    short = table[table["stored"] < table["wanted"]]
+    where = short.groupby("model")["source"].agg(", ".join)
+    lacking = table[table["model"].isin(where.index)]
+    sums = lacking.groupby(["model", "family", "run"])[["stored", "wanted"]].sum().reset_index()
+    sums["missing"] = sums["wanted"] - sums["stored"]
+    sums = sums.sort_values(["missing", "model"], ascending=[False, True])
+    return sums.assign(where=sums["model"].map(where)).drop(columns="wanted")
+
+
+def missing_csv(source: Database, corpus: str) -> str:
+    """Every model and document without losses, as CSV text: model,source,doc_id."""
+    with store.connect(source.path, read_only=True) as db:
+        return str(store.missing_losses(db, corpus).to_csv(index=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found in the losses of a corpus, by model.
+
+    broken: documents whose tokens do not tile their text or whose losses are no losses. lost: share
+    of the total nll that alignment to characters loses or invents, where it is not rounding.
+    """
+
+    n_models: int
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    lost: dict[str, float] = field(default_factory=dict)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def fingerprints(source: Database, corpus: str) -> dict[str, str]:
+    """See `store.loss_fingerprints`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.loss_fingerprints(db, corpus)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def weight_hashes(source: Database, corpus: str) -> dict[str, str]:
+    """See `store.weight_fingerprints`."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.weight_fingerprints(db, corpus)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def is_large(source: Database, corpus: str) -> bool:
+    """Whether an audit takes long enough that one should ask for it."""
+    with store.connect(source.path, read_only=True) as db:
+        return store.n_losses(db, corpus) > AT_ONCE
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def audit(source: Database, corpus: str) -> Audit:
+    """Look at every stored loss of a corpus; kept until losses change, whatever else does."""
+    return _audit(source.path, corpus, tuple(fingerprints(source, corpus).items()))
+
+
+@st.cache_data(max_entries=4, show_spinner="Auditing the losses")
+def _audit(path: Path, corpus: str, losses: tuple[tuple[str, str], ...]) -> Audit:
+    with store.connect(path, read_only=True) as db:
+        docs = store.documents(db, corpus)
+        damaged = store.broken_losses(db, corpus)
+        gaps = store.missing_losses(db, corpus)
+    broken = {str(model): own.tolist() for model, own in damaged.groupby("model")["doc_id"]}
+    without = {str(model): frozenset(own) for model, own in gaps.groupby("model")["doc_id"]}
+    aligners: dict[frozenset[str], Aligner] = {}
+    lost = {}
+    sound = [model for model, _ in losses if model not in broken]
+    for at in range(0, len(sound), BATCH):
+        names = sound[at : at + BATCH]
+        with store.connect(path, read_only=True) as db:
+            found = store.losses(db, corpus, names)
+        for entry in found:
+            missing = without.get(entry.model, frozenset())
+            if missing not in aligners:
+                aligners[missing] = _aligner(docs, missing)
+            if (share := lost_share(entry, aligners[missing])) > ROUNDING:
+                lost[entry.model] = share
+    return Audit(len(losses), broken, lost)
+
+
+def _aligner(docs: list[Document], missing: frozenset[str]) -> Aligner:
+    texts = [doc.text for doc in docs if doc.doc_id not in missing]
+    return Aligner(texts, [character_edges(text) for text in texts])
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def provenance(source: Database, corpus: str) -> list[str]:
+    """What differs in how models' losses were made, a sentence each; none where all is alike."""
+    made = database.manifests(source, corpus)
+    if made.empty:
+        return []
+    found = []
+    unknown = int(made["dtype"].isna().sum())
+    if unknown:
+        found.append(f"{unknown} of {len(made)} models came without a manifest: how is not known.")
+    # Whether rows are packed is a matter of speed: the self-test of collection sees to that.
+    for column, what in (("dtype", "weights in"), ("context", "context")):
+        counts = Counter(made[column].dropna().astype(str))
+        if len(counts) > 1:
+            parts = ", ".join(f"{value} ({count})" for value, count in counts.most_common())
+            found.append(f"Models differ in {what}: {parts}.")
+    known = made[made["dtype"].notna()]
+    bare = int(known["prefix"].isna().sum())
+    if 0 < bare < len(known):
+        found.append(f"{bare} of {len(known)} models were scored without a known prefix token.")
+    families = database.family_of(source)
+    by_family = known.assign(family=known["model"].map(families)).groupby("family")["prefix"]
+    mixed = sorted(by_family.nunique().loc[lambda counts: counts > 1].index)
+    if mixed:
+        found.append(f"The prefix token differs within {', '.join(mixed)}.")
+    return found

@@ -1,0 +1,42 @@
+"""Figures of stored fits, drawn once for all who look: Plotly is slow to check what it draws.
+
+What is given out is shared and must not be changed.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+from csvcore.figures import law, optimisation
+from csvcore.store import replays
+from dashboard.queries import database
+from dashboard.queries.database import Database
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def colours(source: Database) -> dict[str, str]:
+    """The colour of each family, the same on every page."""
+    return law.family_colours(list(database.family_of(source).values()))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def curve(source: Database, fit: str) -> Any:
+    """See `charts.sigmoid_figure`."""
+    table = database.predictions(source, fit)
+    return law.sigmoid_figure(table, database.fit(source, fit), colours(source))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def replay(source: Database, fit: str) -> Any:
+    """See `motion.replay_figure`; None where no replay is kept."""
+    found = database.replay(source, fit)
+    if found is None:
+        return None
+    one, table = database.fit(source, fit), database.predictions(source, fit)
+    errors = replays.side_errors(
+        found,
+        one.gamma,
+        dict(zip(table["model"], table["accuracy"], strict=True)),
+        dict(zip(table["model"], table["split"], strict=True)),
+    )
+    return optimisation.replay_figure(table, found, one, errors, colours(source))

@@ -1,0 +1,200 @@
+"""The queue on a page: what runs, how long it still takes, how to stop it."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from csvcore.figures import optimisation
+from csvcore.jobs import queue
+from csvcore.records import Glimpse
+from dashboard.queries.database import Database
+from dashboard.widgets import text as controls
+
+POLL_SECONDS, IDLE_SECONDS = 1.5, 6.0
+ICONS = {
+    "queued": ":material/hourglass_empty:",
+    "running": "spinner",
+    "done": ":material/check_circle:",
+    "failed": ":material/error:",
+    "lost": ":material/error:",
+    "cancelled": ":material/cancel:",
+}
+SHOWN = 8
+REMEMBERED = 50  # jobs among which a page looks for its own
+TOLD_SECONDS = 86_400.0  # for which a page tells that a job did not finish
+
+
+def submit_fit(
+    source: Database,
+    corpus: str,
+    split: str,
+    tasks: Sequence[str],
+    methods: Sequence[str],
+    config: dict[str, Any],
+) -> int:
+    """Queue these methods on these tasks, as one job."""
+    params = {
+        "corpus": corpus,
+        "split": split,
+        "tasks": list(tasks),
+        "methods": list(methods),
+        "config": config,
+    }
+    live = {job.job for job in queue.recent(source.path, SHOWN) if job.live}
+    number = queue.submit(source.path, "fit", params)
+    if number in live:
+        st.toast(f"This fit is in the queue already, as job {number}.")
+    return number
+
+
+def submit_collect(source: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
+    """Queue the collection of these model folders' losses."""
+    params = {"corpus": corpus, "models": list(models), "config": {"dtype": dtype}}
+    return queue.submit(source.path, "collect", params)
+
+
+def live(source: Database, history: bool = False) -> bool:
+    """Progress of live jobs, refreshed while there are any.
+
+    With `history` ended ones too, and how the errors of a fit move.
+
+    Returns whether any job waits or runs.
+    """
+    before = {job.job for job in queue.recent(source.path, SHOWN) if job.live}
+
+    @st.fragment(run_every=POLL_SECONDS if before else IDLE_SECONDS if history else None)
+    def view() -> None:
+        found = queue.recent(source.path, SHOWN)
+        waiting = sorted((job for job in found if job.live), key=lambda job: job.job)
+        if before != {job.job for job in waiting}:
+            st.rerun()  # one ended, so that the page reads new results; or another tab began one
+        for job in waiting:
+            _row(source, job, history)
+        for job in found:
+            if history and not job.live:
+                _row(source, job, history)
+        if history and not found:
+            st.caption("Nothing was queued yet.")
+
+    view()
+    return bool(before)
+
+
+def waits(source: Database, kind: str, **params: Any) -> bool:
+    """Whether a job of this kind, with these parameters among its own, waits or runs."""
+    return any(
+        job.live and job.kind == kind and params.items() <= job.params.items()
+        for job in queue.recent(source.path, SHOWN)
+    )
+
+
+def ended_badly(source: Database, kind: str, **params: Any) -> None:
+    """Say of the jobs of this kind, with these parameters among theirs, which did not finish.
+
+    Of the same work the newest job counts, for a day.
+    """
+    newest: dict[str, queue.Job] = {}
+    for job in queue.recent(source.path, REMEMBERED):
+        if job.kind == kind and params.items() <= job.params.items():
+            newest.setdefault(_work(job), job)
+    lines = [
+        f"{controls.plain(work)}: {controls.sentence(_why(job))}"
+        for work, job in newest.items()
+        if job.ended and job.status != "done" and time.time() - job.ended < TOLD_SECONDS
+    ]
+    if lines:
+        st.warning("  \n".join(lines), icon=ICONS["failed"])
+
+
+def _why(job: queue.Job) -> str:
+    told = job.message.startswith(job.status)
+    return job.message if told else f"{job.status}, {job.message}"
+
+
+def _work(job: queue.Job) -> str:
+    """What a job does, for its title."""
+    if job.kind == "collect":
+        return f"Losses of {', '.join(Path(folder).name for folder in job.params['models'])}"
+    if job.kind == "import":
+        return f"Import of {job.params['name']}"
+    if job.kind == "mixes":
+        return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
+    if job.kind == "leave-out":
+        return f"Each family left out in turn, on {', '.join(job.params['tasks'])}"
+    if job.params.get("permutations"):
+        return f"{job.params['permutations']} permutations of {', '.join(job.params['tasks'])}"
+    one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
+    names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", one)]
+    return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
+
+
+def _row(source: Database, job: queue.Job, moving: bool) -> None:
+    state = job.status if job.cancel_asked is None or not job.live else "being cancelled"
+    title = f"{job.job}: {_work(job)}, {state}"
+    # Not st.status: each of these keeps the script waiting.
+    is_open = job.status == "running"
+    box = st.expander(controls.plain(title), icon=ICONS[job.status], expanded=is_open)
+    if job.live:
+        share = job.step / job.total if job.total else 0.0
+        box.progress(min(share, 1.0), controls.plain(_pace(job, time.time())))
+        if moving and job.kind == "fit":
+            with box:
+                _moving(job.job, queue.glimpses(source.path, job.job))
+        box.button(
+            "Cancel",
+            key=f"cancel-{job.job}",
+            on_click=queue.cancel,
+            args=(source.path, job.job),
+            disabled=job.cancel_asked is not None,
+            help="Stops at the next step; what is stored by then stays.",
+        )
+    else:
+        seconds = (job.ended or job.created) - (job.started or job.created)
+        box.text(f"{job.status} after {seconds:.0f} s: {job.message}")
+
+
+def _pace(job: queue.Job, now: float) -> str:
+    """What a live job does, how far it is, how long it has taken and will take."""
+    if job.started is None:
+        return f"{job.status}, for {now - job.created:.0f} s"
+    left = job.seconds_left(now)
+    text = f"{job.message}, {now - job.started:.0f} s so far"
+    if left is None:
+        return text
+    if job.kind == "fit":  # most end before their last step
+        return f"step {job.step} of at most {job.total}, {text}, at most about {left:.0f} s left"
+    return f"{text}, about {left:.0f} s left"
+
+
+def _moving(job: int, found: Sequence[Glimpse]) -> None:
+    """The errors so far of a fit that runs, and the law of one of its tasks at the last step."""
+    found = [one for one in found if one.trace]
+    if not found:
+        return
+    names = [one.task for one in found]
+    task = names[0]
+    if len(names) > 1:
+        task = st.segmented_control(
+            "Curve of",
+            names,
+            default=names[0],
+            required=True,
+            format_func=controls.plain,
+            key=f"moving-{job}",
+            help="The task whose law is drawn beside the errors while it is optimised.",
+        )
+    left, right = st.columns(2)
+    left.plotly_chart(
+        optimisation.errors_so_far(found),
+        key=f"errors-{job}",
+        alt="Mean squared error on train and validation models over the steps so far",
+    )
+    right.plotly_chart(
+        optimisation.law_so_far(next(one for one in found if one.task == task)),
+        key=f"law-{job}",
+        alt=f"Accuracy on {task} against the capability score at the last step",
+    )
+    st.caption("Train and validation models alone; test models are not looked at.")

@@ -1,0 +1,87 @@
+"""The table that says for every task whether CSV beats all others, with every method's error."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from csvcore.methods import NAMES, left_out_sentence
+from dashboard.widgets import figure, text
+
+MARKS = {"better": "\u2713", "unsure": "\u223c", "worse": "\u2717"}
+FIRST = ("task", "verdict", "csv", "all-token", "ratio", "floor", "nulls", "rival", "side")
+INNER = ("told", "significant", "left_out")  # columns that the others tell of
+
+
+def table(verdicts: pd.DataFrame) -> None:
+    """Draw `judged.verdicts`: better than all others or not, and the error of every method."""
+    known = verdicts.reindex(columns=["side", "verdict", "rival", "told", "significant"])
+    marked: list[Any] = [
+        f"{MARKS[word]} {told}" if word in MARKS else None
+        for word, told in zip(known["verdict"], known["told"], strict=True)
+    ]
+    rows = verdicts.drop(columns=[name for name in INNER if name in verdicts.columns]).assign(
+        verdict=marked,
+        rival=known["rival"].map(NAMES),
+        side=known["side"].fillna("nothing yet"),
+    )
+    first = [name for name in FIRST if name in rows.columns]
+    st.markdown(summary(known))
+    figure.table(
+        rows[[*first, *(name for name in rows.columns if name not in first)]],
+        column_config={
+            "verdict": st.column_config.TextColumn(
+                "CSV against all others",
+                help="All other methods and trivial baselines. Significantly: the 90 % interval of "
+                "the difference excludes 0.",
+            ),
+            "rival": st.column_config.TextColumn(
+                "Deciding rival", help="The method or trivial baseline that decides the verdict."
+            ),
+            "side": st.column_config.TextColumn(
+                "Evaluated on", help="Validation models, until the test set is revealed."
+            ),
+            "nulls": st.column_config.NumberColumn(
+                "Best trivial baseline, MSE",
+                format="%.1e",
+                help="A trivial baseline predicts without any loss of the model.",
+            ),
+            "ratio": st.column_config.NumberColumn(
+                "All tokens / CSV", format="%.1f x", help="MSE of all-token over that of CSV"
+            ),
+            "floor": st.column_config.NumberColumn(
+                "Noise floor", format="%.1e", help="MSE that binomial noise alone would leave"
+            ),
+            "fitted": st.column_config.DatetimeColumn("Last fit, UTC", format="YYYY-MM-DD HH:mm"),
+        }
+        | {
+            method: st.column_config.NumberColumn(f"{name}, MSE", format="%.1e")
+            for method, name in text.METHOD_NAMES.items()
+        },
+    )
+    left_out = {name for row in verdicts.get("left_out", ()) for name in row}
+    st.caption(
+        "Mean squared error of the predicted accuracy. On validation models the errors of methods "
+        "that learn are a little too small: their penalty was chosen with the help of them. "
+        + " ".join(map(left_out_sentence, sorted(left_out)))
+    )
+
+
+def summary(verdicts: pd.DataFrame) -> str:
+    """Return on how many tasks CSV is better, significantly or not, or worse, as Markdown.
+
+    Args:
+        verdicts: side, verdict, significant of `judged.verdicts`.
+    """
+    said = verdicts["verdict"]
+    if not said.notna().any():
+        return "There is nothing to judge by yet: no fit has validation or test models."
+    sides = " and ".join(sorted(verdicts["side"].dropna().unique()))
+    worse = said == "worse"
+    beaten = int((worse & verdicts["significant"].eq(True)).sum())
+    return (
+        f"Evaluated on {sides} models, CSV is significantly better than all other methods and "
+        f"trivial baselines on **{int((said == 'better').sum())} of {int(said.notna().sum())}** "
+        f"tasks, better but not significantly on {int((said == 'unsure').sum())}. Another has a "
+        f"smaller error on {int(worse.sum())}, significantly on {beaten}."
+    )
