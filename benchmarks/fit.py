@@ -27,7 +27,6 @@ from scipy.stats import kstest
 
 from csvcore import salience
 from csvcore.analysis.intervals import bootstrap_difference
-from csvcore.laws import fit_sigmoid_laws
 from csvcore.optimise import (
     FastConfig,
     HeadProblem,
@@ -36,7 +35,7 @@ from csvcore.optimise import (
     features,
     permutation_control,
 )
-from csvcore.scaling import fit_sigmoid_law
+from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws
 from csvcore.synthetic import World, make_world
 
 SIDES = np.array(["train"] * 38 + ["validation"] * 11 + ["test"] * 10)

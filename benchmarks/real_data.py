@@ -24,9 +24,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.formats import loss_packs
 from csvcore.formats.csv_tables import corpus_sha256
+from csvcore.pipeline import imports
 from csvcore.records import SPLITS, Accuracy, Document, ModelCard, Split, Task
 
 COMMAND = [sys.executable, "-c", "from csvcore.cli import main; main()"]
@@ -194,7 +195,7 @@ def load(measured: Measured, database: Path, pack: Path) -> None:
         }
     )
     loss_packs.write(pack, table, corpus_sha256(measured.docs), {})
-    pipeline.init(database)
+    imports.init(database)
     with store.connect(database) as db:
         store.add_corpus(db, "public", corpus_sha256(measured.docs), measured.docs)
         store.add_models(db, measured.cards)
@@ -202,7 +203,7 @@ def load(measured: Measured, database: Path, pack: Path) -> None:
         store.add_accuracies(db, measured.accuracies)
         for name, split in measured.splits.items():
             store.add_split(db, name, split)
-    pipeline.import_losses(database, [pack], "public")
+    imports.import_losses(database, [pack], "public")
 
 
 def main() -> None:

@@ -35,9 +35,12 @@ import numpy as np
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from csvcore import pipeline, store
+from csvcore import store
+from csvcore.fitting import config as fit_config
+from csvcore.formats.bundled import ZOO
 from csvcore.jobs import queue
-from csvcore.pipeline import ZOO, CollectConfig
+from csvcore.pipeline import collect, compare, imports
+from csvcore.pipeline.collect import CollectConfig
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
@@ -116,9 +119,9 @@ def add_long(path: Path) -> None:
         text += gap + doc.text
     file = path.with_name("long.jsonl")
     file.write_text(json.dumps({"doc_id": "long-0", "source": "long", "text": text}) + "\n")
-    pipeline.import_corpus(path, file, "long")
+    imports.import_corpus(path, file, "long")
     models = [str(folder) for folder in sorted((ZOO / "models").iterdir()) if folder.is_dir()]
-    found = pipeline.collect(pipeline.prepare(path, models, "long", CollectConfig(device="cpu")))
+    found = collect.collect(collect.prepare(path, models, "long", CollectConfig(device="cpu")))
     failed = [one for one in found if one.status == "failed"]
     if failed:
         raise SystemExit(f"the long document could not be scored: {failed}")
@@ -318,8 +321,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         database = (given.db or Path(folder) / "ui.duckdb").resolve()
         if not database.exists():
-            pipeline.init(database, zoo=True)
-            pipeline.compare(database, "zoo", "by-size", ["facts"], pipeline.FitConfig())
+            imports.init(database, zoo=True)
+            compare.compare(database, "zoo", "by-size", ["facts"], fit_config.FitConfig())
             add_long(database)
         check_made_here(database)
         with serving(database) as (address, process):

@@ -6,6 +6,7 @@ a tokenizer: token pieces and offsets come in as plain strings and integers.
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -295,3 +296,32 @@ def check_edges(edges: Ints, n_bytes: int, name: str) -> None:
             f"{name} tokens end at byte {edges[-1]} of a text of {n_bytes} bytes; "
             "were both given the same text?"
         )
+
+
+def unspelt_bytes(
+    texts: Sequence[bytes],
+    n_tokens: NDArray[np.int64],
+    byte_end: NDArray[np.int64],
+    token_id: NDArray[np.int64],
+) -> int:
+    """Bytes of tokens that do not spell their text: unknown tokens, or changed characters.
+
+    A token that spells its text always covers the same bytes. The first token of a text is not
+    looked at, since a dummy space before the text belongs to no byte.
+
+    Args:
+        texts: UTF-8 of each document.
+        n_tokens: (n_docs,) tokens of each.
+        byte_end: (sum of n_tokens,) where each token ends in its document.
+        token_id: (sum of n_tokens,) the source tokenizer's ids.
+    """
+    covered: defaultdict[int, set[bytes]] = defaultdict(set)
+    n_bytes: defaultdict[int, int] = defaultdict(int)
+    cuts = np.cumsum(n_tokens)[:-1]
+    parts = zip(texts, np.split(byte_end, cuts), np.split(token_id, cuts), strict=True)
+    for text, ends, ids in parts:
+        edges = ends.tolist()
+        for start, end, token in zip(edges, edges[1:], ids[1:].tolist(), strict=False):
+            covered[token].add(text[start:end])
+            n_bytes[token] += end - start
+    return sum(n_bytes[token] for token, spellings in covered.items() if len(spellings) > 1)

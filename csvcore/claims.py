@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from csvcore.figures.paper import SISTERS
-
 APART = 0.1  # accuracy by which two models differ for Figure 1
 FLOORS = 10.0  # times the noise floor that counts as off for Figure 2
 GOOD_FIT = 0.8  # R2 on test models that counts as one curve for Figure 4
@@ -212,3 +210,6 @@ def _times(ratio: pd.Series) -> str:
 
 def _range(values: pd.Series) -> str:
     return f"{values.min():.1e} to {values.max():.1e}"
+
+
+SISTERS = ("ebb", "flow")  # families of the zoo that differ in their data alone

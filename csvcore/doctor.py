@@ -13,7 +13,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 
-from csvcore import auditing, store
+from csvcore import alignment, store
 from csvcore.alignment import Aligner
 from csvcore.errors import CsvcoreError
 from csvcore.formats import csv_tables, loss_packs
@@ -156,7 +156,7 @@ class _Audit:
         self._texts = {doc.doc_id: doc.text for doc in docs}
         self._unspelt: dict[bytes, int] = {}
         texts = list(self._texts.values())
-        self._aligner = Aligner(texts, [auditing.character_edges(text) for text in texts])
+        self._aligner = Aligner(texts, [alignment.character_edges(text) for text in texts])
 
     def model(self, table: pa.Table, model: str, covered: int) -> Iterator[tuple[State, str]]:
         """What there is to say of the stored rows of one model; nothing if all is well."""
@@ -176,7 +176,7 @@ class _Audit:
             )
             return
         [losses] = loss_packs.model_losses("the database", table, list(self._texts))
-        lost = auditing.mass_error(losses, self._aligner)
+        lost = alignment.lost_share(losses, self._aligner)
         self.worst_mass = max(self.worst_mass, lost)
         if lost > MASS_TOLERANCE:
             yield "wrong", f"alignment loses or adds {lost:.1e} of the total nll"
@@ -196,5 +196,5 @@ class _Audit:
         key = hashlib.sha256(byte_end.tobytes() + token_id.tobytes()).digest()
         if key not in self._unspelt:
             texts = [text.encode() for text in self._texts.values()]
-            self._unspelt[key] = auditing.unspelt_bytes(texts, n_tokens, byte_end, token_id)
+            self._unspelt[key] = alignment.unspelt_bytes(texts, n_tokens, byte_end, token_id)
         return self._unspelt[key]

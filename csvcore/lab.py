@@ -18,6 +18,11 @@ import pandas as pd
 
 from csvcore import frames, store
 from csvcore.errors import InputError
+from csvcore.fitting import config as fit_config
+from csvcore.pipeline import compare as comparing
+from csvcore.pipeline import exports, imports
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import predict as predicting
 from csvcore.records import Fit, Method, Task
 from csvcore.results import Comparisons, Fits, Forecasts, read_fits
 
@@ -72,10 +77,8 @@ class Lab:
         Raises:
             InputError: a task cannot be fitted; see `pipeline.fit`.
         """
-        from csvcore import pipeline
-
         wanted = [(task, method) for task in tasks or [task.task for task in self.tasks()]]
-        found = pipeline.fit(
+        found = fitting.fit(
             *(self.database, self.corpus, self.split, wanted, self._config(settings), report),
             only_missing=True,
         )
@@ -93,11 +96,9 @@ class Lab:
 
         Without tasks, all that can be fitted.
         """
-        from csvcore import pipeline
-
         config = self._config(settings)
         where = (self.database, self.corpus, self.split)
-        rows = pipeline.compare(*where, tasks, config, report, permutations)
+        rows = comparing.compare(*where, tasks, config, report, permutations)
         return Comparisons(tuple(rows))
 
     def predict(
@@ -111,10 +112,8 @@ class Lab:
                 that the fit did not use.
             losses: loss packs of further models on the same corpus.
         """
-        from csvcore import pipeline
-
         name = fit if isinstance(fit, str) else fit.fit
-        found = pipeline.predict(self.database, name, models, _files(losses))
+        found = predicting.predict(self.database, name, models, _files(losses))
         with store.connect(self.database, read_only=True) as db:
             record, cards, known = store.fit(db, name), store.models(db), store.accuracies(db)
         observed = {one.model: one.accuracy for one in known if one.task == record.task}
@@ -122,22 +121,19 @@ class Lab:
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
         """Salience of every token; columns of `pipeline.token_weights`."""
-        from csvcore import pipeline
-
         with store.connect(self.database, read_only=True) as db:
-            rows = pipeline.token_weights(db, fit if isinstance(fit, str) else fit.fit)
+            rows = exports.token_weights(db, fit if isinstance(fit, str) else fit.fit)
         frame: pd.DataFrame = rows.to_pandas()
         return frame
 
     def _config(self, settings: dict[str, Any]) -> Any:
-        from csvcore import pipeline
 
-        known = signature(pipeline.FitConfig).parameters
+        known = signature(fit_config.FitConfig).parameters
         for name in settings:
             if name not in known:
                 raise InputError(f"there is no setting {name!r}; there are {', '.join(known)}")
         own = {} if self.scorer is None else {"scorer": self.scorer}
-        return pipeline.FitConfig(**own | settings)
+        return fit_config.FitConfig(**own | settings)
 
 
 def open(
@@ -205,8 +201,6 @@ def load(
         InputError: a file is not what it should be, or the database is there already.
         OffsetsError: losses do not tile their documents.
     """
-    from csvcore import pipeline
-
     place = None if database is None else Path(database)
     if place is not None and place.exists():
         raise InputError(f"{place} is there already; csvcore.open({str(place)!r}) reads it")
@@ -214,13 +208,13 @@ def load(
     building = folder / "results.duckdb"
     lab = Lab(place or building, Path(corpus).stem, Path(split).stem, scorer)
     try:
-        pipeline.init(building)
-        pipeline.import_corpus(building, Path(corpus), lab.corpus)
-        pipeline.import_models(building, Path(models))
-        pipeline.import_tasks(building, Path(tasks))
-        pipeline.import_accuracies(building, _files(accuracies), results)
-        pipeline.import_split(building, Path(split), lab.split)
-        pipeline.import_losses(building, _files(losses), lab.corpus)
+        imports.init(building)
+        imports.import_corpus(building, Path(corpus), lab.corpus)
+        imports.import_models(building, Path(models))
+        imports.import_tasks(building, Path(tasks))
+        imports.import_accuracies(building, _files(accuracies), results)
+        imports.import_split(building, Path(split), lab.split)
+        imports.import_losses(building, _files(losses), lab.corpus)
         if place is not None:
             building.replace(place)
     except BaseException:

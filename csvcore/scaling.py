@@ -1,14 +1,14 @@
 """The sigmoid law between capability score and accuracy: equation 2 and its fit (equation 4)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
 from csvcore.errors import FitError, InputError
-from csvcore.records import ScalingFit
-
-Floats = NDArray[np.float64]
+from csvcore.records import Floats, Ints, ScalingFit
 
 # Slopes at which the fit starts, in units of 1 / standard deviation of the scores.
 START_SLOPES = (-0.5, -2.0, -6.0, -20.0, 2.0)
@@ -106,3 +106,141 @@ def _check(score: Floats, accuracy: Floats, gamma: float) -> None:
                 f"all {score.size} models have the same {name} {values[0]:.4g}; "
                 "a curve needs models that differ"
             )
+
+
+STEEPEST = 30.0  # slope in units of 1 / standard deviation of the scores; beyond it is a step
+
+
+FARTHEST = 60.0  # offset in the logit; beyond it the curve is flat
+
+
+MAX_STEPS, SETTLED = 60, 1e-10
+
+
+LONGEST_STEP = 3.0
+
+
+@dataclass(slots=True)
+class Laws:
+    """Laws of many heads: alpha, beta, mse (n_heads,), as in `records.ScalingFit`.
+
+    slope: (n_heads,) alpha in units of 1 / standard deviation of the head's scores; one of size
+    STEEPEST is a step, not a curve.
+    """
+
+    alpha: Floats
+    beta: Floats
+    slope: Floats
+    mse: Floats
+
+    def take(self, chosen: Ints) -> "Laws":
+        """Some of the laws."""
+        return Laws(*(part[chosen] for part in self._parts()))
+
+    def put(self, chosen: Ints, other: "Laws") -> None:
+        """Write other's laws in the places chosen."""
+        for mine, new in zip(self._parts(), other._parts(), strict=True):
+            mine[chosen] = new
+
+    def copy(self) -> "Laws":
+        """The same numbers in arrays of their own."""
+        return Laws(*(part.copy() for part in self._parts()))
+
+    def predict(self, score: Floats, gamma: Floats) -> Floats:
+        """Accuracies at scores (n_heads, n_models): equation 2."""
+        share = expit(self.alpha[:, None] * (score - self.beta[:, None]))
+        return np.asarray(gamma[:, None] + (1.0 - gamma[:, None]) * share)
+
+    def derivatives(self, score: Floats, gamma: Floats) -> tuple[Floats, Floats, Floats]:
+        """Predicted accuracies, their derivative by the score, and by the law's two parameters.
+
+        The parameters are slope and offset of the logit, in whose directions the two columns are
+        of like size: (n_heads, n_models), (n_heads, n_models), (n_heads, n_models, 2).
+        """
+        distance = score - self.beta[:, None]
+        share = expit(self.alpha[:, None] * distance)
+        steepness = (1.0 - gamma[:, None]) * share * (1.0 - share)
+        predicted = gamma[:, None] + (1.0 - gamma[:, None]) * share
+        by_law = np.stack([steepness * self.alpha[:, None] * distance, steepness], axis=2)
+        return predicted, steepness * self.alpha[:, None], by_law
+
+    def _parts(self) -> tuple[Floats, Floats, Floats, Floats]:
+        return self.alpha, self.beta, self.slope, self.mse
+
+
+def fit_sigmoid_laws(
+    score: Floats, accuracy: Floats, gamma: Floats, share: Floats, start: Laws | None = None
+) -> Laws:
+    """The least-squares law of every head; never fails, so look at `Laws.slope`.
+
+    Args:
+        score: (n_heads, n_models) nats per character.
+        accuracy: (n_heads, n_models), read only where share is positive.
+        gamma: (n_heads,) chance levels.
+        share: (n_heads, n_models) how much each model counts; rows sum to 1.
+        start: laws to go on from; the fit then runs from there alone.
+
+    Returns:
+        alpha and beta bounded by STEEPEST and FARTHEST; mse (n_heads,) weighted by share.
+    """
+    observed = np.where(share > 0, accuracy, 0.0)
+    centre = (share * score).sum(axis=1)
+    spread = np.sqrt((share * np.square(score - centre[:, None])).sum(axis=1))
+    spread = np.where(spread > 0, spread, 1.0)
+    unit = (score - centre[:, None]) / spread[:, None]
+    if start is not None:
+        moved = np.clip(start.alpha * (centre - start.beta), -FARTHEST, FARTHEST)
+        starts = [np.stack([start.alpha * spread, moved])]
+    else:
+        starts = _starts(observed, gamma, share)
+    best, lowest = _descend(starts[0], unit, observed, gamma, share)
+    for law in starts[1:]:
+        end, mse = _descend(law, unit, observed, gamma, share)
+        better = mse < lowest
+        best, lowest = np.where(better, end, best), np.where(better, mse, lowest)
+    slope = np.where(best[0] == 0.0, -1e-12, best[0])
+    return Laws(slope / spread, centre - best[1] / slope * spread, slope, lowest)
+
+
+def _starts(observed: Floats, gamma: Floats, share: Floats) -> list[Floats]:
+    level = ((share * observed).sum(axis=1) - gamma) / (1.0 - gamma)
+    offset = logit(np.clip(level, 0.02, 0.98))
+    return [np.stack([np.full_like(offset, slope), offset]) for slope in START_SLOPES]
+
+
+def _descend(
+    law: Floats, unit: Floats, accuracy: Floats, gamma: Floats, share: Floats
+) -> tuple[Floats, Floats]:
+    """Levenberg-Marquardt from law (2, n_heads) = slope, offset; the ends and their mse."""
+    top = 1.0 - gamma[:, None]
+
+    def look(law: Floats) -> tuple[Floats, Floats, Floats]:
+        passed = expit(law[0][:, None] * unit + law[1][:, None])
+        wrong = gamma[:, None] + top * passed - accuracy
+        return passed, wrong, np.einsum("km,km->k", share, wrong * wrong)
+
+    law = np.clip(law, [[-STEEPEST], [-FARTHEST]], [[STEEPEST], [FARTHEST]])
+    passed, wrong, mse = look(law)
+    damping = np.full_like(mse, 1e-2)
+    for _ in range(MAX_STEPS):
+        by_offset = top * passed * (1.0 - passed)
+        by_slope = by_offset * unit
+        a = np.einsum("km,km,km->k", share, by_slope, by_slope) * (1.0 + damping) + 1e-12
+        b = np.einsum("km,km,km->k", share, by_slope, by_offset)
+        c = np.einsum("km,km,km->k", share, by_offset, by_offset) * (1.0 + damping) + 1e-12
+        u = np.einsum("km,km,km->k", share, by_slope, wrong)
+        v = np.einsum("km,km,km->k", share, by_offset, wrong)
+        step = -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)
+        moved = law + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
+        moved = np.clip(moved, [[-STEEPEST], [-FARTHEST]], [[STEEPEST], [FARTHEST]])
+        found = look(moved)
+        better = found[2] < mse
+        settled = ~better | (mse - found[2] <= SETTLED * mse)
+        law = np.where(better, moved, law)
+        passed = np.where(better[:, None], found[0], passed)
+        wrong = np.where(better[:, None], found[1], wrong)
+        mse = np.where(better, found[2], mse)
+        damping = np.where(better, damping / 5.0, damping * 5.0)
+        if bool(np.all(settled & (better | (damping > 1e3)))):
+            break
+    return law, mse

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from csvcore.errors import Cancelled, CsvcoreError
 from csvcore.jobs import queue
+from csvcore.pipeline import jobs
 
 log = logging.getLogger(__name__)
 LOCK_SECONDS = 2.0  # a worker about to leave may still hold it
@@ -61,9 +62,8 @@ def _run(database: Path, job: queue.Job) -> None:
     report = queue.Reporter(database, job.job)
     try:
         report(0, 1, "loading PyTorch")
-        from csvcore import pipeline
 
-        message = pipeline.run_job(database, job.kind, job.params, report, report.watch)
+        message = jobs.run_job(database, job.kind, job.params, report, report.watch)
     except Cancelled as error:
         queue.finish(database, job.job, "cancelled", str(error))
     except CsvcoreError as error:

@@ -10,11 +10,12 @@ from helpers import (
     collect,
 )
 
-from csvcore import lm, pipeline, store
+from csvcore import lm, store
 from csvcore.collection import Progress
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
-from csvcore.pipeline import CollectConfig, Collection
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline.collect import CollectConfig, Collection
 
 CPU = CollectConfig(device="cpu")
 SIZES = {doc.doc_id: len(doc.text.encode()) for doc in DOCS}
@@ -38,7 +39,7 @@ def statuses(found: list[Any]) -> dict[str, str]:
 
 def keys(database: Path, name: str, config: CollectConfig) -> list[str]:
     """Names of all shards of a model."""
-    collection = pipeline.prepare(database, [name], "words", config)
+    collection = collecting.prepare(database, [name], "words", config)
     return [shard.key for shard in collection.shards(collection.plans[0])]
 
 

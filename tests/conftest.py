@@ -16,12 +16,15 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import imports
+
 if TYPE_CHECKING:
     from servers import Vllm
     from streamlit.testing.v1 import AppTest
 
+    from csvcore.fitting.config import FitConfig
     from csvcore.lm import LanguageModel
-    from csvcore.pipeline import FitConfig
     from csvcore.records import Fit
 
 # Models of our size gain nothing from threads, and lose where other work runs beside the tests.
@@ -185,7 +188,7 @@ def world_db(_world_made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def config(tiny_lm: Path) -> "FitConfig":
     """The default settings with the tiny scorer and a small ensemble."""
-    from csvcore.pipeline import FitConfig
+    from csvcore.fitting.config import FitConfig
 
     return FitConfig(members=2, scorer=str(tiny_lm))
 
@@ -193,11 +196,10 @@ def config(tiny_lm: Path) -> "FitConfig":
 @pytest.fixture
 def run(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
     """Fits one task with one method on the made-up world."""
-    from csvcore import pipeline
 
     def fit(task: str, method: Any = "all-token", **settings: Any) -> "Fit":
         wanted = [(task, method)]
-        [found] = pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings))
+        [found] = fitting.fit(world_db, "words", "sides", wanted, replace(config, **settings))
         return found
 
     return fit
@@ -242,11 +244,10 @@ def app_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., "AppTest"]:
 
 @pytest.fixture(scope="session")
 def _words_made(world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from csvcore import pipeline
 
     database = tmp_path_factory.mktemp("words") / "results.duckdb"
-    pipeline.init(database)
-    pipeline.import_corpus(database, world_files / "documents.jsonl", "words")
+    imports.init(database)
+    imports.import_corpus(database, world_files / "documents.jsonl", "words")
     return database
 
 

@@ -19,6 +19,8 @@ from scipy.special import expit
 
 from csvcore import store
 from csvcore.formats import csv_tables, loss_packs
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline import imports
 from csvcore.records import Accuracy, Document, Floats, ModelCard, Split, Task
 
 DOCS = (
@@ -278,15 +280,14 @@ def write_world(folder: Path, world: World) -> Path:
 
 def import_world(database: Path, folder: Path) -> Path:
     """A new database with every file of a world's folder, one import after another."""
-    from csvcore import pipeline
 
-    pipeline.init(database)
-    pipeline.import_corpus(database, folder / "documents.jsonl", "words")
-    pipeline.import_models(database, folder / "models.csv")
-    pipeline.import_tasks(database, folder / "tasks.csv")
-    pipeline.import_accuracies(database, [folder / "accuracies.csv"])
-    pipeline.import_split(database, folder / "splits" / "sides.csv", "sides")
-    pipeline.import_losses(database, [folder / PACK])
+    imports.init(database)
+    imports.import_corpus(database, folder / "documents.jsonl", "words")
+    imports.import_models(database, folder / "models.csv")
+    imports.import_tasks(database, folder / "tasks.csv")
+    imports.import_accuracies(database, [folder / "accuracies.csv"])
+    imports.import_split(database, folder / "splits" / "sides.csv", "sides")
+    imports.import_losses(database, [folder / PACK])
     return database
 
 
@@ -294,10 +295,9 @@ def collect(
     database: Path, names: Sequence[str], config: Any = None, corpus: str = "words", **more: Any
 ) -> list[Any]:
     """Prepare and collect, on the CPU unless told."""
-    from csvcore import pipeline
 
-    config = config or pipeline.CollectConfig(device="cpu")
-    return list(pipeline.collect(pipeline.prepare(database, names, corpus, config), **more))
+    config = config or collecting.CollectConfig(device="cpu")
+    return list(collecting.collect(collecting.prepare(database, names, corpus, config), **more))
 
 
 def stored_losses(database: Path, model: str | None = None) -> list[tuple[Any, ...]]:

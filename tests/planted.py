@@ -7,10 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from csvcore.laws import fit_sigmoid_laws
 from csvcore.optimise import Activation, TokenTable, features
 from csvcore.optimise.gauss_newton import Heads
 from csvcore.records import Floats
+from csvcore.scaling import fit_sigmoid_laws
 
 N_TOKENS, RANK, N_SOURCES, N_MODELS, N_CHARS = 150, 4, 2, 40, 600
 N_FEATURES = RANK + N_SOURCES

@@ -16,10 +16,11 @@ from helpers import DOCS, contents
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
-from csvcore import lm, pipeline, store
+from csvcore import lm, store
 from csvcore.errors import ModelError
 from csvcore.lm import LanguageModel, LoadConfig
-from csvcore.pipeline import ServerConfig
+from csvcore.pipeline import completions
+from csvcore.pipeline.completions import ServerConfig
 from csvcore.records import Document, TokenLosses
 
 KEY = "sk-secret-of-ours"
@@ -137,7 +138,7 @@ def wanted(server: Vllm, **more: Any) -> ServerConfig:
 
 
 def take(database: Path, server: Vllm, **more: Any) -> str:
-    return pipeline.import_completions(database, "words", wanted(server, **more))
+    return completions.import_completions(database, "words", wanted(server, **more))
 
 
 def stored(database: Path, model: str) -> dict[str, dict[str, Any]]:

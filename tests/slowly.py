@@ -117,5 +117,5 @@ def score(work: Any, shard: Any) -> Any:
 def ready() -> int:
     """Have csvcore loaded in a Ray worker; tells whose child the worker is."""
 
-    assert ray_cluster
+    assert cluster
     return os.getppid()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers import DOCS, SIDES, World, contents, write_split
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import InputError
 from csvcore.pipeline import imports
 
@@ -16,15 +16,15 @@ def test_init_loads_every_file_of_the_zoo_and_doing_it_again_changes_nothing(
 ) -> None:
     monkeypatch.setattr(imports, "ZOO", world_files)
     database = tmp_path / "results.duckdb"
-    assert "the bundled zoo loaded: 11 models" in pipeline.init(database, zoo=True)
+    assert "the bundled zoo loaded: 11 models" in imports.init(database, zoo=True)
     with store.connect(database, read_only=True) as db:
         assert store.coverage(db, "zoo") == dict.fromkeys(SIDES, len(DOCS))
         assert store.split(db, "sides") == SIDES
         assert set(store.accuracies(db)) == set(world.accuracies)
         assert [doc.source for doc in store.documents(db, "zoo-prose")] == ["prose"]
     before = contents(database)
-    assert "was there, with the bundled zoo" in pipeline.init(database, zoo=True)
-    assert "was there; next: csvcore import corpus" in pipeline.init(database)
+    assert "was there, with the bundled zoo" in imports.init(database, zoo=True)
+    assert "was there; next: csvcore import corpus" in imports.init(database)
     assert contents(database) == before
 
 
@@ -36,10 +36,10 @@ def test_a_zoo_with_one_wrong_file_is_not_loaded_at_all(
     write_split(zoo / "splits" / "wrong.csv", {"yak": "train"})
     database = tmp_path / "results.duckdb"
     with pytest.raises(InputError, match="the split names the model 'yak'"):
-        pipeline.init(database, zoo=True)
+        imports.init(database, zoo=True)
     assert contents(database)["documents"] == []
     (zoo / "splits" / "wrong.csv").unlink()
-    assert "11 models" in pipeline.init(database, zoo=True)  # nothing is in the way
+    assert "11 models" in imports.init(database, zoo=True)  # nothing is in the way
 
 
 def test_a_zoo_that_is_not_there_is_refused(
@@ -47,4 +47,4 @@ def test_a_zoo_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr(imports, "ZOO", tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"the bundled zoo is not at .*nowhere"):
-        pipeline.init(tmp_path / "results.duckdb", zoo=True)
+        imports.init(tmp_path / "results.duckdb", zoo=True)

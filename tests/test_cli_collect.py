@@ -20,7 +20,8 @@ from tqdm import tqdm
 from csvcore import cli, pipeline, store
 from csvcore.cli.collect import collected_line, duration
 from csvcore.formats import loss_packs
-from csvcore.pipeline import CollectConfig, Collected
+from csvcore.pipeline import imports
+from csvcore.pipeline.collect import CollectConfig, Collected
 
 Csvcore = Callable[..., Result]
 PROGRAM = "from csvcore.cli import main; main()"
@@ -92,7 +93,7 @@ def test_the_losses_are_written_as_a_pack_that_another_database_takes(
         cards = store.models(db)
     with store.connect(other) as db:
         store.add_models(db, cards)
-    pipeline.import_losses(other, [out])
+    imports.import_losses(other, [out])
     assert stored_losses(other) == stored_losses(words_db)
 
 

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from collected import CPU, statuses
 from helpers import DOCS, collect, save_gpt2, spoil, stored_losses
 
-from csvcore import cli, pipeline
+from csvcore import cli
 from csvcore.collection import Progress, ray_cluster
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
-from csvcore.pipeline import CollectConfig
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline.collect import CollectConfig
 
 RAY = CollectConfig(device="cpu", engine="ray")
 DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
@@ -65,7 +66,7 @@ def alone(words_db: Path, tmp_path: Path) -> Path:
 
 def check_complete(database: Path, alone: Path, names: list[str], scored: list[Any]) -> None:
     """Every shard is there once, at most one was scored twice, and the losses are those of here."""
-    collection = pipeline.prepare(database, names, "words", RAY)
+    collection = collecting.prepare(database, names, "words", RAY)
     assert len([*Path(collection.place).glob("*.parquet")]) == len(ALL)
     assert {*scored} == {*ALL}
     assert len(scored) <= len(ALL) + 1
@@ -186,7 +187,7 @@ def test_the_command_collects_on_ray_and_the_cluster_goes_on(
 def test_a_task_whose_shard_is_there_loads_nothing(
     words_db: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collection = pipeline.prepare(words_db, [str(tiny_lm)], "words", CPU)
+    collection = collecting.prepare(words_db, [str(tiny_lm)], "words", CPU)
     [one] = collection.plans
     [shard] = collection.shards(one)
     work = collection.work(one, [shard])
@@ -208,7 +209,7 @@ def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     monkeypatch.setattr(ray_cluster, "load_for", lambda *a: (loaded.append(a[0]), real(*a))[1])
 
     def score_all() -> None:
-        collection = pipeline.prepare(words_db, three[:1], "words", CPU)
+        collection = collecting.prepare(words_db, three[:1], "words", CPU)
         [one] = collection.plans
         shards = collection.shards(one)
         for shard in shards:

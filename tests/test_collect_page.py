@@ -9,10 +9,11 @@ from helpers import DOCS, contents, copies, save_gpt2, spoil
 from streamlit.testing.v1 import AppTest
 
 from csvcore import lm as scoring
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import Cancelled, CollectError
 from csvcore.jobs import queue
-from csvcore.pipeline import CollectConfig
+from csvcore.pipeline import collect, jobs
+from csvcore.pipeline.collect import CollectConfig
 from dashboard.queries import database as data
 from dashboard.widgets import text as controls
 
@@ -71,7 +72,7 @@ def work_off(database: Path, report: Report = lambda step, total, message="": No
     """What the worker does for the newest job."""
     [job, *_] = queue.recent(database)
     assert job.kind == "collect"
-    return pipeline.run_job(database, job.kind, job.params, report)
+    return jobs.run_job(database, job.kind, job.params, report)
 
 
 def params_of(*folders: Path | str, dtype: str = "float32") -> dict[str, Any]:
@@ -113,7 +114,7 @@ def test_models_with_safetensors_are_offered_wherever_they_are_named(
 def test_a_model_that_has_all_its_losses_is_offered_unchosen_and_said_to_be_stored(
     open_page: Callable[..., AppTest], models: Path, words_db: Path
 ) -> None:
-    pipeline.run_job(words_db, "collect", params_of(models / "ant"), lambda *_: None)
+    jobs.run_job(words_db, "collect", params_of(models / "ant"), lambda *_: None)
     app = open_page([models])
     assert offered(app) == ["ant (stored)", "bee"]
     assert app.multiselect[0].value == [str((models / "bee").resolve())]
@@ -243,15 +244,15 @@ def test_the_job_stores_the_losses_reports_its_progress_and_the_page_shows_how_t
 
 def test_the_losses_are_those_of_the_command(models: Path, words_db: Path, tmp_path: Path) -> None:
     other = Path(shutil.copy(words_db, tmp_path / "other.duckdb"))
-    pipeline.run_job(words_db, "collect", params_of(models / "ant"), lambda *_: None)
+    jobs.run_job(words_db, "collect", params_of(models / "ant"), lambda *_: None)
     config = CollectConfig()
-    list(pipeline.collect(pipeline.prepare(other, [str(models / "ant")], "words", config)))
+    list(collect.collect(collect.prepare(other, [str(models / "ant")], "words", config)))
     assert contents(words_db)["losses"] == contents(other)["losses"]
 
 
 def test_the_dtype_reaches_the_model(models: Path, words_db: Path) -> None:
     params = params_of(models / "ant", dtype="bfloat16")
-    pipeline.run_job(words_db, "collect", params, lambda *_: None)
+    jobs.run_job(words_db, "collect", params, lambda *_: None)
     with store.connect(words_db, read_only=True) as db:
         made = store.manifests(db, "words")["ant"]
     assert made is not None
@@ -260,10 +261,10 @@ def test_the_dtype_reaches_the_model(models: Path, words_db: Path) -> None:
 
 def test_the_same_job_again_finds_everything_stored(models: Path, words_db: Path) -> None:
     params = params_of(models / "ant", models / "bee")
-    pipeline.run_job(words_db, "collect", params, lambda *_: None)
+    jobs.run_job(words_db, "collect", params, lambda *_: None)
     before = contents(words_db)
     seen: list[str] = []
-    message = pipeline.run_job(words_db, "collect", params, lambda s, t, text="": seen.append(text))
+    message = jobs.run_job(words_db, "collect", params, lambda s, t, text="": seen.append(text))
     assert message == "losses of 2 models on words stored or found"
     assert not any(text.startswith("scoring") for text in seen)
     assert contents(words_db) == before
@@ -298,7 +299,7 @@ def test_when_every_model_failed_the_sentence_does_not_say_that_others_are_store
 ) -> None:
     spoil(models / "ant")
     with pytest.raises(CollectError) as error:
-        pipeline.run_job(words_db, "collect", params_of(models / "ant"), lambda *_: None)
+        jobs.run_job(words_db, "collect", params_of(models / "ant"), lambda *_: None)
     assert "the others are stored" not in str(error.value)
 
 
@@ -321,12 +322,12 @@ def test_a_job_that_is_cancelled_leaves_nothing_half_stored_and_the_next_one_goe
             raise Cancelled(f"cancelled at step {step} of {total}")
 
     with pytest.raises(Cancelled, match=r"cancelled at step \d+ of \d+"):
-        pipeline.run_job(words_db, "collect", params, stop_in_bee)
+        jobs.run_job(words_db, "collect", params, stop_in_bee)
     with store.connect(words_db, read_only=True) as db:
         assert store.coverage(db, "words") == {"ant": len(DOCS)}  # whole or not at all
 
     begun.clear()
-    pipeline.run_job(words_db, "collect", params, lambda *_: None)
+    jobs.run_job(words_db, "collect", params, lambda *_: None)
     assert begun == [("bee", doc.doc_id) for doc in DOCS[3:]]
     with store.connect(words_db, read_only=True) as db:
         assert store.coverage(db, "words") == {"ant": len(DOCS), "bee": len(DOCS)}
@@ -342,7 +343,7 @@ def test_a_job_can_be_cancelled_before_the_first_model_is_looked_at(
 
     before = contents(words_db)
     with pytest.raises(Cancelled):
-        pipeline.run_job(words_db, "collect", params_of(models / "ant"), stop)
+        jobs.run_job(words_db, "collect", params_of(models / "ant"), stop)
     assert contents(words_db) == before
 
 

@@ -16,10 +16,12 @@ from helpers import (
     write_csv,
 )
 
-from csvcore import lm, pipeline, store
+from csvcore import lm, store
 from csvcore.collection.shards import Shards
 from csvcore.formats import loss_packs
-from csvcore.pipeline import CollectConfig
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline import imports
+from csvcore.pipeline.collect import CollectConfig
 from csvcore.records import ModelCard
 
 # What is stored
@@ -89,7 +91,7 @@ def test_a_model_without_a_card_gets_one_from_its_own_files(
 
 def test_a_card_that_the_user_gave_stays(words_db: Path, tiny_lm: Path, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "m.csv", "model,family,n_params", [["tiny-gpt2", "mine", 3]])
-    pipeline.import_models(words_db, file)
+    imports.import_models(words_db, file)
     collect(words_db, [str(tiny_lm)])
     with store.connect(words_db, read_only=True) as db:
         assert store.models(db) == [ModelCard("tiny-gpt2", "mine", 3)]
@@ -99,12 +101,12 @@ def test_shards_lie_beside_the_database_or_where_they_are_told(
     words_db: Path, tiny_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    collection = pipeline.prepare(Path(words_db.name), [str(tiny_lm)], "words", CPU)
+    collection = collecting.prepare(Path(words_db.name), [str(tiny_lm)], "words", CPU)
     assert collection.place == str(tmp_path / "results.duckdb.shards")
     elsewhere = replace(CPU, shards=f"memory://{uuid.uuid4()}")
-    collection = pipeline.prepare(words_db, [str(tiny_lm)], "words", elsewhere)
+    collection = collecting.prepare(words_db, [str(tiny_lm)], "words", elsewhere)
     assert missing(collection) == 1
-    assert statuses(list(pipeline.collect(collection))) == {"tiny-gpt2": "stored"}
+    assert statuses(list(collecting.collect(collection))) == {"tiny-gpt2": "stored"}
     assert missing(collection) == 0
     assert not (tmp_path / "results.duckdb.shards").exists()
 
@@ -114,7 +116,7 @@ def test_what_an_engine_gets_means_the_same_in_every_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = replace(CPU, shards="losses")
-    collection = pipeline.prepare(words_db, ["first"], "words", config)
+    collection = collecting.prepare(words_db, ["first"], "words", config)
     work = collection.work(collection.plans[0], ())
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # as the workers of a cluster are
@@ -144,7 +146,7 @@ def test_a_stored_model_is_found_without_loading_and_its_losses_stay(
     assert coverage(words_db) == {"first": 6, "second": 6, "third": 6}
     for table in ("losses", "manifests"):
         assert [row for row in contents(words_db)[table] if row[1] == "first"] == before[table]
-    shutil.rmtree(pipeline.prepare(words_db, three, "words", CPU).place)
+    shutil.rmtree(collecting.prepare(words_db, three, "words", CPU).place)
     assert set(statuses(collect(words_db, three)).values()) == {"found"}  # even without shards
     assert loaded == three[1:]
 

@@ -14,10 +14,12 @@ from helpers import (
     stored_losses,
 )
 
-from csvcore import lm, pipeline, store
+from csvcore import lm, store
 from csvcore.collection import Progress
 from csvcore.collection.shards import Shards
 from csvcore.formats import loss_packs
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline import imports
 
 # Never stale
 
@@ -53,7 +55,7 @@ def test_a_changed_text_alone_is_scored_again(
         for doc in DOCS
     ]
     (tmp_path / "changed.jsonl").write_text("\n".join(map(json.dumps, docs)) + "\n")
-    pipeline.import_corpus(words_db, tmp_path / "changed.jsonl", "changed")
+    imports.import_corpus(words_db, tmp_path / "changed.jsonl", "changed")
     scored.clear()
     collect(words_db, [str(tiny_lm)], place, "changed")
     assert scored == [("tiny-gpt2", "sum-3")]
@@ -100,7 +102,7 @@ def test_changed_files_of_a_model_change_all_its_shards(
     words_db: Path, three: list[str], file: str
 ) -> None:
     before = keys(words_db, three[0], CPU)
-    collection = pipeline.prepare(words_db, three[:1], "words", CPU)
+    collection = collecting.prepare(words_db, three[:1], "words", CPU)
     with (Path(three[0]) / file).open("ab") as stream:
         stream.write(b" ")
     changed = replace(collection.plans[0], files=lm.find(three[0]))
@@ -141,7 +143,7 @@ def test_the_manifests_context_is_that_of_the_losses_stored(
     narrow = replace(CPU, shards=place, context=20)
     others = Path(shutil.copy(words_db, tmp_path / "others.duckdb"))
     collect(others, [str(tiny_lm)], narrow)
-    collection = pipeline.prepare(words_db, [str(tiny_lm)], "words", narrow)
+    collection = collecting.prepare(words_db, [str(tiny_lm)], "words", narrow)
     short = collection.shards(collection.plans[0])[0]  # the same for both
     Path(Shards(place)._path(short.key)).write_bytes(b"torn")
     time.sleep(1.1)  # shards are dated to the second

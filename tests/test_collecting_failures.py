@@ -16,11 +16,12 @@ from helpers import (
     spoil,
 )
 
-from csvcore import lm, pipeline, store
+from csvcore import lm, store
 from csvcore.collection.shards import Shards
 from csvcore.errors import StoreError
 from csvcore.lm.loading import PROBE
-from csvcore.pipeline import CollectConfig
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline.collect import CollectConfig
 
 # Refused because something else is stored
 
@@ -155,7 +156,7 @@ def test_a_full_disk_fails_in_words_and_the_next_run_goes_on(
         [found] = collect(words_db, [str(tiny_lm)])
     assert found.status == "failed"
     assert "no space is left; what is stored stays" in found.message
-    place = Path(pipeline.prepare(words_db, [str(tiny_lm)], "words", CPU).place)
+    place = Path(collecting.prepare(words_db, [str(tiny_lm)], "words", CPU).place)
     assert sorted(file.suffix for file in place.iterdir()) == [".parquet"] * 2
     scored.clear()
     assert statuses(collect(words_db, [str(tiny_lm)])) == {"tiny-gpt2": "stored"}
@@ -212,8 +213,8 @@ def test_a_dry_run_tries_every_model_that_is_to_be_scored_and_writes_nothing(
     nan = spoil(three[1])
     names = [three[0], nan, str(tmp_path / "nowhere"), str(tiny_llama)]
     tried = list(
-        pipeline.try_out(
-            pipeline.prepare(words_db, names, "words", replace(CPU, shards=str(place)))
+        collecting.try_out(
+            collecting.prepare(words_db, names, "words", replace(CPU, shards=str(place)))
         )
     )
     assert [Path(one.model).name for one in tried] == ["second", "nowhere", "tiny-llama"]

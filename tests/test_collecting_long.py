@@ -12,7 +12,8 @@ from helpers import (
 )
 
 from csvcore import lm as scoring
-from csvcore import pipeline, store
+from csvcore import store
+from csvcore.pipeline import collect as collecting
 
 # Long documents
 
@@ -25,10 +26,10 @@ def test_long_documents_are_seen_through_the_smallest_context_of_all_models(
     file = short / "config.json"
     settings = json.loads(file.read_text()) | {"max_position_embeddings": 20}
     file.write_text(json.dumps(settings))
-    collection = pipeline.prepare(words_db, [str(short), str(tiny_lm)], "words", CPU)
+    collection = collecting.prepare(words_db, [str(short), str(tiny_lm)], "words", CPU)
     assert collection.context == 20
     assert any("common context of 20 tokens" in note for note in collection.notes)
-    assert set(statuses(list(pipeline.collect(collection))).values()) == {"stored"}
+    assert set(statuses(list(collecting.collect(collection))).values()) == {"stored"}
     lm = scoring.load(str(tiny_lm), CPU.load)
     scored = {row.doc_id: row.nll for row in scoring.score(lm, DOCS, context=20)}
     whole = {row.doc_id: row.nll for row in scoring.score(lm, DOCS)}
@@ -51,7 +52,7 @@ def test_a_model_that_is_refused_does_not_shorten_the_others_context(
     with store.connect(words_db) as db:  # of some other weights
         rows = [["words", "first", doc.doc_id, [0], [SIZES[doc.doc_id]], [1.0]] for doc in DOCS]
         db.executemany("INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, NULL)", rows)
-    collection = pipeline.prepare(words_db, names, "words", CPU)
+    collection = collecting.prepare(words_db, names, "words", CPU)
     assert [one.problem is None for one in collection.plans] == [False, True]
     assert collection.context == 128
 
@@ -60,8 +61,8 @@ def test_a_context_other_than_the_stored_models_had_is_noted(
     words_db: Path, three: list[str]
 ) -> None:
     collect(words_db, three[:1], replace(CPU, context=15))
-    same = pipeline.prepare(words_db, three[1:2], "words", replace(CPU, context=15)).notes
-    other = pipeline.prepare(words_db, three[1:2], "words", replace(CPU, context=14)).notes
+    same = collecting.prepare(words_db, three[1:2], "words", replace(CPU, context=15)).notes
+    other = collecting.prepare(words_db, three[1:2], "words", replace(CPU, context=14)).notes
     assert (len(same), len(other)) == (1, 2)
     assert other[1] == (
         "models stored on this corpus used a context of 15; give --context to have the same"

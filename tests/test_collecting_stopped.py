@@ -22,9 +22,9 @@ from helpers import (
 )
 
 from csvcore import lm as scoring
-from csvcore import pipeline
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
+from csvcore.pipeline import collect as collecting
 
 DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 
@@ -33,7 +33,7 @@ DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to l
 
 
 def test_stopping_between_two_models_keeps_the_first(words_db: Path, three: list[str]) -> None:
-    run = pipeline.collect(pipeline.prepare(words_db, three, "words", CPU))
+    run = collecting.collect(collecting.prepare(words_db, three, "words", CPU))
     assert next(run).model == "first"
     assert isinstance(run, Iterator)
     run.close()  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def test_an_interrupted_model_is_not_scored_twice(
 ) -> None:
     stop_within(words_db, str(tiny_llama), 4)
     assert coverage(words_db) == {}
-    assert missing(pipeline.prepare(words_db, [str(tiny_llama)], "words", CPU)) == 2
+    assert missing(collecting.prepare(words_db, [str(tiny_llama)], "words", CPU)) == 2
     passes = count_passes(monkeypatch)
     scored.clear()
     collect(words_db, [str(tiny_llama)])
@@ -93,7 +93,7 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_damaged_shard_alone_is_scored_again(
     words_db: Path, three: list[str], scored: list[tuple[str, str]]
 ) -> None:
-    collection = pipeline.prepare(words_db, three[:1], "words", CPU)
+    collection = collecting.prepare(words_db, three[:1], "words", CPU)
     one_shard = Shards(collection.place)._path(collection.shards(collection.plans[0])[2].key)
     whole = Path(shutil.copy(words_db, words_db.with_name("whole.duckdb")))
     collect(whole, three[:1], replace(CPU, shards=collection.place))
@@ -184,7 +184,7 @@ def test_a_collection_killed_again_and_again_loses_one_shard_a_time_and_ends_as_
         )
         return started
 
-    collection = pipeline.prepare(words_db, names, "words", CPU)
+    collection = collecting.prepare(words_db, names, "words", CPU)
     n_shards = missing(collection)
     assert n_shards == 2 * len(DOCS)
     for kills in range(1, 7):

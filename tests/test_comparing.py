@@ -11,12 +11,15 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 from scipy.stats import spearmanr
 
-from csvcore import pipeline, store
+from csvcore import store
+from csvcore.analysis.comparison import Comparison
 from csvcore.errors import FitError, InputError
+from csvcore.fitting.config import FitConfig
 from csvcore.optimise import choose_heads
-from csvcore.pipeline import Comparison, FitConfig
 from csvcore.pipeline import compare as comparing
 from csvcore.pipeline import fit as fitting
+from csvcore.pipeline.compare import compare as comparing
+from csvcore.pipeline.fit import fit as fitting
 from csvcore.records import Floats
 
 TEST = [model for model, side in SIDES.items() if side == "test"]
@@ -34,7 +37,7 @@ def compare(world_db: Path, config: FitConfig) -> Compare:
     """Every method on these tasks of the made-up world."""
 
     def run(*tasks: str, **more: Any) -> list[Comparison]:
-        return pipeline.compare(world_db, "words", "sides", tasks, config, **more)
+        return comparing.compare(world_db, "words", "sides", tasks, config, **more)
 
     return run
 
@@ -123,7 +126,7 @@ def test_checkpoints_of_one_run_give_no_interval(compare: Compare, world_db: Pat
 def test_missing_fits_are_made_and_stored_ones_are_taken_as_they_are(
     compare: Compare, world_db: Path, config: FitConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [first] = pipeline.fit(world_db, "words", "sides", [("adding", "csv")], config)
+    [first] = fitting.fit(world_db, "words", "sides", [("adding", "csv")], config)
     made = contents(world_db)["fits"]
     tasks: list[list[str]] = []
     real = choose_heads

@@ -26,10 +26,12 @@ from servers import (
 )
 
 from csvcore import lm as scoring
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.collection import server as completions
 from csvcore.errors import ModelError
 from csvcore.formats import loss_packs
+from csvcore.pipeline import completions as completions_module
+from csvcore.pipeline import imports
 from csvcore.records import Document
 
 
@@ -101,7 +103,7 @@ def test_the_manifest_says_how_the_losses_were_made(
 def test_a_card_that_is_known_stays_as_it_is(
     words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, write: Callable[..., Path]
 ) -> None:
-    pipeline.import_models(words_db, write("models.csv", f"model,family\n{tiny_lm.name},mine\n"))
+    imports.import_models(words_db, write("models.csv", f"model,family\n{tiny_lm.name},mine\n"))
     take(words_db, serve(tiny_lm))
     with store.connect(words_db, read_only=True) as db:
         assert [(card.model, card.family) for card in store.models(db)] == [(tiny_lm.name, "mine")]
@@ -111,7 +113,7 @@ def test_progress_runs_from_nothing_to_all_shards(
     words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, one_by_one: None
 ) -> None:
     seen: list[tuple[int, int]] = []
-    pipeline.import_completions(
+    completions_module.import_completions(
         words_db, "words", wanted(serve(tiny_lm)), lambda done, total: seen.append((done, total))
     )
     assert seen == [(done, len(DOCS)) for done in range(len(DOCS) + 1)]
@@ -156,8 +158,8 @@ def test_long_documents_are_seen_through_windows_that_leave_room_for_the_answer(
     docs = [Document("long", "s", long), *(Document(f"d{n}", "s", long[:n]) for n in cuts)]
     lines = [json.dumps({"doc_id": d.doc_id, "source": d.source, "text": d.text}) for d in docs]
     database = tmp_path / "long.duckdb"
-    pipeline.init(database)
-    pipeline.import_corpus(database, write("long.jsonl", "\n".join(lines)), "words")
+    imports.init(database)
+    imports.import_corpus(database, write("long.jsonl", "\n".join(lines)), "words")
     server = serve(tiny_lm)
     take(database, server)
     assert max(len(prompt) + 1 for prompt in server.prompts) <= 64

@@ -25,9 +25,10 @@ from servers import (
     wanted,
 )
 
-from csvcore import cli, lm, pipeline, store
+from csvcore import cli, lm, store
 from csvcore.errors import InputError
-from csvcore.pipeline import ServerConfig
+from csvcore.pipeline import completions
+from csvcore.pipeline.completions import ServerConfig
 
 
 @pytest.mark.parametrize("shifted", [later, earlier])
@@ -133,7 +134,7 @@ def test_what_is_no_address_is_refused_before_a_model_is_loaded(
 ) -> None:
     monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("a model was loaded"))
     with pytest.raises(InputError, match=r"is not an address; give one such as http://"):
-        pipeline.import_completions(words_db, "words", ServerConfig(url, "x", str(tiny_lm)))
+        completions.import_completions(words_db, "words", ServerConfig(url, "x", str(tiny_lm)))
 
 
 def test_a_name_that_has_losses_is_refused_and_no_server_asked(
@@ -156,7 +157,7 @@ def test_an_unknown_corpus_is_refused(
     words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path
 ) -> None:
     with pytest.raises(InputError, match="there is no corpus 'wrods'; stored: words"):
-        pipeline.import_completions(words_db, "wrods", wanted(serve(tiny_lm)))
+        completions.import_completions(words_db, "wrods", wanted(serve(tiny_lm)))
 
 
 # The command

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from helpers import DOCS
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, store
 from csvcore.errors import InputError
 from csvcore.formats.corpora import (
     PAPER,
@@ -21,6 +21,7 @@ from csvcore.formats.corpora import (
     sample,
     write_corpus,
 )
+from csvcore.pipeline import imports
 from csvcore.records import Document
 
 ROWS = [
@@ -132,7 +133,7 @@ def test_a_folder_is_imported_as_a_file_is(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "one.txt").write_text("One.")
     store.create(tmp_path / "r.duckdb")
-    said = pipeline.import_corpus(tmp_path / "r.duckdb", tmp_path / "texts", "mine")
+    said = imports.import_corpus(tmp_path / "r.duckdb", tmp_path / "texts", "mine")
     assert said == "corpus mine: 1 documents, 1 sources"
 
 

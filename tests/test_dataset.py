@@ -19,9 +19,11 @@ from helpers import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import FitError, InputError
-from csvcore.pipeline.dataset import Dataset, load_dataset, task_models
+from csvcore.fitting.dataset import Dataset, task_models
+from csvcore.pipeline import imports
+from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Accuracy, Fit
 
 Run = Callable[..., Fit]
@@ -229,13 +231,13 @@ def test_losses_under_a_tokenizer_of_their_own_fit_the_same_law(
     tmp_path: Path, world: World, world_db: Path, run: Run
 ) -> None:
     write_csv(tmp_path / "m.csv", "model,family", [["new", "other"]])
-    pipeline.import_models(world_db, tmp_path / "m.csv")
+    imports.import_models(world_db, tmp_path / "m.csv")
     whole = [
         row | {"model": "new", "byte_start": [0], "byte_end": row["byte_end"][-1:],
                "nll": [sum(row["nll"])]}
         for row in pack_rows(world, ["owl"])
     ]  # fmt: skip
-    pipeline.import_losses(world_db, [write_pack(tmp_path / "p.parquet", whole)])
+    imports.import_losses(world_db, [write_pack(tmp_path / "p.parquet", whole)])
     with store.connect(world_db) as db:
         store.add_accuracies(db, [Accuracy("new", "reading", 0.5)])
         store.add_split(db, "sides", {**SIDES, "new": "test"})

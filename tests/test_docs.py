@@ -9,6 +9,7 @@ import pytest
 from helpers import PACK
 
 from csvcore import cli, pipeline
+from csvcore.fitting import config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
@@ -91,7 +92,7 @@ def test_the_python_of_the_readme_runs_on_files_of_these_names(
     for name in ("losses.parquet", "new-model.parquet"):
         shutil.copy(world_files / PACK, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    quick = partial(pipeline.FitConfig, members=1, penalty=1e-4)
+    quick = partial(config.FitConfig, members=1, penalty=1e-4)
     monkeypatch.setattr(pipeline, "FitConfig", quick)
     [code] = blocks(ROOT / "README.md", "python")
     assert len(code.splitlines()) <= 10

@@ -10,9 +10,10 @@ from filelock import FileLock
 from helpers import DOCS, World, change, contents, pack_rows, write_pack
 from tokenizers import Tokenizer
 
-from csvcore import auditing, doctor, pipeline, store
+from csvcore import alignment, doctor, store
 from csvcore.alignment import Aligner, tile
 from csvcore.doctor import Check
+from csvcore.pipeline import imports
 from csvcore.records import ModelLosses
 
 
@@ -69,7 +70,7 @@ def unspelt(tokenizer: Tokenizer) -> int:
         tile(doc.text, one.tokens, one.offsets).edges
         for doc, one in zip(DOCS, encodings, strict=True)
     ]
-    return auditing.unspelt_bytes(
+    return alignment.unspelt_bytes(
         [doc.text.encode() for doc in DOCS],
         np.array([len(one.ids) for one in encodings]),
         np.concatenate([cuts[1:] for cuts in edges]),
@@ -84,10 +85,10 @@ def test_mass_error_is_the_share_that_alignment_lost() -> None:
         def map(self, losses: ModelLosses) -> Any:
             return losses.nll[:1]
 
-    edges = [auditing.character_edges("aé")]
+    edges = [alignment.character_edges("aé")]
     assert edges[0].tolist() == [0, 1, 3]
-    assert auditing.mass_error(losses, Aligner(["aé"], edges)) == 0.0
-    assert auditing.mass_error(losses, Lossy(["aé"], edges)) == pytest.approx(0.75)
+    assert alignment.lost_share(losses, Aligner(["aé"], edges)) == 0.0
+    assert alignment.lost_share(losses, Lossy(["aé"], edges)) == pytest.approx(0.75)
 
 
 # What is wrong is found, and the rest is still looked at
@@ -120,7 +121,7 @@ def test_what_is_wrong_is_named(world_db: Path, statement: str, what: str, said:
 def test_alignment_that_loses_mass_is_found(
     world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auditing, "mass_error", lambda *_: 1e-3)
+    monkeypatch.setattr(alignment, "lost_share", lambda *_: 1e-3)
     assert {check.said for check in wrong(world_db)} == {
         "alignment loses or adds 1.0e-03 of the total nll"
     }
@@ -153,7 +154,7 @@ def test_what_is_missing_or_not_known_is_a_note(
     rows = pack_rows(world, ["ant"])
     for row in rows:
         row["token_id"] = [7] * len(row["nll"])  # one id for every character: all are unknown
-    pipeline.import_losses(world_db, [write_pack(tmp_path / "unknown.parquet", rows)])
+    imports.import_losses(world_db, [write_pack(tmp_path / "unknown.parquet", rows)])
     found = {check.what: check for check in findings(world_db)}
     assert found["bee on words"].said == "losses on 5 of 6 documents; collect the others"
     assert "did not say how" in found["cow on words"].said
@@ -216,8 +217,8 @@ def test_an_export_can_be_imported_elsewhere_and_is_the_same(
     told = csvcore("export", "losses", "--corpus", "words", "--model", "ant", "bee", "--out", pack)
     assert told.exit_code == 0
     assert "2 models, 12 rows" in told.stdout
-    pipeline.import_models(words_db, world_files / "models.csv")
-    pipeline.import_losses(words_db, [pack])
+    imports.import_models(words_db, world_files / "models.csv")
+    imports.import_losses(words_db, [pack])
     mine = [row for row in contents(world_db)["losses"] if row[1] in ("ant", "bee")]
     assert contents(words_db)["losses"] == mine
     assert (

@@ -17,12 +17,12 @@ import slowly
 from helpers import DOCS, collect, spoil, stored_losses
 
 from csvcore import lm as scoring
-from csvcore import pipeline
 from csvcore.collection import ClusterConfig, Outcome, Progress, Work, local, ray_cluster, work
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled, InputError
 from csvcore.lm import LoadConfig
-from csvcore.pipeline import CollectConfig
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline.collect import CollectConfig
 
 CPU = CollectConfig(device="cpu")
 TWO = CollectConfig(device="cpu,cpu")
@@ -31,7 +31,7 @@ DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to l
 
 def works(database: Path, names: list[str], config: CollectConfig = CPU) -> list[Work]:
     """What engines get of models of which nothing is scored."""
-    collection = pipeline.prepare(database, names, "words", config)
+    collection = collecting.prepare(database, names, "words", config)
     return [collection.work(one, collection.shards(one)) for one in collection.plans]
 
 
@@ -109,7 +109,7 @@ def test_tokens_of_a_shard_in_several_passes_add_up(words_db: Path, tiny_lm: Pat
     work.work_off(one, steps.append)
     total = sum(step.n_tokens for step in steps)
     assert len(steps) > 4
-    assert total == pipeline.prepare(words_db, [str(tiny_lm)], "words", CPU).plans[0].total_tokens
+    assert total == collecting.prepare(words_db, [str(tiny_lm)], "words", CPU).plans[0].total_tokens
     assert all(step.n_tokens >= 0 for step in steps)
 
 

@@ -9,10 +9,11 @@ from click.testing import CliRunner
 from evaluated import MODELS, TASKS, stored
 from helpers import contents
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, store
 from csvcore.errors import InputError
 from csvcore.formats import csv_tables, evaluations
 from csvcore.formats.evaluations import Result
+from csvcore.pipeline import imports
 from csvcore.records import Accuracy, Task
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -40,7 +41,7 @@ def a_run(results_: dict[str, Any], **more: Any) -> str:
 def test_a_folder_of_the_harness_gives_every_models_accuracy_and_number_of_items(
     database: Path,
 ) -> None:
-    said = pipeline.import_accuracies(
+    said = imports.import_accuracies(
         database, [LM_EVAL], "lm-eval", ["acc", "exact_match,strict-match"]
     )
     found = stored(database)
@@ -144,7 +145,7 @@ def test_a_metric_that_cannot_be_taken_is_refused(
 ) -> None:
     file = write("results_1.json", a_run({"facts": {"acc,none": 0.75}}))
     with pytest.raises(InputError, match=refusal):
-        pipeline.import_accuracies(database, [file], "lm-eval", [word])
+        imports.import_accuracies(database, [file], "lm-eval", [word])
 
 
 def test_a_bad_file_in_a_tree_is_named_with_its_folder(database: Path, tmp_path: Path) -> None:
@@ -153,17 +154,17 @@ def test_a_bad_file_in_a_tree_is_named_with_its_folder(database: Path, tmp_path:
         (tmp_path / "runs" / folder / "results_1.json").write_text(a_run({}), encoding="utf-8")
     (tmp_path / "runs" / "b" / "results_1.json").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"runs.b.results_1\.json is not UTF-8 text"):
-        pipeline.import_accuracies(database, [tmp_path / "runs"], "lm-eval")
+        imports.import_accuracies(database, [tmp_path / "runs"], "lm-eval")
     (tmp_path / "runs" / "b" / "results_1.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"runs.b.results_1\.json is not a result file"):
-        pipeline.import_accuracies(database, [tmp_path / "runs"], "lm-eval")
+        imports.import_accuracies(database, [tmp_path / "runs"], "lm-eval")
 
 
 def test_two_filters_of_one_metric_are_refused_until_one_is_named(database: Path) -> None:
     with pytest.raises(
         InputError, match="strict-match and exact_match,flexible-extract; say which with --metric"
     ):
-        pipeline.import_accuracies(database, [LM_EVAL], "lm-eval")
+        imports.import_accuracies(database, [LM_EVAL], "lm-eval")
     assert stored(database) == {}
 
 
@@ -184,13 +185,13 @@ def test_result_files_that_do_not_say_it_are_refused(
 ) -> None:
     before = contents(database)
     with pytest.raises(InputError, match=refusal):
-        pipeline.import_accuracies(database, [write("results_1.json", content)], "lm-eval")
+        imports.import_accuracies(database, [write("results_1.json", content)], "lm-eval")
     assert contents(database) == before
 
 
 def test_a_folder_without_results_is_refused(database: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no results\*\.json in "):
-        pipeline.import_accuracies(database, [tmp_path], "lm-eval")
+        imports.import_accuracies(database, [tmp_path], "lm-eval")
 
 
 def test_two_runs_of_a_model_that_differ_are_refused(
@@ -200,14 +201,14 @@ def test_two_runs_of_a_model_that_differ_are_refused(
         write(f"results_{i}.json", a_run({"facts": {"acc,none": 0.5 + i / 10}})) for i in (0, 1)
     )
     with pytest.raises(InputError, match="ebb-xs on facts stands there twice"):
-        pipeline.import_accuracies(database, [one, two], "lm-eval")
+        imports.import_accuracies(database, [one, two], "lm-eval")
 
 
 # OpenCompass
 
 
 def test_a_summary_of_opencompass_is_percent(database: Path, names: Path) -> None:
-    said = pipeline.import_accuracies(database, [OPENCOMPASS], "opencompass", names=names)
+    said = imports.import_accuracies(database, [OPENCOMPASS], "opencompass", names=names)
     found = stored(database)
     assert found["ebb-xs", "facts"] == (pytest.approx(0.9167), None)
     assert found["ebb-s", "arithmetic"] == (pytest.approx(0.25), None)
@@ -219,7 +220,7 @@ def test_a_summary_of_opencompass_is_percent(database: Path, names: Path) -> Non
 
 def test_a_task_of_another_name_is_taken_where_it_is_named(database: Path, names: Path) -> None:
     tasks = {"choices": "facts"}
-    pipeline.import_accuracies(
+    imports.import_accuracies(
         database, [OPENCOMPASS], "opencompass", ["naive_average"], tasks, names
     )
     assert stored(database) == {
@@ -230,7 +231,7 @@ def test_a_task_of_another_name_is_taken_where_it_is_named(database: Path, names
 
 def test_a_task_that_was_asked_for_and_is_not_there_is_refused(database: Path, names: Path) -> None:
     with pytest.raises(InputError, match="no result on riddles, but on arithmetic, choices, facts"):
-        pipeline.import_accuracies(
+        imports.import_accuracies(
             database, [OPENCOMPASS], "opencompass", (), {"riddles": "facts"}, names
         )
 
@@ -249,7 +250,7 @@ def test_summaries_that_do_not_say_it_are_refused(
     database: Path, write: Callable[..., Path], content: str, refusal: str
 ) -> None:
     with pytest.raises(InputError, match=refusal):
-        pipeline.import_accuracies(database, [write("s.csv", content)], "opencompass")
+        imports.import_accuracies(database, [write("s.csv", content)], "opencompass")
     assert stored(database) == {}
 
 
@@ -286,7 +287,7 @@ def test_a_names_file_must_not_contradict_itself(write: Callable[..., Path]) -> 
 
 def test_unmatched_models_of_a_summary_import_nothing(database: Path) -> None:
     with pytest.raises(InputError, match=r"the model 'ebb-s-hf', which is not stored.*--names"):
-        pipeline.import_accuracies(database, [OPENCOMPASS], "opencompass")
+        imports.import_accuracies(database, [OPENCOMPASS], "opencompass")
     assert stored(database) == {}
 
 
@@ -336,5 +337,5 @@ def test_a_refused_import_leaves_no_new_task(database: Path, write: Callable[...
     before = contents(database)
     file = write("results_1.json", a_run({"riddles": {"acc,none": 0.5}}, model_name="nobody"))
     with pytest.raises(InputError, match="'nobody', which is not stored"):
-        pipeline.import_accuracies(database, [file], "lm-eval", new_tasks=[Task("riddles", 0.25)])
+        imports.import_accuracies(database, [file], "lm-eval", new_tasks=[Task("riddles", 0.25)])
     assert contents(database) == before

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from evaluated import stored
 from helpers import write_csv
 
-from csvcore import cli, pipeline
+from csvcore import cli
 from csvcore.errors import InputError
+from csvcore.pipeline import imports
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def test_a_wide_table_has_a_column_a_task_and_empty_cells_are_no_result(
     database: Path, write: Callable[..., Path]
 ) -> None:
     wide = write("wide.csv", "model,facts,scenes\nebb-xs,0.5,\nebb-s,0.75,0.25\n")
-    assert pipeline.import_accuracies(database, [wide]) == "3 accuracies"
+    assert imports.import_accuracies(database, [wide]) == "3 accuracies"
     assert stored(database) == {
         ("ebb-xs", "facts"): (0.5, None),
         ("ebb-s", "facts"): (0.75, None),
@@ -36,12 +37,12 @@ def test_long_and_wide_tables_may_come_together_if_they_agree(
     wide = write("wide.csv", "model,facts\nebb-xs,0.5\n")
     long = write_csv(tmp_path / "long.csv", "model,task,accuracy", [["ebb-xs", "facts", 0.6]])
     with pytest.raises(InputError, match=r"long.csv: ebb-xs on facts stands there twice"):
-        pipeline.import_accuracies(database, [wide, long])
+        imports.import_accuracies(database, [wide, long])
 
 
 def test_percent_in_a_wide_table_is_refused(database: Path, write: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match=r"wide.csv line 2: accuracy 57.3 .* looks like percent"):
-        pipeline.import_accuracies(database, [write("wide.csv", "model,facts\nebb-xs,57.3\n")])
+        imports.import_accuracies(database, [write("wide.csv", "model,facts\nebb-xs,57.3\n")])
 
 
 BOARD = "model,family,facts,Average\nebb-xs,ebb,0.5,61.2\n"
@@ -65,9 +66,9 @@ def test_a_column_that_is_no_task_is_refused_with_the_way_out(
     database: Path, write: Callable[..., Path]
 ) -> None:
     with pytest.raises(InputError, match=r"'family', 'Average' are not stored as a task; .*--task"):
-        pipeline.import_accuracies(database, [write("board.csv", BOARD)])
+        imports.import_accuracies(database, [write("board.csv", BOARD)])
     with pytest.raises(InputError, match="no result on fact, but on family, facts, Average"):
-        pipeline.import_accuracies(database, [write("board.csv", BOARD)], tasks={"fact": "facts"})
+        imports.import_accuracies(database, [write("board.csv", BOARD)], tasks={"fact": "facts"})
     assert stored(database) == {}
 
 
@@ -75,7 +76,7 @@ def test_an_index_column_is_left_aside_with_a_word(
     database: Path, write: Callable[..., Path]
 ) -> None:
     wide = write("wide.csv", ",model,facts\n0,ebb-xs,0.5\n1,ebb-s,0.25\n")
-    said = pipeline.import_accuracies(database, [wide])
+    said = imports.import_accuracies(database, [wide])
     assert said == "2 accuracies; left aside: a column without a name"
 
 
@@ -83,7 +84,7 @@ def test_of_a_long_table_the_named_tasks_are_taken(
     database: Path, write: Callable[..., Path]
 ) -> None:
     long = write("a.csv", "model,task,accuracy\nebb-xs,facts,0.5\nebb-xs,riddles,0.25\n")
-    said = pipeline.import_accuracies(database, [long], tasks={"facts": "scenes"})
+    said = imports.import_accuracies(database, [long], tasks={"facts": "scenes"})
     assert said == "1 accuracies; left aside: riddles"
     assert stored(database) == {("ebb-xs", "scenes"): (0.5, None)}
 
@@ -92,6 +93,6 @@ def test_a_wide_table_with_a_task_twice_is_refused(
     database: Path, write: Callable[..., Path]
 ) -> None:
     with pytest.raises(InputError, match=r"wide.csv has the column 'facts' twice"):
-        pipeline.import_accuracies(
+        imports.import_accuracies(
             database, [write("wide.csv", "model,facts,facts \nebb-xs,0.5,0.6\n")]
         )

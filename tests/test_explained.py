@@ -10,9 +10,10 @@ import pytest
 from helpers import DOCS, World, pack_rows, write_pack
 from numpy.testing import assert_allclose
 
-from csvcore import pipeline
 from csvcore.errors import InputError
-from csvcore.pipeline import FitConfig
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import compare, leave_one_family_out
+from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit, Method
 from dashboard.queries import attribution, comparisons, database
 from dashboard.queries.database import Database
@@ -66,7 +67,7 @@ def test_a_model_that_the_fit_does_not_have_is_refused(fit: Fit, world_db: Path)
 
 def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) -> None:
     quick = replace(config, penalty=1e-4)
-    rows = pipeline.compare(world_db, "words", "sides", ["reading"], quick)
+    rows = compare.compare(world_db, "words", "sides", ["reading"], quick)
     fits = tuple(row.fit for row in rows if row.fit)
     database.reveal(at(world_db), "words", ["sides"])
     table = comparisons.comparison(at(world_db), fits)
@@ -91,7 +92,7 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
     world_db: Path, world: World, config: FitConfig, tmp_path: Path
 ) -> None:
     wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "label-token")]
-    made = pipeline.fit(world_db, "words", "sides", wanted, config)
+    made = fitting.fit(world_db, "words", "sides", wanted, config)
     fits, models = tuple(one.fit for one in made), ("ant", "bee")
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
     brought = (pack.name, pack.read_bytes())
@@ -116,7 +117,7 @@ def test_left_out_families_are_read_from_the_splits_of_their_name(
 ) -> None:
     assert comparisons.left_out(at(world_db), "words").empty
     quick = replace(config, penalty=1e-4)
-    found = pipeline.leave_one_family_out(world_db, "words", ["reading"], quick)
+    found = leave_one_family_out.leave_one_family_out(world_db, "words", ["reading"], quick)
     hidden = comparisons.left_out(at(world_db), "words")
     assert hidden["mse_test"].isna().all()
     database.reveal(at(world_db), "words", hidden["split"].unique())

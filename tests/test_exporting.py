@@ -13,11 +13,14 @@ import pytest
 from click.testing import Result
 from helpers import DOCS, change, contents
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import InputError
+from csvcore.fitting import config as fit_config
 from csvcore.formats import csv_tables
-from csvcore.pipeline import export_figures, exports
+from csvcore.pipeline import exports
+from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit
+from csvcore.report import export_figures
 
 Csvcore = Callable[..., Result]
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -28,9 +31,9 @@ def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFa
     """The made-up world with one fit, for tests that only read it."""
     folder = tmp_path_factory.mktemp("export") / "db"
     shutil.copytree(_world_made, folder)
-    config = pipeline.FitConfig(scorer=str(tiny_lm))
+    config = fit_config.FitConfig(scorer=str(tiny_lm))
     wanted = [("adding", "all-token"), ("adding", "label-token")]
-    pipeline.fit(folder / "world.duckdb", "words", "sides", wanted, config)
+    fitting.fit(folder / "world.duckdb", "words", "sides", wanted, config)
     return folder / "world.duckdb"
 
 
@@ -66,7 +69,7 @@ def _as_stored(database: Path, name: str) -> list[dict[str, object]]:
 def test_exported_cards_tasks_and_accuracies_can_be_imported_again(
     fitted: Path, tmp_path: Path
 ) -> None:
-    pipeline.export_tables(fitted, tmp_path)
+    exports.export_tables(fitted, tmp_path)
     with store.connect(fitted, read_only=True) as db:
         assert sorted(csv_tables.read_models(tmp_path / "models.csv"), key=str) == sorted(
             store.models(db), key=str
@@ -78,7 +81,7 @@ def test_exported_cards_tasks_and_accuracies_can_be_imported_again(
 
 
 def test_lists_in_csv_are_json(fitted: Path, tmp_path: Path) -> None:
-    pipeline.export_tables(fitted, tmp_path)
+    exports.export_tables(fitted, tmp_path)
     with (tmp_path / "documents.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["text"] for row in rows] == [doc.text for doc in DOCS]
@@ -109,7 +112,7 @@ def test_weights_are_a_folder_by_the_rules_of_datasets(
     assert fit.fit in card.split("```json")[1]
     tokens = pq.read_table(out / "data" / "tokens.parquet").to_pandas()
     texts = pq.read_table(out / "data" / "documents.parquet").to_pandas()
-    pipeline.export_weights(fitted, fit.fit, tmp_path / "one.parquet")
+    exports.export_weights(fitted, fit.fit, tmp_path / "one.parquet")
     assert tokens.equals(pq.read_table(tmp_path / "one.parquet").to_pandas())
     for doc, (_, row) in zip(DOCS, texts.iterrows(), strict=True):
         own = tokens[tokens["doc_id"] == doc.doc_id]
@@ -122,7 +125,7 @@ def test_weights_load_with_datasets_where_it_is_installed(
     fitted: Path, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets")
-    pipeline.export_weights_dataset(fitted, fit.fit, tmp_path / "weights")
+    exports.export_weights_dataset(fitted, fit.fit, tmp_path / "weights")
     kept = {"cache_dir": str(tmp_path / "cache")}
     tokens = datasets.load_dataset(str(tmp_path / "weights"), split="train", **kept)
     texts = datasets.load_dataset(str(tmp_path / "weights"), "documents", split="train", **kept)
@@ -161,7 +164,7 @@ def test_hostile_names_stay_text_in_figures_and_cards(
     export_figures(database, fit.fit, tmp_path / "figures")
     for page in (tmp_path / "figures").glob("*.html"):
         assert "<img" not in page.read_text(encoding="utf-8")
-    pipeline.export_weights_dataset(database, fit.fit, tmp_path / "weights")
+    exports.export_weights_dataset(database, fit.fit, tmp_path / "weights")
     card = (tmp_path / "weights" / "README.md").read_text(encoding="utf-8")
     assert not [line for line in card.splitlines()[:-1] if line.startswith("```<")]
     assert card.count("\n```") == 4  # two blocks, as the card has without
@@ -188,8 +191,8 @@ def test_a_file_in_place_of_the_folder_and_an_unknown_fit_are_refused(
 ) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="file is a file; name a folder"):
-        pipeline.export_tables(fitted, tmp_path / "file")
-    for write in (pipeline.export_weights_dataset, export_figures):
+        exports.export_tables(fitted, tmp_path / "file")
+    for write in (exports.export_weights_dataset, export_figures):
         with pytest.raises(InputError, match="there is no fit 'nothing'"):
             write(fitted, "nothing", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -198,7 +201,7 @@ def test_a_file_in_place_of_the_folder_and_an_unknown_fit_are_refused(
 def test_losses_that_are_not_there_are_not_exported(world_db: Path, tmp_path: Path) -> None:
     pack = tmp_path / "out.parquet"
     with pytest.raises(InputError, match="no losses of yak on words"):
-        pipeline.export_losses(world_db, "words", ["ant", "yak"], pack)
+        exports.export_losses(world_db, "words", ["ant", "yak"], pack)
     with pytest.raises(InputError, match="there is no corpus 'wrods'"):
-        pipeline.export_losses(world_db, "wrods", [], pack)
+        exports.export_losses(world_db, "wrods", [], pack)
     assert not pack.exists()

@@ -10,8 +10,10 @@ from numpy.testing import assert_allclose
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from csvcore.fitting.outcome import Learnt, beyond_notes, choice_notes, finish, law_notes
-from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
+from csvcore.fitting.dataset import Dataset, TaskModels, task_models
+from csvcore.fitting.diagnostics import beyond_notes, choice_notes, law_notes
+from csvcore.fitting.outcome import Learnt, finish
+from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Fit, Floats, Penalty, PenaltyChoice, ScalingFit
 
 TEST = [model for model, side in SIDES.items() if side == "test"]

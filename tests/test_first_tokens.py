@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, store
 from csvcore.alignment import Aligner, check_edges, first_token_ends
 from csvcore.errors import InputError
-from csvcore.pipeline import FitConfig
-from csvcore.pipeline.units import Units, without_first_tokens
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.units import Units, without_first_tokens
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import jobs
 from csvcore.records import Document, Fit, Floats, Method, ModelLosses
 from csvcore.salience import capability_score
 
@@ -285,7 +287,7 @@ def test_one_model_with_a_longer_first_token_masks_its_bytes_for_all(
         target.write_bytes(file.read_bytes())
     write_pack(files / PACK, rows)
     database = import_world(tmp_path / "owl.duckdb", files)
-    [fit] = pipeline.fit(database, "words", "sides", [("reading", "all-token")], config)
+    [fit] = fitting.fit(database, "words", "sides", [("reading", "all-token")], config)
     sums = [
         sum(sum(row["nll"][4:]) for row in pack_rows(world, [placed.model]))
         for placed in fit.predictions
@@ -330,7 +332,7 @@ def test_the_flag_alone_makes_another_fit_even_where_first_tokens_cost_nothing(
     for method in METHODS:
         wanted: Any = [("adding", method)]
         names = {
-            pipeline.fit(world_db, "words", "sides", wanted, settings)[0].fit
+            fitting.fit(world_db, "words", "sides", wanted, settings)[0].fit
             for settings in (config, plain)
         }
         assert len(names) == 2
@@ -346,7 +348,7 @@ def test_a_split_of_models_that_take_every_text_whole_is_refused(
         )
     before = contents(world_db)
     with pytest.raises(InputError, match="nothing is left to fit"):
-        pipeline.fit(world_db, "words", "sides", [("reading", "all-token")], config)
+        fitting.fit(world_db, "words", "sides", [("reading", "all-token")], config)
     assert contents(world_db) == before
 
 
@@ -380,7 +382,7 @@ def test_the_commands_take_the_flag(world_db: Path, tiny_lm: Path) -> None:
 def test_a_job_takes_the_flag(world_db: Path, tiny_lm: Path) -> None:
     params = {"corpus": "words", "split": "sides", "tasks": ["reading"], "method": "all-token"}
     config = {"scorer": str(tiny_lm), "mask_first_token": True}
-    pipeline.run_job(world_db, "fit", params | {"config": config}, lambda *_: None)
+    jobs.run_job(world_db, "fit", params | {"config": config}, lambda *_: None)
     with store.connect(world_db, read_only=True) as db:
         [name] = store.fits(db)["fit"]
         assert store.fit(db, name).config["mask_first_token"] is True

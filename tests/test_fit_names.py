@@ -7,8 +7,10 @@ import pytest
 from helpers import DOCS, all_weights, change, contents, save_gpt2
 from numpy.testing import assert_allclose
 
-from csvcore import pipeline, store
-from csvcore.pipeline import FitConfig, fit
+from csvcore import store
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import fit
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 
 PAPER: dict[str, Any] = {"algorithm": "paper", "steps": 1}
@@ -131,7 +133,7 @@ def test_a_stored_fit_is_taken_and_not_made_again_where_only_missing_ones_are_wa
     first = run("adding", "csv", **QUICK)
     before = contents(world_db)
     monkeypatch.setattr(fit, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
-    [found] = pipeline.fit(
+    [found] = fit.fit(
         world_db, "words", "sides", [("adding", "csv")], replace(config, **QUICK), only_missing=True
     )
     assert found.fit == first.fit

@@ -22,8 +22,10 @@ from helpers import (
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
-from csvcore import pipeline, store
-from csvcore.pipeline import FitConfig
+from csvcore import store
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import exports
+from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit, Method
 
 METHODS: tuple[Method, ...] = ("csv", "all-token", "label-token", "source-token", "best-source")
@@ -38,7 +40,7 @@ Run = Callable[..., Fit]
 def run_all(world_db: Path, config: FitConfig) -> Callable[[], list[Fit]]:
     """Fits `adding` with every method."""
     wanted: list[tuple[str, Method]] = [("adding", method) for method in METHODS]
-    return lambda: pipeline.fit(world_db, "words", "sides", wanted, config)
+    return lambda: fitting.fit(world_db, "words", "sides", wanted, config)
 
 
 # The definitions
@@ -101,7 +103,7 @@ def test_weights_tile_every_document_and_their_mean_is_1(
         for doc, edges, _ in stored_weights(world_db, fit.fit):
             assert edges[-1] == len(doc.text.encode())
             assert (np.diff(edges) >= 0).all()
-        pipeline.export_weights(world_db, fit.fit, tmp_path / "w.parquet")
+        exports.export_weights(world_db, fit.fit, tmp_path / "w.parquet")
         weight = pq.read_table(tmp_path / "w.parquet")["weight"].to_numpy()
         assert np.abs(weight).mean() == pytest.approx(1.0, rel=1e-5)
         assert (weight >= 0).all()
@@ -214,7 +216,7 @@ def test_a_task_fitted_in_company_is_the_same_fit_as_alone(
 ) -> None:
     alone = run("adding", "csv", **settings)
     wanted: Sequence[tuple[str, Method]] = [("reading", "csv"), ("adding", "csv")]
-    first, together = pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings))
+    first, together = fitting.fit(world_db, "words", "sides", wanted, replace(config, **settings))
     assert (first.task, together.task) == ("reading", "adding")
     assert together.fit == alone.fit
     for one, two in zip(together.predictions, alone.predictions, strict=True):

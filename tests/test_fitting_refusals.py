@@ -8,9 +8,9 @@ from helpers import (
     contents,
 )
 
-from csvcore import pipeline
 from csvcore.errors import Cancelled, CsvcoreError, FitError, InputError, ModelError
-from csvcore.pipeline import FitConfig
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import fit
 from csvcore.records import Method
 
 METHODS: tuple[Method, ...] = ("csv", "all-token", "label-token", "source-token", "best-source")
@@ -34,7 +34,7 @@ def refused(
     before = contents(database)
     pairs: Any = wanted or [("reading", "csv")]
     with pytest.raises(error, match=match):
-        pipeline.fit(database, corpus, split, pairs, config)
+        fit.fit(database, corpus, split, pairs, config)
     assert contents(database) == before
 
 
@@ -112,6 +112,6 @@ def test_a_fit_that_is_stopped_stores_nothing(
 
     wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "csv")]
     with pytest.raises(Cancelled):
-        pipeline.fit(world_db, "words", "sides", wanted, replace(config, **settings), stop)
+        fit.fit(world_db, "words", "sides", wanted, replace(config, **settings), stop)
     assert contents(world_db) == before
     assert seen[-1] == last

@@ -27,16 +27,17 @@ from helpers import (
 from csvcore import pipeline, store
 from csvcore.errors import InputError, OffsetsError
 from csvcore.formats import csv_tables, loss_packs
+from csvcore.pipeline import exports, imports
 from csvcore.records import Accuracy
 
 
 @pytest.fixture(scope="module")
 def _made(tmp_path_factory: pytest.TempPathFactory, world_files: Path) -> Path:
     path = tmp_path_factory.mktemp("importing") / "results.duckdb"
-    pipeline.init(path)
-    pipeline.import_corpus(path, world_files / "documents.jsonl", "words")
-    pipeline.import_models(path, world_files / "models.csv")
-    pipeline.import_tasks(path, world_files / "tasks.csv")
+    imports.init(path)
+    imports.import_corpus(path, world_files / "documents.jsonl", "words")
+    imports.import_models(path, world_files / "models.csv")
+    imports.import_tasks(path, world_files / "tasks.csv")
     return path
 
 
@@ -78,16 +79,16 @@ def test_every_file_of_a_world_is_found_again_in_the_database(
 
 
 def test_each_import_says_how_much_it_brought(database: Path, world_files: Path) -> None:
-    assert pipeline.import_corpus(database, world_files / "documents.jsonl", "words") == (
+    assert imports.import_corpus(database, world_files / "documents.jsonl", "words") == (
         "corpus words: 6 documents, 2 sources"
     )
-    assert pipeline.import_models(database, world_files / "models.csv") == "11 models of 2 families"
-    assert pipeline.import_tasks(database, world_files / "tasks.csv") == "2 tasks"
-    assert pipeline.import_accuracies(database, [world_files / "accuracies.csv"]) == "22 accuracies"
-    assert pipeline.import_split(database, world_files / "splits" / "sides.csv", "sides") == (
+    assert imports.import_models(database, world_files / "models.csv") == "11 models of 2 families"
+    assert imports.import_tasks(database, world_files / "tasks.csv") == "2 tasks"
+    assert imports.import_accuracies(database, [world_files / "accuracies.csv"]) == "22 accuracies"
+    assert imports.import_split(database, world_files / "splits" / "sides.csv", "sides") == (
         "split sides: 6 train, 2 validation, 3 test"
     )
-    assert pipeline.import_losses(database, [world_files / PACK]) == (
+    assert imports.import_losses(database, [world_files / PACK]) == (
         "66 documents' losses from 1 packs"
     )
 
@@ -95,7 +96,7 @@ def test_each_import_says_how_much_it_brought(database: Path, world_files: Path)
 def test_a_pack_without_a_manifest_is_taken_where_the_corpus_is_named_and_marked_so(
     database: Path, tmp_path: Path, world: World
 ) -> None:
-    pipeline.import_losses(database, [bare_pack(tmp_path / "p.parquet", rows(world))], "words")
+    imports.import_losses(database, [bare_pack(tmp_path / "p.parquet", rows(world))], "words")
     with store.connect(database, read_only=True) as db:
         assert store.coverage(db, "words") == {"ant": 6}
         assert store.manifests(db, "words") == {"ant": None}
@@ -108,7 +109,7 @@ def test_one_span_for_the_whole_document_is_a_tiling_too(
         row | {"byte_start": [0], "byte_end": row["byte_end"][-1:], "nll": [sum(row["nll"])]}
         for row in rows(world)
     ]
-    pipeline.import_losses(database, [write_pack(tmp_path / "p.parquet", whole)])
+    imports.import_losses(database, [write_pack(tmp_path / "p.parquet", whole)])
     with store.connect(database, read_only=True) as db:
         [found] = store.losses(db, "words", ["ant"])
     assert found.n_tokens.tolist() == [1] * 6
@@ -122,8 +123,8 @@ def test_losses_of_a_model_can_come_in_several_packs(
     files = [
         write_pack(tmp_path / f"{i}.parquet", part) for i, part in enumerate((every[:2], every[2:]))
     ]
-    pipeline.import_losses(database, files[:1])
-    pipeline.import_losses(database, files[1:])
+    imports.import_losses(database, files[:1])
+    imports.import_losses(database, files[1:])
     with store.connect(database, read_only=True) as db:
         assert store.loss_rows(db, "words", ["ant"]).to_pylist() == every
 
@@ -132,18 +133,18 @@ def test_exported_losses_come_back_the_same_in_another_database(
     world_db: Path, database: Path, tmp_path: Path
 ) -> None:
     pack = tmp_path / "out.parquet"
-    pipeline.export_losses(world_db, "words", [], pack)
-    pipeline.import_losses(database, [pack])
+    exports.export_losses(world_db, "words", [], pack)
+    imports.import_losses(database, [pack])
     before, after = contents(world_db), contents(database)
     for table in ("losses", "manifests"):
         assert after[table] == before[table]
-    pipeline.export_losses(world_db, "words", ["cow", "bee"], pack)
+    exports.export_losses(world_db, "words", ["cow", "bee"], pack)
     assert set(pq.read_table(pack)["model"].to_pylist()) == {"bee", "cow"}
 
 
 def test_a_newer_card_replaces_what_it_tells(database: Path, tmp_path: Path, world: World) -> None:
     file = write_csv(tmp_path / "models.csv", "model,family,n_params", [["ant", "other", 7]])
-    pipeline.import_models(database, file)
+    imports.import_models(database, file)
     with store.connect(database, read_only=True) as db:
         [card] = [card for card in store.models(db) if card.model == "ant"]
     [old] = [card for card in world.cards if card.model == "ant"]
@@ -193,7 +194,7 @@ def test_a_pack_with_one_wrong_row_is_refused_as_a_whole(
     make, refusal = spoilt_rows()[case]
     pack = write_pack(tmp_path / "p.parquet", make(world))
     with pytest.raises(InputError, match=refusal):
-        pipeline.import_losses(database, [pack])
+        imports.import_losses(database, [pack])
     assert contents(database) == before
 
 
@@ -202,7 +203,7 @@ def test_spans_that_do_not_tile_are_an_error_of_their_own(
 ) -> None:
     make, _ = spoilt_rows()["gap"]
     with pytest.raises(OffsetsError):
-        pipeline.import_losses(database, [write_pack(tmp_path / "p.parquet", make(world))])
+        imports.import_losses(database, [write_pack(tmp_path / "p.parquet", make(world))])
 
 
 def test_a_good_pack_beside_a_bad_one_is_not_stored_either(
@@ -212,7 +213,7 @@ def test_a_good_pack_beside_a_bad_one_is_not_stored_either(
     bad = write_pack(tmp_path / "bad.parquet", rows(world, doc_id="nowhere"))
     before = contents(database)
     with pytest.raises(InputError, match=r"bad\.parquet: the document"):
-        pipeline.import_losses(database, [good, bad])
+        imports.import_losses(database, [good, bad])
     assert contents(database) == before
 
 
@@ -224,9 +225,9 @@ def test_a_pack_made_on_another_corpus_is_refused(
     pack = write_pack(tmp_path / "p.parquet", rows(world), other)
     before = contents(database)
     with pytest.raises(InputError, match=f"a corpus with hash {other[:12]}, which is not stored"):
-        pipeline.import_losses(database, [pack])
+        imports.import_losses(database, [pack])
     with pytest.raises(InputError, match=f"hash {other[:12]}, not on words"):
-        pipeline.import_losses(database, [pack], "words")
+        imports.import_losses(database, [pack], "words")
     assert contents(database) == before
 
 
@@ -236,10 +237,10 @@ def test_a_pack_of_one_stored_corpus_is_refused_for_another(
     lines = [{"doc_id": "a", "source": "b", "text": "c"}]
     file = tmp_path / "other.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
-    pipeline.import_corpus(database, file, "other")
+    imports.import_corpus(database, file, "other")
     pack = write_pack(tmp_path / "p.parquet", rows(world))
     with pytest.raises(InputError, match="not on other; import the corpus it was made on first"):
-        pipeline.import_losses(database, [pack], "other")
+        imports.import_losses(database, [pack], "other")
 
 
 def test_a_pack_without_a_manifest_is_refused_where_no_corpus_is_named(
@@ -248,9 +249,9 @@ def test_a_pack_without_a_manifest_is_refused_where_no_corpus_is_named(
     pack = bare_pack(tmp_path / "p.parquet", rows(world))
     before = contents(database)
     with pytest.raises(InputError, match=r"p\.parquet has no manifest; say with --corpus"):
-        pipeline.import_losses(database, [pack])
+        imports.import_losses(database, [pack])
     with pytest.raises(InputError, match="there is no corpus 'wrods'; stored: words"):
-        pipeline.import_losses(database, [pack], "wrods")
+        imports.import_losses(database, [pack], "wrods")
     assert contents(database) == before
 
 
@@ -261,8 +262,8 @@ def test_packs_that_overlap_add_what_is_new_and_must_agree_on_the_rest(
     part, whole = (
         write_pack(tmp_path / f"{len(some)}.parquet", some) for some in (every[:2], every)
     )
-    pipeline.import_losses(database, [part])
-    told = pipeline.import_losses(database, [whole, whole])
+    imports.import_losses(database, [part])
+    told = imports.import_losses(database, [whole, whole])
     n = len(every)
     assert told == f"{n - 2} documents' losses from 2 packs; {n + 2} were stored already"
     before = contents(database)
@@ -270,7 +271,7 @@ def test_packs_that_overlap_add_what_is_new_and_must_agree_on_the_rest(
     every[-1]["nll"][0] += 1.0
     other = write_pack(tmp_path / "other.parquet", pack_rows(world, ["bee"]) + every)
     with pytest.raises(InputError, match=r"other losses of ant on .* of words are stored already"):
-        pipeline.import_losses(database, [other])
+        imports.import_losses(database, [other])
     assert contents(database) == before
 
 
@@ -291,7 +292,7 @@ def test_accuracies_with_one_wrong_line_are_refused_as_a_whole(
     database, before = refusing
     file = write_accuracies(tmp_path / "a.csv", [Accuracy("bee", "reading", 0.25), entry])
     with pytest.raises(InputError, match=refusal):
-        pipeline.import_accuracies(database, [file])
+        imports.import_accuracies(database, [file])
     assert contents(database) == before
 
 
@@ -299,12 +300,12 @@ def test_an_accuracy_that_changed_is_refused_and_the_same_one_is_not(
     database: Path, tmp_path: Path
 ) -> None:
     first = write_accuracies(tmp_path / "a.csv", [Accuracy("bee", "reading", 0.25, 100)])
-    pipeline.import_accuracies(database, [first])
-    pipeline.import_accuracies(database, [first])
+    imports.import_accuracies(database, [first])
+    imports.import_accuracies(database, [first])
     before = contents(database)
     changed = write_accuracies(tmp_path / "b.csv", [Accuracy("bee", "reading", 0.26, 100)])
     with pytest.raises(InputError, match=r"stored as 0\.25 .*, the file says 0\.26"):
-        pipeline.import_accuracies(database, [changed])
+        imports.import_accuracies(database, [changed])
     assert contents(database) == before
 
 
@@ -320,10 +321,10 @@ def test_a_corpus_with_one_wrong_line_is_refused_as_a_whole(database: Path, tmp_
     ):
         file.write_text(f"{good}\n{bad}\n")
         with pytest.raises(InputError, match=refusal):
-            pipeline.import_corpus(database, file, "new")
+            imports.import_corpus(database, file, "new")
     file.write_text(good)
     with pytest.raises(InputError, match="a corpus 'words' with other documents is stored"):
-        pipeline.import_corpus(database, file, "words")
+        imports.import_corpus(database, file, "words")
     assert contents(database) == before
 
 
@@ -339,7 +340,7 @@ def test_a_table_without_rows_is_refused(database: Path, tmp_path: Path, what: s
     before = contents(database)
     with pytest.raises(InputError, match=f"{what}.csv has a header and no rows"):
         if what == "accuracies":
-            pipeline.import_accuracies(database, [file])
+            imports.import_accuracies(database, [file])
         else:
             getattr(pipeline, f"import_{what}")(database, file)
     assert contents(database) == before
@@ -348,7 +349,7 @@ def test_a_table_without_rows_is_refused(database: Path, tmp_path: Path, what: s
 def test_a_pack_without_rows_is_refused(database: Path, tmp_path: Path) -> None:
     pack = bare_pack(tmp_path / "empty.parquet", [])
     with pytest.raises(InputError, match="has no rows; there is nothing to import"):
-        pipeline.import_losses(database, [pack], "words")
+        imports.import_losses(database, [pack], "words")
 
 
 def test_a_corpus_imported_again_takes_over_its_new_answers(
@@ -358,7 +359,7 @@ def test_a_corpus_imported_again_takes_over_its_new_answers(
     lines[0]["answers"] = [[0, 1]]
     file = tmp_path / "documents.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)))
-    pipeline.import_corpus(world_db, file, "words")
+    imports.import_corpus(world_db, file, "words")
     with store.connect(world_db, read_only=True) as db:
         assert store.documents(db, "words")[0].answers == ((0, 1),)
         assert store.corpora(db)["n_docs"].tolist() == [len(lines)]
@@ -368,21 +369,21 @@ def test_losses_of_other_weights_under_one_name_are_refused(
     database: Path, world: World, tmp_path: Path
 ) -> None:
     first, *others = rows(world)
-    pipeline.import_losses(database, [write_pack(tmp_path / "one.parquet", [first])])
+    imports.import_losses(database, [write_pack(tmp_path / "one.parquet", [first])])
     table = pq.read_table(write_pack(tmp_path / "two.parquet", others))
     models = {str(first["model"]): {"weights_sha256": "other"}}
     loss_packs.write(tmp_path / "two.parquet", table, csv_tables.corpus_sha256(DOCS), models)
     before = contents(database)
     with pytest.raises(InputError, match="losses of other weights are stored as ant on words"):
-        pipeline.import_losses(database, [tmp_path / "two.parquet"])
+        imports.import_losses(database, [tmp_path / "two.parquet"])
     assert contents(database) == before
 
 
 def test_of_two_corpora_with_the_same_texts_the_named_one_gets_the_losses(
     database: Path, world: World, world_files: Path, tmp_path: Path
 ) -> None:
-    pipeline.import_corpus(database, world_files / "documents.jsonl", "again")
-    pipeline.import_losses(database, [write_pack(tmp_path / "p.parquet", rows(world))], "again")
+    imports.import_corpus(database, world_files / "documents.jsonl", "again")
+    imports.import_losses(database, [write_pack(tmp_path / "p.parquet", rows(world))], "again")
     with store.connect(database, read_only=True) as db:
         assert list(store.coverage(db, "again")) == ["ant"]
         assert "ant" not in store.coverage(db, "words")

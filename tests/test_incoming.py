@@ -9,17 +9,17 @@ import pytest
 from helpers import DOCS, World, contents, pack_rows, write_pack
 from streamlit.testing.v1 import AppTest
 
-from csvcore import pipeline
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
 from csvcore.jobs import queue
+from csvcore.pipeline import imports, jobs
 from dashboard.widgets import text
 
 
 @pytest.fixture(scope="module")
 def _made(_words_made: Path, world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = Path(shutil.copy(_words_made, tmp_path_factory.mktemp("incoming") / "r.duckdb"))
-    pipeline.import_models(path, world_files / "models.csv")
+    imports.import_models(path, world_files / "models.csv")
     return path
 
 
@@ -55,7 +55,7 @@ def button(app: AppTest) -> Any:
 
 def work_off(database: Path) -> str:
     [job, *_] = queue.recent(database)
-    return pipeline.run_job(database, job.kind, job.params, lambda *_: None)
+    return jobs.run_job(database, job.kind, job.params, lambda *_: None)
 
 
 def test_a_pack_is_shown_then_imported_by_one_job_and_its_file_is_gone(
@@ -86,7 +86,7 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
     drop: Callable[[Path], AppTest], database: Path, tmp_path: Path, world: World
 ) -> None:
     stored = pack_rows(world, ["ant"])[:2]
-    pipeline.import_losses(database, [write_pack(tmp_path / "some.parquet", stored)])
+    imports.import_losses(database, [write_pack(tmp_path / "some.parquet", stored)])
     rows = pack_rows(world, ["ant"])[1:3] + [row | {"model": "y_a_k"} for row in stored]
     pack = write_pack(tmp_path / "bad.parquet", rows)
     app = drop(pack)
@@ -100,7 +100,7 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
     assert button(app).disabled
     assert app.dataframe[0].value["stored"].tolist() == [2, 0]
     with pytest.raises(InputError):  # and the import says no as well
-        pipeline.import_losses(database, [pack])
+        imports.import_losses(database, [pack])
 
 
 @pytest.mark.parametrize("fault", ["text", "corpus", "tiling"])
@@ -141,6 +141,6 @@ def test_an_import_that_fails_leaves_the_database_and_no_file_behind(
     before = contents(database)
     params = {"corpus": "words", "file": str(pack), "name": "p.parquet"}
     with pytest.raises(InputError, match="'yak', which is not stored"):
-        pipeline.run_job(database, "import", params, lambda *_: None)
+        jobs.run_job(database, "import", params, lambda *_: None)
     assert contents(database) == before
     assert not pack.exists()

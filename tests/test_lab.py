@@ -12,10 +12,12 @@ import pytest
 from helpers import PACK, World, contents, pack_rows, write_pack
 
 import csvcore
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import InputError, StoreError
+from csvcore.fitting import config as fit_config
 from csvcore.lab import Lab
 from csvcore.methods import METHOD_NAMES, NULL_NAMES
+from csvcore.pipeline import compare
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +126,8 @@ def test_no_fits_have_nothing_to_draw(lab: Lab) -> None:
 def test_a_comparison_is_the_pipelines_and_draws_one_task(lab: Lab, tiny_lm: Path) -> None:
     settings = {"penalty": 1e-4, "members": 2}
     compared = lab.compare("reading", "adding", **settings)
-    config = pipeline.FitConfig(scorer=str(tiny_lm), **settings)
-    rows = pipeline.compare(lab.database, "words", "sides", ["reading", "adding"], config)
+    config = fit_config.FitConfig(scorer=str(tiny_lm), **settings)
+    rows = compare.compare(lab.database, "words", "sides", ["reading", "adding"], config)
     assert list(compared) == rows
     table = compared.table()
     assert table.groupby("task")["test_mse"].apply(lambda mse: mse.is_monotonic_increasing).all()

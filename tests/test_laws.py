@@ -7,9 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime, least_squares
 from scipy.special import expit
 
-from csvcore.laws import FARTHEST, STEEPEST, Laws, fit_sigmoid_laws
 from csvcore.records import Floats
-from csvcore.scaling import fit_sigmoid_law, sigmoid_law
+from csvcore.scaling import FARTHEST, STEEPEST, Laws, fit_sigmoid_law, fit_sigmoid_laws, sigmoid_law
 
 seeds = st.integers(0, 10_000)
 few = settings(max_examples=30)  # each is of several heads

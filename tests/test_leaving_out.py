@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from helpers import SIDES, World, change, contents
 
-from csvcore import pipeline, splits, store
+from csvcore import splits, store
+from csvcore.analysis.comparison import Comparison
 from csvcore.errors import InputError
-from csvcore.pipeline import Comparison, FamilyComparison, FitConfig, medians
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import compare, leave_one_family_out
+from csvcore.pipeline.leave_one_family_out import FamilyComparison, medians
 
 FAMILIES = {
     "tame": {model for i, model in enumerate(SIDES) if i % 2 == 0},
@@ -24,7 +27,7 @@ def leave(world_db: Path, config: FitConfig) -> Leave:
     quick = replace(config, members=1, penalty=1e-4)
 
     def run(*tasks: str, **more: Any) -> list[FamilyComparison]:
-        return pipeline.leave_one_family_out(world_db, "words", tasks, quick, **more)
+        return leave_one_family_out.leave_one_family_out(world_db, "words", tasks, quick, **more)
 
     return run
 
@@ -75,7 +78,7 @@ def test_the_rows_are_those_of_compare_on_the_stored_split(
     quick = replace(config, members=1, penalty=1e-4)
     before = contents(world_db)
     for family in FAMILIES:
-        rows = pipeline.compare(world_db, "words", f"without-{family}", ["adding"], quick)
+        rows = compare.compare(world_db, "words", f"without-{family}", ["adding"], quick)
         assert [one.row for one in found if one.family == family] == rows
     assert contents(world_db) == before  # nothing had to be fitted again
 

@@ -10,11 +10,15 @@ from click.testing import Result
 from helpers import DOCS
 from numpy.testing import assert_array_equal
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import InputError
-from csvcore.pipeline import FitConfig
-from csvcore.pipeline.dataset import Dataset, load_dataset, task_models
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.dataset import Dataset, task_models
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import jobs, mixes
+from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.mixes import draw_documents, judge_mix, search
+from csvcore.store import mixes
 
 Csvcore = Callable[..., Result]
 SOURCES = sorted({doc.source for doc in DOCS})
@@ -67,7 +71,7 @@ def test_a_mix_of_everything_is_a_fit_of_the_corpus(
 ) -> None:
     mix = judge_mix(data, task_models(data, "reading"), dict.fromkeys(SOURCES, 1.0), 10**6, quick)
     plain = replace(quick, members=1)
-    (fit,) = pipeline.fit(world_db, "words", "sides", [("reading", "csv")], plain)
+    (fit,) = fitting.fit(world_db, "words", "sides", [("reading", "csv")], plain)
     assert fit.choice is not None
     assert mix.error == pytest.approx(fit.choice.chosen.figure, rel=1e-3)
     assert mix.test_mse == pytest.approx(fit.mse["test"], rel=1e-2)
@@ -124,13 +128,13 @@ def test_what_was_tried_is_stored_until_it_is_tried_again(
     world_db: Path, config: FitConfig
 ) -> None:
     quick = replace(config, penalty=1e-4, steps=3)
-    first = pipeline.mixes(world_db, ["words"], "sides", "reading", quick, 10**6)
+    first = mixes.mixes(world_db, ["words"], "sides", "reading", quick, 10**6)
     with store.connect(world_db, read_only=True) as db:
         assert store.mixes(db, ["words"], "sides", "reading") == first
         assert store.mixes(db, ["words"], "sides", "adding") == []
     params = {"corpora": ["words"], "split": "sides", "task": "reading", "budget_tokens": 30}
     more = {"config": {"scorer": quick.scorer, "steps": 3}}
-    done = pipeline.run_job(world_db, "mixes", params | more, lambda step, total, message: None)
+    done = jobs.run_job(world_db, "mixes", params | more, lambda step, total, message: None)
     with store.connect(world_db, read_only=True) as db:
         again = store.mixes(db, ["words"], "sides", "reading")
     assert done == f"{len(again)} mixes tried"
@@ -139,7 +143,7 @@ def test_what_was_tried_is_stored_until_it_is_tried_again(
 
 def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) -> None:
     ids = [DOCS[2].doc_id, DOCS[0].doc_id]
-    told = pipeline.save_mix(world_db, ["words"], ids, "small")
+    told = mixes.save_mix(world_db, ["words"], ids, "small")
     assert told.startswith("corpus small: 2 documents")
     with store.connect(world_db, read_only=True) as db:
         assert [doc.doc_id for doc in store.documents(db, "small")] == ids
@@ -148,8 +152,8 @@ def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) ->
         (own,) = store.losses(db, "small", [min(whole)], DOCS[2].doc_id)
         (before,) = store.losses(db, "words", [min(whole)], DOCS[2].doc_id)
         assert_array_equal(own.nll, before.nll)
-    pipeline.save_mix(world_db, ["words"], ids, "small")  # again changes nothing
+    mixes.save_mix(world_db, ["words"], ids, "small")  # again changes nothing
     with pytest.raises(InputError, match="a corpus 'small' with other documents is stored"):
-        pipeline.save_mix(world_db, ["words"], ids[:1], "small")
+        mixes.save_mix(world_db, ["words"], ids[:1], "small")
     with pytest.raises(InputError, match="there is no document 'nowhere' in words"):
-        pipeline.save_mix(world_db, ["words"], ["nowhere"], "other")
+        mixes.save_mix(world_db, ["words"], ["nowhere"], "other")

@@ -21,11 +21,10 @@ from planted import (
 )
 from scipy.optimize import minimize
 
-from csvcore.laws import Laws, fit_sigmoid_laws
 from csvcore.optimise import Activation, TokenTable, gauss_newton
 from csvcore.optimise.gauss_newton import Heads, activate, head_weights, solve
 from csvcore.records import Floats
-from csvcore.scaling import fit_sigmoid_law
+from csvcore.scaling import Laws, fit_sigmoid_law, fit_sigmoid_laws
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,10 @@ from planted import (
 )
 
 from csvcore.errors import Cancelled
-from csvcore.laws import fit_sigmoid_laws
 from csvcore.optimise import Activation, gauss_newton
 from csvcore.optimise.gauss_newton import Solution, head_weights, solve
 from csvcore.records import Floats
+from csvcore.scaling import fit_sigmoid_laws
 
 
 @pytest.fixture(autouse=True)

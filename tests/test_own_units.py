@@ -10,10 +10,11 @@ from click.testing import CliRunner
 from helpers import DOCS, World, change, pack_rows, write_pack
 from numpy.testing import assert_allclose
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, store
 from csvcore.errors import InputError
+from csvcore.fitting.units import Units, units_of_losses
 from csvcore.jobs import queue
-from csvcore.pipeline.units import Units, units_of_losses
+from csvcore.pipeline import imports, predict
 from csvcore.records import Fit, ModelLosses
 
 
@@ -35,7 +36,7 @@ def in_units(database: Path, pack: Path, world: World, unit: Callable[..., Any])
     change(database, "DELETE FROM losses", "DELETE FROM manifests")
     texts = {doc.doc_id: doc.text for doc in DOCS}
     rows = [unit(row, texts[row["doc_id"]]) for row in pack_rows(world)]
-    pipeline.import_losses(database, [write_pack(pack, rows)])
+    imports.import_losses(database, [write_pack(pack, rows)])
     return database
 
 
@@ -98,7 +99,7 @@ def test_words_are_fitted_predicted_and_shown(
             for r, d in zip(pack_rows(world, ["ant"]), DOCS, strict=True)
         ],
     )
-    [new] = pipeline.predict(world_db, own.fit, files=[pack])
+    [new] = predict.predict(world_db, own.fit, files=[pack])
     [old] = [one for one in own.predictions if one.model == "ant"]
     assert new.predicted == pytest.approx(old.predicted, rel=1e-6)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, store
 from csvcore.cli import dashboard as serving
 from csvcore.formats import bundled
 from csvcore.jobs import queue
@@ -152,7 +152,7 @@ def test_the_first_fits_of_the_bundled_zoo_are_queued_once(
     store.create(database)
     assert "fitted" not in dashboard("--db", database, "dashboard").output
     assert queue.recent(database) == []  # nothing there to fit
-    pipeline.init(database, zoo=True)
+    imports.init(database, zoo=True)
     assert "fitted in the background" in dashboard("--db", database, "dashboard").output
     queued = [(job.kind, job.params) for job in queue.recent(database)]
     where = {"corpus": "zoo", "split": "sides"}

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from csvcore import pipeline, store
+from csvcore import store
+from csvcore.fitting import config as fit_config
+from csvcore.pipeline import compare
 from dashboard.queries import comparisons
 from dashboard.widgets import text
 
@@ -26,8 +28,8 @@ def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFa
     """The made-up world with every method fitted on one task."""
     folder = tmp_path_factory.mktemp("pages") / "db"
     shutil.copytree(_world_made, folder)
-    config = pipeline.FitConfig(members=1, scorer=str(tiny_lm), penalty=1e-4)
-    pipeline.compare(folder / "world.duckdb", "words", "sides", ["reading"], config)
+    config = fit_config.FitConfig(members=1, scorer=str(tiny_lm), penalty=1e-4)
+    compare.compare(folder / "world.duckdb", "words", "sides", ["reading"], config)
     return folder / "world.duckdb"
 
 

@@ -12,10 +12,12 @@ from click.testing import Result
 from helpers import DOCS, SIDES, World, change, contents, pack_rows, write_pack
 from numpy.testing import assert_allclose
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.analysis.intervals import residual_interval
 from csvcore.errors import InputError, OffsetsError
-from csvcore.pipeline import FitConfig
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import imports, predict
 from csvcore.records import Fit
 from csvcore.scaling import sigmoid_law
 
@@ -40,7 +42,7 @@ def test_a_model_with_the_losses_of_another_gets_its_prediction(
 ) -> None:
     for known in fitted.predictions:
         pack = write_pack(tmp_path / "new.parquet", like(world, known.model))
-        (found,) = pipeline.predict(world_db, fitted.fit, files=[pack])
+        (found,) = predict.predict(world_db, fitted.fit, files=[pack])
         assert found.model == NEW
         assert found.score == pytest.approx(known.score, rel=1e-5)
         assert found.predicted == pytest.approx(known.predicted, rel=1e-4)
@@ -49,13 +51,13 @@ def test_a_model_with_the_losses_of_another_gets_its_prediction(
 
 def test_models_in_the_database_get_what_the_fit_said_of_them(fitted: Fit, world_db: Path) -> None:
     known = sorted(fitted.predictions, key=lambda one: one.score)
-    found = pipeline.predict(world_db, fitted.fit, [one.model for one in fitted.predictions])
+    found = predict.predict(world_db, fitted.fit, [one.model for one in fitted.predictions])
     assert [one.model for one in found] == [one.model for one in known]
     assert_allclose([f.predicted for f in found], [p.predicted for p in known], 1e-5)
 
 
 def test_intervals_come_from_the_errors_on_models_left_out(fitted: Fit, world_db: Path) -> None:
-    (found,) = pipeline.predict(world_db, fitted.fit, [fitted.predictions[0].model])
+    (found,) = predict.predict(world_db, fitted.fit, [fitted.predictions[0].model])
     law = sigmoid_law(np.array([found.score]), fitted.alpha, fitted.beta, fitted.gamma)
     low, high = residual_interval(law, np.array(fitted.residuals))
     assert (found.low, found.high) == (pytest.approx(low[0]), pytest.approx(high[0]))
@@ -67,7 +69,7 @@ def test_a_score_outside_the_train_models_is_extrapolated(
     train = [one for one in fitted.predictions if one.split == "train"]
     best = min(train, key=lambda one: one.score).model
     rows = like(world, best, "far", 0.5) + like(world, best, "same") + like(world, best, "off", 9.0)
-    found = pipeline.predict(world_db, fitted.fit, files=[write_pack(tmp_path / "p", rows)])
+    found = predict.predict(world_db, fitted.fit, files=[write_pack(tmp_path / "p", rows)])
     assert [one.model for one in found] == ["far", "same", "off"]
     assert [one.extrapolated for one in found] == [True, False, True]
 
@@ -76,16 +78,16 @@ def test_without_names_all_models_that_the_fit_did_not_use(
     fitted: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="used every model with losses on words"):
-        pipeline.predict(world_db, fitted.fit)
+        predict.predict(world_db, fitted.fit)
     change(world_db, f"INSERT INTO models (model, family) VALUES ('{NEW}', 'other')")
     pack = write_pack(tmp_path / "new.parquet", like(world, next(iter(SIDES))))
-    pipeline.import_losses(world_db, [pack])
-    assert [one.model for one in pipeline.predict(world_db, fitted.fit)] == [NEW]
+    imports.import_losses(world_db, [pack])
+    assert [one.model for one in predict.predict(world_db, fitted.fit)] == [NEW]
 
 
 def test_predicting_stores_nothing(fitted: Fit, world_db: Path) -> None:
     before = contents(world_db)
-    pipeline.predict(world_db, fitted.fit, [fitted.predictions[0].model])
+    predict.predict(world_db, fitted.fit, [fitted.predictions[0].model])
     assert contents(world_db) == before
 
 
@@ -93,8 +95,8 @@ def test_csv_weights_and_left_out_first_tokens_are_those_of_the_fit(
     world_db: Path, config: FitConfig
 ) -> None:
     masked = replace(config, mask_first_token=True, penalty=1e-4)
-    (fit,) = pipeline.fit(world_db, "words", "sides", [("reading", "csv")], masked)
-    found = pipeline.predict(world_db, fit.fit, [one.model for one in fit.predictions])
+    (fit,) = fitting.fit(world_db, "words", "sides", [("reading", "csv")], masked)
+    found = predict.predict(world_db, fit.fit, [one.model for one in fit.predictions])
     known = sorted(one.score for one in fit.predictions)
     assert_allclose([one.score for one in found], known, rtol=1e-5)
 
@@ -105,23 +107,23 @@ def test_csv_weights_and_left_out_first_tokens_are_those_of_the_fit(
 def test_a_fit_without_left_out_errors_is_to_be_made_again(fitted: Fit, world_db: Path) -> None:
     change(world_db, "UPDATE fits SET residuals = []")
     with pytest.raises(InputError, match="make it again with csvcore fit"):
-        pipeline.predict(world_db, fitted.fit, [fitted.predictions[0].model])
+        predict.predict(world_db, fitted.fit, [fitted.predictions[0].model])
 
 
 def test_what_cannot_be_scored_is_refused_by_name(
     fitted: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="there is no fit 'nothing'"):
-        pipeline.predict(world_db, "nothing")
+        predict.predict(world_db, "nothing")
     with pytest.raises(InputError, match=f"yak has losses on 0 of {len(DOCS)} documents"):
-        pipeline.predict(world_db, fitted.fit, ["yak"])
+        predict.predict(world_db, fitted.fit, ["yak"])
     rows = like(world, next(iter(SIDES)))
     pack = write_pack(tmp_path / "part.parquet", rows[:-1])
     with pytest.raises(InputError, match=rf"part.parquet: new has losses on {len(DOCS) - 1} of"):
-        pipeline.predict(world_db, fitted.fit, files=[pack])
+        predict.predict(world_db, fitted.fit, files=[pack])
     rows[0] = rows[0] | {"byte_end": [*rows[0]["byte_end"][:-1], 10_000]}  # type: ignore[misc]
     with pytest.raises(OffsetsError, match="do not tile"):
-        pipeline.predict(world_db, fitted.fit, files=[write_pack(tmp_path / "off.parquet", rows)])
+        predict.predict(world_db, fitted.fit, files=[write_pack(tmp_path / "off.parquet", rows)])
 
 
 def test_a_pack_on_another_corpus_is_refused(
@@ -131,7 +133,7 @@ def test_a_pack_on_another_corpus_is_refused(
     with pytest.raises(
         InputError, match=r"p.parquet has losses on another corpus \(000000000000\)"
     ):
-        pipeline.predict(world_db, fitted.fit, files=[pack])
+        predict.predict(world_db, fitted.fit, files=[pack])
 
 
 # The command
@@ -153,14 +155,14 @@ def test_the_command_prints_a_table_or_one_json_document(
 def test_without_a_fit_the_newest_of_every_task_forecasts(
     fitted: Fit, world_db: Path, csvcore: Csvcore, config: FitConfig
 ) -> None:
-    (other,) = pipeline.fit(world_db, "words", "sides", [("adding", "all-token")], config)
+    (other,) = fitting.fit(world_db, "words", "sides", [("adding", "all-token")], config)
     place = ("predict", "--corpus", "words", "--split", "sides", "--method", "all-token")
     told = csvcore(*place, "--model", "ant", db=world_db)
     header, row, note = told.stdout.splitlines()
     assert header.split() == ["model", "adding", "reading"]
     texts = []
     for fit in (other, fitted):
-        (found,) = pipeline.predict(world_db, fit.fit, ["ant"])
+        (found,) = predict.predict(world_db, fit.fit, ["ant"])
         beyond = " ×" if found.extrapolated else ""
         texts.append(f"{found.predicted:.2f} ({found.low:.2f} to {found.high:.2f}){beyond}")
     assert re.split(r"\s{2,}", row) == ["ant", *texts]

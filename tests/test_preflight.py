@@ -8,11 +8,12 @@ import pytest
 from helpers import DOCS, copies, save_gpt2
 from tokenizers import Tokenizer
 
-from csvcore import lm, pipeline
+from csvcore import lm
 from csvcore.collection.plan import Plan, common_context, free_memory, plan, windowed
 from csvcore.errors import Cancelled, InputError, ModelError
 from csvcore.lm import LoadConfig
-from csvcore.pipeline import CollectConfig, collect
+from csvcore.pipeline import collect
+from csvcore.pipeline.collect import CollectConfig, collect
 
 CPU = CollectConfig(device="cpu")
 
@@ -84,7 +85,7 @@ def test_models_with_one_tokenizer_have_their_tokens_counted_once(
     real = lm.encode
     monkeypatch.setattr(lm, "encode", lambda *a: (texts.append(a[1]), real(*a))[1])
     names = [*copies(tmp_path, tiny_lm, "one", "two", "three"), str(tiny_llama)]
-    plans = pipeline.prepare(words_db, names, "words", CPU).plans
+    plans = collect.prepare(words_db, names, "words", CPU).plans
     assert len(texts) == 2 * len(DOCS)
     assert plans[0].n_tokens == plans[1].n_tokens == plans[2].n_tokens == look(tiny_lm).n_tokens
     assert plans[3].n_tokens == look(tiny_llama).n_tokens
@@ -149,7 +150,7 @@ def test_one_models_problem_leaves_the_others_plans_alone(
     words_db: Path, tiny_lm: Path, broken: dict[str, Path], tmp_path: Path
 ) -> None:
     names = [str(tmp_path / "nowhere"), str(tiny_lm), str(broken["torn"])]
-    plans = pipeline.prepare(words_db, names, "words", CPU).plans
+    plans = collect.prepare(words_db, names, "words", CPU).plans
     assert [one.problem is None for one in plans] == [False, True, False]
     assert plans[0].problem == f"there is no folder {tmp_path / 'nowhere'}"
     assert plans[1] == look(tiny_lm)
@@ -170,7 +171,7 @@ def test_gated_and_missing_repositories_are_problems_with_what_to_do(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     names = ["gated/one", "good/one", "no/such"]
-    gated, good, missing = pipeline.prepare(words_db, names, "words", CPU).plans
+    gated, good, missing = collect.prepare(words_db, names, "words", CPU).plans
     assert gated.problem == "gated/one is gated: accept its terms on the hub, then set HF_TOKEN"
     assert missing.problem is not None
     assert missing.problem.startswith("no/such is neither a folder here nor to be had from the hub")
@@ -203,10 +204,10 @@ def test_a_model_that_fails_does_not_shorten_the_others_context(
 ) -> None:
     short = with_config(Path(shutil.copytree(tiny_lm, tmp_path / "short")), n_positions=8)
     (short / "model.safetensors").unlink()
-    both = pipeline.prepare(words_db, [str(short), str(tiny_llama)], "words", CPU)
+    both = collect.prepare(words_db, [str(short), str(tiny_llama)], "words", CPU)
     assert both.context == 128
     assert both.notes == ()
-    both = pipeline.prepare(words_db, [str(tiny_lm), str(tiny_llama)], "words", CPU)
+    both = collect.prepare(words_db, [str(tiny_lm), str(tiny_llama)], "words", CPU)
     assert both.context == 64
 
 
@@ -216,13 +217,13 @@ def test_a_larger_context_than_a_model_has_is_refused_by_its_name(
     names = [str(tiny_lm), str(tiny_llama)]
     config = CollectConfig(device="cpu", context=100)
     with pytest.raises(InputError, match="tiny-gpt2 has a context of 64 tokens; --context 100 is"):
-        pipeline.prepare(words_db, names, "words", config)
-    assert pipeline.prepare(words_db, names[1:], "words", config).context == 100
+        collect.prepare(words_db, names, "words", config)
+    assert collect.prepare(words_db, names[1:], "words", config).context == 100
 
 
 def test_long_documents_are_noted_with_the_common_context(words_db: Path, tiny_lm: Path) -> None:
     config = CollectConfig(device="cpu", context=15)
-    found = pipeline.prepare(words_db, [str(tiny_lm)], "words", config)
+    found = collect.prepare(words_db, [str(tiny_lm)], "words", config)
     n_long = sum(n > 15 for n in found.plans[0].n_tokens)
     assert 0 < n_long < len(DOCS)
     assert found.notes == (
@@ -238,7 +239,7 @@ def test_a_model_larger_than_the_free_memory_is_noted(
     words_db: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def notes(device: str) -> tuple[str, ...]:
-        return pipeline.prepare(
+        return collect.prepare(
             words_db, [str(tiny_lm)], "words", CollectConfig(device=device)
         ).notes
 
@@ -263,7 +264,7 @@ def test_a_model_whose_size_is_not_known_is_not_noted(
 
     monkeypatch.setattr(collect, "plan", unknown)
     monkeypatch.setattr(collect, "free_memory", lambda: 0)
-    assert pipeline.prepare(words_db, [str(tiny_lm)], "words", CPU).notes == ()
+    assert collect.prepare(words_db, [str(tiny_lm)], "words", CPU).notes == ()
 
 
 # Refusals before any model is looked at
@@ -289,7 +290,7 @@ def test_what_is_wrong_for_all_models_is_refused_before_any_is_looked_at(
 ) -> None:
     monkeypatch.setattr(collect, "plan", lambda *_: pytest.fail("a model was looked at"))
     with pytest.raises(InputError, match=message):
-        pipeline.prepare(words_db, names, corpus, config)
+        collect.prepare(words_db, names, corpus, config)
 
 
 @pytest.mark.parametrize("window", [None, 20])
@@ -298,13 +299,13 @@ def test_a_stride_beyond_the_context_is_refused(
 ) -> None:
     config = CollectConfig(device="cpu", context=window, stride=65)
     with pytest.raises(InputError, match=f"stride.*65.*{window or 64}|{window or 64}.*65"):
-        pipeline.prepare(words_db, [str(tiny_lm)], "words", config)
+        collect.prepare(words_db, [str(tiny_lm)], "words", config)
 
 
 def test_two_folders_of_one_name_are_refused(words_db: Path, tiny_lm: Path, tmp_path: Path) -> None:
     other = save_gpt2(tmp_path / "tiny-gpt2", seed=1)
     with pytest.raises(InputError, match="two of the models are called tiny-gpt2; rename one fol"):
-        pipeline.prepare(words_db, [str(tiny_lm), str(other)], "words", CPU)
+        collect.prepare(words_db, [str(tiny_lm), str(other)], "words", CPU)
 
 
 def test_every_model_is_announced_before_it_is_looked_at_and_that_may_stop_it(
@@ -322,7 +323,7 @@ def test_every_model_is_announced_before_it_is_looked_at_and_that_may_stop_it(
 
     names = copies(tmp_path, tiny_lm, "first", "second", "third")
     with pytest.raises(Cancelled):
-        pipeline.prepare(words_db, names, "words", CPU, say)
+        collect.prepare(words_db, names, "words", CPU, say)
     assert events == [
         "first", f"looked at {names[0]}", "second", f"looked at {names[1]}", "third",
     ]  # fmt: skip

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from csvcore import pipeline
+from csvcore.fitting import config as fit_config
+from csvcore.pipeline import leave_one_family_out
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = ROOT.parent / "shared" / "data"
@@ -24,11 +25,13 @@ def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_on_public_models_of_a_corpus_unseen_csv_beats_the_plain_loss(corpora: Path) -> None:
-    config = pipeline.FitConfig(members=1)
+    config = fit_config.FitConfig(members=1)
     tasks = ["hellaswag", "lambada_openai"]
-    found = pipeline.leave_one_family_out(corpora, "public", tasks, config)
+    found = leave_one_family_out.leave_one_family_out(corpora, "public", tasks, config)
     assert {one.family for one in found} == {"c4_original", "rpj", "rw_original"}
-    median = {(task, method): mse for task, method, mse, _, _ in pipeline.medians(found)}
+    median = {
+        (task, method): mse for task, method, mse, _, _ in leave_one_family_out.medians(found)
+    }
     for task in tasks:
         assert median[task, "csv"] < median[task, "all-token"] / 2
         assert median[task, "csv"] < median[task, "train-mean"] / 5

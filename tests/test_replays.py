@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from csvcore import pipeline
+from csvcore.analysis import replay
 from csvcore.figures import law as charts
 from csvcore.figures import optimisation
+from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.optimise import Look
 from csvcore.optimise.algorithm_2 import stage_steps
-from csvcore.pipeline import FitConfig
+from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit, Glimpse, Replay, Split, TraceStep
 from csvcore.store import replays
 
@@ -60,7 +61,7 @@ def test_the_stage_that_was_kept_is_the_fit_itself(
     assert (found.alpha[found.kept], found.beta[found.kept]) == (fit.alpha, fit.beta)
     accuracy = {one.model: one.accuracy for one in fit.predictions}
     sides = {one.model: one.split for one in fit.predictions}
-    errors = replays.side_errors(found, fit.gamma, accuracy, sides)
+    errors = replay.side_errors(found, fit.gamma, accuracy, sides)
     assert {side: float(own[found.kept]) for side, own in errors.items()} == pytest.approx(
         fit.mse, rel=1e-3, abs=1e-6
     )
@@ -106,7 +107,7 @@ def test_a_baseline_has_no_replay_and_a_damaged_one_is_none(run: Run, world_db: 
 
 
 def test_errors_by_hand_and_only_of_the_models_that_are_given() -> None:
-    errors = replays.side_errors(REPLAY, 0.0, {"a": 0.5, "c": 1.0}, SIDES)
+    errors = replay.side_errors(REPLAY, 0.0, {"a": 0.5, "c": 1.0}, SIDES)
     assert list(errors) == ["train", "validation"]
     assert errors["train"][0] == pytest.approx(0.0)  # a stands at beta, where accuracy is 0.5
     wrong = 1.0 / (1.0 + np.exp(2.0 * (0.4 - 0.6))) - 1.0
@@ -130,7 +131,7 @@ def fit_of(choice: bool = False) -> Fit:
 def replayed(choice: bool = False, at: Replay = REPLAY) -> object:
     table = pd.DataFrame({"model": list(SIDES), "split": SIDES.values(), "family": "f"})
     table["accuracy"] = table["model"].map(ACCURACY)
-    errors = replays.side_errors(at, 0.0, ACCURACY, SIDES)
+    errors = replay.side_errors(at, 0.0, ACCURACY, SIDES)
     return optimisation.replay_figure(table, at, fit_of(choice), errors, {"f": "#123456"})
 
 
@@ -252,7 +253,7 @@ def test_a_running_fit_shows_train_and_validation_models_as_its_trace_has_them(
         config, algorithm=algorithm, steps=3, penalty=None if algorithm == "paper" else 1e-4
     )
     wanted = [("reading", "csv")]
-    [fit] = pipeline.fit(world_db, "words", "sides", wanted, used, report, watch=looks.append)
+    [fit] = fitting.fit(world_db, "words", "sides", wanted, used, report, watch=looks.append)
     last = seen[-1]
     assert last.trace[: len(fit.trace)] == fit.trace[: len(last.trace)]
     assert len(last.score) == fit.n_models["train"] + fit.n_models["validation"]

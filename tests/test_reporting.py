@@ -10,27 +10,29 @@ import pytest
 from click.testing import Result
 from helpers import change
 
-from csvcore import pipeline
+from csvcore import report as reports
+from csvcore.analysis import comparison
 from csvcore.errors import InputError
 from csvcore.figures.html import Part, report
+from csvcore.fitting.config import FitConfig
 from csvcore.methods import METHOD_NAMES, NULL_NAMES
-from csvcore.pipeline import FitConfig
+from csvcore.pipeline import compare
 
 Csvcore = Callable[..., Result]
 
 
 @pytest.fixture
-def rows(world_db: Path, config: FitConfig) -> list[pipeline.Comparison]:
+def rows(world_db: Path, config: FitConfig) -> list[comparison.Comparison]:
     quick = replace(config, penalty=1e-4)
-    return pipeline.compare(world_db, "words", "sides", ["reading"], quick)
+    return compare.compare(world_db, "words", "sides", ["reading"], quick)
 
 
-def own(rows: list[pipeline.Comparison], method: str) -> str:
+def own(rows: list[comparison.Comparison], method: str) -> str:
     return next(row.fit for row in rows if row.method == method and row.fit)
 
 
 def test_a_report_has_the_fit_its_rivals_and_every_model(
-    rows: list[pipeline.Comparison], world_db: Path, csvcore: Csvcore, tmp_path: Path
+    rows: list[comparison.Comparison], world_db: Path, csvcore: Csvcore, tmp_path: Path
 ) -> None:
     out = tmp_path / "fit.html"
     done = csvcore("report", "--fit", own(rows, "csv"), "--out", out, db=world_db)
@@ -47,9 +49,9 @@ def test_a_report_has_the_fit_its_rivals_and_every_model(
 
 
 def test_a_report_loads_nothing_from_the_network(
-    rows: list[pipeline.Comparison], world_db: Path, tmp_path: Path
+    rows: list[comparison.Comparison], world_db: Path, tmp_path: Path
 ) -> None:
-    pipeline.write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
+    reports.write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text(encoding="utf-8")
     outside = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)\s*=|url\(|@import", outside)
@@ -57,11 +59,11 @@ def test_a_report_loads_nothing_from_the_network(
 
 
 def test_hostile_names_and_texts_stay_text(
-    rows: list[pipeline.Comparison], world_db: Path, tmp_path: Path
+    rows: list[comparison.Comparison], world_db: Path, tmp_path: Path
 ) -> None:
     bad = "<img src=x onerror=alert(1)>"
     change(world_db, f"UPDATE fits SET notes = ['{bad}']", f"UPDATE models SET family = '{bad}'")
-    pipeline.write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
+    reports.write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text(encoding="utf-8")
     assert bad not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
@@ -69,7 +71,7 @@ def test_hostile_names_and_texts_stay_text(
 
 def test_a_fit_that_is_not_there_leaves_no_file(world_db: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no fit 'nothing'"):
-        pipeline.write_report(world_db, "nothing", tmp_path / "fit.html")
+        reports.write_report(world_db, "nothing", tmp_path / "fit.html")
     assert not list(tmp_path.glob("*.html*"))
 
 

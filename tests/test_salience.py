@@ -5,22 +5,18 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore.alignment import character_clock, map_nll
+from csvcore.analysis.token_kinds import answer_bytes, result_bytes
 from csvcore.errors import InputError
-from csvcore.records import Document, Floats, Ints, ModelLosses
-from csvcore.salience import (
-    BLOCK,
+from csvcore.fitting.label_weights import (
     Label,
     LabelSpans,
-    answer_bytes,
     answer_share,
-    capability_score,
-    document_losses,
     label_weight,
-    mean_absolute,
-    result_bytes,
     source_weight,
     uniform_weight,
 )
+from csvcore.records import Document, Floats, Ints, ModelLosses
+from csvcore.salience import BLOCK, capability_score, document_losses, mean_absolute
 from csvcore.scaling import sigmoid_law
 
 # Two questions and a story; é is two bytes, so its answer starts a byte later than its character.

@@ -8,8 +8,9 @@ import pytest
 from helpers import SIDES, change
 from streamlit.testing.v1 import AppTest
 
-from csvcore import pipeline, store
-from csvcore.pipeline import FitConfig
+from csvcore import store
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import fit
 from csvcore.records import Fit
 from dashboard.widgets import text
 
@@ -125,7 +126,7 @@ def test_a_fit_elsewhere_changes_neither_the_view_nor_what_its_address_means(
 ) -> None:
     run("adding")
     app.run()
-    pipeline.fit(world_db, "words", "aaa", [("adding", "all-token")], config)
+    fit.fit(world_db, "words", "aaa", [("adding", "all-token")], config)
     app.run()
     assert app.selectbox(key="split").options[0] == "aaa"
     assert app.selectbox(key="split").value == "sides"

@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from processes import exit_code, forked
 
 from csvcore import lm as scoring
+from csvcore.fitting.units import Units
 from csvcore.formats import csv_tables
-from csvcore.pipeline.units import Units, scoring_units
+from csvcore.pipeline.units import scoring_units
 
 SHA256 = csv_tables.corpus_sha256(DOCS)
 

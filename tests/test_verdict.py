@@ -14,10 +14,12 @@ from stored import CARDS, FIT
 from streamlit.testing.v1 import AppTest
 from test_explained import at
 
-from csvcore import pipeline, report
+from csvcore import report
 from csvcore.analysis.comparison import NULLS, Comparison, Verdict, judge, judge_fits, verdict
 from csvcore.errors import InputError
+from csvcore.fitting import config as fit_config
 from csvcore.methods import verdict_label, verdict_sentence
+from csvcore.pipeline import compare
 from csvcore.records import Split
 from dashboard.queries import comparisons
 from dashboard.queries import database as data
@@ -165,10 +167,10 @@ def test_the_overview_counts_every_verdict_once_and_how_often_another_is_signifi
 
 
 @pytest.fixture
-def compared(world_db: Path, config: pipeline.FitConfig) -> list[Comparison]:
+def compared(world_db: Path, config: fit_config.FitConfig) -> list[Comparison]:
     """The made-up world with every method fitted on a task."""
     quick = replace(config, penalty=1e-4)
-    return pipeline.compare(world_db, "words", "sides", ["adding"], quick)
+    return compare.compare(world_db, "words", "sides", ["adding"], quick)
 
 
 def open_at(app_on: Callable[..., AppTest], database: Path, page: str) -> AppTest:

@@ -14,6 +14,7 @@ from queued import DEADLINE, job, wait_for
 
 from csvcore import pipeline, store, worker
 from csvcore.jobs import queue
+from csvcore.pipeline import jobs
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_a_running_job_that_is_cancelled_stores_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(queue, "REPORT_SECONDS", 0.0)
-    real = pipeline.run_job
+    real = jobs.run_job
 
     def cancelled_on_the_way(
         database: Path, kind: str, content: dict[str, Any], report: queue.Reporter, *more: Any

@@ -11,11 +11,13 @@ from helpers import DOCS, World, pack_rows, write_pack
 from queued import change as change_queue
 from streamlit.testing.v1 import AppTest
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import InputError
+from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
-from csvcore.pipeline import FitConfig
+from csvcore.pipeline import fit, jobs
 from csvcore.records import Fit, Mix
+from csvcore.store import mixes as mixing
 from csvcore.store import replays
 from dashboard.queries import comparisons
 from dashboard.queries.database import Database
@@ -43,7 +45,7 @@ def fits(world_db: Path, config: FitConfig) -> list[Fit]:
     """One by every method that the world can have, CSV by the paper's loop."""
     paper = replace(config, algorithm="paper", steps=4)
     wanted = [("adding", method) for method in METHODS]
-    return pipeline.fit(world_db, "words", "sides", wanted, paper)
+    return fit.fit(world_db, "words", "sides", wanted, paper)
 
 
 def test_curves_replay_a_fit_and_say_when_its_replay_is_gone(
@@ -66,7 +68,7 @@ def test_the_token_that_is_shown_in_its_text_has_an_address_of_its_own(
     app: AppTest, world_db: Path, config: FitConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paper = replace(config, algorithm="paper", steps=4)
-    pipeline.fit(world_db, "words", "sides", [("reading", "csv")], paper)
+    fit.fit(world_db, "words", "sides", [("reading", "csv")], paper)
     app.query_params["task"] = "reading"
     shown = st.dataframe
 
@@ -106,7 +108,7 @@ def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
     assert job.params["methods"] == ["all-token", "source-token"]
     assert job.params["config"]["scorer"] == str(tiny_lm.resolve())
     params = job.params | {"tasks": ["adding"]}
-    assert pipeline.run_job(world_db, "fit", params, lambda *_: None) == "2 fits stored"
+    assert jobs.run_job(world_db, "fit", params, lambda *_: None) == "2 fits stored"
     [methods] = [one for one in app.button_group if one.label == "Methods"]
     methods.set_value([]).run()
     assert app.warning[0].value == "Choose at least one task and one method."
@@ -177,7 +179,7 @@ def test_the_table_of_mixes_is_in_points() -> None:
 
 def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
     with pytest.raises(InputError, match="a corpus needs a name"):
-        pipeline.save_mix(world_db, ["words"], [DOCS[0].doc_id], " ")
+        mixing.save_mix(world_db, ["words"], [DOCS[0].doc_id], " ")
 
 
 def test_the_families_are_left_out_by_a_button(

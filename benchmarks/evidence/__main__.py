@@ -15,8 +15,8 @@ import figures
 import measure
 import page
 
-from csvcore import pipeline
 from csvcore.formats import bundled
+from csvcore.pipeline import imports
 
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS: dict[str, Callable[[Path], object]] = {
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    pipeline.init(options.db, zoo=True)
+    imports.init(options.db, zoo=True)
     data = bundled.folder("evidence")
     chosen = [name for name in PARTS if not options.part or name in options.part]
     for name in chosen:

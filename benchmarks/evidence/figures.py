@@ -8,10 +8,12 @@ import measure
 import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.figures import paper, tokens
 from csvcore.figures.scales import weight_scale
+from csvcore.fitting import config as fit_config
 from csvcore.formats import bundled
+from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit, Method
 
 WIDTH = 1000
@@ -53,8 +55,8 @@ def _laws(split: str, methods: Iterable[Method]) -> Callable[[Path], pd.DataFram
     def made(db: Path) -> pd.DataFrame:
         tasks = _tasks(db)
         wanted = [(task, method) for method in methods for task in tasks]
-        config = pipeline.FitConfig()
-        found = pipeline.fit(db, measure.CORPUS, split, wanted, config, only_missing=True)
+        config = fit_config.FitConfig()
+        found = fitting.fit(db, measure.CORPUS, split, wanted, config, only_missing=True)
         several = len({fit.method for fit in found}) > 1
         return _points(
             db, [(f"{fit.task}, {fit.method}" if several else fit.task, fit) for fit in found]

@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from csvcore import pipeline, salience, store
+from csvcore import salience, store
 from csvcore.alignment import Aligner, byte_clock
+from csvcore.analysis import token_kinds
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.dataset import Dataset
+from csvcore.fitting.learn import learn
+from csvcore.formats import bundled
+from csvcore.pipeline import compare, leave_one_family_out
+from csvcore.pipeline import fit as fitting
 from csvcore.pipeline.compare import usable_tasks
-from csvcore.pipeline.dataset import Dataset, load_dataset
-from csvcore.pipeline.fit import FitConfig, learn
+from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.mixes import draw_documents
 from csvcore.records import Fit, Method
 
@@ -24,7 +30,7 @@ PERMUTATIONS = 100
 PAPER_STEPS = (0, 10, 30, 300)
 MIX_TOKENS = 1500  # of every mix, however many sources it is from
 MIXES_PER_SIZE = 8
-RUNS = pipeline.ZOO.parent / "zoo_work" / "runs"
+RUNS = bundled.ZOO.parent / "zoo_work" / "runs"
 
 Row = dict[str, Any]
 
@@ -42,13 +48,16 @@ def splits(db: Path) -> list[Row]:
     return [
         asdict(row) | {"split": split}
         for split in SPLITS
-        for row in pipeline.compare(db, CORPUS, split, [], config, permutations=PERMUTATIONS)
+        for row in compare.compare(db, CORPUS, split, [], config, permutations=PERMUTATIONS)
     ]
 
 
 def families(db: Path) -> list[Row]:
     """The same with each family left out in turn."""
-    return [asdict(row) for row in pipeline.leave_one_family_out(db, CORPUS, [], FitConfig())]
+    return [
+        asdict(row)
+        for row in leave_one_family_out.leave_one_family_out(db, CORPUS, [], FitConfig())
+    ]
 
 
 def steps(db: Path) -> list[Row]:
@@ -59,7 +68,7 @@ def steps(db: Path) -> list[Row]:
     for n_steps in PAPER_STEPS:
         config = FitConfig(algorithm="paper", steps=n_steps)
         wanted = [(task, "csv") for task in tasks]
-        for found in pipeline.fit(db, CORPUS, "by-size", wanted, config, only_missing=True):
+        for found in fitting.fit(db, CORPUS, "by-size", wanted, config, only_missing=True):
             rows.append(
                 {"task": found.task, "steps": n_steps, "chosen_step": found.steps, "fit": found.fit}
                 | {f"{side}_mse": mse for side, mse in found.mse.items()}
@@ -141,7 +150,7 @@ def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
             continue
         ends = np.array(row["byte_end"])
         starts = np.concatenate([[0], ends[:-1]])
-        hits.append(salience.touches(starts, ends, salience.result_bytes(doc.text)))
+        hits.append(salience.touches(starts, ends, token_kinds.result_bytes(doc.text)))
         weights.append(np.array(row["weight"]))
     return np.concatenate(hits), np.concatenate(weights)
 
@@ -149,7 +158,7 @@ def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
 def csv_fit(db: Path, task: str, split: str) -> Fit:
     """The CSV fit of a task, made where it is missing."""
     wanted = [(task, "csv")]
-    return pipeline.fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
+    return fitting.fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
 
 
 def ablations(db: Path) -> list[Row]:
@@ -198,7 +207,7 @@ def shared_by_byte(db: Path, data: Dataset) -> Dataset:
 
 def scorers() -> Iterable[tuple[str, Path]]:
     """Other scoring models: the zoo's that are at hand, and SmolLM2-135M where it is installed."""
-    yield from ((folder.name, folder) for folder in sorted((pipeline.ZOO / "models").glob("*")))
+    yield from ((folder.name, folder) for folder in sorted((bundled.ZOO / "models").glob("*")))
     for run in sorted(RUNS.glob("*-l")) + sorted(RUNS.glob("abacus-*")):  # where the zoo was made
         last = max(run.glob(f"{run.name}-step*"), key=lambda path: int(path.name.split("step")[1]))
         yield last.name, last

@@ -1,0 +1,1 @@
+"""Statistics of fits and predictions: pure functions on arrays and records."""

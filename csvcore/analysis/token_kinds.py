@@ -1,5 +1,6 @@
 """Kinds of tokens, and how much of the weight each carries. Kinds may overlap."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints
-from csvcore.salience import answer_bytes, result_bytes, touches
+from csvcore.salience import _in_bytes, touches
 
 Mask = NDArray[np.bool_]
 
@@ -144,3 +145,29 @@ def tally(weight: Floats, masks: dict[str, Mask]) -> list[Tally]:
         )
         for kind, mask in masks.items()
     ]
+
+
+_RESULT = re.compile(r"= ?(\d+)|has the (\w+)")
+
+
+_STATE = re.compile(r"Now [^.]*")
+
+
+_HELD = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
+
+
+def answer_bytes(doc: Document) -> list[tuple[int, int]]:
+    """The document's answer spans in UTF-8 bytes."""
+    return _in_bytes(doc.text, doc.answers)
+
+
+def result_bytes(text: str) -> list[tuple[int, int]]:
+    """Where worked steps state their results, in UTF-8 bytes.
+
+    The number behind "= ", the word behind "has the ", and in a clause that begins with "Now" the
+    word behind each name.
+    """
+    spans = [found.span(found.lastindex or 0) for found in _RESULT.finditer(text)]
+    for state in _STATE.finditer(text):
+        spans += [found.span(1) for found in _HELD.finditer(text, state.start() + 4, state.end())]
+    return _in_bytes(text, spans)

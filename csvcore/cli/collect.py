@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from csvcore.cli.base import OUT, database, main, text_table
 from csvcore.errors import CollectError
+from csvcore.pipeline import collect as collecting
+from csvcore.pipeline import exports
 
 
 @main.command()
@@ -43,15 +45,13 @@ def collect(
     **options: Any,
 ) -> None:
     """Per-token losses of MODELS: local folders, .gguf files or hub names; goes on where it was."""
-    from csvcore import pipeline
-
-    config = pipeline.CollectConfig(**options)
-    collection = pipeline.prepare(db, models, corpus, config, whisper("looking at"))
+    config = collecting.CollectConfig(**options)
+    collection = collecting.prepare(db, models, corpus, config, whisper("looking at"))
     click.echo(plan_table(collection.plans), err=True)
     for note in collection.notes:
         click.echo(f"note: {note}", err=True)
     if dry_run:
-        finish_collection([tried_line(tried) for tried in pipeline.try_out(collection)])
+        finish_collection([tried_line(tried) for tried in collecting.try_out(collection)])
         return
     n_tokens = sum(plan.total_tokens for plan in collection.plans if not plan.stored)
     with tqdm(total=n_tokens, unit="tok", unit_scale=True, leave=False, disable=None) as bar:
@@ -62,10 +62,10 @@ def collect(
                 bar.set_postfix_str(step.model)
                 tqdm.write(f"{step.model}: {step.message}", file=sys.stderr)
 
-        done = list(pipeline.collect(collection, report))
+        done = list(collecting.collect(collection, report))
     kept = [found.model for found in done if found.status != "failed"]
     if out is not None and kept:
-        click.echo(pipeline.export_losses(db, corpus, kept, out))
+        click.echo(exports.export_losses(db, corpus, kept, out))
     finish_collection([collected_line(found) for found in done])
 
 

@@ -7,7 +7,9 @@ from typing import Literal
 
 import click
 
+from csvcore import report
 from csvcore.cli.base import OUT, database, main
+from csvcore.pipeline import exports
 
 FOLDER = click.Path(path_type=Path)
 
@@ -27,9 +29,7 @@ def export_losses(
     db: Path, corpus: str, models: tuple[str, ...], out: Path, more_models: tuple[str, ...]
 ) -> None:
     """Token losses as one loss pack with its manifest."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.export_losses(db, corpus, models + more_models, out))
+    click.echo(exports.export_losses(db, corpus, models + more_models, out))
 
 
 @export.command("tables")
@@ -38,9 +38,7 @@ def export_losses(
 @database
 def export_tables(db: Path, out: Path, form: Literal["csv", "parquet"]) -> None:
     """Models, accuracies, splits, documents, fits, predictions and more, a file each."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.export_tables(db, out, form))
+    click.echo(exports.export_tables(db, out, form))
 
 
 @export.command("weights")
@@ -49,9 +47,7 @@ def export_tables(db: Path, out: Path, form: Literal["csv", "parquet"]) -> None:
 @database
 def export_weights(db: Path, fit_id: str, out: Path) -> None:
     """The salience of every token as a folder that Hugging Face's datasets loads."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.export_weights_dataset(db, fit_id, out))
+    click.echo(exports.export_weights_dataset(db, fit_id, out))
 
 
 @export.command("figures")
@@ -60,9 +56,7 @@ def export_weights(db: Path, fit_id: str, out: Path) -> None:
 @database
 def export_figures(db: Path, fit_id: str, out: Path) -> None:
     """Every figure of a fit, and its highlights, as HTML."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.export_figures(db, fit_id, out))
+    click.echo(report.export_figures(db, fit_id, out))
 
 
 @main.command()

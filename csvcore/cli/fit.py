@@ -9,8 +9,14 @@ from typing import Any
 
 import click
 
+from csvcore import report as reports
 from csvcore import store
 from csvcore.cli.base import OUT, database, main, progress, table_option, text_table
+from csvcore.fitting import config
+from csvcore.pipeline import compare as comparing
+from csvcore.pipeline import exports, splits
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import leave_one_family_out as leaving_out
 from csvcore.records import Fit, Method
 
 METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
@@ -91,9 +97,7 @@ def split_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def ready(db: Path, split: str, test: tuple[str, ...]) -> str:
     """The name of the split to work with; on standard error, how it was made and what leaks."""
-    from csvcore import pipeline
-
-    name, notes = pipeline.ready_split(db, split, test)
+    name, notes = splits.ready_split(db, split, test)
     for note in notes:
         click.echo(note, err=True)
     return name
@@ -101,10 +105,8 @@ def ready(db: Path, split: str, test: tuple[str, ...]) -> str:
 
 def settings(options: dict[str, Any]) -> Any:
     """A FitConfig of the options given; those not given keep its defaults."""
-    from csvcore import pipeline
-
     given = {name: value for name, value in options.items() if value is not None}
-    return pipeline.FitConfig(**given)
+    return config.FitConfig(**given)
 
 
 @main.command()
@@ -124,8 +126,6 @@ def fit(
     **options: Any,
 ) -> None:
     """One fit per task (all tasks if none is named), all optimised together."""
-    from csvcore import pipeline
-
     tasks += more_tasks
     if not tasks:
         with store.connect(db, read_only=True) as connection:
@@ -133,7 +133,7 @@ def fit(
     wanted = [(task, method) for task in tasks]
     split = ready(db, split, test)
     with progress() as report:
-        fits = pipeline.fit(db, corpus, split, wanted, settings(options), report)
+        fits = fitting.fit(db, corpus, split, wanted, settings(options), report)
     if as_json:
         click.echo(json.dumps({"fits": [fit_json(found) for found in fits]}))
         return
@@ -188,18 +188,17 @@ def compare(
 
     best-constant is an oracle: it knows the mean accuracy of the test models.
     """
-    from csvcore import pipeline
     from csvcore.analysis.comparison import verdict
     from csvcore.methods import verdict_sentence
 
     split = ready(db, split, test)
     with progress() as report:
-        rows = pipeline.compare(
+        rows = comparing.compare(
             db, corpus, split, tasks + more_tasks, settings(options), report, permutations
         )
     records = [asdict(row) for row in rows]
     if table is not None:
-        pipeline.write_rows(records, table)
+        exports.write_rows(records, table)
     if as_json:
         click.echo(json.dumps({"rows": records}))
         return
@@ -242,15 +241,13 @@ def leave_one_family_out(
     **options: Any,
 ) -> None:
     """Every method with each family in turn unseen; the splits are stored as without-FAMILY."""
-    from csvcore import pipeline
-
     with progress() as report:
-        found = pipeline.leave_one_family_out(
+        found = leaving_out.leave_one_family_out(
             db, corpus, tasks + more_tasks, settings(options), report
         )
     rows = [{"family": one.family, "split": one.split} | asdict(one.row) for one in found]
     if table is not None:
-        pipeline.write_rows(rows, table)
+        exports.write_rows(rows, table)
     if as_json:
         click.echo(json.dumps({"rows": rows}))
         return
@@ -260,7 +257,7 @@ def leave_one_family_out(
         [task, method]
         + [figure(mse.get((family, task, method))) for family in families]
         + [figure(median), "-" if worst is None else f"{worst:.2f}"]
-        for task, method, median, worst, _ in pipeline.medians(found)
+        for task, method, median, worst, _ in leaving_out.medians(found)
     ]
     header = ["task", "method", *(f"without {family}" for family in families)]
     click.echo(text_table([*header, "median", "worst / all-token"], cells))
@@ -272,9 +269,7 @@ def leave_one_family_out(
 @database
 def weights(db: Path, fit_id: str, out: Path) -> None:
     """The salience of every token, as Parquet, or as CSV where --out ends so."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.export_weights(db, fit_id, out))
+    click.echo(exports.export_weights(db, fit_id, out))
 
 
 @main.command()
@@ -283,9 +278,7 @@ def weights(db: Path, fit_id: str, out: Path) -> None:
 @database
 def report(db: Path, fit_id: str, out: Path) -> None:
     """A fit, its rivals and its highlights as one self-contained page."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.write_report(db, fit_id, out))
+    click.echo(reports.write_report(db, fit_id, out))
 
 
 @main.command()

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from csvcore.cli.base import FILE, PATH, database, main, progress
+from csvcore.pipeline import completions, imports, splits
 
 
 @main.command()
@@ -14,9 +15,7 @@ from csvcore.cli.base import FILE, PATH, database, main, progress
 @database
 def init(db: Path, zoo: bool) -> None:
     """Make the database."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.init(db, zoo))
+    click.echo(imports.init(db, zoo))
 
 
 @main.group("import")
@@ -30,9 +29,7 @@ def import_() -> None:
 @database
 def import_corpus(db: Path, file: Path, name: str) -> None:
     """Documents of a JSONL, CSV or Parquet file, or of a folder with one text file each."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.import_corpus(db, file, name))
+    click.echo(imports.import_corpus(db, file, name))
 
 
 @import_.command("losses")
@@ -41,9 +38,7 @@ def import_corpus(db: Path, file: Path, name: str) -> None:
 @database
 def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None:
     """Loss packs."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.import_losses(db, files, corpus))
+    click.echo(imports.import_losses(db, files, corpus))
 
 
 @import_.command("models")
@@ -51,9 +46,7 @@ def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None
 @database
 def import_models(db: Path, file: Path) -> None:
     """Model cards of a CSV file."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.import_models(db, file))
+    click.echo(imports.import_models(db, file))
 
 
 @import_.command("tasks")
@@ -61,9 +54,7 @@ def import_models(db: Path, file: Path) -> None:
 @database
 def import_tasks(db: Path, file: Path) -> None:
     """Tasks and chance levels of a CSV file."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.import_tasks(db, file))
+    click.echo(imports.import_tasks(db, file))
 
 
 @import_.command("accuracies")
@@ -109,7 +100,6 @@ def import_accuracies(
     chances: tuple[str, ...],
 ) -> None:
     """Accuracies of CSV files, of lm-evaluation-harness (result folders) or of OpenCompass."""
-    from csvcore import pipeline
     from csvcore.formats import csv_tables
 
     if form == "csv" and metrics:
@@ -120,7 +110,7 @@ def import_accuracies(
             raise click.UsageError(f"--task takes {name} {count} times; a result has one task here")
     wanted = {pair[-1]: pair[0] for pair in theirs}
     new = csv_tables.chance_levels(chances)
-    click.echo(pipeline.import_accuracies(db, files, form, metrics, wanted, names, new))
+    click.echo(imports.import_accuracies(db, files, form, metrics, wanted, names, new))
 
 
 @import_.command("completions")
@@ -134,13 +124,11 @@ def import_accuracies(
 @database
 def import_completions(db: Path, corpus: str, **options: Any) -> None:
     """Token losses of a server (URL up to /v1), once two documents agree with the model itself."""
-    from csvcore import pipeline
-
     with progress() as report:
-        message = pipeline.import_completions(
+        message = completions.import_completions(
             db,
             corpus,
-            pipeline.ServerConfig(**options),
+            completions.ServerConfig(**options),
             lambda done, total: report(done, total, "asking the server"),
         )
     click.echo(message)
@@ -152,9 +140,7 @@ def import_completions(db: Path, corpus: str, **options: Any) -> None:
 @database
 def import_split(db: Path, file: Path, name: str) -> None:
     """A split of the models; of an exported splits.csv, the one of that name."""
-    from csvcore import pipeline
-
-    click.echo(pipeline.import_split(db, file, name))
+    click.echo(imports.import_split(db, file, name))
 
 
 @main.command("split")
@@ -169,9 +155,7 @@ def import_split(db: Path, file: Path, name: str) -> None:
 @database
 def split_(db: Path, name: str, start: str, test: tuple[str, ...]) -> None:
     """Store a split made from a preset or another split; warns where something leaks."""
-    from csvcore import pipeline
-
-    said, leaks = pipeline.make_split(db, name, start, test)
+    said, leaks = splits.make_split(db, name, start, test)
     click.echo(said)
     for leak in leaks:
         click.echo(leak, err=True)

@@ -10,7 +10,11 @@ import click
 
 from csvcore.cli.base import FILE, OUT, database, main, progress, table_option, text_table
 from csvcore.cli.fit import METHODS, figure, settings, span
+from csvcore.pipeline import exports
+from csvcore.pipeline import mixes as mixing
+from csvcore.pipeline import predict as predicting
 from csvcore.records import Forecast, Method, Mix
+from csvcore.store.mixes import save_mix
 
 
 @main.command()
@@ -40,16 +44,14 @@ def predict(
 
     Without models and packs, of all with losses on the fit's corpus that the fit did not use.
     """
-    from csvcore import pipeline
-
     files += tuple(Path(name) for name in more_models if files and name.endswith(".parquet"))
     models += tuple(name for name in more_models if Path(name) not in files)
     by_task = bool(corpus and split)
     if by_task == bool(fit_ids) or (fit_ids and (corpus or split or method)):
         raise click.UsageError("name fits by --fit, or all tasks' by --corpus and --split")
     if corpus and split:
-        fit_ids = tuple(pipeline.newest_fits(db, corpus, split, method or "csv").values())
-    found = {name: pipeline.predict(db, name, models, files) for name in fit_ids}
+        fit_ids = tuple(predicting.newest_fits(db, corpus, split, method or "csv").values())
+    found = {name: predicting.predict(db, name, models, files) for name in fit_ids}
     task_of = _tasks(db, fit_ids)
     if table is not None:
         rows = [
@@ -57,7 +59,7 @@ def predict(
             for name, own in found.items()
             for one in own
         ]
-        pipeline.write_rows(rows, table)
+        exports.write_rows(rows, table)
     if as_json:
         told = [
             {"fit": name, "predictions": [asdict(one) for one in own]}
@@ -140,19 +142,17 @@ def mixes(
     Mixes are chosen by the error on models left out inside train and validation; the test models
     have no part in it.
     """
-    from csvcore import pipeline
-
     with progress() as report:
-        found = pipeline.mixes(db, corpora, split, task, settings(options), budget_tokens, report)
+        found = mixing.mixes(db, corpora, split, task, settings(options), budget_tokens, report)
     if out is not None:
         building = out.with_name(f".{out.name}.part")
         building.write_text(json.dumps({"doc_ids": found[0].doc_ids}) + "\n", encoding="utf-8")
         building.replace(out)
     if name is not None:
-        pipeline.save_mix(db, corpora, found[0].doc_ids, name)
+        save_mix(db, corpora, found[0].doc_ids, name)
     if table is not None:
         sources = list(dict.fromkeys(source for mix in found for source in mix.shares))
-        pipeline.write_rows([_mix_row(mix, sources) for mix in found], table)
+        exports.write_rows([_mix_row(mix, sources) for mix in found], table)
     if as_json:
         click.echo(json.dumps({"mixes": [asdict(mix) for mix in found]}))
         return

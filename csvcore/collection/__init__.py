@@ -4,4 +4,13 @@ from csvcore.collection import local, ray_cluster
 from csvcore.collection.ray_cluster import ClusterConfig
 from csvcore.collection.work import Outcome, Progress, Report, Work, summary
 
-__all__ = ["ClusterConfig", "Outcome", "Progress", "Report", "Work", "cluster", "local", "summary"]
+__all__ = [
+    "ClusterConfig",
+    "Outcome",
+    "Progress",
+    "Report",
+    "Work",
+    "local",
+    "ray_cluster",
+    "summary",
+]

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 
 from csvcore.analysis.metrics import mean_squared_error
+from csvcore.claims import SISTERS
 from csvcore.figures import panels
 from csvcore.figures.law import family_colours
 from csvcore.records import ScalingFit
 
-SISTERS = ("ebb", "flow")  # families of the zoo that differ in their data alone
 # Figures of models around laws: a table each, with the panels in a row of it.
 OF_LAWS = {"Figure 2": 3, "Figure 4": 3, "Figure 5": 3, "Figure 6": 4}
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from csvcore import salience
 from csvcore.errors import InputError
-from csvcore.laws import fit_sigmoid_laws
+from csvcore.fitting import label_weights
+from csvcore.fitting.dataset import Dataset, TaskModels
+from csvcore.fitting.label_weights import Label, LabelSpans
 from csvcore.optimise import Singles
-from csvcore.pipeline.dataset import Dataset, TaskModels
 from csvcore.records import Floats, Method, Task
-from csvcore.salience import Label, LabelSpans
+from csvcore.scaling import fit_sigmoid_laws
 
 WEIGHTED_METHODS: tuple[Method, ...] = (
     *("csv", "all-token", "label-token", "source-token", "best-source"),
@@ -63,11 +64,11 @@ def fixed_weight(
     """Weights of a baseline: (n_tokens,), nothing learnt but best-source's choice of a source."""
     docs, edges, sources = data.docs, data.units.edges, chosen.task.sources
     if method == "all-token":
-        return salience.uniform_weight(data.nll.shape[1])
+        return label_weights.uniform_weight(data.nll.shape[1])
     if method == "label-token":
-        return salience.label_weight(docs, edges, sources, label, label_spans)
+        return label_weights.label_weight(docs, edges, sources, label, label_spans)
     if method == "source-token":
-        return salience.source_weight(docs, edges, sources)
+        return label_weights.source_weight(docs, edges, sources)
     if method == "best-source":
         return _best_source(data, chosen)
     raise InputError(f"method must be one of {', '.join(WEIGHTED_METHODS)}, got {method!r}")
@@ -79,7 +80,7 @@ def baseline_notes(
     """What is unsure about a baseline's weights: whether label-token counts mostly other text."""
     if method != "label-token":
         return ()
-    share = salience.answer_share(
+    share = label_weights.answer_share(
         data.docs, data.units.edges, chosen.task.sources, weight, label_spans
     )
     if share >= LABEL_SHARE:

@@ -1,8 +1,6 @@
 """From weights to a finished fit: the law, predictions with their intervals, the notes."""
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,9 +9,9 @@ from csvcore import salience
 from csvcore.analysis.intervals import left_out_interval
 from csvcore.analysis.metrics import mean_squared_error, noise_floor
 from csvcore.errors import FitError
-from csvcore.laws import STEEPEST, fit_sigmoid_laws
+from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.diagnostics import beyond_notes, coarse_notes, law_notes
 from csvcore.optimise import Singles
-from csvcore.pipeline.dataset import Dataset, Mask, TaskModels
 from csvcore.records import (
     SPLITS,
     Fit,
@@ -22,15 +20,9 @@ from csvcore.records import (
     PenaltyChoice,
     Prediction,
     Replay,
-    ScalingFit,
     TraceStep,
 )
-from csvcore.scaling import fit_sigmoid_law, sigmoid_law
-
-# A model nearer than this to the ends of its curve says nothing of where the curve rises.
-FLAT = 0.02
-COARSE = 4.0  # times a unit's bytes; words are one or two of a scorer's tokens, sentences are more
-STRAY = 0.05  # share of test models beyond the train models' scores that goes without saying
+from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws, sigmoid_law
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,65 +192,6 @@ def task_groups(data: Dataset, chosen: TaskModels) -> dict[str, Mask]:
     return {name: mask[chosen.rows] for name, mask in data.groups().items()}
 
 
-def law_notes(law: ScalingFit, score: Floats, predicted: Floats) -> list[str]:
-    """What is wrong with a law, by name; score and predicted are the train models'."""
-    notes = []
-    if law.alpha > 0:
-        notes.append("wrong sign: accuracy rises with the weighted loss on the train models")
-    share = (predicted - law.gamma) / (1.0 - law.gamma)
-    on_slope = int(((share > FLAT) & (share < 1.0 - FLAT)).sum())
-    if abs(law.alpha) * float(score.std()) >= STEEPEST or on_slope == 0:
-        notes.append("step-like: no train model stands where the curve rises; alpha has no meaning")
-    elif on_slope < 3:
-        notes.append(
-            f"saturated: only {on_slope} of {score.size} train models stand where the curve rises"
-        )
-    return notes
-
-
-def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
-    """Whether test models score where no train model does, so that the law is extrapolated."""
-    beyond = (score < score[train].min()) | (score > score[train].max())
-    count, n_test = int((beyond & test).sum()), int(test.sum())
-    if count <= STRAY * n_test:
-        return []
-    return [
-        f"extrapolated: {count} of {n_test} test models score outside the range of the train "
-        "models; their intervals may be too narrow"
-    ]
-
-
-def coarse_notes(data: Dataset, chosen: TaskModels, method: Method) -> list[str]:
-    """Whether losses stand for far more text than the units that are weighed."""
-    unit = sum(int(cuts[-1]) for cuts in data.units.edges) / data.units.hidden.shape[0]
-    span = data.span[chosen.rows]
-    coarse = int((span > COARSE * unit).sum())
-    if coarse == 0 or method not in ("csv", "label-token"):
-        return []
-    return [
-        f"coarse: losses of {coarse} of {span.size} models stand for {span.max():.0f} bytes each "
-        f"and are spread evenly over units of {unit:.1f}; weigh the losses' own units (--own-units)"
-    ]
-
-
-def choice_notes(choice: PenaltyChoice, nothing: Mapping[str, float], converged: bool) -> list[str]:
-    """What is unsure about a penalty's choice.
-
-    Args:
-        choice: the penalties tried.
-        nothing: for each group left out, the error of the other train models' mean accuracy.
-        converged: whether the optimisation's stopping rule held.
-    """
-    notes = [] if converged else ["not converged: the last step still lowered the error"]
-    worse = [name for name, mse in nothing.items() if choice.chosen.errors.get(name, 0.0) >= mse]
-    if len(worse) * 2 > len(nothing):
-        notes.append(
-            f"cannot be known from these models: for {', '.join(worse)} left out of train, "
-            "the fit does no better than the mean accuracy of the others"
-        )
-    return notes
-
-
 def _predictions(
     chosen: TaskModels, score: Floats, predicted: Floats, low: Floats, high: Floats
 ) -> tuple[Prediction, ...]:
@@ -288,30 +221,3 @@ def _noise_floors(chosen: TaskModels) -> dict[str, float]:
         if known and len(known) == len(counts):
             floors[side] = noise_floor(chosen.accuracy[on], np.array(known, dtype=np.float64))
     return floors
-
-
-def fit_id(data: Dataset, chosen: TaskModels, method: Method, settings: dict[str, object]) -> str:
-    """Name of a fit made of its content: the same data and settings give the same id."""
-    known: dict[str, object] = {
-        "corpus": [data.corpus, data.corpus_sha256, [doc.answers for doc in data.docs]],
-        "units": data.units.scorer_sha256,
-        "split": data.split_name,
-        "task": [chosen.task.task, chosen.task.chance, chosen.task.title, chosen.task.sources],
-        "method": method,
-        "models": [chosen.names, chosen.sides, chosen.accuracy.tolist(), chosen.n_items],
-        "cards": [[str(part) for part in _key(data, row)] for row in chosen.rows],
-        "groups": [
-            {name: np.flatnonzero(mask[chosen.rows]).tolist() for name, mask in groups.items()}
-            for groups in (data.groups(), data.interval_groups())
-        ],
-        "settings": {key: value for key, value in settings.items() if key != "scorer"},
-    }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(data.nll[chosen.rows]).tobytes())
-    return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"
-
-
-def _key(data: Dataset, row: int) -> Sequence[object]:
-    """What of a model's card bears on a fit: whose family and run it is."""
-    card = data.cards[row]
-    return card.family, card.n_params, card.stage, card.step is None

@@ -1,0 +1,1 @@
+"""Files that users bring and take; docs/formats.md describes them."""

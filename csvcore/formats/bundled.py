@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
+from csvcore.formats import bundled
+
 
 def folder(name: str) -> Path:
     """The folder of `zoo`, `paper` or `evidence`.
 
     In an installed package it lies inside it, in a checkout in data/.
     """
-    inside = Path(__file__).parent / name
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "data" / name
+    inside = Path(__file__).parents[1] / name
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "data" / name
+
+
+ZOO = bundled.folder("zoo")
+
+
+ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}

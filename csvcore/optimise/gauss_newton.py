@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csvcore.laws import Laws, fit_sigmoid_laws
 from csvcore.optimise.features import TokenTable, over_tokens
 from csvcore.records import Floats, Ints
+from csvcore.scaling import Laws, fit_sigmoid_laws
 
 Activation = Literal["exp", "softplus"]
 LARGEST_LOGIT = 30.0

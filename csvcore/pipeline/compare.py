@@ -8,9 +8,12 @@ from csvcore import store
 from csvcore.analysis.comparison import Comparison, judge_fits
 from csvcore.errors import FitError, InputError
 from csvcore.fitting.baselines import WEIGHTED_METHODS, possible
+from csvcore.fitting.config import FitConfig, fast_config
+from csvcore.fitting.dataset import Dataset, TaskModels, task_models
+from csvcore.fitting.learn import Report, fast_problems
 from csvcore.optimise import permutation_control
-from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
-from csvcore.pipeline.fit import FitConfig, Report, fast_config, fast_problems, fit_dataset
+from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.fit import fit_dataset
 from csvcore.records import Control, Fit
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,10 @@ from pathlib import Path
 
 from csvcore import splits, store
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import bundled, corpora, csv_tables, evaluations, loss_packs
+from csvcore.formats import corpora, csv_tables, evaluations, loss_packs
+from csvcore.formats.bundled import ZOO, ZOO_CORPORA
 from csvcore.records import Document, Task
 from csvcore.store import Connection
-
-ZOO = bundled.folder("zoo")
-ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}
 
 
 def init(database: Path, zoo: bool = False) -> str:

@@ -5,9 +5,11 @@ from typing import Any
 
 from csvcore.collection import Progress
 from csvcore.errors import CollectError, InputError
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.learn import Report, Watch
 from csvcore.pipeline.collect import CollectConfig, collect, prepare
 from csvcore.pipeline.compare import compare
-from csvcore.pipeline.fit import FitConfig, Report, Watch, fit
+from csvcore.pipeline.fit import fit
 from csvcore.pipeline.imports import import_losses
 from csvcore.pipeline.leave_one_family_out import leave_one_family_out
 from csvcore.pipeline.mixes import mixes

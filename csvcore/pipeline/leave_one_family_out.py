@@ -10,8 +10,9 @@ import numpy as np
 from csvcore import splits, store
 from csvcore.analysis.comparison import Comparison
 from csvcore.errors import FitError, InputError
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.learn import Report
 from csvcore.pipeline.compare import compare
-from csvcore.pipeline.fit import FitConfig, Report
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,10 @@ import numpy as np
 from csvcore import splits, store
 from csvcore.analysis.comparison import judge
 from csvcore.errors import InputError
-from csvcore.pipeline.dataset import Dataset, TaskModels, load_dataset, task_models
-from csvcore.pipeline.fit import FitConfig, Report, learn
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.dataset import Dataset, TaskModels, task_models
+from csvcore.fitting.learn import Report, learn
+from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Mix
 
 FACTORS = (2.0, 0.5)  # by which the share of one source is changed to try another mix

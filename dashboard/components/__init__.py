@@ -1,0 +1,1 @@
+"""Components of our own, each with its JavaScript and CSS."""

@@ -1,0 +1,1 @@
+"""Cached reads; the only part of the dashboard that opens the database."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from csvcore.analysis import replay as replay_module
 from csvcore.figures import law, optimisation
-from csvcore.store import replays
 from dashboard.queries import database
 from dashboard.queries.database import Database
 
@@ -33,7 +33,7 @@ def replay(source: Database, fit: str) -> Any:
     if found is None:
         return None
     one, table = database.fit(source, fit), database.predictions(source, fit)
-    errors = replays.side_errors(
+    errors = replay_module.side_errors(
         found,
         one.gamma,
         dict(zip(table["model"], table["accuracy"], strict=True)),

@@ -1,0 +1,1 @@
+"""The panels that a user sees, one file each."""

@@ -8,7 +8,7 @@ import streamlit as st
 
 from csvcore.figures import comparison
 from csvcore.records import Mix
-from csvcore.saving import save_mix
+from csvcore.store.mixes import save_mix
 from dashboard.queries.database import Database
 from dashboard.widgets import figure, text
 

@@ -22,8 +22,8 @@ _MARKUP = """
 _component = st.components.v2.component(
     "copy_link",
     html=_MARKUP,
-    css=(_HERE / "copy_link.css").read_text(encoding="utf-8"),
-    js=(_HERE / "copy_link.js").read_text(encoding="utf-8"),
+    css=(_HERE.parent / "components" / "copy_link" / "copy_link.css").read_text(encoding="utf-8"),
+    js=(_HERE.parent / "components" / "copy_link" / "copy_link.js").read_text(encoding="utf-8"),
 )
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from csvcore import pipeline, store
-from csvcore.formats import loss_packs
+from csvcore import store
+from csvcore.formats import bundled, loss_packs
+from csvcore.pipeline import collect, exports, imports
 from csvcore.records import Document, ModelCard
 from zoo_build import corpus, partitions
 from zoo_build.families import FAMILIES
@@ -116,20 +117,20 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
 def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None:
     """Collect every checkpoint's losses as a user would; a pack for each corpus and run."""
     store.create(database)
-    pipeline.import_models(database, zoo / "models.csv")
-    for name, file in pipeline.ZOO_CORPORA.items():
-        pipeline.import_corpus(database, zoo / file, name)
-        config = pipeline.CollectConfig(device="cpu")
+    imports.import_models(database, zoo / "models.csv")
+    for name, file in bundled.ZOO_CORPORA.items():
+        imports.import_corpus(database, zoo / file, name)
+        config = collect.CollectConfig(device="cpu")
         folders = [str(folder) for folder in checkpoints]
-        collection = pipeline.prepare(database, folders, name, config)
-        for found in tqdm(pipeline.collect(collection), total=len(folders), unit="model"):
+        collection = collect.prepare(database, folders, name, config)
+        for found in tqdm(collect.collect(collection), total=len(folders), unit="model"):
             if found.status == "failed":
                 raise SystemExit(f"{found.model}: {found.message}")
         for run in dict.fromkeys(folder.parent.name for folder in checkpoints):
             own = [folder.name for folder in checkpoints if folder.parent.name == run]
             out = zoo / "losses" / name / f"{run}.parquet"
             out.parent.mkdir(parents=True, exist_ok=True)
-            pipeline.export_losses(database, name, own, out)
+            exports.export_losses(database, name, own, out)
             shorten(out)
 
 

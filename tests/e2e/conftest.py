@@ -18,9 +18,11 @@ import pytest
 from browsing import settled
 from playwright.sync_api import Page
 
-from csvcore import pipeline, store
+from csvcore import store
+from csvcore.fitting import config
 from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.formats.loss_packs import loss_table
+from csvcore.pipeline import compare, imports
 from csvcore.records import Document, TokenLosses
 
 ROOT = Path(__file__).parents[2]
@@ -50,8 +52,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zoo with a short fit of one task."""
     path = tmp_path_factory.mktemp("e2e") / "zoo.duckdb"
-    pipeline.init(path, zoo=True)
-    pipeline.compare(path, "zoo", "by-size", ["facts"], pipeline.FitConfig(steps=5))
+    imports.init(path, zoo=True)
+    compare.compare(path, "zoo", "by-size", ["facts"], config.FitConfig(steps=5))
     _add_hostile_corpus(path)
     return path
 

@@ -1,0 +1,1 @@
+"""The button that copies the address of what is shown."""

@@ -1,0 +1,116 @@
+"""Settings of a fit, checked when they are made."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from csvcore.errors import InputError
+from csvcore.fitting.dataset import Dataset
+from csvcore.fitting.label_weights import Label, LabelSpans
+from csvcore.formats.bundled import ZOO
+from csvcore.optimise import (
+    STRENGTHS,
+    Activation,
+    FastConfig,
+)
+from csvcore.optimise.gauss_newton import MAX_STEPS
+from csvcore.records import Method
+
+Algorithm = Literal["fast", "paper"]
+
+
+PAPER_STEPS = 300  # section 4.1
+
+
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "algorithm": get_args(Algorithm),
+    "activation": (None, *get_args(Activation)),
+    "label": get_args(Label),
+    "label_spans": get_args(LabelSpans),
+}
+
+
+LEAST = {"steps": 0, "learning_rate": 0, "seed": 0, "members": 1, "penalty": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """Settings of a fit; each is a flag of `csvcore fit`. The scorer is a folder or hub name.
+
+    algorithm: "fast" is `optimise.choose_heads`, "paper" is Algorithm 2. steps: of the paper's
+    loop, or Gauss-Newton steps at one penalty; None for the usual number. learning_rate: the
+    paper's loop alone. members: heads that tell the weights' spread. penalty: a fixed one in place
+    of a chosen one. mask_first_token: leave out, for every model, the bytes that are the first
+    token of any. own_units: weigh the units that the losses come in, such as words, not the
+    scorer's tokens. label, label_spans: the variant of label-token.
+    """
+
+    algorithm: Algorithm = "fast"
+    steps: int | None = None
+    learning_rate: float = 1e-2
+    seed: int = 0
+    scorer: str = str(ZOO / "scorer")
+    mask_first_token: bool = False
+    own_units: bool = False
+    activation: Activation | None = None
+    members: int = 5
+    penalty: float | None = None
+    label: Label = "per-char"
+    label_spans: LabelSpans = "all"
+
+    def __post_init__(self) -> None:
+        """Refuse what no fit can have.
+
+        Raises:
+            InputError: a setting is none of its choices, or out of its range.
+        """
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                offered = ", ".join(repr(one) for one in choices if one is not None)
+                raise InputError(f"{name} is one of {offered}, got {value!r}")
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value >= least):
+                raise InputError(f"{name} is a number of at least {least:g}, got {value!r}")
+
+
+def _settings(method: Method, config: FitConfig, data: Dataset) -> dict[str, object]:
+    """The settings that bear on a method's result, and so on its id."""
+    settings = asdict(config) | {
+        "scorer": Path(config.scorer).name,
+        "steps": _steps(config),
+        "activation": fast_config(config).activation,
+    }
+    unused = {"label", "label_spans"}
+    if method != "csv":
+        unused = set(settings) - {"scorer", "mask_first_token", "own_units"}
+        if method == "label-token":
+            unused -= {"label", "label_spans"}
+    elif config.algorithm == "paper":
+        unused |= {"members", "penalty", "activation"}
+    else:
+        unused |= {"learning_rate"}
+    if not config.own_units:
+        unused |= {"own_units"}  # so that fits from before there were any keep their ids
+    return {name: value for name, value in settings.items() if name not in unused}
+
+
+def _steps(config: FitConfig) -> int:
+    if config.steps is not None:
+        return config.steps
+    return PAPER_STEPS if config.algorithm == "paper" else MAX_STEPS
+
+
+def fast_config(config: FitConfig) -> FastConfig:
+    """The fast fit's part of the settings; refuses a penalty that is none."""
+    if config.penalty is not None and not 0.0 < config.penalty < np.inf:
+        raise InputError(f"a penalty is a positive number, got {config.penalty}")
+    return FastConfig(
+        strengths=STRENGTHS if config.penalty is None else (config.penalty,),
+        members=config.members,
+        seed=config.seed,
+        activation=config.activation or "exp",
+        max_steps=_steps(config),
+    )

@@ -1,0 +1,245 @@
+"""What a fit reads: losses on the scorer's tokens, accuracies, sides, and groups of models."""
+
+import zlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csvcore import splits
+from csvcore.errors import FitError, InputError
+from csvcore.fitting.units import Units
+from csvcore.formats.csv_tables import corpus_sha256
+from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, Task
+
+Mask = NDArray[np.bool_]
+
+
+# An accuracy this many standard errors above chance is not chance; without n_items, this far.
+CHANCE_ERRORS, CHANCE_MARGIN = 3.0, 0.02
+
+
+MAX_GROUPS = 8  # left out in turn; every one of them is another head to fit
+
+
+NAMED = 2  # members of a group that its name tells
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All that a fit reads: nll is (n_models, n_tokens) on the units, one row a name in models.
+
+    cards: of these models, in their order. counts: (n_tokens,) which units are part of the score;
+    the others have nll 0. n_chars: N_c, characters of the validation text that count. span:
+    (n_models,) bytes of text that one loss stands for, on average, as the models' losses came.
+    """
+
+    corpus: str
+    corpus_sha256: str
+    docs: list[Document]
+    units: Units
+    models: list[str]
+    cards: list[ModelCard]
+    nll: NDArray[np.float32]
+    split_name: str
+    split: dict[str, Split]
+    tasks: dict[str, Task]
+    accuracies: dict[tuple[str, str], Accuracy]
+    counts: Mask
+    n_chars: int
+    span: Floats
+
+    def sources(self) -> tuple[list[str], Ints]:
+        """The corpus' sources, and each unit's by index, (n_tokens,)."""
+        names = sorted({doc.source for doc in self.docs})
+        own = [names.index(doc.source) for doc in self.docs]
+        return names, np.repeat(own, [cuts.size - 1 for cuts in self.units.edges])
+
+    def only(self, doc_ids: Collection[str]) -> "Dataset":
+        """The same of some documents alone, as if the corpus had no others.
+
+        Raises:
+            InputError: none of them is in the corpus.
+        """
+        kept = np.array([doc.doc_id in doc_ids for doc in self.docs], dtype=bool)
+        if not kept.any():
+            raise InputError(f"the corpus {self.corpus} has none of the {len(doc_ids)} documents")
+        on = np.repeat(kept, [cuts.size - 1 for cuts in self.units.edges])
+        docs = [doc for doc, own in zip(self.docs, kept, strict=True) if own]
+        edges = [cuts for cuts, own in zip(self.units.edges, kept, strict=True) if own]
+        return replace(
+            self,
+            corpus_sha256=corpus_sha256(docs),
+            docs=docs,
+            units=replace(self.units, edges=edges, hidden=self.units.hidden[on]),
+            nll=self.nll[:, on],
+            counts=self.counts[on],
+            n_chars=self._n_chars_of(docs, edges, on),
+        )
+
+    def joined(self, other: "Dataset") -> "Dataset":
+        """The same with the documents of another corpus behind its own, for the models of both.
+
+        Raises:
+            InputError: another scorer or split, or not 3 models in common.
+        """
+        mine = (self.units.scorer_sha256, self.split_name)
+        if mine != (other.units.scorer_sha256, other.split_name):
+            raise InputError("corpora are joined for one scorer and one split only")
+        common = [model for model in self.models if model in other.models]
+        if len(common) < 3:
+            raise InputError(
+                f"{len(common)} models have losses on both {self.corpus} and {other.corpus}; "
+                "collect the other's"
+            )
+        at = [self.models.index(model) for model in common]
+        at_other = [other.models.index(model) for model in common]
+        docs = [*self.docs, *other.docs]
+        return replace(
+            self,
+            corpus=f"{self.corpus}+{other.corpus}",
+            corpus_sha256=corpus_sha256(docs),
+            docs=docs,
+            units=replace(
+                self.units,
+                edges=[*self.units.edges, *other.units.edges],
+                hidden=np.concatenate([self.units.hidden, other.units.hidden]),
+            ),
+            models=common,
+            cards=[self.cards[row] for row in at],
+            span=np.maximum(self.span[at], other.span[at_other]),
+            nll=np.concatenate([self.nll[at], other.nll[at_other]], axis=1),
+            counts=np.concatenate([self.counts, other.counts]),
+            n_chars=self.n_chars + other.n_chars,
+        )
+
+    def _n_chars_of(self, docs: Sequence[Document], edges: Sequence[Ints], on: Mask) -> int:
+        """Characters of these documents that count: those of units that do."""
+        counts = np.split(self.counts[on], np.cumsum([cuts.size - 1 for cuts in edges])[:-1])
+        return sum(
+            len(doc.text.encode()[cuts[:-1][own][0] :].decode()) if own.any() else 0
+            for doc, cuts, own in zip(docs, edges, counts, strict=True)
+        )
+
+    def groups(self) -> dict[str, Mask]:
+        """Models to leave out together inside train, (n_models,) masks by name.
+
+        Families in turn where train has three or more; else its training runs, since one family
+        left is too little to learn another from. More than MAX_GROUPS are dealt out into as many,
+        the smallest together. Empty where train is one run.
+        """
+        if len(self._train_families()) >= 3:
+            return self._left_out([card.family for card in self.cards])
+        return self._left_out([f"run {splits.run_name(card)}" for card in self.cards])
+
+    def interval_groups(self) -> dict[str, Mask]:
+        """Models to leave out together for prediction intervals, as `groups`.
+
+        Families in turn wherever a test model is of a family that no train model is of, so that the
+        intervals know what a new family does to a fit.
+        """
+        if self.unseen_families() and len(self._train_families()) > 1:
+            return self._left_out([card.family for card in self.cards])
+        return self.groups()
+
+    def unseen_families(self) -> set[str]:
+        """Families of test models that no train model is of."""
+        tested = {card.family for card in self.cards if self.split[card.model] == "test"}
+        return tested - self._train_families()
+
+    def _train_families(self) -> set[str]:
+        return {card.family for card in self.cards if self.split[card.model] == "train"}
+
+    def _left_out(self, keys: list[str]) -> dict[str, Mask]:
+        train = [self.split[model] == "train" for model in self.models]
+        counts = Counter(key for key, own in zip(keys, train, strict=True) if own)
+        if len(counts) < 2:
+            return {}
+        parts: list[list[str]] = [[] for _ in range(min(len(counts), MAX_GROUPS))]
+        for key, _ in counts.most_common():
+            min(parts, key=lambda part: sum(counts[one] for one in part)).append(key)
+        return {_short(part): np.array([key in part for key in keys]) for part in parts}
+
+    def runs(self) -> Ints:
+        """A number for the training run of each model, (n_models,), whatever models are beside."""
+        return np.array([zlib.crc32(splits.run_name(card).encode()) for card in self.cards])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskModels:
+    """The models a fit of one task uses: rows of `Dataset.nll`, and what is known of each."""
+
+    task: Task
+    rows: list[int]
+    names: list[str]
+    sides: list[Split]
+    accuracy: Floats
+    n_items: list[int | None]
+    left_out: tuple[str, ...]
+
+    def on(self, side: Split) -> Mask:
+        """Which of them stand on a side, (n_models,)."""
+        return np.array([own == side for own in self.sides], dtype=bool)
+
+
+def _short(names: list[str]) -> str:
+    """The names of a group that is left out together, the first few written out."""
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def task_models(data: Dataset, name: str) -> TaskModels:
+    """The split's models that have both losses and an accuracy on the task; the others are named.
+
+    Raises:
+        InputError: the task is unknown, or fewer than 3 train models are left.
+        FitError: every train model is at chance or all have one accuracy, so there is nothing to
+            learn from.
+    """
+    if name not in data.tasks:
+        raise InputError(f"there is no task {name!r}; stored: {', '.join(data.tasks) or 'none'}")
+    used = [
+        (row, model) for row, model in enumerate(data.models) if (model, name) in data.accuracies
+    ]
+    entries = [data.accuracies[model, name] for _, model in used]
+    names = {model for _, model in used}
+    chosen = TaskModels(
+        task=data.tasks[name],
+        rows=[row for row, _ in used],
+        names=[model for _, model in used],
+        sides=[data.split[model] for _, model in used],
+        accuracy=np.array([entry.accuracy for entry in entries], dtype=np.float64),
+        n_items=[entry.n_items for entry in entries],
+        left_out=tuple(model for model in data.split if model not in names),
+    )
+    n_train = int(chosen.on("train").sum())
+    if n_train < 3:
+        raise InputError(
+            f"{name} has {n_train} train models with losses on every document and an accuracy; "
+            f"a fit needs 3, and {len(chosen.left_out)} of the split were left out"
+        )
+    _refuse_flat(chosen)
+    return chosen
+
+
+def _refuse_flat(chosen: TaskModels) -> None:
+    gamma, train = chosen.task.chance, chosen.on("train")
+    known = chosen.accuracy[train]
+    items = [n for n, own in zip(chosen.n_items, train, strict=True) if own]
+    spread = [
+        CHANCE_ERRORS * np.sqrt(max(gamma, 1 / n) * (1 - gamma) / n) if n else CHANCE_MARGIN
+        for n in items
+    ]
+    if not np.any(known > gamma + np.array(spread)):
+        raise FitError(
+            f"all {known.size} train models are at chance on {chosen.task.task} "
+            f"(best {known.max():.3f}, chance {gamma:g}); put models that have the ability into "
+            "train"
+        )
+    if np.ptp(known) == 0.0:
+        raise FitError(
+            f"all {known.size} train models have the same accuracy {known[0]:.4g} on "
+            f"{chosen.task.task}; a curve needs models that differ"
+        )

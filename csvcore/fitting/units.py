@@ -1,0 +1,103 @@
+"""The units that get a weight: the scorer's tokens, or those that the losses come in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csvcore.alignment import first_token_ends
+from csvcore.errors import InputError
+from csvcore.records import Document, Ints, ModelLosses
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The units that get a weight: the scorer's tokens, or those that the losses come in.
+
+    edges: for each document its (n_tokens + 1,) byte boundaries. hidden: (sum of n_tokens, width)
+    last hidden states. scorer_sha256: identity of its weights and tokenizer.
+    """
+
+    edges: list[Ints]
+    hidden: NDArray[np.float32]
+    scorer_sha256: str
+
+
+def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
+    """The units that all models' losses come in, such as words, in place of the scorer's tokens.
+
+    The state of a unit is the mean of the scorer's states over its bytes. Units without bytes are
+    no units; alignment hands their loss on.
+
+    Raises:
+        InputError: there are no losses, or those of two models come in other units.
+    """
+    if not losses:
+        raise InputError("no model has losses on every document, so there are no units to weigh")
+    first = losses[0]
+    for other in losses[1:]:
+        same = np.array_equal(other.n_tokens, first.n_tokens)
+        if not same or not np.array_equal(other.byte_end, first.byte_end):
+            raise InputError(
+                f"the losses of {first.model} and {other.model} come in other units; own units "
+                "need one for all models, otherwise weigh the scorer's tokens"
+            )
+    ends = np.split(first.byte_end, np.cumsum(first.n_tokens)[:-1])
+    edges = [np.unique(np.concatenate([[0], end])) for end in ends]
+    starts = np.cumsum([0, *(cuts.size - 1 for cuts in units.edges)])
+    states = [
+        _mean_states(own, cuts, units.hidden[start : start + cuts.size - 1])
+        for own, cuts, start in zip(edges, units.edges, starts, strict=False)
+    ]
+    return replace(units, edges=edges, hidden=np.concatenate(states).astype(np.float32))
+
+
+def _mean_states(
+    edges: Ints, token_edges: Ints, hidden: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """States of units as means over the tokens they overlap, by bytes, (n_units, width)."""
+    stop = np.minimum(edges[1:, None], token_edges[None, 1:])
+    start = np.maximum(edges[:-1, None], token_edges[None, :-1])
+    overlap = np.maximum(stop - start, 0)  # (n_units, n_tokens) bytes
+    mean: NDArray[np.float32] = (overlap / np.diff(edges)[:, None]) @ hidden
+    return mean
+
+
+def without_first_tokens(
+    units: Units, docs: Sequence[Document], losses: Sequence[ModelLosses]
+) -> tuple[Units, NDArray[np.bool_], int]:
+    """Units cut where the first token of every model has ended, which of them count, and N_c left.
+
+    A unit that straddles the cut becomes two with the same hidden state.
+
+    Args:
+        units: those of the whole texts.
+        docs: the corpus.
+        losses: of all models that are fitted or judged.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    texts = [doc.text for doc in docs]
+    ends = first_token_ends(losses, texts)
+    parts = [_with_cut(cuts, int(end)) for cuts, end in zip(units.edges, ends, strict=True)]
+    starts = np.cumsum([0, *(cuts.size - 1 for cuts in units.edges[:-1])])
+    whole = np.concatenate([start + owner for start, (_, owner) in zip(starts, parts, strict=True)])
+    edges = [cuts for cuts, _ in parts]
+    counts = np.concatenate([cuts[:-1] >= end for cuts, end in zip(edges, ends, strict=True)])
+    n_chars = sum(
+        len(text.encode()[end:].decode()) for text, end in zip(texts, ends.tolist(), strict=True)
+    )
+    if n_chars == 0:
+        raise InputError("every document is the first token of some model; nothing is left to fit")
+    return replace(units, edges=edges, hidden=units.hidden[whole]), counts, n_chars
+
+
+def _with_cut(cuts: Ints, cut: int) -> tuple[Ints, Ints]:
+    """Edges with one more at cut, and of which unit each unit is now a part."""
+    owner = np.arange(cuts.size - 1)
+    if cut in cuts:
+        return cuts, owner
+    place = int(np.searchsorted(cuts, cut))  # the cut lies within the unit before
+    return np.insert(cuts, place, cut), np.insert(owner, place, place - 1)
