@@ -11,21 +11,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import helpers
 import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import imports
+from tests.support import world
 
 if TYPE_CHECKING:
-    from servers import Vllm
     from streamlit.testing.v1 import AppTest
 
     from csvcore.fitting.config import FitConfig
     from csvcore.lm import LanguageModel
     from csvcore.records import Fit
+    from tests.support.servers import Vllm
 
 # Models of our size gain nothing from threads, and lose where other work runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -146,25 +146,25 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a one-layer GPT-2 with random weights."""
-    return helpers.save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
+    return world.save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a one-layer Llama with random weights, whose tokenizer adds BOS."""
-    return helpers.save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+    return world.save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
 @pytest.fixture(scope="session")
-def world() -> helpers.World:
+def world() -> world.World:
     """Made-up models whose accuracies follow from their losses by a known law."""
-    return helpers.made_up_world()
+    return world.made_up_world()
 
 
 @pytest.fixture(scope="session")
-def world_files(world: helpers.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world_files(world: world.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of that world."""
-    return helpers.write_world(tmp_path_factory.mktemp("world") / "files", world)
+    return world.write_world(tmp_path_factory.mktemp("world") / "files", world)
 
 
 @pytest.fixture(scope="session")
@@ -172,9 +172,9 @@ def _world_made(world_files: Path, tiny_lm: Path, tmp_path_factory: pytest.TempP
     from csvcore.pipeline.units import scoring_units
 
     database = tmp_path_factory.mktemp("made") / "world.duckdb"
-    helpers.import_world(database, world_files)
-    sha256 = helpers.inputs.corpus_sha256(helpers.DOCS)
-    scoring_units(database, sha256, list(helpers.DOCS), str(tiny_lm))  # fills the cache
+    world.import_world(database, world_files)
+    sha256 = world.inputs.corpus_sha256(world.DOCS)
+    scoring_units(database, sha256, list(world.DOCS), str(tiny_lm))  # fills the cache
     return database.parent
 
 
@@ -269,7 +269,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def _three_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("three")
     for seed, name in enumerate(("first", "second", "third"), start=11):
-        helpers.save_gpt2(folder / name, seed)
+        world.save_gpt2(folder / name, seed)
     return folder
 
 
@@ -310,9 +310,8 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "Vllm"]]:
     """Starts servers of a model; nobody waits before asking again."""
-    from servers import Vllm, full_model, honest
-
     from csvcore.collection import server as completions
+    from tests.support.servers import Vllm, full_model, honest
 
     monkeypatch.setattr(completions, "RETRIES", completions.RETRIES.new(backoff_factor=0.0))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 import pytest
-from helpers import PACK
 
 from csvcore import cli, pipeline
 from csvcore.fitting import config
+from tests.support.world import PACK
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]

@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import helpers
 import numpy as np
 import pytest
-from browsing import settled
 from playwright.sync_api import Page
 
 from csvcore import store
@@ -24,6 +22,8 @@ from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.formats.loss_packs import loss_table
 from csvcore.pipeline import compare, imports
 from csvcore.records import Document, TokenLosses
+from tests.e2e.browsing import settled
+from tests.support import world
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -103,8 +103,8 @@ def work(
 ) -> Path:
     """A small database to work on, and beside it the models that may be collected."""
     folder = tmp_path_factory.mktemp("work")
-    helpers.copies(folder / "models", tiny_lm, "yak", helpers.HOSTILE_NAME)
-    return helpers.import_world(folder / "words.duckdb", world_files)
+    world.copies(folder / "models", tiny_lm, "yak", world.HOSTILE_NAME)
+    return world.import_world(folder / "words.duckdb", world_files)
 
 
 @pytest.fixture(scope="session")

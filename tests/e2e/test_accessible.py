@@ -8,8 +8,9 @@ from typing import Any
 import psutil
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from browsing import drawn, settled
 from playwright.sync_api import Browser, Page
+
+from tests.e2e.browsing import drawn, settled
 
 pytestmark = pytest.mark.browser
 # Broken rules, each with the kind of element that broke it and where: the nearest element that

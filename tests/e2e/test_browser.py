@@ -2,8 +2,9 @@ import re
 from collections.abc import Callable
 
 import pytest
-from browsing import drawn
 from playwright.sync_api import Page, expect
+
+from tests.e2e.browsing import drawn
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Page]

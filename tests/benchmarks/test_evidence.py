@@ -1,0 +1,82 @@
+"""Laws of the command behind docs/evidence.md."""
+
+import json
+from pathlib import Path
+
+import measure
+import page
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_mixes_begin_with_one_source_and_end_with_all() -> None:
+    sources = ["a", "b", "c", "d"]
+    found = measure.mixes_of(sources)
+    assert found[:4] == [("a",), ("b",), ("c",), ("d",)]
+    assert found[-1] == tuple(sources)
+    assert len(found) == len(set(found))
+    assert {len(mix) for mix in found} == {1, 2, 3, 4}
+    assert found == measure.mixes_of(sources)
+
+
+def row(method: str, mse: float, **more: object) -> dict[str, object]:
+    return {
+        "split": "by-size",
+        "task": "t",
+        "method": method,
+        "test_mse": mse,
+        "noise_floor": 0.001,
+        "n_test": 9,
+        "covered": 8 / 9,
+        "p_value": 0.005 if method == "csv" else None,
+    } | more
+
+
+def test_the_verdict_counts_the_tasks() -> None:
+    rows = [row("csv", 0.002), row("all-token", 0.02), row("compute", 0.001)]
+    rows += [row("csv", 0.02, task="u"), row("all-token", 0.03, task="u")]
+    made = page.errors(rows, "by-size")
+    assert "| t (9) | 2.0e-03 | 2.0e-02 |" in made
+    assert "CSV's 90 % intervals hold 89% of 18 cases." in made
+    assert (
+        "CSV is below all-token loss on 2 of 2 tasks, at most a fifth of it on 1, within twice the "
+        "noise floor on 1, and the best of all methods and nulls that know no test accuracy on 1."
+    ) in made
+
+
+def test_a_part_that_was_not_measured_stays_as_it_is(tmp_path: Path) -> None:
+    text = "<!-- highlights -->\nold\n<!-- /highlights -->\n<!-- steps -->\nkept\n<!-- /steps -->\n"
+    doc = tmp_path / "evidence.md"
+    doc.write_text(text)
+    found = [
+        {
+            "source": "swaps-worked",
+            "n_results": 3,
+            "n_others": 7,
+            "mean_results": 2.0,
+            "mean_others": 0.5,
+        }
+    ]
+    (tmp_path / "highlights.json").write_text(json.dumps(found))
+    page.write(doc, tmp_path)
+    again = doc.read_text()
+    assert "| swaps-worked | 2.00 (3) | 0.50 (7) | 4.0 |" in again
+    assert "old" not in again
+    assert "kept" in again
+    page.write(doc, tmp_path)
+    assert doc.read_text() == again
+
+
+def test_a_page_without_the_marks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evidence.md").write_text("nothing")
+    (tmp_path / "highlights.json").write_text("[]")
+    with pytest.raises(SystemExit, match="lacks <!-- highlights -->"):
+        page.write(tmp_path / "evidence.md", tmp_path)
+
+
+@pytest.mark.parametrize("name", page.TABLES)
+def test_the_page_has_a_place_for_every_table(name: str) -> None:
+    text = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert f"<!-- {name} -->\n" in text
+    assert f"<!-- /{name} -->" in text

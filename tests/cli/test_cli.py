@@ -1,0 +1,199 @@
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tqdm import tqdm
+
+from csvcore import cli, pipeline
+from csvcore.pipeline import imports
+from tests.support.world import PACK, contents
+
+Csvcore = Callable[..., Result]
+
+
+# init and import
+
+
+def test_the_whole_way_from_files_to_a_comparison(
+    tmp_path: Path, world_files: Path, tiny_lm: Path, csvcore: Csvcore
+) -> None:
+    db = tmp_path / "new.duckdb"
+    for arguments in (
+        ["init"],
+        ["import", "corpus", world_files / "documents.jsonl", "--name", "words"],
+        ["import", "models", world_files / "models.csv"],
+        ["import", "tasks", world_files / "tasks.csv"],
+        ["import", "accuracies", world_files / "accuracies.csv"],
+        ["import", "split", world_files / "splits" / "sides.csv", "--name", "sides"],
+        ["import", "losses", world_files / PACK],
+        ["compare", "--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "2"],
+        ["fits"],
+    ):
+        result = csvcore(*arguments, db=db)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.endswith("\n")
+        assert result.stderr == ""  # bars are for terminals
+    assert "reading-all-token-" in result.stdout
+
+
+def test_a_folder_that_is_not_there_is_told_before_any_work(
+    tmp_path: Path, csvcore: Csvcore
+) -> None:
+    made = csvcore("init", db=tmp_path / "no" / "x.duckdb")
+    assert made.exit_code == 1
+    assert f"there is no folder {tmp_path / 'no'} for x.duckdb; make it first" in made.stderr
+    csvcore("init", db=tmp_path / "x.duckdb")
+    out = tmp_path / "no" / "w.parquet"
+    refused = csvcore("weights", "--fit", "any", "--out", out, db=tmp_path / "x.duckdb")
+    assert refused.exit_code == 2
+    assert f"there is no folder {out.parent}; make it first" in refused.stderr
+
+
+def test_init_twice_is_fine(tmp_path: Path, csvcore: Csvcore) -> None:
+    db = tmp_path / "new.duckdb"
+    first, second = csvcore("init", db=db), csvcore("init", db=db)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "new.duckdb made; next: csvcore import corpus FILE --name NAME" in first.stdout
+    assert "new.duckdb was there" in second.stdout
+
+
+def test_init_zoo_loads_the_bundled_measurements_once(
+    tmp_path: Path, csvcore: Csvcore, world_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "ZOO", world_files)
+    db = tmp_path / "new.duckdb"
+    assert "the bundled zoo loaded: 11 models" in csvcore("init", "--zoo", db=db).stdout
+    before = contents(db)
+    assert csvcore("init", "--zoo", db=db).exit_code == 0
+    assert contents(db) == before
+
+
+def test_the_database_is_csvcore_duckdb_in_the_working_directory_unless_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli.main, ["init"]).exit_code == 0
+    assert (tmp_path / "csvcore.duckdb").is_file()
+
+
+def test_an_interrupt_is_exit_status_130_and_one_line(
+    csvcore: Csvcore, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Iterator[str]:
+        yield "ant"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "collect", interrupted)
+    result = csvcore("collect", tiny_lm, "--corpus", "words")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("\ncsvcore: interrupted; nothing stored was lost\n")
+    assert result.stdout == ""
+
+
+def test_on_a_terminal_a_bar_moves_and_is_gone_at_the_end(
+    fit: Csvcore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csvcore.cli.base.tqdm", lambda **more: tqdm(**more | {"disable": False}))
+    result = fit("--task", "adding", "--json")
+    assert result.exit_code == 0, result.output
+    assert "\r" in result.stderr
+    assert "\n" not in result.stderr
+    assert result.stderr.rsplit("\r", 2)[-2].strip() == ""
+    assert "\r" not in result.stdout
+
+
+def test_a_bug_keeps_its_traceback(csvcore: Csvcore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipeline, "init", bug)
+    assert isinstance(csvcore("init").exception, ZeroDivisionError)
+
+
+# The command as it is installed
+
+
+WITHOUT_TORCH = (
+    "import sys\n"
+    "from csvcore.cli import main\n"
+    "try: main()\n"
+    "finally: assert not {'torch', 'transformers'} & set(sys.modules)\n"
+)
+
+
+def lightly(*arguments: object) -> str:
+    """What a command prints that must not load PyTorch, which takes seconds."""
+    done: Any = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def test_help_names_every_command_and_loads_no_torch() -> None:
+    shown = lightly("--help")
+    for name in (
+        *("init", "import", "collect", "fit", "compare", "leave-one-family-out", "weights", "fits"),
+    ):
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE), name
+
+
+def test_what_needs_no_model_loads_no_torch(world_db: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "one.txt").write_text("One.")
+    new = ["--db", tmp_path / "new.duckdb"]
+    assert "made" in lightly(*new, "init")
+    assert "1 documents" in lightly(*new, "import", "corpus", texts, "--name", "mine")
+    stored = ["--db", world_db]
+    assert "mine" in lightly(*stored, "split", "--name", "mine", "--from", "sides")
+    assert "models" in lightly(*stored, "export", "tables", "--out", tmp_path / "tables")
+    assert "no fits yet" in lightly(*stored, "fits")
+
+
+def test_every_name_of_the_pipeline_is_found_where_it_is_said_to_be() -> None:
+    found = ast.walk(ast.parse(Path(str(pipeline.__file__)).read_text()))
+    told = [node for node in found if isinstance(node, ast.ImportFrom)]
+    own = {n.name: str(t.module) for t in told if "csvcore" in str(t.module) for n in t.names}
+    assert own.keys() <= set(dir(pipeline))
+    for name, module in own.items():
+        assert getattr(pipeline, name) is getattr(import_module(module), name)
+    with pytest.raises(AttributeError, match=r"'csvcore.pipeline' has no attribute 'fits'"):
+        getattr(pipeline, "fits")  # noqa: B009
+
+
+def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path) -> None:
+    program = "from csvcore.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--db", str(tmp_path / "none.duckdb"), "fits"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("csvcore: there is no database ")
+
+
+@pytest.mark.parametrize(
+    "given", [("--task", "adding", "reading"), ("--task", "adding", "--task", "reading")]
+)
+def test_several_tasks_follow_one_flag_or_one_each(
+    csvcore: Csvcore, tiny_lm: Path, given: tuple[str, ...]
+) -> None:
+    result = csvcore(
+        "fit", "--corpus", "words", "--split", "sides", *given,
+        "--method", "all-token", "--scorer", tiny_lm, "--json",
+    )  # fmt: skip
+    assert [fit["task"] for fit in json.loads(result.stdout)["fits"]] == ["adding", "reading"]

@@ -1,0 +1,376 @@
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from csvcore.fitting.dataset import Dataset, TaskModels, task_models
+from csvcore.fitting.diagnostics import beyond_notes, choice_notes, law_notes
+from csvcore.fitting.outcome import Learnt, finish
+from csvcore.pipeline.dataset import load_dataset
+from csvcore.records import Fit, Floats, Penalty, PenaltyChoice, ScalingFit
+from tests.support.world import ALL_OR_NOTHING, DOCS, SIDES, World, alternate, change
+
+TEST = [model for model, side in SIDES.items() if side == "test"]
+Run = Callable[..., Fit]
+NOISE = "UPDATE accuracies SET accuracy = accuracy * (1 - 0.002 * (ascii(model) * 7 % 30))"
+
+
+# A second opinion on prediction intervals: straight from the definition, the law by scipy
+
+
+def law(score: Floats, accuracy: Floats, gamma: float) -> Callable[[Floats], Floats]:
+    """The best of many least-squares fits of equation 2."""
+
+    def curve(law: Floats, score: Floats) -> Floats:
+        return np.asarray(gamma + (1 - gamma) * expit(law[0] * (score - law[1])))
+
+    def residuals(law: Floats) -> Floats:
+        return curve(law, score) - accuracy
+
+    spread = score.std()
+    fits = [
+        least_squares(
+            residuals,
+            [slope / spread, middle],
+            x_scale=[1 / spread, spread],
+            xtol=1e-14,
+            ftol=1e-14,
+            gtol=1e-14,
+        )
+        for slope in (-8, -3, -1, 1, 3)
+        for middle in np.quantile(score, [0.1, 0.5, 0.9])
+    ]
+    best = min(fits, key=lambda fit: float(fit.cost)).x
+    return lambda score: curve(best, score)
+
+
+def intervals(
+    score: Floats,
+    accuracy: Floats,
+    gamma: float,
+    sides: list[str],
+    groups: Mapping[str, list[int]],
+    fold_score: Mapping[str, Floats] | None = None,
+    validation: bool = True,
+) -> tuple[Floats, Floats]:
+    """Jackknife+ over the groups, and the validation models, which no fit has seen."""
+    train = np.array([side == "train" for side in sides])
+    whole = law(score[train], accuracy[train], gamma)(score)
+    tops, bottoms = [], []
+    for group in groups:
+        rest = train.copy()
+        rest[groups[group]] = False
+        own = score if fold_score is None else fold_score[group]
+        without = law(own[rest], accuracy[rest], gamma)(own)
+        for i in groups[group]:
+            if train[i]:
+                size = abs(accuracy[i] - without[i])
+                tops.append(without + size)
+                bottoms.append(without - size)
+    for i in [i for i, side in enumerate(sides) if side == "validation" and validation]:
+        size = abs(accuracy[i] - whole[i])
+        tops.append(whole + size)
+        bottoms.append(whole - size)
+    rank = min(int(np.ceil(0.9 * (len(tops) + 1))), len(tops))
+    high = np.sort(tops, axis=0)[rank - 1]
+    low = np.sort(bottoms, axis=0)[len(bottoms) - rank]
+    return (
+        np.minimum(np.clip(low, 0, 1), whole),
+        np.maximum(np.clip(high, 0, 1), whole),
+    )
+
+
+def columns(fit: Fit) -> tuple[list[str], list[str], Floats, Floats, Floats, Floats]:
+    placed = fit.predictions
+    return (
+        [p.model for p in placed],
+        [p.split for p in placed],
+        *(np.array([getattr(p, k) for p in placed]) for k in ("score", "accuracy", "low", "high")),
+    )  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("method", ["all-token", "source-token"])
+def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_run(
+    run: Run, world_db: Path, method: str
+) -> None:
+    change(world_db, NOISE, "UPDATE tasks SET sources = ['sums'] WHERE task = 'reading'")
+    models, sides, score, accuracy, low, high = columns(run("reading", method))
+    groups = {m: [i] for i, (m, side) in enumerate(zip(models, sides, strict=True))
+              if side == "train"}  # fmt: skip
+    expected = intervals(score, accuracy, 0.0, sides, groups)
+    assert_allclose(low, expected[0], atol=2e-5)
+    assert_allclose(high, expected[1], atol=2e-5)
+    assert (high - low).max() > 0.01
+
+
+@pytest.mark.parametrize("unseen", [False, True], ids=["seen", "unseen"])
+@pytest.mark.parametrize("n_families", [2, 3])
+def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_family(
+    run: Run, world_db: Path, n_families: int, unseen: bool
+) -> None:
+    if n_families == 2 and not unseen:
+        pytest.skip("then runs are left out")
+    family = {model: "abc"[i % n_families] for i, model in enumerate(SIDES)}
+    family |= dict.fromkeys(TEST, "new") if unseen else {}
+    for model, name in family.items():
+        change(world_db, f"UPDATE models SET family = '{name}' WHERE model = '{model}'")
+    exact = run("reading").predictions
+    assert max(p.high - p.low for p in exact) < 1e-3  # where the law is exact, so is the interval
+    change(world_db, NOISE)
+    models, sides, score, accuracy, low, high = columns(run("reading"))
+    groups = {
+        name: [i for i, model in enumerate(models) if family[model] == name]
+        for name in "abc"[:n_families]
+    }
+    # of a new family the validation models, whose families are known, say nothing
+    expected = intervals(score, accuracy, 0.0, sides, groups, validation=not unseen)
+    assert_allclose(low, expected[0], atol=2e-5)
+    assert_allclose(high, expected[1], atol=2e-5)
+
+
+@pytest.fixture
+def given(world_db: Path, tiny_lm: Path) -> Callable[[], tuple[Dataset, TaskModels]]:
+    """The made-up world's `reading`, a little noisy, as `finish` is given it."""
+    change(world_db, NOISE)
+
+    def read(*statements: str) -> tuple[Dataset, TaskModels]:
+        change(world_db, *statements)
+        data = load_dataset(world_db, "words", "sides", str(tiny_lm))
+        return data, task_models(data, "reading")
+
+    return read
+
+
+def done(data: Dataset, chosen: TaskModels, learnt: Learnt) -> Fit:
+    return finish(data, chosen, "csv", learnt, {}, "made-up").fit
+
+
+def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
+    given: Any,
+) -> None:
+    data, chosen = given()
+    rng = np.random.default_rng(0)
+    n_tokens = data.nll.shape[1]
+    folds = {name: rng.uniform(0.5, 1.5, n_tokens) for name in list(data.groups())[:4]}
+    learnt = Learnt(np.ones(n_tokens), fold_weight=folds, trained=True)
+    models, sides, score, accuracy, low, high = columns(done(data, chosen, learnt))
+    n_chars = sum(len(doc.text) for doc in DOCS)
+    fold_score = {name: data.nll.astype(float) @ weight / n_chars for name, weight in folds.items()}
+    groups = {
+        name: [models.index(name.removeprefix("run "))] for name in folds
+    }  # the other two have no such weights
+    expected = intervals(score, accuracy, 0.0, sides, groups, fold_score)
+    assert_allclose(low, expected[0], atol=2e-5)
+    assert_allclose(high, expected[1], atol=2e-5)
+
+
+def test_learnt_weights_without_folds_are_judged_by_validation_alone(given: Any) -> None:
+    data, chosen = given()
+    learnt = Learnt(np.ones(data.nll.shape[1]), trained=True)
+    fit = done(data, chosen, learnt)
+    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.split == "validation")
+    for p in fit.predictions:
+        assert p.low == pytest.approx(max(p.predicted - worst, 0.0))
+        assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
+    fixed = done(data, chosen, replace(learnt, trained=False))
+    assert [p.low for p in fixed.predictions] != [p.low for p in fit.predictions]
+
+
+def test_with_nothing_left_out_the_errors_on_train_are_all_there_is(given: Any) -> None:
+    data, chosen = given("UPDATE splits SET side = 'test' WHERE side = 'validation'")
+    fit = done(data, chosen, Learnt(np.ones(data.nll.shape[1]), trained=True))
+    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.split == "train")
+    for p in fit.predictions:
+        assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
+
+
+@pytest.mark.parametrize("method", ["csv", "all-token", "label-token", "best-source"])
+def test_an_interval_holds_its_prediction_within_0_and_1_and_hangs_on_no_test_model(
+    run: Run, world_db: Path, method: str
+) -> None:
+    fit = run("adding", method, penalty=1e-4)
+    for p in fit.predictions:
+        assert 0.0 <= p.low <= p.predicted <= p.high <= 1.0
+    if method != "label-token":  # its law is exact
+        assert max(p.high - p.low for p in fit.predictions) > 0.0
+    spoil = "UPDATE accuracies SET accuracy = {} WHERE model = '{}'"
+    change(world_db, *map(spoil.format, (0.9, 0.1, 0.5), TEST))
+    after = run("adding", method, penalty=1e-4)
+    assert [(p.low, p.high) for p in after.predictions] == [
+        (p.low, p.high) for p in fit.predictions
+    ]
+
+
+# What else is in the record
+
+
+def test_scaling_the_weights_scales_the_spread_and_leaves_the_predictions(given: Any) -> None:
+    data, chosen = given()
+    rng = np.random.default_rng(1)
+    weight = rng.uniform(0.5, 2.0, data.nll.shape[1])
+    one = finish(data, chosen, "csv", Learnt(weight, spread=weight / 10), {}, "a")
+    two = finish(data, chosen, "csv", Learnt(3 * weight, spread=3 * weight / 10), {}, "a")
+    assert np.abs(one.weight).mean() == pytest.approx(1.0)
+    assert_allclose(one.weight, weight / weight.mean())
+    assert_allclose(two.weight, one.weight)
+    assert one.spread is not None
+    assert two.spread is not None
+    assert_allclose(one.spread, one.weight / 10)
+    assert_allclose(two.spread, one.spread)
+    for p, q in zip(one.fit.predictions, two.fit.predictions, strict=True):
+        assert q.predicted == pytest.approx(p.predicted, rel=1e-7)
+    assert finish(data, chosen, "csv", Learnt(weight), {}, "a").spread is None
+
+
+def test_the_noise_floor_is_the_binomial_variance_where_all_counts_are_known(
+    run: Run, world: World
+) -> None:
+    accuracy = np.array([world.accuracy(model, "reading") for model in TEST])
+    floor = float(np.mean(accuracy * (1 - accuracy) / 400))
+    assert run("reading").noise_floor["test"] == pytest.approx(floor)
+    assert run("adding").noise_floor == {}
+
+
+# Notes: what is wrong with a law
+
+
+def kinds(notes: Any) -> set[str]:
+    """What the notes are about; this world's test models reach beyond the train models' scores."""
+    return {note.split(":")[0] for note in notes} - {"extrapolated"}
+
+
+def noted(alpha: float, beta: float, gamma: float = 0.25) -> set[str]:
+    """Notes on this law where six train models score 1 to 2."""
+    score = np.linspace(1.0, 2.0, 6)
+    predicted = gamma + (1 - gamma) * expit(alpha * (score - beta))
+    return kinds(law_notes(ScalingFit(alpha, beta, gamma, 0.0, 6), score, predicted))
+
+
+def test_a_law_with_three_models_on_its_slope_has_no_note() -> None:
+    assert noted(-3.0, 1.5) == set()
+    assert noted(-3.0, 1.5, gamma=0.0) == set()
+    # logit(0.02) = -3.89, so 0.2 off the midpoint is on a slope of 19 and beyond one of 20
+    assert noted(-19.0, 1.8) == set()
+    assert noted(-20.0, 1.8) == {"saturated"}
+
+
+def test_accuracy_that_rises_with_the_loss_is_noted_as_the_wrong_sign() -> None:
+    assert noted(3.0, 1.5) == {"wrong sign"}
+
+
+def test_one_or_two_models_on_the_slope_are_noted_as_saturated() -> None:
+    assert noted(-20.0, 1.9) == {"saturated"}
+    assert noted(-20.0, 2.1) == {"saturated"}
+    score, law = np.linspace(1.0, 2.0, 6), ScalingFit(-20.0, 2.1, 0.0, 0.0, 6)
+    [note] = law_notes(law, score, expit(-20.0 * (score - 2.1)))
+    assert note == "saturated: only 1 of 6 train models stand where the curve rises"
+
+
+def test_no_model_on_the_slope_is_noted_as_step_like() -> None:
+    assert noted(-50.0, 1.5) == {"step-like"}
+    assert noted(-3.0, 9.0) == {"step-like"}  # all on the upper end
+    assert noted(-3.0, -9.0) == {"step-like"}  # all on the lower end
+    assert noted(50.0, 1.5) == {"wrong sign", "step-like"}
+
+
+def test_a_slope_of_30_in_standard_deviations_is_a_step_whatever_stands_on_it() -> None:
+    spread = np.linspace(1.0, 2.0, 6).std()
+    assert noted(-29.0 / spread, 1.4) == {"saturated"}
+    assert noted(-31.0 / spread, 1.4) == {"step-like"}
+
+
+def choice(**errors: float) -> PenaltyChoice:
+    chosen = Penalty("all-token", 1e-3, 0.1, errors)
+    return PenaltyChoice(chosen, (chosen,))
+
+
+def test_where_most_groups_are_no_better_than_the_mean_it_cannot_be_known() -> None:
+    nothing = {"a": 0.1, "b": 0.1, "c": 0.1}
+    assert choice_notes(choice(a=0.2, b=0.01, c=0.01), nothing, True) == []
+    [note] = choice_notes(choice(a=0.2, b=0.1, c=0.01), nothing, True)
+    assert note.startswith("cannot be known from these models: for a, b left out of train")
+    assert choice_notes(choice(a=0.2), {"a": 0.1, "b": 0.1}, True) == []  # half is not most
+    assert choice_notes(choice(), {}, True) == []
+    assert kinds(choice_notes(choice(validation=9.0), {"a": 0.1}, True)) == set()
+
+
+def test_a_stopping_rule_that_did_not_hold_is_noted() -> None:
+    assert kinds(choice_notes(choice(a=0.0), {"a": 0.1}, False)) == {"not converged"}
+
+
+def test_test_models_outside_the_scores_of_train_are_counted_as_extrapolated(
+    run: Run, world: World
+) -> None:
+    score = np.array([1.0, 2.0, 0.5, 2.5, 1.5, 9.0])
+    train = np.array([True, True, False, False, False, False])
+    test = np.array([False, False, True, True, True, False])
+    [note] = beyond_notes(score, train, test)
+    assert note.startswith("extrapolated: 2 of 3 test models score outside the range of the train")
+    assert beyond_notes(score, train, np.array([True, True, False, False, True, False])) == []
+    many = np.array([1.0, 2.0, 0.5, 0.5] + [1.5] * 19)
+    train, test = np.arange(23) < 2, np.arange(23) >= 3
+    assert beyond_notes(many, train, test) == []  # one of 20 goes without saying
+    assert len(beyond_notes(many, train, np.arange(23) >= 2)) == 1  # not two of 21
+    own = [world.all_token(model) for model, side in SIDES.items() if side == "train"]
+    beyond = [m for m in TEST if not min(own) <= world.all_token(m) <= max(own)]
+    [note] = run("reading").notes
+    assert note.startswith(f"extrapolated: {len(beyond)} of 3 test models")
+
+
+# Notes by the worlds that cause them
+
+
+def test_a_sound_world_has_no_note(run: Run) -> None:
+    assert kinds(run("reading").notes) == set()
+    assert kinds(run("reading", "csv").notes) == set()
+    assert kinds(run("adding", "csv").notes) == set()
+
+
+def test_accuracies_turned_upside_down_give_the_wrong_sign(run: Run, world_db: Path) -> None:
+    change(world_db, "UPDATE accuracies SET accuracy = 1 - accuracy WHERE task = 'reading'")
+    fit = run("reading")
+    assert kinds(fit.notes) == {"wrong sign"}
+    assert fit.alpha > 0
+
+
+def test_train_models_that_know_all_or_nothing_give_a_step(run: Run, world_db: Path) -> None:
+    change(world_db, ALL_OR_NOTHING)
+    assert "step-like" in kinds(run("reading").notes)
+
+
+def test_a_fit_cut_short_is_not_converged(run: Run) -> None:
+    short = run("adding", "csv", penalty=1e-5, steps=1)
+    assert kinds(short.notes) == {"not converged"}
+    assert kinds(run("adding", "csv", penalty=1e-5).notes) == set()
+    assert run("adding", "csv", algorithm="paper", steps=1).choice is None
+
+
+def test_accuracies_that_hang_on_nothing_cannot_be_known(
+    run: Run, world: World, world_db: Path
+) -> None:
+    # high and low in turn along the loss, so that without one model the others mislead about it
+    ranked = sorted(SIDES, key=lambda model: (SIDES[model] != "train", world.all_token(model)))
+    alternate(world_db, ranked)
+    fit = run("reading", "csv", penalty=100.0)
+    [note] = [note for note in fit.notes if note.startswith("cannot be known")]
+    assert fit.choice is not None
+    errors = fit.choice.chosen.errors
+    train = [model for model in ranked if SIDES[model] == "train"]
+    accuracy = {p.model: p.accuracy for p in fit.predictions}
+    worse = {
+        model
+        for model in train
+        if errors[f"run {model}"]
+        >= (accuracy[model] - np.mean([accuracy[m] for m in train if m != model])) ** 2
+    }
+    assert len(worse) > 3
+    named = note.split(" for ")[1].split(" left out")[0].split(", ")
+    assert {name.removeprefix("run ") for name in named} == worse
+    plain = run("reading").notes
+    assert not [note for note in plain if note.startswith("cannot be known")]

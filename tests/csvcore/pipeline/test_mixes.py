@@ -1,0 +1,159 @@
+"""Laws of mixes: which sources a validation text is drawn from."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from numpy.testing import assert_array_equal
+
+from csvcore import store
+from csvcore.errors import InputError
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.dataset import Dataset, task_models
+from csvcore.pipeline import fit as fitting
+from csvcore.pipeline import jobs, mixes
+from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.mixes import draw_documents, judge_mix, search
+from csvcore.store import mixes
+from tests.support.world import DOCS
+
+Csvcore = Callable[..., Result]
+SOURCES = sorted({doc.source for doc in DOCS})
+
+
+@pytest.fixture
+def data(world_db: Path, tiny_lm: Path) -> Dataset:
+    return load_dataset(world_db, "words", "sides", str(tiny_lm))
+
+
+@pytest.fixture
+def quick(config: FitConfig) -> FitConfig:
+    return replace(config, penalty=1e-4, steps=3)
+
+
+def tokens(data: Dataset, ids: list[str]) -> int:
+    sizes = zip(data.docs, data.units.edges, strict=True)
+    return sum(cuts.size - 1 for doc, cuts in sizes if doc.doc_id in ids)
+
+
+def test_documents_are_drawn_within_the_budget_and_always_the_same(data: Dataset) -> None:
+    everything = dict.fromkeys(SOURCES, 1.0)
+    whole = sum(cuts.size - 1 for cuts in data.units.edges)
+    assert sorted(draw_documents(data, everything, 100 * whole)) == sorted(d.doc_id for d in DOCS)
+    for budget in (whole // 2, whole):
+        ids = draw_documents(data, everything, budget)
+        assert ids == draw_documents(data, everything, budget)
+        assert tokens(data, ids) <= budget
+    (one,) = {d.source for d in DOCS if d.doc_id in draw_documents(data, {SOURCES[0]: 3.0}, whole)}
+    assert one == SOURCES[0]
+
+
+@pytest.mark.parametrize(
+    ("shares", "budget", "message"),
+    [
+        ({"nothing": 1.0}, 100, "a mix needs positive shares of .*, got nothing: 1.0"),
+        (dict.fromkeys(SOURCES, 0.0), 100, "a mix needs positive shares"),
+        (dict.fromkeys(SOURCES, 1.0), 1, "fits into 1 tokens; give more"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    data: Dataset, shares: dict[str, float], budget: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        draw_documents(data, shares, budget)
+
+
+def test_a_mix_of_everything_is_a_fit_of_the_corpus(
+    data: Dataset, quick: FitConfig, world_db: Path
+) -> None:
+    mix = judge_mix(data, task_models(data, "reading"), dict.fromkeys(SOURCES, 1.0), 10**6, quick)
+    plain = replace(quick, members=1)
+    (fit,) = fitting.fit(world_db, "words", "sides", [("reading", "csv")], plain)
+    assert fit.choice is not None
+    assert mix.error == pytest.approx(fit.choice.chosen.figure, rel=1e-3)
+    assert mix.test_mse == pytest.approx(fit.mse["test"], rel=1e-2)
+    assert mix.noise_floor == fit.noise_floor.get("test")
+    assert sum(mix.shares.values()) == pytest.approx(1)
+
+
+def test_the_search_begins_with_each_source_ends_with_all_and_recommends_the_least_error(
+    data: Dataset, quick: FitConfig
+) -> None:
+    steps: list[tuple[int, int, str]] = []
+    found = search(
+        data, task_models(data, "reading"), quick, 10**6, lambda *step: steps.append(step)
+    )
+    assert [mix.error for mix in found] == sorted(mix.error for mix in found)
+    named = [set(mix.shares) for mix in found]
+    assert all({source} in named for source in SOURCES)
+    assert set(SOURCES) in named
+    assert len(steps) == len(found)
+    assert all(at < total for at, total, _ in steps)
+
+
+def test_the_test_models_have_no_part_in_the_choice(
+    data: Dataset, quick: FitConfig, world_db: Path, tiny_lm: Path
+) -> None:
+    models = task_models(data, "reading")
+    before = [mix.error for mix in search(data, models, quick, 10**6)]
+    wrong = models.accuracy.copy()
+    wrong[models.on("test")] = 0.5
+    after = [mix.error for mix in search(data, replace(models, accuracy=wrong), quick, 10**6)]
+    assert before == after
+
+
+def test_one_source_is_nothing_to_mix(data: Dataset, quick: FitConfig) -> None:
+    alone = data.only([doc.doc_id for doc in DOCS if doc.source == SOURCES[0]])
+    with pytest.raises(InputError, match="needs two sources or more"):
+        search(alone, task_models(alone, "reading"), quick)
+
+
+def test_the_command_recommends_a_mix_and_writes_its_documents(
+    csvcore: Csvcore, world_db: Path, tiny_lm: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mix.json"
+    where = ["--corpus", "words", "--split", "sides", "--task", "reading", "--scorer", tiny_lm]
+    made = csvcore("mixes", *where, "--budget-tokens", 10**6, "--out", out, "--json", db=world_db)
+    assert made.exit_code == 0, made.output
+    best = json.loads(made.stdout)["mixes"][0]
+    assert json.loads(out.read_text())["doc_ids"] == best["doc_ids"]
+    told = csvcore("mixes", *where, "--budget-tokens", 10**6, db=world_db)
+    assert "points off when left out" in told.stdout
+
+
+def test_what_was_tried_is_stored_until_it_is_tried_again(
+    world_db: Path, config: FitConfig
+) -> None:
+    quick = replace(config, penalty=1e-4, steps=3)
+    first = mixes.mixes(world_db, ["words"], "sides", "reading", quick, 10**6)
+    with store.connect(world_db, read_only=True) as db:
+        assert store.mixes(db, ["words"], "sides", "reading") == first
+        assert store.mixes(db, ["words"], "sides", "adding") == []
+    params = {"corpora": ["words"], "split": "sides", "task": "reading", "budget_tokens": 30}
+    more = {"config": {"scorer": quick.scorer, "steps": 3}}
+    done = jobs.run_job(world_db, "mixes", params | more, lambda step, total, message: None)
+    with store.connect(world_db, read_only=True) as db:
+        again = store.mixes(db, ["words"], "sides", "reading")
+    assert done == f"{len(again)} mixes tried"
+    assert again != first
+
+
+def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) -> None:
+    ids = [DOCS[2].doc_id, DOCS[0].doc_id]
+    told = mixes.save_mix(world_db, ["words"], ids, "small")
+    assert told.startswith("corpus small: 2 documents")
+    with store.connect(world_db, read_only=True) as db:
+        assert [doc.doc_id for doc in store.documents(db, "small")] == ids
+        whole = store.coverage(db, "words")
+        assert store.coverage(db, "small") == dict.fromkeys(whole, 2)
+        (own,) = store.losses(db, "small", [min(whole)], DOCS[2].doc_id)
+        (before,) = store.losses(db, "words", [min(whole)], DOCS[2].doc_id)
+        assert_array_equal(own.nll, before.nll)
+    mixes.save_mix(world_db, ["words"], ids, "small")  # again changes nothing
+    with pytest.raises(InputError, match="a corpus 'small' with other documents is stored"):
+        mixes.save_mix(world_db, ["words"], ids[:1], "small")
+    with pytest.raises(InputError, match="there is no document 'nowhere' in words"):
+        mixes.save_mix(world_db, ["words"], ["nowhere"], "other")

@@ -1,0 +1,128 @@
+"""Laws of what the pages read out of stored fits: judgements, forecasts, contributions."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from csvcore.errors import InputError
+from csvcore.fitting.config import FitConfig
+from csvcore.pipeline import compare, leave_one_family_out
+from csvcore.pipeline import fit as fitting
+from csvcore.records import Fit, Method
+from dashboard.queries import attribution, comparisons, database
+from dashboard.queries.database import Database
+from tests.support.world import DOCS, World, pack_rows, write_pack
+
+Run = Callable[..., Fit]
+
+
+def at(path: Path) -> Database:
+    return Database(path, path.stat().st_mtime_ns)
+
+
+@pytest.fixture
+def fit(run: Run, world_db: Path) -> Fit:
+    """A fit whose test set was revealed."""
+    found = run("reading", method="csv", penalty=1e-4)
+    database.reveal(at(world_db), "words", ["sides"])
+    return found
+
+
+def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -> None:
+    parts = attribution.partial_scores(at(world_db), fit.fit)
+    score = {one.model: one.score for one in fit.predictions}
+    assert_allclose(parts.sum(axis=1), [score[name] for name in parts.index], rtol=1e-5)
+    assert set(parts.columns) == {doc.source for doc in DOCS}
+
+
+def test_what_is_added_by_source_document_and_token_is_the_distance_to_the_curve(
+    fit: Fit, world_db: Path
+) -> None:
+    n_tokens = attribution.inside(at(world_db), fit.fit).nll.shape[1]
+    for model in (fit.predictions[0].model, fit.predictions[-1].model):
+        found = attribution.off_curve(at(world_db), fit.fit, model, n_tokens)
+        distance = found.score - found.on_curve
+        for table in (found.by_source, found.by_document, found.by_token):
+            assert table["added"].sum() == pytest.approx(distance, abs=1e-6)
+
+
+def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
+    found = attribution.off_curve(at(world_db), fit.fit, fit.predictions[0].model)
+    texts = {doc.doc_id: doc.text for doc in DOCS}
+    for row in found.by_token.itertuples():
+        assert row.before + row.text + row.after in texts[row.doc_id]
+    strength = found.by_token["added"].abs()
+    assert strength.is_monotonic_decreasing
+
+
+def test_a_model_that_the_fit_does_not_have_is_refused(fit: Fit, world_db: Path) -> None:
+    with pytest.raises(InputError, match="has no model 'yak'; choose one of its 11"):
+        attribution.off_curve(at(world_db), fit.fit, "yak")
+
+
+def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) -> None:
+    quick = replace(config, penalty=1e-4)
+    rows = compare.compare(world_db, "words", "sides", ["reading"], quick)
+    fits = tuple(row.fit for row in rows if row.fit)
+    database.reveal(at(world_db), "words", ["sides"])
+    table = comparisons.comparison(at(world_db), fits)
+    assert table["method"].tolist() == [row.method for row in rows]
+    assert_allclose(table["test_mse"], [row.test_mse for row in rows])
+
+
+def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
+    fit: Fit, world_db: Path, world: World, tmp_path: Path
+) -> None:
+    names = tuple(sorted(one.model for one in fit.predictions)[:3])
+    stored = comparisons.forecasts_of(at(world_db), (fit.fit,), names)
+    pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, names))
+    brought = comparisons.forecasts_of(at(world_db), (fit.fit,), (), (pack.name, pack.read_bytes()))
+    assert_allclose(stored["predicted"], brought["predicted"], rtol=1e-6)
+    known = {one.model: one.accuracy for one in fit.predictions}
+    assert stored.set_index("model")["accuracy"].to_dict() == {n: known[n] for n in names}
+    assert stored["run"].notna().all()
+
+
+def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row(
+    world_db: Path, world: World, config: FitConfig, tmp_path: Path
+) -> None:
+    wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "label-token")]
+    made = fitting.fit(world_db, "words", "sides", wanted, config)
+    fits, models = tuple(one.fit for one in made), ("ant", "bee")
+    pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
+    brought = (pack.name, pack.read_bytes())
+    found = comparisons.forecasts_of(at(world_db), fits, models, brought)
+    assert set(found["model"]) == {"ant", "bee", "bee (pack.parquet)", "cow"}
+    parts = [comparisons.forecasts_of(at(world_db), (name,), models, brought) for name in fits]
+    pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
+    assert found.drop_duplicates("fit")["task"].tolist() == ["reading", "adding"]
+    for _, rows in found.groupby("fit"):
+        assert rows["score"].is_monotonic_increasing
+
+
+def test_a_pack_that_is_none_is_refused(fit: Fit, world_db: Path) -> None:
+    with pytest.raises(InputError, match=r"x.parquet is not a Parquet file"):
+        comparisons.forecasts_of(at(world_db), (fit.fit,), (), ("../x.parquet", b"nothing"))
+    with pytest.raises(InputError, match="none of these models has losses"):
+        comparisons.forecasts_of(at(world_db), (fit.fit,), ("yak",))
+
+
+def test_left_out_families_are_read_from_the_splits_of_their_name(
+    world_db: Path, config: FitConfig
+) -> None:
+    assert comparisons.left_out(at(world_db), "words").empty
+    quick = replace(config, penalty=1e-4)
+    found = leave_one_family_out.leave_one_family_out(world_db, "words", ["reading"], quick)
+    hidden = comparisons.left_out(at(world_db), "words")
+    assert hidden["mse_test"].isna().all()
+    database.reveal(at(world_db), "words", hidden["split"].unique())
+    table = comparisons.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
+    for one in found:
+        if one.row.fit:
+            assert table[one.family, one.row.method] == pytest.approx(one.row.test_mse)
+    assert np.isfinite(table.astype(float)).all()
