@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from csvcore import collection as engines
+from csvcore.collection import local, ray_cluster, summary
 from csvcore import lm as scoring
 from csvcore import store
 from csvcore.collection import ClusterConfig, Outcome, Progress, Work, shards
@@ -318,8 +318,8 @@ def _run(
     if not works:
         return iter(())
     if config.engine == "ray":
-        return engines.cluster.run(works, ClusterConfig(config.ray, config.gpus), report)
-    return engines.local.run(works, config.device, report)
+        return ray_cluster.run(works, ClusterConfig(config.ray, config.gpus), report)
+    return local.run(works, config.device, report)
 
 
 def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
@@ -373,7 +373,7 @@ class TriedOut:
 
 def try_out(collection: Collection) -> Iterator[TriedOut]:
     """Load each model that is to be scored, on the first device, and time it on a short text."""
-    device = engines.local.devices(collection.config.device)[0]
+    device = local.devices(collection.config.device)[0]
     for one in collection.plans:
         if one.problem is not None:
             yield TriedOut(one.model, one.problem, failed=True)
@@ -385,4 +385,4 @@ def try_out(collection: Collection) -> Iterator[TriedOut]:
             except ModelError as error:
                 yield TriedOut(one.model, str(error), failed=True)
             else:
-                yield TriedOut(one.model, engines.summary(lm), seconds=one.total_tokens / speed)
+                yield TriedOut(one.model, summary(lm), seconds=one.total_tokens / speed)

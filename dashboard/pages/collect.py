@@ -62,8 +62,8 @@ else:
     text.next_step(
         "No model folders are named",
         "Start with `make app MODELS=/path/to/models` to collect from this page, or run "
-        f"{database.command(source, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which takes "
-        "hub names too.",
+        f"{database.command(source, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which "
+        "takes hub names too.",
     )
 
 st.subheader("Queue", divider="gray")

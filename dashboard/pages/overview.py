@@ -17,9 +17,9 @@ corpus, split = text.chosen("corpus"), text.chosen("split")
 if corpora.empty or not cards or corpus is None:
     text.next_step(
         "The database is empty",
-        f"Load the bundled measurements with {database.command(source, 'init --zoo')}, or bring your "
-        f"own: {database.command(source, 'import corpus FILE --name NAME')}, then models, tasks, "
-        "accuracies and losses.",
+        f"Load the bundled measurements with {database.command(source, 'init --zoo')}, or bring "
+        f"your own: {database.command(source, 'import corpus FILE --name NAME')}, then models, "
+        "tasks, accuracies and losses.",
     )
     st.stop()
 

@@ -124,8 +124,8 @@ def next_steps(source: Database, corpus: str, split: str | None) -> bool:
         text.next_step(
             "No accuracies",
             f"{database.command(source, 'import tasks FILE')}, then "
-            f"{database.command(source, 'import accuracies FILE...')}: a law needs what some models "
-            "can do.",
+            f"{database.command(source, 'import accuracies FILE...')}: a law needs what some "
+            "models can do.",
         )
     if split is None:
         missing = True

@@ -104,7 +104,7 @@ def errand(work: Errand, news: Any) -> None:
 
 
 def score(work: Any, shard: Any) -> Any:
-    """In place of `engines.cluster._score`, in a Ray worker."""
+    """In place of `ray_cluster._score`, in a Ray worker."""
     if work.model == os.environ.get(DIE):
         note(dies=work.model)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -116,6 +116,7 @@ def score(work: Any, shard: Any) -> Any:
 
 def ready() -> int:
     """Have csvcore loaded in a Ray worker; tells whose child the worker is."""
+    from csvcore.collection import ray_cluster
 
-    assert cluster
+    assert ray_cluster
     return os.getppid()

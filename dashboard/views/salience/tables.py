@@ -16,8 +16,7 @@ from dashboard.queries.fit_tokens import Texts
 from dashboard.views.salience import controls, position
 from dashboard.views.salience.colouring import Coloured
 from dashboard.views.salience.position import Place
-from dashboard.widgets import address, figure
-from dashboard.widgets import text as controls
+from dashboard.widgets import address, figure, text
 
 STRONGEST = 200
 CONTEXT = 40  # characters before and after a token
@@ -85,7 +84,7 @@ def show_strongest(own: Texts, ordered: list[int], every: list[int], coloured: C
         },
     )  # fmt: skip
     st.caption(
-        f"{controls.plain(coloured.scale.name)}: {coloured.scale.unit}. Select a row to see the "
+        f"{text.plain(coloured.scale.name)}: {coloured.scale.unit}. Select a row to see the "
         "token in its text."
     )
 
@@ -119,7 +118,7 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
         try:
             masks[OWN] = token_kinds.matching(own.token_text(), pattern)
         except InputError as error:
-            st.warning(controls.plain(str(error)))
+            st.warning(text.plain(str(error)))
     keep = address.choose(
         right.segmented_control, "What the brush does", ["drop", "keep only"], default="drop",
         required=True, key="brush_does",
@@ -144,7 +143,7 @@ def _errors(source: Database, own: Texts, kept: Mask) -> None:
         before = _judged(source, own, np.ones_like(kept))
         after = before if kept.all() else _judged(source, own, kept)
     except CsvcoreError as error:
-        st.warning(controls.plain(str(error)))
+        st.warning(text.plain(str(error)))
         return
     sides = [side for side in after.mse if side in database.fit(source, own.fit.fit).mse]
     with st.container(horizontal=True):
@@ -153,10 +152,10 @@ def _errors(source: Database, own: Texts, kept: Mask) -> None:
         for side in sides:
             change = after.mse[side] / before.mse[side] - 1
             st.metric(
-                f"{side} MSE", controls.scientific(after.mse[side]), border=True,
+                f"{side} MSE", text.scientific(after.mse[side]), border=True,
                 delta=None if kept.all() else f"{change:+.0%}", delta_color="inverse",
                 help="Mean squared error of accuracy; beside it the change against all tokens, "
-                f"{controls.scientific(before.mse[side])}.",
+                f"{text.scientific(before.mse[side])}.",
             )  # fmt: skip
     st.caption(
         "The weights stay as they were learnt; alpha and beta are fitted to the train models anew."

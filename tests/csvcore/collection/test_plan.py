@@ -12,7 +12,7 @@ from csvcore.collection.plan import Plan, common_context, free_memory, plan, win
 from csvcore.errors import Cancelled, InputError, ModelError
 from csvcore.lm import LoadConfig
 from csvcore.pipeline import collect
-from csvcore.pipeline.collect import CollectConfig, collect
+from csvcore.pipeline.collect import CollectConfig
 from tests.support.world import DOCS, copies, save_gpt2
 
 CPU = CollectConfig(device="cpu")

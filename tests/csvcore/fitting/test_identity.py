@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from csvcore import store
+from csvcore.fitting import learn
 from csvcore.fitting.config import FitConfig
-from csvcore.pipeline import fit
 from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 from tests.support.world import DOCS, all_weights, change, contents, save_gpt2
@@ -132,8 +132,8 @@ def test_a_stored_fit_is_taken_and_not_made_again_where_only_missing_ones_are_wa
 ) -> None:
     first = run("adding", "csv", **QUICK)
     before = contents(world_db)
-    monkeypatch.setattr(fit, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
-    [found] = fit.fit(
+    monkeypatch.setattr(learn, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
+    [found] = fit(
         world_db, "words", "sides", [("adding", "csv")], replace(config, **QUICK), only_missing=True
     )
     assert found.fit == first.fit

@@ -13,12 +13,11 @@ from scipy.stats import spearmanr
 from csvcore import store
 from csvcore.analysis.comparison import Comparison
 from csvcore.errors import FitError, InputError
+from csvcore.fitting import learn
 from csvcore.fitting.config import FitConfig
 from csvcore.optimise import choose_heads
 from csvcore.pipeline import compare as comparing
 from csvcore.pipeline import fit as fitting
-from csvcore.pipeline.compare import compare as comparing
-from csvcore.pipeline.fit import fit as fitting
 from csvcore.records import Floats
 from tests.support.world import SIDES, World, alternate, change, contents
 
@@ -135,7 +134,7 @@ def test_missing_fits_are_made_and_stored_ones_are_taken_as_they_are(
         tasks.append([problem.task for problem in problems])
         return real(table, problems, *more)
 
-    monkeypatch.setattr(fitting, "choose_heads", watch)
+    monkeypatch.setattr(learn, "choose_heads", watch)
     rows = compare()
     assert tasks == [["reading"]]
     assert by_method(rows, "adding")["csv"].fit == first.fit

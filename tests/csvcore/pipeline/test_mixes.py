@@ -17,7 +17,7 @@ from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import jobs, mixes
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.mixes import draw_documents, judge_mix, search
-from csvcore.store import mixes
+from csvcore.store.mixes import save_mix
 from tests.support.world import DOCS
 
 Csvcore = Callable[..., Result]
@@ -143,7 +143,7 @@ def test_what_was_tried_is_stored_until_it_is_tried_again(
 
 def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) -> None:
     ids = [DOCS[2].doc_id, DOCS[0].doc_id]
-    told = mixes.save_mix(world_db, ["words"], ids, "small")
+    told = save_mix(world_db, ["words"], ids, "small")
     assert told.startswith("corpus small: 2 documents")
     with store.connect(world_db, read_only=True) as db:
         assert [doc.doc_id for doc in store.documents(db, "small")] == ids
@@ -152,8 +152,8 @@ def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) ->
         (own,) = store.losses(db, "small", [min(whole)], DOCS[2].doc_id)
         (before,) = store.losses(db, "words", [min(whole)], DOCS[2].doc_id)
         assert_array_equal(own.nll, before.nll)
-    mixes.save_mix(world_db, ["words"], ids, "small")  # again changes nothing
+    save_mix(world_db, ["words"], ids, "small")  # again changes nothing
     with pytest.raises(InputError, match="a corpus 'small' with other documents is stored"):
-        mixes.save_mix(world_db, ["words"], ids[:1], "small")
+        save_mix(world_db, ["words"], ids[:1], "small")
     with pytest.raises(InputError, match="there is no document 'nowhere' in words"):
-        mixes.save_mix(world_db, ["words"], ["nowhere"], "other")
+        save_mix(world_db, ["words"], ["nowhere"], "other")
