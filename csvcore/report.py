@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from csvcore import frames, store
-from csvcore.analysis.comparison import Comparison, judge_fits, verdict
+from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
 from csvcore.figures import comparison, law, panels, tokens
 from csvcore.figures.html import Part, report
 from csvcore.formats.atomic import folder
-from csvcore.methods import NAMES, verdict_sentence
+from csvcore.methods import NAMES
 from csvcore.records import Document, Fit, ModelCard
 
 SHOWN_DOCS = 3  # of each source of the task

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from csvcore.formats import csv_tables
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import imports
-from tests.support import world
+from tests.support import world as made_up
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
@@ -146,25 +147,25 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a one-layer GPT-2 with random weights."""
-    return world.save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
+    return made_up.save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a one-layer Llama with random weights, whose tokenizer adds BOS."""
-    return world.save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+    return made_up.save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
 @pytest.fixture(scope="session")
-def world() -> world.World:
+def world() -> made_up.World:
     """Made-up models whose accuracies follow from their losses by a known law."""
-    return world.made_up_world()
+    return made_up.made_up_world()
 
 
 @pytest.fixture(scope="session")
-def world_files(world: world.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world_files(world: made_up.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of that world."""
-    return world.write_world(tmp_path_factory.mktemp("world") / "files", world)
+    return made_up.write_world(tmp_path_factory.mktemp("world") / "files", world)
 
 
 @pytest.fixture(scope="session")
@@ -172,9 +173,9 @@ def _world_made(world_files: Path, tiny_lm: Path, tmp_path_factory: pytest.TempP
     from csvcore.pipeline.units import scoring_units
 
     database = tmp_path_factory.mktemp("made") / "world.duckdb"
-    world.import_world(database, world_files)
-    sha256 = world.inputs.corpus_sha256(world.DOCS)
-    scoring_units(database, sha256, list(world.DOCS), str(tiny_lm))  # fills the cache
+    made_up.import_world(database, world_files)
+    sha256 = csv_tables.corpus_sha256(made_up.DOCS)
+    scoring_units(database, sha256, list(made_up.DOCS), str(tiny_lm))  # fills the cache
     return database.parent
 
 
@@ -269,7 +270,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def _three_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("three")
     for seed, name in enumerate(("first", "second", "third"), start=11):
-        world.save_gpt2(folder / name, seed)
+        made_up.save_gpt2(folder / name, seed)
     return folder
 
 

@@ -1,5 +1,4 @@
 import re
-import shlex
 import shutil
 from functools import partial
 from pathlib import Path
@@ -9,23 +8,10 @@ import pytest
 
 from csvcore import cli, pipeline
 from csvcore.fitting import config
+from tests.support.docs import ROOT, blocks, commands
 from tests.support.world import PACK
 
-ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """Fenced code of a page."""
-    text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def commands(page: Path) -> list[list[str]]:
-    """Every `csvcore` command in the page's shell code, as its arguments."""
-    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
-    parts = [shlex.split(line, comments=True) for line in lines]
-    return [part[1:] for part in parts if part[:1] == ["csvcore"]]
 
 
 def test_the_readme_names_every_command() -> None:

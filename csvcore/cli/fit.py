@@ -188,8 +188,7 @@ def compare(
 
     best-constant is an oracle: it knows the mean accuracy of the test models.
     """
-    from csvcore.analysis.comparison import verdict
-    from csvcore.methods import verdict_sentence
+    from csvcore.analysis.comparison import verdict, verdict_sentence
 
     split = ready(db, split, test)
     with progress() as report:

@@ -9,10 +9,18 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from csvcore.collection import local, ray_cluster, summary
 from csvcore import lm as scoring
 from csvcore import store
-from csvcore.collection import ClusterConfig, Outcome, Progress, Work, shards
+from csvcore.collection import (
+    ClusterConfig,
+    Outcome,
+    Progress,
+    Work,
+    local,
+    ray_cluster,
+    shards,
+    summary,
+)
 from csvcore.collection.plan import (
     Plan,
     common_context,

@@ -1,9 +1,10 @@
 import pandas as pd
 import streamlit as st
 
+from csvcore.analysis.comparison import verdict_sentence
 from csvcore.figures import comparison
 from csvcore.jobs import queue
-from csvcore.methods import NAMES, verdict_sentence
+from csvcore.methods import NAMES
 from dashboard.queries import comparisons, database
 from dashboard.views import jobs as jobs_view
 from dashboard.views import test_set

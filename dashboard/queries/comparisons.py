@@ -10,11 +10,18 @@ import pyarrow.parquet as pq
 import streamlit as st
 
 from csvcore import frames, store
-from csvcore.analysis.comparison import NULLS, ORACLE, Comparison, Verdict, judge_fits, verdict
+from csvcore.analysis.comparison import (
+    NULLS,
+    ORACLE,
+    Comparison,
+    Verdict,
+    judge_fits,
+    verdict,
+    verdict_label,
+)
 from csvcore.analysis.forecast import aligned, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
-from csvcore.methods import verdict_label
 from csvcore.records import Ints, Mix, ModelLosses, Split
 from csvcore.splits import WITHOUT
 from dashboard.queries import test_set

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from csvcore.methods import NAMES, left_out_sentence
+from csvcore.analysis.comparison import left_out_sentence
+from csvcore.methods import NAMES
 from dashboard.widgets import figure, text
 
 MARKS = {"better": "\u2713", "unsure": "\u223c", "worse": "\u2717"}

@@ -4,9 +4,9 @@ import re
 
 import pytest
 from click.testing import CliRunner
-from test_docs import ROOT, blocks, commands
 
 from csvcore import cli
+from tests.support.docs import ROOT, blocks, commands
 
 HEADING = "## From your evaluation results to a comparison"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_splits import card, zoos
 
 from csvcore.errors import InputError
 from csvcore.formats import csv_tables
 from csvcore.records import ModelCard, Split
 from csvcore.splits import TABLE_2, closed_source, copies, leaks, of_stage, run_of, table_2
 from csvcore.splits import sisters as proposed
+from tests.support.cards import card, zoos
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 STEPS = (100, 200, 300, 400)

@@ -5,22 +5,7 @@ from hypothesis import strategies as st
 from csvcore.errors import InputError
 from csvcore.records import SPLITS, ModelCard, Split
 from csvcore.splits import by_size, check_split, leaks, leave_one_family_out, run_name, run_of
-
-
-def card(
-    family: str, n_params: int | None, step: int | None = None, stage: str | None = None
-) -> ModelCard:
-    name = "-".join(str(part) for part in (family, n_params, stage, step) if part is not None)
-    return ModelCard(name, family, n_params=n_params, step=step, stage=stage)
-
-
-zoos = st.lists(
-    st.builds(card, st.sampled_from("ABCD"), st.integers(1, 5), st.none() | st.integers(0, 3)),
-    min_size=1,
-    max_size=20,
-    unique_by=lambda one: one.model,
-)
-
+from tests.support.cards import card, zoos
 
 # By hand
 

@@ -23,7 +23,7 @@ from csvcore.formats.loss_packs import loss_table
 from csvcore.pipeline import compare, imports
 from csvcore.records import Document, TokenLosses
 from tests.e2e.browsing import settled
-from tests.support import world
+from tests.support import world as made_up
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -103,8 +103,8 @@ def work(
 ) -> Path:
     """A small database to work on, and beside it the models that may be collected."""
     folder = tmp_path_factory.mktemp("work")
-    world.copies(folder / "models", tiny_lm, "yak", world.HOSTILE_NAME)
-    return world.import_world(folder / "words.duckdb", world_files)
+    made_up.copies(folder / "models", tiny_lm, "yak", made_up.HOSTILE_NAME)
+    return made_up.import_world(folder / "words.duckdb", world_files)
 
 
 @pytest.fixture(scope="session")

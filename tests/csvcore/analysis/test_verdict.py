@@ -11,19 +11,27 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
-from test_explained import at
 
 from csvcore import report
-from csvcore.analysis.comparison import NULLS, Comparison, Verdict, judge, judge_fits, verdict
+from csvcore.analysis.comparison import (
+    NULLS,
+    Comparison,
+    Verdict,
+    judge,
+    judge_fits,
+    verdict,
+    verdict_label,
+    verdict_sentence,
+)
 from csvcore.errors import InputError
 from csvcore.fitting import config as fit_config
-from csvcore.methods import verdict_label, verdict_sentence
 from csvcore.pipeline import compare
 from csvcore.records import Split
 from dashboard.queries import comparisons
 from dashboard.queries import database as data
 from dashboard.views import verdicts
 from dashboard.widgets import text
+from tests.support.database_at import at
 from tests.support.rows import CARDS, FIT
 
 TRUE = np.linspace(0.1, 0.9, 8)

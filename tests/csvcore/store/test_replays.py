@@ -19,7 +19,7 @@ from csvcore.optimise.algorithm_2 import stage_steps
 from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit, Glimpse, Replay, Split, TraceStep
 from csvcore.store import replays
-from tests.support import world
+from tests.support import world as made_up
 
 Run = Callable[..., Fit]
 REPLAY = Replay(
@@ -76,7 +76,7 @@ def test_a_path_of_penalties_begins_at_the_baseline_and_one_that_stays_there_is_
     assert found is not None
     assert np.isinf(found.at[0])
     assert found.at[found.kept] == fit.choice.chosen.strength == found.at[-1]
-    world.alternate(world_db, world.SIDES)
+    made_up.alternate(world_db, made_up.SIDES)
     stays = run("reading", method="csv")
     assert stays.choice is not None
     assert stays.choice.chosen.strength is None

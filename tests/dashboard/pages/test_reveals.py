@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_explained import at
 
 from csvcore import store
 from csvcore.records import Fit
 from dashboard.queries import database
+from tests.support.database_at import at
 from tests.support.world import SIDES, change
 
 TESTED = {model for model, side in SIDES.items() if side == "test"}

@@ -15,14 +15,10 @@ from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit, Method
 from dashboard.queries import attribution, comparisons, database
-from dashboard.queries.database import Database
+from tests.support.database_at import at
 from tests.support.world import DOCS, World, pack_rows, write_pack
 
 Run = Callable[..., Fit]
-
-
-def at(path: Path) -> Database:
-    return Database(path, path.stat().st_mtime_ns)
 
 
 @pytest.fixture

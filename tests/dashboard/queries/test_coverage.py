@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_explained import at
 
 from csvcore.figures import coverage
 from dashboard.queries import coverage as stored
+from tests.support.database_at import at
 from tests.support.world import DOCS, SIDES, change
 
 SOURCES = {doc.source for doc in DOCS}

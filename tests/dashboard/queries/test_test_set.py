@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_explained import at
 
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.records import Fit, Mix
 from dashboard.queries import attribution, comparisons, test_set
 from dashboard.queries import database as data
+from tests.support.database_at import at
 from tests.support.world import SIDES, change
 
 Run = Callable[..., Fit]
