@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from csvcore.formats import bundled
-
 
 def folder(name: str) -> Path:
     """The folder of `zoo`, `paper` or `evidence`.
@@ -14,7 +12,5 @@ def folder(name: str) -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "data" / name
 
 
-ZOO = bundled.folder("zoo")
-
-
+ZOO = folder("zoo")
 ZOO_CORPORA = {"zoo": "documents.jsonl", "zoo-prose": "prose.jsonl"}

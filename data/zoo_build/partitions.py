@@ -10,10 +10,32 @@ N_FIRST = 4  # checkpoints of a sister's run that train
 
 
 def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Split]]:
-    """Every bundled split by its name."""
+    """Return every bundled split by its name; closed-source needs both sisters."""
     families = sorted({card.family for card in cards})
-    return {
-        "by-size": splits.by_size(cards),
-        "closed-source": splits.closed_source(cards, VALIDATING_SISTER, TESTING_SISTER, N_FIRST),
-        **{f"without-{name}": splits.leave_one_family_out(cards, name) for name in families},
-    }
+    named = {"by-size": splits.by_size(cards), "forecast": forecast(cards)}
+    if {VALIDATING_SISTER, TESTING_SISTER} <= set(families):
+        named["closed-source"] = splits.closed_source(
+            cards, VALIDATING_SISTER, TESTING_SISTER, N_FIRST
+        )
+    if len(families) > 1:
+        named |= {f"without-{name}": splits.leave_one_family_out(cards, name) for name in families}
+    return named
+
+
+def forecast(cards: Sequence[ModelCard]) -> dict[str, Split]:
+    """Return a split of what is known at half-time and what is to be foretold, for each family.
+
+    The small sizes and the first half of the tokens of every run train; the second half of the
+    middle size validates, that of the larger sizes tests.
+    """
+    split: dict[str, Split] = {}
+    for family in dict.fromkeys(card.family for card in cards):
+        own = [card for card in cards if card.family == family]
+        sizes = sorted({card.n_params or 0 for card in own})
+        middle = sizes[(len(sizes) - 1) // 2]
+        last = max(card.train_tokens or 0 for card in own)
+        for card in own:
+            late = (card.train_tokens or 0) > last / 2
+            later: Split = "validation" if card.n_params == middle else "test"
+            split[card.model] = later if late and (card.n_params or 0) >= middle else "train"
+    return split

@@ -9,79 +9,107 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from csvcore import store
-from csvcore.formats import bundled, loss_packs
+from csvcore.formats import bundled, csv_tables, loss_packs
 from csvcore.pipeline import collect, exports, imports
 from csvcore.records import Document, ModelCard
 from zoo_build import corpus, partitions
-from zoo_build.families import FAMILIES
+from zoo_build.families import Run, all_runs
 from zoo_build.tasks import TASKS, chance
 
-SCORER = "abacus-m"
+SCORER = "abacus-l"
 SHIPPED = ("ebb-xs", "ebb-s", "ebb-m")  # models that come along, to collect from
 QUANTUM, SIGNIFICANT_BITS = 2.0**-10, 8  # of the losses that come along, in nats
+CARD = ("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin")
+ITEMS = pa.schema(
+    [("model", pa.string()), ("task", pa.string()), ("item", pa.int16()), ("correct", pa.int8())]
+)
 
 
-def publish(checkpoints: Sequence[Path], work: Path, zoo: Path) -> None:
-    """Score both corpora with every checkpoint (resumable) and write all files of the zoo."""
+def publish(runs: Sequence[Run], work: Path, zoo: Path) -> None:
+    """Write all files of the zoo from finished runs; score both corpora with their checkpoints.
+
+    What the zoo already holds of runs that are not given stays, so a zoo can grow run by run.
+    """
     zoo.mkdir(exist_ok=True)
     for file, docs in (
         ("documents.jsonl", corpus.validation_corpus()),
         ("prose.jsonl", corpus.prose_corpus()),
     ):
         write_documents(zoo / file, docs)
-    cards = [card(folder) for folder in checkpoints]
-    write_csv(
-        zoo / "models.csv",
-        ("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin"),
-        ([c.model, c.family, c.n_params, c.train_tokens, c.stage, c.step, c.license, c.origin]
-         for c in cards),
-    )  # fmt: skip
+    folders = {run: [work / "runs" / run.name / f"{run.name}-step{k}" for k in run.steps]
+               for run in runs}  # fmt: skip
+    new = [card(run, folder) for run, own in folders.items() for folder in own]
+    names = {one.model for one in new}
+    kept = csv_tables.read_models(zoo / "models.csv") if (zoo / "models.csv").exists() else []
+    order = {run.name: number for number, run in enumerate(all_runs())}
+    cards = [*new, *(one for one in kept if one.model not in names)]
+    cards.sort(key=lambda one: (order[one.model.rpartition("-step")[0]], one.step or 0))
+    write_csv(zoo / "models.csv", CARD, ([getattr(one, name) for name in CARD] for one in cards))
     write_csv(
         zoo / "tasks.csv",
         ("task", "chance", "title", "sources"),
         ([name, round(chance(task), 4), task.title, task.source]
          for name, task in TASKS.items()),
     )  # fmt: skip
-    write_csv(
-        zoo / "accuracies.csv",
-        ("model", "task", "accuracy", "n_items"),
-        ([folder.name, task, round(value, 6), n_items]
-         for folder in checkpoints
-         for task, (value, n_items) in json.loads((folder / "accuracy.json").read_text()).items()),
-    )  # fmt: skip
+    write_items([folder for own in folders.values() for folder in own], zoo)
     (zoo / "splits").mkdir(exist_ok=True)
     for name, split in partitions.all_splits(cards).items():
         write_csv(zoo / "splits" / f"{name}.csv", ("model", "split"), split.items())
-    last = {folder.parent.name: folder for folder in sorted(checkpoints, key=step_of)}
-    copy_model(last[SCORER], zoo / "scorer")
-    for run in SHIPPED:
-        copy_model(last[run], zoo / "models" / run)
-    write_losses(checkpoints, work / "losses.duckdb", zoo)
+    for run, own in folders.items():
+        if run.name == SCORER:
+            copy_model(own[-1], zoo / "scorer")
+        if run.name in SHIPPED:
+            copy_model(own[-1], zoo / "models" / run.name)
+        write_losses(own, work / "losses.duckdb", zoo, run.name)
 
 
-def step_of(folder: Path) -> int:
-    """Optimiser steps of a checkpoint."""
-    return int(folder.name.rpartition("step")[2])
+def write_items(folders: Sequence[Path], zoo: Path) -> None:
+    """Write the result of every item of these checkpoints, and accuracies and counts from them."""
+    path = zoo / "items.parquet"
+    rows: list[pa.Table] = []
+    if path.exists():
+        table = pq.read_table(path, schema=ITEMS)
+        new = pa.array([folder.name for folder in folders], type=pa.string())
+        rows.append(table.filter(pc.invert(pc.is_in(table["model"], value_set=new))))
+    for folder in folders:
+        for task, correct in json.loads((folder / "items.json").read_text()).items():
+            n = len(correct)
+            columns = [[folder.name] * n, [task] * n, range(n), [int(one) for one in correct]]
+            rows.append(pa.table(dict(zip(ITEMS.names, columns, strict=True)), schema=ITEMS))
+    whole = pa.concat_tables(rows).sort_by([("model", "ascending"), ("task", "ascending"),
+                                            ("item", "ascending")])  # fmt: skip
+    pq.write_table(whole, path, compression="zstd", compression_level=19)
+    means = whole.group_by(["model", "task"]).aggregate([("correct", "mean"), ("correct", "count")])
+    write_csv(
+        zoo / "accuracies.csv",
+        ("model", "task", "accuracy", "n_items"),
+        sorted(
+            [row["model"], row["task"], round(row["correct_mean"], 6), row["correct_count"]]
+            for row in means.to_pylist()
+        ),
+    )
 
 
-def card(folder: Path) -> ModelCard:
-    """What the zoo knows of a checkpoint; n_params counts embeddings, tied ones once."""
+def card(run: Run, folder: Path) -> ModelCard:
+    """Return what the zoo knows of a checkpoint; n_params counts embeddings, tied ones once."""
     with folder.joinpath("config.json").open() as file:
         kind = json.load(file)["model_type"]
-    family = next(f for f in FAMILIES if folder.parent.name.startswith(f"{f.name}-"))
+    step = int(folder.name.rpartition("step")[2])
     model: Any = AutoModelForCausalLM.from_pretrained(folder)
     return ModelCard(
         model=folder.name,
-        family=family.name,
+        family=run.family.name,
         n_params=sum(p.numel() for p in model.parameters()),
-        train_tokens=step_of(folder) * family.batch * family.context,
-        stage="base",
-        step=step_of(folder),
+        train_tokens=step * run.family.batch * run.family.context,
+        stage="decayed" if run.decayed else "stable",
+        step=step,
         license="Apache-2.0",
         origin=f"zoo_build, {kind}",
     )
@@ -114,24 +142,21 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
     PreTrainedTokenizerFast.from_pretrained(checkpoint).save_pretrained(folder)
 
 
-def write_losses(checkpoints: Sequence[Path], database: Path, zoo: Path) -> None:
-    """Collect every checkpoint's losses as a user would; a pack for each corpus and run."""
+def write_losses(folders: Sequence[Path], database: Path, zoo: Path, run: str) -> None:
+    """Collect a run's losses as a user would; a pack for each corpus."""
     store.create(database)
     imports.import_models(database, zoo / "models.csv")
     for name, file in bundled.ZOO_CORPORA.items():
         imports.import_corpus(database, zoo / file, name)
         config = collect.CollectConfig(device="cpu")
-        folders = [str(folder) for folder in checkpoints]
-        collection = collect.prepare(database, folders, name, config)
+        collection = collect.prepare(database, [str(folder) for folder in folders], name, config)
         for found in tqdm(collect.collect(collection), total=len(folders), unit="model"):
             if found.status == "failed":
                 raise SystemExit(f"{found.model}: {found.message}")
-        for run in dict.fromkeys(folder.parent.name for folder in checkpoints):
-            own = [folder.name for folder in checkpoints if folder.parent.name == run]
-            out = zoo / "losses" / name / f"{run}.parquet"
-            out.parent.mkdir(parents=True, exist_ok=True)
-            exports.export_losses(database, name, own, out)
-            shorten(out)
+        out = zoo / "losses" / name / f"{run}.parquet"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        exports.export_losses(database, name, [folder.name for folder in folders], out)
+        shorten(out)
 
 
 def shorten(path: Path) -> None:
