@@ -17,20 +17,20 @@ CHOSEN_BY_VALIDATION = (
 )
 
 st.header("Baselines")
-source = database.database()
+db = database.database()
 corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
 if corpus is None or split is None or task is None:
     text.next_step("Nothing to compare yet", "This needs a corpus, a split and a task.")
     st.stop()
-fits = sidebar.fits(source)
+fits = sidebar.fits(db)
 fits = fits[fits["task"] == task]
 if fits.empty:
     text.next_step("No fit of this task yet", "Fit it with every method on the Overview page.")
     text.to_overview()
     st.stop()
 
-test_set.gate(source, corpus, split, fits)
-found = comparisons.judgement(source, tuple(fits["fit"]))
+test_set.gate(db, corpus, split, fits)
+found = comparisons.judgement(db, tuple(fits["fit"]))
 if found.side is None:
     text.next_step(
         "Nothing to judge by yet",
@@ -40,7 +40,7 @@ if found.side is None:
         "dashboard/pages/models.py", label="Go to Models & splits", icon=":material/account_tree:"
     )
     st.stop()
-table = comparisons.comparison(source, tuple(fits["fit"]))
+table = comparisons.comparison(db, tuple(fits["fit"]))
 csv = table[table["method"] == "csv"]
 if found.verdict:
     st.markdown(f"**{text.plain(verdict_sentence(found.verdict))}**")
@@ -103,22 +103,22 @@ elif not csv.empty:
         f"Run {PERMUTATIONS} permutations",
         icon=":material/shuffle:",
         help="Queues as many refits of CSV on this task.",
-        disabled=jobs_view.waits(source, "compare", **params),
+        disabled=jobs_view.waits(db, "compare", **params),
     ):
-        queue.submit(source.path, "compare", params)
+        queue.submit(db.path, "compare", params)
         st.rerun()
-jobs_view.live(source)
-jobs_view.ended_badly(source, "compare", corpus=corpus, split=split, tasks=[task])
+jobs_view.live(db)
+jobs_view.ended_badly(db, "compare", corpus=corpus, split=split, tasks=[task])
 
 st.subheader("A family left out altogether", divider="gray")
-matrix = comparisons.left_out(source, corpus)
+matrix = comparisons.left_out(db, corpus)
 matrix = matrix[matrix["task"] == task]
 apart = {"corpus": corpus, "tasks": [task]}
-jobs_view.ended_badly(source, "leave-out", **apart)
-if jobs_view.waits(source, "leave-out", **apart):
+jobs_view.ended_badly(db, "leave-out", **apart)
+if jobs_view.waits(db, "leave-out", **apart):
     st.caption("The families are being left out; the errors show here when the job has ended.")
 elif matrix.empty:
-    n_families = len(set(database.family_of(source).values()))
+    n_families = len(set(database.family_of(db).values()))
     st.caption("Every method is fitted as often as there are families, each unseen in turn.")
     if st.button(
         f"Leave out each of {n_families} families",
@@ -126,10 +126,10 @@ elif matrix.empty:
         help="Queues these fits on this task; `csvcore leave-one-family-out` does the same.",
         disabled=n_families < 2,
     ):
-        queue.submit(source.path, "leave-out", apart)
+        queue.submit(db.path, "leave-out", apart)
         st.rerun()
 else:
-    test_set.gate_families(source, corpus, matrix)
+    test_set.gate_families(db, corpus, matrix)
     wide = matrix.pivot(index="method", columns="family", values="mse_test").astype(float)
     if wide.notna().any(axis=None):
         wide.insert(0, "median", wide.median(axis=1))

@@ -7,19 +7,19 @@ from dashboard.views import import_pack, jobs
 from dashboard.widgets import figure, text
 
 st.header("Collect")
-source = database.database()
+db = database.database()
 corpus = text.chosen("corpus")
 if corpus is None:
     text.next_step(
         "No corpus yet",
         "Losses are of documents, so these come first: "
-        f"{database.command(source, 'import corpus FILE --name NAME')}.",
+        f"{database.command(db, 'import corpus FILE --name NAME')}.",
     )
     text.to_overview()
     st.stop()
 
-n_docs = len(database.documents(source, corpus))
-covered = database.coverage(source, corpus)
+n_docs = len(database.documents(db, corpus))
+covered = database.coverage(db, corpus)
 complete = sum(n == n_docs for n in covered.values())
 with st.container(horizontal=True):
     st.metric("Documents", f"{n_docs:,}", border=True)
@@ -55,24 +55,24 @@ if folders:
             help="Queues the collection; models with all losses are skipped.",
         )
     if start and chosen and dtype:
-        jobs.submit_collect(source, corpus, chosen, dtype)
+        jobs.submit_collect(db, corpus, chosen, dtype)
     elif start:
         st.warning("Choose at least one model and a dtype.")
 else:
     text.next_step(
         "No model folders are named",
         "Start with `make app MODELS=/path/to/models` to collect from this page, or run "
-        f"{database.command(source, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which "
+        f"{database.command(db, f'collect MODEL... --corpus {shlex.quote(corpus)}')}, which "
         "takes hub names too.",
     )
 
 st.subheader("Queue", divider="gray")
-jobs.live(source, history=True)
+jobs.live(db, history=True)
 
 st.subheader("Bring a loss pack", divider="gray")
-import_pack.view(source, corpus)
+import_pack.view(db, corpus)
 
-manifests = database.manifests(source, corpus)
+manifests = database.manifests(db, corpus)
 if not manifests.empty:
     st.subheader("How the stored losses were made", divider="gray")
     figure.table(manifests)

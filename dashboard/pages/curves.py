@@ -11,20 +11,20 @@ SHOWN = ("csv", "all-token", "label-token")
 CURVE_WIDTH = 280  # pixels below which fewer curves stand side by side
 
 st.header("Curves")
-source = database.database()
+db = database.database()
 corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
 if corpus is None or split is None or task is None:
     text.next_step("Nothing to show yet", "Curves need a corpus, a split and a task.")
     st.stop()
-fits = sidebar.fits(source)
+fits = sidebar.fits(db)
 fits = fits[fits["task"] == task].set_index("method")
 if fits.empty:
     text.next_step("No fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
 
-test_set.gate(source, corpus, split, fits)
-st.html(law.legend_html(figures.colours(source)))
+test_set.gate(db, corpus, split, fits)
+st.html(law.legend_html(figures.colours(db)))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
 for method in SHOWN:
     with grid.cell():
@@ -32,12 +32,12 @@ for method in SHOWN:
         if method not in fits.index:
             text.next_step("Not fitted", "Choose this method on the Fit page.")
             continue
-        fit = database.fit(source, str(fits.loc[method, "fit"]))
-        table = database.predictions(source, fit.fit)
+        fit = database.fit(db, str(fits.loc[method, "fit"]))
+        table = database.predictions(db, fit.fit)
         with st.container(horizontal=True):
             test_set.error_metrics(fit)
         figure.figure(
-            figures.curve(source, fit.fit),
+            figures.curve(db, fit.fit),
             table,
             key=f"curve-{method}",
             name=f"curve-{task}-{method}",
@@ -56,11 +56,11 @@ for method in SHOWN:
             st.caption(f"{len(fit.left_out)} models of the split lack losses or this accuracy.")
 
 st.subheader("Why is it off the curve?", divider="gray")
-off_curve.off_the_curve(source, fits)
+off_curve.off_the_curve(db, fits)
 
 if "csv" in fits.index:
     st.subheader("How CSV got there", divider="gray")
-    replay.section(source, database.fit(source, str(fits.loc["csv", "fit"])))
+    replay.section(db, database.fit(db, str(fits.loc["csv", "fit"])))
 
 st.subheader("Every model", divider="gray")
 listed = address.choose(
@@ -74,8 +74,8 @@ listed = address.choose(
 )
 if listed:
     row = fits.loc[listed]
-    figure.report_button(source.path, str(row["fit"]), bool(row["revealed"]))
-    table = database.predictions(source, str(fits.loc[listed, "fit"]))
+    figure.report_button(db.path, str(row["fit"]), bool(row["revealed"]))
+    table = database.predictions(db, str(fits.loc[listed, "fit"]))
     table["error"] = table["predicted"] - table["accuracy"]
     columns = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]
     figure.table(

@@ -6,9 +6,9 @@ from dashboard.views import fit_form, jobs
 from dashboard.widgets import figure, sidebar, text
 
 st.header("Fit")
-source = database.database()
+db = database.database()
 corpus, split = text.chosen("corpus"), text.chosen("split")
-names = [task.task for task in database.tasks(source)]
+names = [task.task for task in database.tasks(db)]
 if corpus is None or split is None or not names:
     text.next_step(
         "Nothing to fit yet", "A fit needs a corpus with losses, tasks with accuracies and a split."
@@ -16,13 +16,13 @@ if corpus is None or split is None or not names:
     st.stop()
 
 st.caption(f"On corpus {text.plain(corpus)} with split {text.plain(split)} (side bar).")
-fit_form.form(source, corpus, split, names)
+fit_form.form(db, corpus, split, names)
 
 st.subheader("Queue", divider="gray")
-jobs.live(source, history=True)
+jobs.live(db, history=True)
 
-fits = sidebar.fits(source)
-learnt = [database.fit(source, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
+fits = sidebar.fits(db)
+learnt = [database.fit(db, name) for name in fits.loc[fits["method"] == "csv", "fit"]]
 if learnt:
     st.subheader("How these fits converged", divider="gray")
     figure.figure(
@@ -55,7 +55,7 @@ if learnt:
         for note in fit.notes:
             st.warning(f"{text.plain(fit.task)}: {text.plain(note)}")
 
-every = sidebar.csv_fits(source)
+every = sidebar.csv_fits(db)
 if len(every) > len(learnt):
     st.subheader("Every fit by CSV", divider="gray")
     made = every.assign(how=[text.how_made(config) for config in every["config"]])

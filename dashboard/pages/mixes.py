@@ -18,17 +18,17 @@ from dashboard.widgets import text as controls
 LARGEST = 3.0  # times that a source can be made to count
 
 st.header("Mixes")
-source = database.database()
+db = database.database()
 corpus, split, task = (controls.chosen(key) for key in ("corpus", "split", "task"))
-fits = sidebar.fits(source)
+fits = sidebar.fits(db)
 fits = fits[(fits["task"] == task) & (fits["method"] == "csv")]
 if fits.empty or corpus is None or split is None or task is None:
     controls.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
-test_set.gate(source, corpus, split, fits)
-fit = database.fit(source, str(fits.iloc[0]["fit"]))
-colours = drawn.colours(source)
+test_set.gate(db, corpus, split, fits)
+fit = database.fit(db, str(fits.iloc[0]["fit"]))
+colours = drawn.colours(db)
 
 
 def is_on_slider(text: str) -> bool:
@@ -41,7 +41,7 @@ def is_on_slider(text: str) -> bool:
 
 @st.fragment
 def sliders() -> None:
-    parts = attribution.partial_scores(source, fit.fit)
+    parts = attribution.partial_scores(db, fit.fit)
     left, right = st.columns([1, 2])
     with left:
         factors = {
@@ -56,7 +56,7 @@ def sliders() -> None:
             for name in parts.columns
         }
     score = parts.to_numpy() @ np.array(list(factors.values()))
-    table = database.predictions(source, fit.fit).set_index("model").loc[parts.index]
+    table = database.predictions(db, fit.fit).set_index("model").loc[parts.index]
     train = (table["split"] == "train").to_numpy()
     accuracy = table["accuracy"].to_numpy(dtype=np.float64)
     with right:
@@ -102,7 +102,7 @@ st.html(charts.legend_html(colours))
 sliders()
 
 st.subheader("Search", divider="gray")
-names = database.corpora(source)["corpus"].tolist()
+names = database.corpora(db)["corpus"].tolist()
 with st.form("search", border=True):
     columns = st.columns(2)
     mixed = columns[0].multiselect(
@@ -123,13 +123,13 @@ if start and mixed:
     params: dict[str, Any] = {"corpora": mixed, "split": split, "task": task}
     if budget:
         params["budget_tokens"] = int(budget)
-    queue.submit(source.path, "mixes", params)
-jobs_view.live(source)
-jobs_view.ended_badly(source, "mixes", split=split, task=task)
+    queue.submit(db.path, "mixes", params)
+jobs_view.live(db)
+jobs_view.ended_badly(db, "mixes", split=split, task=task)
 
 corpora = tuple(mixed or [corpus])
-found = comparisons.mixes(source, corpora, split, task)
+found = comparisons.mixes(db, corpora, split, task)
 if found:
-    if comparisons.mixes_are_hidden(source, corpora, split, task):
-        test_set.gate_mixes(source, corpora[0], split)
-    mixes.found(source, found, corpora)
+    if comparisons.mixes_are_hidden(db, corpora, split, task):
+        test_set.gate_mixes(db, corpora[0], split)
+    mixes.found(db, found, corpora)

@@ -13,25 +13,25 @@ TREE_HEIGHT = 520  # pixels beyond which the tree scrolls
 DOWNLOADS = 80  # pixels below the tree
 
 st.header("Models & splits")
-source = database.database()
-cards = database.cards(source)
+db = database.database()
+cards = database.cards(db)
 if not cards:
     text.next_step(
-        "No models yet", f"Bring them in with {database.command(source, 'import models FILE')}."
+        "No models yet", f"Bring them in with {database.command(db, 'import models FILE')}."
     )
     text.to_overview()
     st.stop()
 corpus, task = text.chosen("corpus"), text.chosen("task")
 
-key, name, split = split_editor.start(source, cards)
+key, name, split = split_editor.start(db, cards)
 sides = split_editor.sides(key, split)
-unseen = test_set.unseen(source, corpus, sides, name)
-models = database.models(source, unseen)
-colours = figures.colours(source)
+unseen = test_set.unseen(db, corpus, sides, name)
+models = database.models(db, unseen)
+colours = figures.colours(db)
 runs = {splits.run_name(card) for card in cards}
 above = st.container()  # filled below, once the edits of this run are known
 st.subheader("Edit the split", divider="gray")
-tasks = [entry.task for entry in database.tasks(source) if entry.task in models]
+tasks = [entry.task for entry in database.tasks(db) if entry.task in models]
 split_editor.edit(key, models, sides, tasks)
 if unseen:
     st.caption(
@@ -48,11 +48,7 @@ with above:
         counts = {side: sum(own == side for own in sides.values()) for side in SPLITS}
         for side, count in counts.items():
             st.metric(side.capitalize(), count, border=True, help=f"Models on the {side} side")
-    found = (
-        [stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)]
-        if corpus
-        else []
-    )
+    found = [stored.fingerprints(db, corpus), stored.weight_hashes(db, corpus)] if corpus else []
     for empty, loss in split_editor.EMPTY_SIDES.items():
         if not counts[empty]:
             st.warning(f"No model is on the {empty} side: {loss}.", icon=":material/warning:")
@@ -72,7 +68,7 @@ with above:
             alt="Families, their sizes, and the side of every checkpoint",
         )
 
-split_editor.save(source, key, name, sides)
+split_editor.save(db, key, name, sides)
 
 if task in models:
     st.subheader("Growth with training", divider="gray")

@@ -9,16 +9,16 @@ from dashboard.views import jobs as jobs_view
 from dashboard.widgets import figure, sidebar, text
 
 st.header("Overview")
-source = database.database()
-corpora = database.corpora(source)
-cards = database.cards(source)
-tasks = database.tasks(source)
+db = database.database()
+corpora = database.corpora(db)
+cards = database.cards(db)
+tasks = database.tasks(db)
 corpus, split = text.chosen("corpus"), text.chosen("split")
 if corpora.empty or not cards or corpus is None:
     text.next_step(
         "The database is empty",
-        f"Load the bundled measurements with {database.command(source, 'init --zoo')}, or bring "
-        f"your own: {database.command(source, 'import corpus FILE --name NAME')}, then models, "
+        f"Load the bundled measurements with {database.command(db, 'init --zoo')}, or bring "
+        f"your own: {database.command(db, 'import corpus FILE --name NAME')}, then models, "
         "tasks, accuracies and losses.",
     )
     st.stop()
@@ -27,7 +27,7 @@ row = corpora[corpora["corpus"] == corpus].iloc[0]
 with st.container(horizontal=True):
     st.metric("Documents", f"{row.n_docs:,}", border=True, help="Texts of the chosen corpus")
     st.metric("Characters", f"{row.n_chars:,}", border=True, help="N_c of equation 1")
-    st.metric("Families", len(set(database.family_of(source).values())), border=True)
+    st.metric("Families", len(set(database.family_of(db).values())), border=True)
     st.metric(
         "Training runs",
         len({run_name(card) for card in cards}),
@@ -36,14 +36,14 @@ with st.container(horizontal=True):
     )
     st.metric("Models", len(cards), border=True, help="Checkpoints count one by one")
     st.metric("Tasks", len(tasks), border=True)
-coverage.badges(source, corpus)
+coverage.badges(db, corpus)
 
 st.subheader("Does CSV predict better?", divider="gray")
-waiting = coverage.next_steps(source, corpus, split)
-fits = sidebar.fits(source)
-jobs_view.live(source)
-jobs_view.ended_badly(source, "compare", corpus=corpus, split=split)
-working = jobs_view.waits(source, "compare", corpus=corpus, split=split)
+waiting = coverage.next_steps(db, corpus, split)
+fits = sidebar.fits(db)
+jobs_view.live(db)
+jobs_view.ended_badly(db, "compare", corpus=corpus, split=split)
+working = jobs_view.waits(db, "compare", corpus=corpus, split=split)
 if fits.empty and split and not working and not waiting:
     text.next_step(
         "No fits on this corpus and split yet",
@@ -55,19 +55,19 @@ if fits.empty and split and not working and not waiting:
         icon=":material/play_circle:",
         help="Queues every method, a job for each task; results show as they come.",
     ):
-        queue.submit_compares(source.path, corpus, split, [task.task for task in tasks])
+        queue.submit_compares(db.path, corpus, split, [task.task for task in tasks])
         st.rerun()
 if working:
     st.caption("Results show here task by task as the jobs end; every page works meanwhile.")
 if not fits.empty and split:
-    test_set.gate(source, corpus, split, fits)
-    verdicts.table(comparisons.verdicts(source, fits))
+    test_set.gate(db, corpus, split, fits)
+    verdicts.table(comparisons.verdicts(db, fits))
 
-coverage.gaps(source, corpus)
+coverage.gaps(db, corpus)
 grid = st.grid(2, min_column_width=400, gap="medium")
 with grid.cell():
     st.subheader("Sources", divider="gray")
-    figure.table(stored.sources(source, corpus))
+    figure.table(stored.sources(db, corpus))
 with grid.cell():
     st.subheader("Families", divider="gray")
-    figure.table(stored.families(source, corpus))
+    figure.table(stored.families(db, corpus))

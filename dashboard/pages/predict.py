@@ -7,9 +7,9 @@ from dashboard.views import test_set
 from dashboard.widgets import address, figure, sidebar, text
 
 st.header("Predict")
-source = database.database()
+db = database.database()
 corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
-every = sidebar.fits(source)
+every = sidebar.fits(db)
 fits = every[every["task"] == task].set_index("method")
 if fits.empty or corpus is None:
     text.next_step("No fit of this task yet", "A forecast needs one; start it on the Fit page.")
@@ -26,14 +26,14 @@ method = address.choose(
     key="by",
     help="The fit whose weights and law make the forecast.",
 )
-fit = database.fit(source, str(fits.loc[method or known[0], "fit"]))
-test_set.gate(source, corpus, str(split), fits)
+fit = database.fit(db, str(fits.loc[method or known[0], "fit"]))
+test_set.gate(db, corpus, str(split), fits)
 if not fit.residuals:
     text.next_step("This fit is of an older version", "Fit it again, then it has intervals.")
     st.stop()
 
-runs = database.complete_runs(source, corpus)
-sides = database.split(source, fit.split)
+runs = database.complete_runs(db, corpus)
+sides = database.split(db, fit.split)
 tested = {model for model, side in sides.items() if side == "test"}
 first = next((run for run, models in runs.items() if tested & set(models)), next(iter(runs), None))
 left, right = st.columns(2)
@@ -61,9 +61,9 @@ tasks = every.sort_values("task")
 by_method = [
     name
     for name in tasks.loc[tasks["method"] == fit.method, "fit"]
-    if database.fit(source, name).residuals
+    if database.fit(db, name).residuals
 ]
-found = comparisons.forecasts_of(source, tuple(by_method), models, pack)
+found = comparisons.forecasts_of(db, tuple(by_method), models, pack)
 table = found[found["fit"] == fit.fit]
 figure.figure(
     comparison.forecast_figure(table, fit.gamma),

@@ -41,14 +41,14 @@ class Inside:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading losses")
-def inside(source: Database, fit: str) -> Inside:
+def inside(db: Database, fit: str) -> Inside:
     """The losses of all models of a fit on its own tokens."""
-    with store.connect(source.path, read_only=True) as db:
-        record = test_set.fit(db, fit)
-        docs = store.documents(db, record.corpus)
-        edges, weight = store.weight_vector(db, fit)
+    with store.connect(db.path, read_only=True) as con:
+        record = test_set.fit(con, fit)
+        docs = store.documents(con, record.corpus)
+        edges, weight = store.weight_vector(con, fit)
         names = [one.model for one in record.predictions]
-        found = {entry.model: entry for entry in store.losses(db, record.corpus, names)}
+        found = {entry.model: entry for entry in store.losses(con, record.corpus, names)}
     if not names:
         raise InputError(f"no model of fit {fit} may be shown; reveal its test set first")
     aligner = Aligner([doc.text for doc in docs], edges)
@@ -67,9 +67,9 @@ def inside(source: Database, fit: str) -> Inside:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def partial_scores(source: Database, fit: str) -> pd.DataFrame:
+def partial_scores(db: Database, fit: str) -> pd.DataFrame:
     """What each source adds to every model's score: a row a model, a column a source."""
-    own = inside(source, fit)
+    own = inside(db, fit)
     parts = salience.partial_scores(own.weight, own.nll, own.source, len(own.sources), own.n_chars)
     names = [one.model for one in own.fit.predictions]
     return pd.DataFrame(parts, index=names, columns=own.sources)
@@ -92,7 +92,7 @@ class OffCurve:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def off_curve(source: Database, fit: str, model: str, n_tokens: int = 30) -> OffCurve:
+def off_curve(db: Database, fit: str, model: str, n_tokens: int = 30) -> OffCurve:
     """Take the difference between a model's score and its place on the curve apart.
 
     Expected is what models of its accuracy usually lose on a token: a line through the models of
@@ -101,7 +101,7 @@ def off_curve(source: Database, fit: str, model: str, n_tokens: int = 30) -> Off
     Raises:
         InputError: the fit has no such model.
     """
-    own = inside(source, fit)
+    own = inside(db, fit)
     at = {one.model: k for k, one in enumerate(own.fit.predictions)}
     if model not in at:
         raise InputError(f"the fit {fit} has no model {model!r}; choose one of its {len(at)}")

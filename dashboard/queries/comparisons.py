@@ -48,12 +48,12 @@ class Judgement:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def judgement(source: Database, fits: tuple[str, ...]) -> Judgement:
+def judgement(db: Database, fits: tuple[str, ...]) -> Judgement:
     """Judge fits of one task on the same models: on test or, while that is hidden, validation."""
-    with store.connect(source.path, read_only=True) as db:
-        found = [test_set.fit(db, name) for name in fits]
-        cards = {card.model: card for card in store.models(db)}
-        control = next((store.control(db, one.fit) for one in found if one.method == "csv"), None)
+    with store.connect(db.path, read_only=True) as con:
+        found = [test_set.fit(con, name) for name in fits]
+        cards = {card.model: card for card in store.models(con)}
+        control = next((store.control(con, one.fit) for one in found if one.method == "csv"), None)
     sides: tuple[Split, ...] = ("test", "validation")
     side = next((one for one in sides if all(one in fit.mse for fit in found)), None)
     rows = [] if side is None else judge_fits(found, cards, control, side)
@@ -64,17 +64,17 @@ def judgement(source: Database, fits: tuple[str, ...]) -> Judgement:
     return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors, said)
 
 
-def comparison(source: Database, fits: tuple[str, ...]) -> pd.DataFrame:
+def comparison(db: Database, fits: tuple[str, ...]) -> pd.DataFrame:
     """A judgement as a table, best first.
 
     Columns: those of `Comparison`, where test_* are of the side that judges, and left_out.
     """
-    found = judgement(source, fits)
+    found = judgement(db, fits)
     table = frames.comparison_table(found.rows)
     return table.assign(left_out=table["method"].map(found.left_out))
 
 
-def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
+def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
     """Tell how CSV stands on every task, from the newest fits; a row a task.
 
     Columns: task, side (test, validation or missing), verdict (word of `judging.verdict`), told
@@ -83,12 +83,12 @@ def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
     method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
 
     Args:
-        source: the database.
+        db: the database.
         fits: from `data.newest_fits`.
     """
     rows = []
     for task, own in fits.groupby("task"):
-        found = judgement(source, tuple(own["fit"]))
+        found = judgement(db, tuple(own["fit"]))
         errors: dict[str, float] = {row.method: row.test_mse for row in found.rows}
         nulls = [errors[name] for name in REAL_NULLS if name in errors]
         said = found.verdict
@@ -113,13 +113,13 @@ def verdicts(source: Database, fits: pd.DataFrame) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def left_out(source: Database, corpus: str) -> pd.DataFrame:
+def left_out(db: Database, corpus: str) -> pd.DataFrame:
     """Test MSE where a family was left out, of the newest fits.
 
     Columns: family, split, task, method, revealed, mse_test (missing while hidden).
     """
-    with store.connect(source.path, read_only=True) as db:
-        table = test_set.fits(db)
+    with store.connect(db.path, read_only=True) as con:
+        table = test_set.fits(con)
     table = table[(table["corpus"] == corpus) & table["split"].str.startswith(WITHOUT)]
     newest = table.drop_duplicates(["split", "task", "method"])
     families = newest["split"].str.removeprefix(WITHOUT)
@@ -129,21 +129,21 @@ def left_out(source: Database, corpus: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def mixes(source: Database, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
+def mixes(db: Database, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
     """The mixes last tried, the recommended one first; see `hidden.mixes`."""
-    with store.connect(source.path, read_only=True) as db:
-        return test_set.mixes(db, corpora, split, task)
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.mixes(con, corpora, split, task)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def mixes_are_hidden(source: Database, corpora: tuple[str, ...], split: str, task: str) -> bool:
+def mixes_are_hidden(db: Database, corpora: tuple[str, ...], split: str, task: str) -> bool:
     """See `hidden.mixes_are`."""
-    with store.connect(source.path, read_only=True) as db:
-        return test_set.mixes_are(db, corpora, split, task)
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.mixes_are(con, corpora, split, task)
 
 
 def forecasts_of(
-    source: Database,
+    db: Database,
     fits: tuple[str, ...],
     models: tuple[str, ...],
     pack: tuple[str, bytes] | None = None,
@@ -157,10 +157,10 @@ def forecasts_of(
         InputError, OffsetsError: the pack is too large, cannot be read or does not fit the corpus,
             or a model has no losses.
     """
-    parts = [_stored_forecasts(source, fits, models)] if models else []
+    parts = [_stored_forecasts(db, fits, models)] if models else []
     if pack is not None:
         name = PurePath(pack[0]).name
-        brought = _pack_forecasts(source, fits, name, pack[1])
+        brought = _pack_forecasts(db, fits, name, pack[1])
         own = brought["model"]
         named = own.mask(own.isin(models), own + f" ({name})")
         parts.append(brought.assign(model=named))
@@ -173,30 +173,26 @@ def forecasts_of(
 
 
 @st.cache_data(max_entries=16, show_spinner="Weighing the losses")
-def _stored_forecasts(
-    source: Database, fits: tuple[str, ...], models: tuple[str, ...]
-) -> pd.DataFrame:
-    with store.connect(source.path, read_only=True) as db:
-        losses = store.losses(db, store.fit(db, fits[0]).corpus, models)
-    return _tables(source, fits, losses)
+def _stored_forecasts(db: Database, fits: tuple[str, ...], models: tuple[str, ...]) -> pd.DataFrame:
+    with store.connect(db.path, read_only=True) as con:
+        losses = store.losses(con, store.fit(con, fits[0]).corpus, models)
+    return _tables(db, fits, losses)
 
 
 @st.cache_data(max_entries=4, show_spinner="Weighing the losses")
-def _pack_forecasts(
-    source: Database, fits: tuple[str, ...], name: str, content: bytes
-) -> pd.DataFrame:
-    _check_size(source, name, content)
+def _pack_forecasts(db: Database, fits: tuple[str, ...], name: str, content: bytes) -> pd.DataFrame:
+    _check_size(db, name, content)
     pack = loss_packs.decode(name, content)
-    with store.connect(source.path, read_only=True) as db:
-        corpus = store.fit(db, fits[0]).corpus
-        docs, own = store.documents(db, corpus), store.corpus_sha256(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        corpus = store.fit(con, fits[0]).corpus
+        docs, own = store.documents(con, corpus), store.corpus_sha256(con, corpus)
     loss_packs.check_corpus(name, pack, own, corpus)
     n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
     loss_packs.check_documents(name, pack.table, n_bytes)
-    return _tables(source, fits, loss_packs.model_losses(name, pack.table, list(n_bytes)))
+    return _tables(db, fits, loss_packs.model_losses(name, pack.table, list(n_bytes)))
 
 
-def _check_size(source: Database, name: str, content: bytes) -> None:
+def _check_size(db: Database, name: str, content: bytes) -> None:
     """Refuse what would take too much memory; what is no Parquet file is left to the reader."""
     if len(content) > UPLOAD_MB * 2**20:
         held = f"{len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are"
@@ -211,23 +207,23 @@ def _check_size(source: Database, name: str, content: bytes) -> None:
             return
         held = f"{n_values:,} values, at most {UPLOAD_VALUES:,} are"
     raise InputError(
-        f"{name} has {held} taken here; store it with {command(source, 'import losses FILE')}"
+        f"{name} has {held} taken here; store it with {command(db, 'import losses FILE')}"
     )
 
 
-def _tables(source: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> pd.DataFrame:
+def _tables(db: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> pd.DataFrame:
     """Forecasts with what is known of the models, not the accuracy of hidden test models."""
     if not losses:
         raise InputError("none of these models has losses on the corpus of the fit")
     names = [entry.model for entry in losses]
     parts = []
-    with store.connect(source.path, read_only=True) as db:
-        docs = store.documents(db, store.fit(db, fits[0]).corpus)
-        cards, known = store.models(db), store.accuracies(db)
+    with store.connect(db.path, read_only=True) as con:
+        docs = store.documents(con, store.fit(con, fits[0]).corpus)
+        cards, known = store.models(con), store.accuracies(con)
         tokens: list[Ints] = []
         for fit in fits:
-            record, unseen = test_set.fit(db, fit), test_set.models_of_fit(db, fit)
-            edges, weight = store.weight_vector(db, fit)
+            record, unseen = test_set.fit(con, fit), test_set.models_of_fit(con, fit)
+            edges, weight = store.weight_vector(con, fit)
             if not _same(tokens, edges):  # fits by one scorer share their tokens
                 tokens, nll = edges, aligned(docs, edges, losses)
             found = forecasts(record, weight, names, nll)

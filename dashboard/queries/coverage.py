@@ -19,25 +19,25 @@ ROUNDING = 1e-6  # share of a model's nll that sums may differ by
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def by_model(source: Database, corpus: str) -> pd.DataFrame:
+def by_model(db: Database, corpus: str) -> pd.DataFrame:
     """Documents with losses by model and source.
 
     Columns: model, family, run, source, stored, wanted.
     """
-    with store.connect(source.path, read_only=True) as db:
-        table = store.coverage_by_source(db, corpus)
-        cards = {card.model: card for card in store.models(db)}
+    with store.connect(db.path, read_only=True) as con:
+        table = store.coverage_by_source(con, corpus)
+        cards = {card.model: card for card in store.models(con)}
     runs = {name: splits.run_name(card) for name, card in cards.items()}
     families = {name: card.family for name, card in cards.items()}
     return table.assign(family=table["model"].map(families), run=table["model"].map(runs))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def accuracies_by_model(source: Database) -> pd.DataFrame:
+def accuracies_by_model(db: Database) -> pd.DataFrame:
     """The same of accuracies: a task in place of a source, stored 1 or 0, wanted 1."""
-    with store.connect(source.path, read_only=True) as db:
-        known = {(entry.model, entry.task) for entry in store.accuracies(db)}
-        tasks = store.tasks(db)
+    with store.connect(db.path, read_only=True) as con:
+        known = {(entry.model, entry.task) for entry in store.accuracies(con)}
+        tasks = store.tasks(con)
         rows = [
             {
                 "model": card.model,
@@ -47,7 +47,7 @@ def accuracies_by_model(source: Database) -> pd.DataFrame:
                 "stored": int((card.model, task.task) in known),
                 "wanted": 1,
             }
-            for card in store.models(db)
+            for card in store.models(con)
             for task in tasks
         ]
     columns = ["model", "family", "run", "source", "stored", "wanted"]
@@ -55,9 +55,9 @@ def accuracies_by_model(source: Database) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def sources(source: Database, corpus: str) -> pd.DataFrame:
+def sources(db: Database, corpus: str) -> pd.DataFrame:
     """Documents and characters of each source of a corpus."""
-    docs = database.documents(source, corpus)
+    docs = database.documents(db, corpus)
     table = pd.DataFrame(
         {
             "source": [doc.source for doc in docs],
@@ -78,11 +78,11 @@ def sources(source: Database, corpus: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def families(source: Database, corpus: str) -> pd.DataFrame:
+def families(db: Database, corpus: str) -> pd.DataFrame:
     """Models, sizes and complete losses of each family."""
-    n_docs = len(database.documents(source, corpus))
-    covered = database.coverage(source, corpus)
-    table = database.models(source).assign(
+    n_docs = len(database.documents(db, corpus))
+    covered = database.coverage(db, corpus)
+    table = database.models(db).assign(
         complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
     )
     return (
@@ -126,10 +126,10 @@ def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(where=sums["model"].map(where)).drop(columns="wanted")
 
 
-def missing_csv(source: Database, corpus: str) -> str:
+def missing_csv(db: Database, corpus: str) -> str:
     """Every model and document without losses, as CSV text: model,source,doc_id."""
-    with store.connect(source.path, read_only=True) as db:
-        return str(store.missing_losses(db, corpus).to_csv(index=False))
+    with store.connect(db.path, read_only=True) as con:
+        return str(store.missing_losses(con, corpus).to_csv(index=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,30 +146,30 @@ class Audit:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def fingerprints(source: Database, corpus: str) -> dict[str, str]:
+def fingerprints(db: Database, corpus: str) -> dict[str, str]:
     """See `store.loss_fingerprints`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.loss_fingerprints(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        return store.loss_fingerprints(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def weight_hashes(source: Database, corpus: str) -> dict[str, str]:
+def weight_hashes(db: Database, corpus: str) -> dict[str, str]:
     """See `store.weight_fingerprints`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.weight_fingerprints(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        return store.weight_fingerprints(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def is_large(source: Database, corpus: str) -> bool:
+def is_large(db: Database, corpus: str) -> bool:
     """Whether an audit takes long enough that one should ask for it."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.n_losses(db, corpus) > AT_ONCE
+    with store.connect(db.path, read_only=True) as con:
+        return store.n_losses(con, corpus) > AT_ONCE
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def audit(source: Database, corpus: str) -> Audit:
+def audit(db: Database, corpus: str) -> Audit:
     """Look at every stored loss of a corpus; kept until losses change, whatever else does."""
-    return _audit(source.path, corpus, tuple(fingerprints(source, corpus).items()))
+    return _audit(db.path, corpus, tuple(fingerprints(db, corpus).items()))
 
 
 @st.cache_data(max_entries=4, show_spinner="Auditing the losses")
@@ -202,9 +202,9 @@ def _aligner(docs: list[Document], missing: frozenset[str]) -> Aligner:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def provenance(source: Database, corpus: str) -> list[str]:
+def provenance(db: Database, corpus: str) -> list[str]:
     """What differs in how models' losses were made, a sentence each; none where all is alike."""
-    made = database.manifests(source, corpus)
+    made = database.manifests(db, corpus)
     if made.empty:
         return []
     found = []
@@ -221,7 +221,7 @@ def provenance(source: Database, corpus: str) -> list[str]:
     bare = int(known["prefix"].isna().sum())
     if 0 < bare < len(known):
         found.append(f"{bare} of {len(known)} models were scored without a known prefix token.")
-    families = database.family_of(source)
+    families = database.family_of(db)
     by_family = known.assign(family=known["model"].map(families)).groupby("family")["prefix"]
     mixed = sorted(by_family.nunique().loc[lambda counts: counts > 1].index)
     if mixed:

@@ -47,9 +47,9 @@ def database() -> Database:
         ) from error
 
 
-def command(source: Database, words: str) -> str:
+def command(db: Database, words: str) -> str:
     """A command on this database as Markdown, to be copied into a terminal."""
-    return f"`csvcore --db {shlex.quote(str(source.path))} {words}`"
+    return f"`csvcore --db {shlex.quote(str(db.path))} {words}`"
 
 
 def model_folders() -> list[Path]:
@@ -76,75 +76,75 @@ def _children(folder: Path) -> list[Path]:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def corpora(source: Database) -> pd.DataFrame:
+def corpora(db: Database) -> pd.DataFrame:
     """See `store.corpora`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.corpora(db)
+    with store.connect(db.path, read_only=True) as con:
+        return store.corpora(con)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def splits(source: Database) -> list[str]:
+def splits(db: Database) -> list[str]:
     """See `store.splits`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.splits(db)
+    with store.connect(db.path, read_only=True) as con:
+        return store.splits(con)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def split(source: Database, name: str) -> dict[str, Split]:
+def split(db: Database, name: str) -> dict[str, Split]:
     """See `store.split`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.split(db, name)
+    with store.connect(db.path, read_only=True) as con:
+        return store.split(con, name)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def tasks(source: Database) -> list[Task]:
+def tasks(db: Database) -> list[Task]:
     """See `store.tasks`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.tasks(db)
+    with store.connect(db.path, read_only=True) as con:
+        return store.tasks(con)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def cards(source: Database) -> list[ModelCard]:
+def cards(db: Database) -> list[ModelCard]:
     """See `store.models`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.models(db)
+    with store.connect(db.path, read_only=True) as con:
+        return store.models(con)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def models(source: Database, unseen: frozenset[str] = frozenset()) -> pd.DataFrame:
+def models(db: Database, unseen: frozenset[str] = frozenset()) -> pd.DataFrame:
     """See `tables.models_table`; accuracies of models in `unseen` are missing (`hidden_models`)."""
-    with store.connect(source.path, read_only=True) as db:
-        found = store.models(db)
-        scores = [entry for entry in store.accuracies(db) if entry.model not in unseen]
+    with store.connect(db.path, read_only=True) as con:
+        found = store.models(con)
+        scores = [entry for entry in store.accuracies(con) if entry.model not in unseen]
     return frames.models_table(found, scores)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def coverage(source: Database, corpus: str) -> dict[str, int]:
+def coverage(db: Database, corpus: str) -> dict[str, int]:
     """See `store.coverage`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.coverage(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        return store.coverage(con, corpus)
 
 
-def complete_runs(source: Database, corpus: str) -> dict[str, list[str]]:
+def complete_runs(db: Database, corpus: str) -> dict[str, list[str]]:
     """Models with losses on every document, by their training run, in the order of their steps."""
-    n_docs = len(documents(source, corpus))
-    covered = coverage(source, corpus)
+    n_docs = len(documents(db, corpus))
+    covered = coverage(db, corpus)
     found: dict[str, list[str]] = {}
-    for card in sorted(cards(source), key=lambda one: (one.step or 0, one.model)):
+    for card in sorted(cards(db), key=lambda one: (one.step or 0, one.model)):
         if covered.get(card.model) == n_docs:
             found.setdefault(run_name(card), []).append(card.model)
     return dict(sorted(found.items()))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def manifests(source: Database, corpus: str) -> pd.DataFrame:
+def manifests(db: Database, corpus: str) -> pd.DataFrame:
     """How each model's losses on a corpus were made; a cell is empty where its pack did not say.
 
     Columns: model, documents, engine, dtype, prefix, rows, context, weights, created.
     """
-    with store.connect(source.path, read_only=True) as db:
-        found, covered = store.manifests(db, corpus), store.coverage(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        found, covered = store.manifests(con, corpus), store.coverage(con, corpus)
     return pd.DataFrame(
         [
             {
@@ -164,116 +164,114 @@ def manifests(source: Database, corpus: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def have_one_unit(source: Database, corpus: str) -> bool:
+def have_one_unit(db: Database, corpus: str) -> bool:
     """See `store.have_one_unit`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.have_one_unit(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        return store.have_one_unit(con, corpus)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def documents(source: Database, corpus: str) -> list[Document]:
+def documents(db: Database, corpus: str) -> list[Document]:
     """See `store.documents`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.documents(db, corpus)
+    with store.connect(db.path, read_only=True) as con:
+        return store.documents(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def fits(source: Database) -> pd.DataFrame:
+def fits(db: Database) -> pd.DataFrame:
     """See `store.fits` and `hidden.fits`."""
-    with store.connect(source.path, read_only=True) as db:
-        return test_set.fits(db)
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.fits(con)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def fit(source: Database, name: str) -> Fit:
+def fit(db: Database, name: str) -> Fit:
     """See `store.fit` and `hidden.fit`."""
-    with store.connect(source.path, read_only=True) as db:
-        return test_set.fit(db, name)
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.fit(con, name)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def predictions(source: Database, name: str) -> pd.DataFrame:
+def predictions(db: Database, name: str) -> pd.DataFrame:
     """See `store.predictions` and `hidden.predictions`."""
-    with store.connect(source.path, read_only=True) as db:
-        return test_set.predictions(db, name)
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.predictions(con, name)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def replay(source: Database, fit: str) -> Replay | None:
+def replay(db: Database, fit: str) -> Replay | None:
     """See `replays.read`."""
-    return replays.read(source.path, fit)
+    return replays.read(db.path, fit)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def hidden_models(source: Database, corpus: str, split: str) -> frozenset[str]:
+def hidden_models(db: Database, corpus: str, split: str) -> frozenset[str]:
     """See `hidden.models`."""
-    with store.connect(source.path, read_only=True) as db:
-        return test_set.models(db, corpus, split)
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.models(con, corpus, split)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def revealed_models(source: Database, corpus: str, split: str) -> frozenset[str]:
+def revealed_models(db: Database, corpus: str, split: str) -> frozenset[str]:
     """See `store.revealed_models`."""
-    with store.connect(source.path, read_only=True) as db:
-        return frozenset(store.revealed_models(db, corpus, split))
+    with store.connect(db.path, read_only=True) as con:
+        return frozenset(store.revealed_models(con, corpus, split))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def n_reveals(source: Database, corpus: str, split: str) -> int:
+def n_reveals(db: Database, corpus: str, split: str) -> int:
     """See `store.n_reveals`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.n_reveals(db, corpus, split)
+    with store.connect(db.path, read_only=True) as con:
+        return store.n_reveals(con, corpus, split)
 
 
-def reveal(source: Database, corpus: str, splits: Sequence[str]) -> None:
+def reveal(db: Database, corpus: str, splits: Sequence[str]) -> None:
     """Note that the test sets of these splits are looked at from now on."""
-    with store.connect(source.path) as db:
+    with store.connect(db.path) as con:
         for name in splits:
-            store.add_reveal(db, corpus, name)
+            store.add_reveal(con, corpus, name)
 
 
-def save_split(source: Database, name: str, split: dict[str, Split]) -> None:
+def save_split(db: Database, name: str, split: dict[str, Split]) -> None:
     """See `store.add_split`."""
-    with store.connect(source.path) as db:
-        store.add_split(db, name, split)
+    with store.connect(db.path) as con:
+        store.add_split(con, name, split)
 
 
-def newest_fits(
-    source: Database, corpus: str, split: str, before: str | None = None
-) -> pd.DataFrame:
+def newest_fits(db: Database, corpus: str, split: str, before: str | None = None) -> pd.DataFrame:
     """See `store.newest`; the fit `before` counts as the newest of all."""
-    table = fits(source)
+    table = fits(db)
     first = table["fit"] == before
     return store.newest(pd.concat([table[first], table[~first]]), corpus, split)
 
 
-def newest_place(source: Database) -> dict[str, str]:
+def newest_place(db: Database) -> dict[str, str]:
     """Corpus and split of the newest fit that leaves no family out; empty where there is none."""
-    table = fits(source)
+    table = fits(db)
     table = table[~table["stale"] & ~table["split"].str.startswith(WITHOUT)]
     return {} if table.empty else {key: str(table.iloc[0][key]) for key in ("corpus", "split")}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def weights(source: Database, name: str) -> pd.DataFrame:
+def weights(db: Database, name: str) -> pd.DataFrame:
     """Salience by document. Columns: doc_id, byte_end, weight (lists, one entry a token)."""
-    with store.connect(source.path, read_only=True) as db:
-        table = store.weights(db, name)
+    with store.connect(db.path, read_only=True) as con:
+        table = store.weights(con, name)
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
-def family_of(source: Database) -> dict[str, str]:
+def family_of(db: Database) -> dict[str, str]:
     """Family of each model."""
-    return {card.model: card.family for card in cards(source)}
+    return {card.model: card.family for card in cards(db)}
 
 
-def hover_models(source: Database, names: list[str], limit: int) -> list[int]:
+def hover_models(db: Database, names: list[str], limit: int) -> list[int]:
     """Indices of a few models to compare at a glance: of each family the largest, trained longest.
 
     Then the smallest of each, as far as the limit goes.
     """
-    known = {card.model: card for card in cards(source)}
+    known = {card.model: card for card in cards(db)}
 
     def size(i: int) -> tuple[int, int]:
         card = known[names[i]]

@@ -34,10 +34,10 @@ class Expected:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def timings(source: Database) -> pd.DataFrame:
+def timings(db: Database) -> pd.DataFrame:
     """See `store.timings`."""
-    with store.connect(source.path, read_only=True) as db:
-        return store.timings(db)
+    with store.connect(db.path, read_only=True) as con:
+        return store.timings(con)
 
 
 def expected(

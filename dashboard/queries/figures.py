@@ -14,29 +14,29 @@ from dashboard.queries.database import Database
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def colours(source: Database) -> dict[str, str]:
+def colours(db: Database) -> dict[str, str]:
     """The colour of each family, the same on every page."""
-    return law.family_colours(list(database.family_of(source).values()))
+    return law.family_colours(list(database.family_of(db).values()))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def curve(source: Database, fit: str) -> Any:
+def curve(db: Database, fit: str) -> Any:
     """See `charts.sigmoid_figure`."""
-    table = database.predictions(source, fit)
-    return law.sigmoid_figure(table, database.fit(source, fit), colours(source))
+    table = database.predictions(db, fit)
+    return law.sigmoid_figure(table, database.fit(db, fit), colours(db))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def replay(source: Database, fit: str) -> Any:
+def replay(db: Database, fit: str) -> Any:
     """See `motion.replay_figure`; None where no replay is kept."""
-    found = database.replay(source, fit)
+    found = database.replay(db, fit)
     if found is None:
         return None
-    one, table = database.fit(source, fit), database.predictions(source, fit)
+    one, table = database.fit(db, fit), database.predictions(db, fit)
     errors = replay_module.side_errors(
         found,
         one.gamma,
         dict(zip(table["model"], table["accuracy"], strict=True)),
         dict(zip(table["model"], table["split"], strict=True)),
     )
-    return optimisation.replay_figure(table, found, one, errors, colours(source))
+    return optimisation.replay_figure(table, found, one, errors, colours(db))

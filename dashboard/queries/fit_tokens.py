@@ -62,13 +62,13 @@ class Texts:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading texts")
-def texts(source: Database, fit: str) -> Texts:
+def texts(db: Database, fit: str) -> Texts:
     """The documents of a fit and what it gives their tokens."""
-    with store.connect(source.path, read_only=True) as db:
-        record = store.fit(db, fit)
-        docs = store.documents(db, record.corpus)
-        edges, weight = store.weight_vector(db, fit)
-        spread = store.spread_vector(db, fit)
+    with store.connect(db.path, read_only=True) as con:
+        record = store.fit(con, fit)
+        docs = store.documents(con, record.corpus)
+        edges, weight = store.weight_vector(con, fit)
+        spread = store.spread_vector(con, fit)
     cells = [
         tokens.cells(doc.text, cuts[1:].tolist()) for doc, cuts in zip(docs, edges, strict=True)
     ]
@@ -90,15 +90,15 @@ def texts(source: Database, fit: str) -> Texts:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading losses")
-def losses(source: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.float32]:
+def losses(db: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.float32]:
     """Losses of some models on the tokens of a fit, (n_models, n_tokens) nats.
 
     Raises:
         InputError: a model has no losses on every document of the corpus.
     """
-    own = texts(source, fit)
-    with store.connect(source.path, read_only=True) as db:
-        stored = store.losses(db, own.fit.corpus, models)
+    own = texts(db, fit)
+    with store.connect(db.path, read_only=True) as con:
+        stored = store.losses(con, own.fit.corpus, models)
     found = {entry.model: entry for entry in stored if entry.n_tokens.size == len(own.docs)}
     missing = [name for name in models if name not in found]
     if missing:
@@ -109,7 +109,7 @@ def losses(source: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.fl
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def kind_masks(source: Database, fit: str) -> dict[str, token_kinds.Mask]:
+def kind_masks(db: Database, fit: str) -> dict[str, token_kinds.Mask]:
     """Which tokens of a fit are of which kind; see `kinds.kinds`."""
-    own = texts(source, fit)
+    own = texts(db, fit)
     return token_kinds.kinds(own.docs, own.edges)

@@ -19,12 +19,12 @@ AUDIT_HELP = (
 )
 
 
-def badges(source: Database, corpus: str) -> None:
+def badges(db: Database, corpus: str) -> None:
     """A badge for coverage, accuracies, audit and provenance, with what is wrong below it."""
-    losses = stored.incomplete_models(stored.by_model(source, corpus))
-    accuracies = stored.incomplete_models(stored.accuracies_by_model(source))
-    differing = stored.provenance(source, corpus)
-    same = copies([stored.fingerprints(source, corpus), stored.weight_hashes(source, corpus)])
+    losses = stored.incomplete_models(stored.by_model(db, corpus))
+    accuracies = stored.incomplete_models(stored.accuracies_by_model(db))
+    differing = stored.provenance(db, corpus)
+    same = copies([stored.fingerprints(db, corpus), stored.weight_hashes(db, corpus)])
     with st.container(horizontal=True, gap="small"):
         _badge(
             losses.empty,
@@ -50,7 +50,7 @@ def badges(source: Database, corpus: str) -> None:
             f"{len(same)} models twice",
             "Models with the same weights or exactly the same losses under two names.",
         )
-        found = _audited(source, corpus)
+        found = _audited(db, corpus)
     for sentence in differing:
         st.warning(text.plain(sentence), icon=":material/warning:")
     for names in same:
@@ -65,10 +65,10 @@ def badges(source: Database, corpus: str) -> None:
             st.error(text.plain(f"{model}: alignment changes its total loss by {share:.1e}."))
 
 
-def gaps(source: Database, corpus: str) -> None:
+def gaps(db: Database, corpus: str) -> None:
     """Runs that lack losses or accuracies as a matrix, and every model that lacks some."""
-    losses = stored.by_model(source, corpus)
-    accuracies = stored.accuracies_by_model(source)
+    losses = stored.by_model(db, corpus)
+    accuracies = stored.accuracies_by_model(db)
     for title, table, what in (
         ("Losses that are missing", losses, "the documents"),
         ("Accuracies that are missing", accuracies, "the accuracies"),
@@ -95,7 +95,7 @@ def gaps(source: Database, corpus: str) -> None:
         if table is losses:
             st.download_button(
                 "Every missing model and document",
-                data=lambda: stored.missing_csv(source, corpus),
+                data=lambda: stored.missing_csv(db, corpus),
                 file_name=f"missing-{corpus}.csv",
                 mime="text/csv",
                 on_click="ignore",
@@ -104,17 +104,17 @@ def gaps(source: Database, corpus: str) -> None:
             )
 
 
-def next_steps(source: Database, corpus: str, split: str | None) -> bool:
+def next_steps(db: Database, corpus: str, split: str | None) -> bool:
     """What is to be done before anything can be fitted; whether something is."""
-    losses = stored.by_model(source, corpus)
-    accuracies = stored.accuracies_by_model(source)
+    losses = stored.by_model(db, corpus)
+    accuracies = stored.accuracies_by_model(db)
     missing = False
     if losses["stored"].sum() == 0:
         missing = True
         text.next_step(
             "No losses on this corpus",
             "Collect them on the Collect page, or "
-            f"{database.command(source, 'import losses FILE...')}.",
+            f"{database.command(db, 'import losses FILE...')}.",
         )
         st.page_link(
             "dashboard/pages/collect.py", label="Go to Collect", icon=":material/download:"
@@ -123,8 +123,8 @@ def next_steps(source: Database, corpus: str, split: str | None) -> bool:
         missing = True
         text.next_step(
             "No accuracies",
-            f"{database.command(source, 'import tasks FILE')}, then "
-            f"{database.command(source, 'import accuracies FILE...')}: a law needs what some "
+            f"{database.command(db, 'import tasks FILE')}, then "
+            f"{database.command(db, 'import accuracies FILE...')}: a law needs what some "
             "models can do.",
         )
     if split is None:
@@ -144,14 +144,14 @@ def _badge(fine: bool, good: str, bad: str, help_text: str) -> None:
     st.badge(good if fine else bad, icon=icon, color=color, help=help_text)
 
 
-def _audited(source: Database, corpus: str) -> stored.Audit | None:
+def _audited(db: Database, corpus: str) -> stored.Audit | None:
     """The audit with its badge; of very many losses only once it is asked for."""
     asked = f"audit-{corpus}"
-    if stored.is_large(source, corpus) and not st.session_state.get(asked):
+    if stored.is_large(db, corpus) and not st.session_state.get(asked):
         if not st.button("Audit the losses", icon=":material/fact_check:", help=AUDIT_HELP):
             return None
         st.session_state[asked] = True
-    found = stored.audit(source, corpus)
+    found = stored.audit(db, corpus)
     if found.n_models:
         wrong = len(found.broken) + len(found.lost)
         _badge(

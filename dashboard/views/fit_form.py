@@ -14,7 +14,7 @@ ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
 
 
 @st.fragment
-def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
+def form(db: Database, corpus: str, split: str, names: list[str]) -> None:
     """The controls of a fit of some of these tasks; only they are drawn anew while they change."""
     with st.container(border=True):
         tasks = address.choose(
@@ -50,15 +50,15 @@ def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
         )
         scorer = _scorer()
         with st.expander("Settings"):
-            config = _settings(str(algorithm), database.have_one_unit(source, corpus))
+            config = _settings(str(algorithm), database.have_one_unit(db, corpus))
         if scorer:
             config["scorer"] = scorer
         if not tasks or not methods:
             st.warning("Choose at least one task and one method.")
             return
-        size = _size(source, corpus, split)
+        size = _size(db, corpus, split)
         time = duration.expected(
-            duration.timings(source),
+            duration.timings(db),
             size,
             len(tasks),
             list(methods),
@@ -71,12 +71,12 @@ def form(source: Database, corpus: str, split: str, names: list[str]) -> None:
             f"seconds to load PyTorch and the losses of {size.n_models} train and validation "
             "models."
         )
-        placed = set(database.split(source, split).values())
+        placed = set(database.split(db, split).values())
         for side in ("validation", "test"):
             if side not in placed:
                 st.caption(f":orange[:material/warning:] {text.plain(split)} has no {side} models.")
         if st.button("Start", type="primary", icon=":material/play_circle:", help="Queues it."):
-            jobs.submit_fit(source, corpus, split, list(tasks), list(methods), config)
+            jobs.submit_fit(db, corpus, split, list(tasks), list(methods), config)
             st.rerun()
 
 
@@ -166,10 +166,10 @@ def _settings(algorithm: str, one_unit: bool) -> dict[str, Any]:
     return config
 
 
-def _size(source: Database, corpus: str, split: str) -> duration.Size:
-    docs = database.documents(source, corpus)
-    covered = database.coverage(source, corpus)
-    sides = database.split(source, split)
+def _size(db: Database, corpus: str, split: str) -> duration.Size:
+    docs = database.documents(db, corpus)
+    covered = database.coverage(db, corpus)
+    sides = database.split(db, split)
     fitted = [
         model for model, side in sides.items() if side != "test" and covered.get(model) == len(docs)
     ]

@@ -35,7 +35,7 @@ class Incoming:
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the pack")
-def examine(source: Database, corpus: str, name: str, content: bytes) -> Incoming:
+def examine(db: Database, corpus: str, name: str, content: bytes) -> Incoming:
     """What a pack, given as the bytes of its file, would add; without a manifest, to this corpus.
 
     Raises:
@@ -43,13 +43,13 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
     """
     name = PurePath(name).name
     pack = loss_packs.decode(name, content)
-    with store.connect(source.path, read_only=True) as db:
-        home = _corpus(db, corpus, name, pack)
-        n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in store.documents(db, home)}
-        made = store.manifests(db, home)
+    with store.connect(db.path, read_only=True) as con:
+        home = _corpus(con, corpus, name, pack)
+        n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in store.documents(con, home)}
+        made = store.manifests(con, home)
         names = list(dict.fromkeys(pack.table["model"].to_pylist()))
-        stored = store.covered_documents(db, home, names)
-        families = {card.model: card.family for card in store.models(db)}
+        stored = store.covered_documents(con, home, names)
+        families = {card.model: card.family for card in store.models(con)}
     loss_packs.check_documents(name, pack.table, n_bytes)
     brought = (pack.manifest or {}).get("models", {})
     keys = zip(pack.table["model"].to_pylist(), pack.table["doc_id"].to_pylist(), strict=True)
@@ -72,7 +72,7 @@ def examine(source: Database, corpus: str, name: str, content: bytes) -> Incomin
         )
         if model not in families:
             why_not.append(
-                f"{model} has no card: {database.command(source, 'import models FILE')}, a CSV of "
+                f"{model} has no card: {database.command(db, 'import models FILE')}, a CSV of "
                 "model,family, comes first."
             )
         elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
@@ -96,19 +96,19 @@ def _corpus(db: store.Connection, chosen: str, name: str, pack: loss_packs.Pack)
     return found
 
 
-def submit(source: Database, corpus: str, name: str, content: bytes) -> int:
+def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
     """Queue the import of a pack; its bytes wait beside the database for the worker."""
-    folder = source.path.with_name(f"{source.path.name}.uploads")
+    folder = db.path.with_name(f"{db.path.name}.uploads")
     folder.mkdir(exist_ok=True)
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     building = file.with_suffix(".part")
     building.write_bytes(content)
     building.replace(file)
     params = {"corpus": corpus, "file": str(file), "name": PurePath(name).name}
-    return queue.submit(source.path, "import", params)
+    return queue.submit(db.path, "import", params)
 
 
-def view(source: Database, corpus: str) -> None:
+def view(db: Database, corpus: str) -> None:
     """The place to drop a pack, what it would add, and the button that imports it."""
     taken = st.session_state.setdefault(TAKEN, 0)
     upload = st.file_uploader(
@@ -116,12 +116,12 @@ def view(source: Database, corpus: str) -> None:
         type="parquet",
         key=f"pack-{taken}",  # another once a pack is queued: the place is empty again
         help="One Parquet file from csvcore collect --out or csvcore export losses. Larger files: "
-        f"{database.command(source, 'import losses FILE')}.",
+        f"{database.command(db, 'import losses FILE')}.",
     )
     if upload is None:
         return
     content = upload.getvalue()
-    found = examine(source, corpus, upload.name, content)
+    found = examine(db, corpus, upload.name, content)
     by = "by its hash" if found.has_manifest else "chosen in the side bar, the pack has no manifest"
     st.caption(
         f"{text.plain(upload.name)} scores corpus {text.plain(found.corpus)} ({by}): "
@@ -148,12 +148,12 @@ def view(source: Database, corpus: str) -> None:
         icon=":material/download:",
         disabled=bool(found.why_not),
         on_click=_take,
-        args=(source, found.corpus, upload.name, content),
+        args=(db, found.corpus, upload.name, content),
         help="All of it or nothing; what is stored already has to be the same. The worker does it, "
         "and the queue says when.",
     )
 
 
-def _take(source: Database, corpus: str, name: str, content: bytes) -> None:
-    submit(source, corpus, name, content)
+def _take(db: Database, corpus: str, name: str, content: bytes) -> None:
+    submit(db, corpus, name, content)
     st.session_state[TAKEN] += 1

@@ -28,7 +28,7 @@ TOLD_SECONDS = 86_400.0  # for which a page tells that a job did not finish
 
 
 def submit_fit(
-    source: Database,
+    db: Database,
     corpus: str,
     split: str,
     tasks: Sequence[str],
@@ -43,39 +43,39 @@ def submit_fit(
         "methods": list(methods),
         "config": config,
     }
-    live = {job.job for job in queue.recent(source.path, SHOWN) if job.live}
-    number = queue.submit(source.path, "fit", params)
+    live = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
+    number = queue.submit(db.path, "fit", params)
     if number in live:
         st.toast(f"This fit is in the queue already, as job {number}.")
     return number
 
 
-def submit_collect(source: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
+def submit_collect(db: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
     """Queue the collection of these model folders' losses."""
     params = {"corpus": corpus, "models": list(models), "config": {"dtype": dtype}}
-    return queue.submit(source.path, "collect", params)
+    return queue.submit(db.path, "collect", params)
 
 
-def live(source: Database, history: bool = False) -> bool:
+def live(db: Database, history: bool = False) -> bool:
     """Progress of live jobs, refreshed while there are any.
 
     With `history` ended ones too, and how the errors of a fit move.
 
     Returns whether any job waits or runs.
     """
-    before = {job.job for job in queue.recent(source.path, SHOWN) if job.live}
+    before = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
 
     @st.fragment(run_every=POLL_SECONDS if before else IDLE_SECONDS if history else None)
     def view() -> None:
-        found = queue.recent(source.path, SHOWN)
+        found = queue.recent(db.path, SHOWN)
         waiting = sorted((job for job in found if job.live), key=lambda job: job.job)
         if before != {job.job for job in waiting}:
             st.rerun()  # one ended, so that the page reads new results; or another tab began one
         for job in waiting:
-            _row(source, job, history)
+            _row(db, job, history)
         for job in found:
             if history and not job.live:
-                _row(source, job, history)
+                _row(db, job, history)
         if history and not found:
             st.caption("Nothing was queued yet.")
 
@@ -83,21 +83,21 @@ def live(source: Database, history: bool = False) -> bool:
     return bool(before)
 
 
-def waits(source: Database, kind: str, **params: Any) -> bool:
+def waits(db: Database, kind: str, **params: Any) -> bool:
     """Whether a job of this kind, with these parameters among its own, waits or runs."""
     return any(
         job.live and job.kind == kind and params.items() <= job.params.items()
-        for job in queue.recent(source.path, SHOWN)
+        for job in queue.recent(db.path, SHOWN)
     )
 
 
-def ended_badly(source: Database, kind: str, **params: Any) -> None:
+def ended_badly(db: Database, kind: str, **params: Any) -> None:
     """Say of the jobs of this kind, with these parameters among theirs, which did not finish.
 
     Of the same work the newest job counts, for a day.
     """
     newest: dict[str, queue.Job] = {}
-    for job in queue.recent(source.path, REMEMBERED):
+    for job in queue.recent(db.path, REMEMBERED):
         if job.kind == kind and params.items() <= job.params.items():
             newest.setdefault(_work(job), job)
     lines = [
@@ -131,7 +131,7 @@ def _work(job: queue.Job) -> str:
     return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
 
 
-def _row(source: Database, job: queue.Job, moving: bool) -> None:
+def _row(db: Database, job: queue.Job, moving: bool) -> None:
     state = job.status if job.cancel_asked is None or not job.live else "being cancelled"
     title = f"{job.job}: {_work(job)}, {state}"
     # Not st.status: each of these keeps the script waiting.
@@ -142,12 +142,12 @@ def _row(source: Database, job: queue.Job, moving: bool) -> None:
         box.progress(min(share, 1.0), controls.plain(_pace(job, time.time())))
         if moving and job.kind == "fit":
             with box:
-                _moving(job.job, queue.glimpses(source.path, job.job))
+                _moving(job.job, queue.glimpses(db.path, job.job))
         box.button(
             "Cancel",
             key=f"cancel-{job.job}",
             on_click=queue.cancel,
-            args=(source.path, job.job),
+            args=(db.path, job.job),
             disabled=job.cancel_asked is not None,
             help="Stops at the next step; what is stored by then stays.",
         )

@@ -42,7 +42,7 @@ def _points(mse: float | None) -> float:
     return np.nan if mse is None else 100 * float(np.sqrt(mse))
 
 
-def found(source: Database, mixes: Sequence[Mix], corpora: Sequence[str]) -> None:
+def found(db: Database, mixes: Sequence[Mix], corpora: Sequence[str]) -> None:
     """What was tried, the recommended one first, and a way to keep that."""
     rows, best = table(mixes), mixes[0]
     st.markdown(f"Recommended: **{text.plain(rows['mix'].iloc[0])}**")
@@ -81,10 +81,10 @@ def found(source: Database, mixes: Sequence[Mix], corpora: Sequence[str]) -> Non
         icon=":material/download:",
         help="Their ids, one a line.",
     )
-    _save(source, best, corpora)
+    _save(db, best, corpora)
 
 
-def _save(source: Database, best: Mix, corpora: Sequence[str]) -> None:
+def _save(db: Database, best: Mix, corpora: Sequence[str]) -> None:
     with st.form("save-mix", border=True):
         left, right = st.columns([2, 1], vertical_alignment="bottom")
         name = left.text_input(
@@ -99,5 +99,5 @@ def _save(source: Database, best: Mix, corpora: Sequence[str]) -> None:
     if save and len(name.strip()) > text.LONGEST_NAME:
         st.warning(text.name_of("corpus", name.strip()))
     elif save:
-        said = save_mix(source.path, corpora, best.doc_ids, name.strip())
+        said = save_mix(db.path, corpora, best.doc_ids, name.strip())
         st.success(f"Stored {text.plain(said)}; choose it in the side bar.")

@@ -24,7 +24,7 @@ def clicked(method: str) -> None:
 
 
 @st.fragment
-def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
+def off_the_curve(db: Database, fits: pd.DataFrame) -> None:
     """Choose a model of one of these fits, by method, and see what its losses add to its score.
 
     The choice is `why-method` and `why-model` in the address and in the session's state.
@@ -39,7 +39,7 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
         key="why-method",
         help="The method whose weights and law the model is held against.",
     )
-    fit = database.fit(source, str(fits.loc[method, "fit"]))
+    fit = database.fit(db, str(fits.loc[method, "fit"]))
     apart = sorted(fit.predictions, key=lambda one: -abs(one.predicted - one.accuracy))
     names = [one.model for one in apart]
     if st.session_state.get("why-model") not in names:  # of another method or a hidden test model
@@ -54,7 +54,7 @@ def off_the_curve(source: Database, fits: pd.DataFrame) -> None:
     if model is None:
         return
     place = next(one for one in apart if one.model == model)
-    found = attribution.off_curve(source, fit.fit, model)
+    found = attribution.off_curve(db, fit.fit, model)
     better = found.score < found.on_curve
     st.markdown(
         f"{text.plain(model)} scores {found.score:.4f}; at its accuracy of "

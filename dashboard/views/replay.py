@@ -30,9 +30,9 @@ def stages(found: Replay, models: pd.DataFrame) -> pd.DataFrame:
     return long.merge(law, left_on="stage", right_index=True).merge(told, on="model")
 
 
-def section(source: Database, fit: Fit) -> None:
+def section(db: Database, fit: Fit) -> None:
     """A figure with a slider and a button that plays, or why there is none."""
-    found = database.replay(source, fit.fit)
+    found = database.replay(db, fit.fit)
     if found is None:
         moved = len(fit.trace) > 1
         text.next_step(
@@ -44,8 +44,8 @@ def section(source: Database, fit: Fit) -> None:
         )
         return
     figure.figure(
-        figures.replay(source, fit.fit),
-        lambda: stages(found, database.predictions(source, fit.fit)),
+        figures.replay(db, fit.fit),
+        lambda: stages(found, database.predictions(db, fit.fit)),
         key="replay",
         name=f"replay-{fit.task}",
         alt=f"Accuracy on {fit.task} against the capability score at {len(found.at)} stages of the "

@@ -26,14 +26,14 @@ EMPTY_SIDES: dict[Split, str] = {
 MOVES = "Ticked models, or all that are shown, go to this side; nothing is stored before Save."
 
 
-def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[str, Split]]:
+def start(db: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[str, Split]]:
     """Choose a stored split or a preset.
 
     Returns:
         A key that tells this start from others, a name to save it under, and the split.
     """
     families = sorted({card.family for card in cards})
-    stored = {f"{STORED}{name}": name for name in database.splits(source)}
+    stored = {f"{STORED}{name}": name for name in database.splits(db)}
     names = [*stored, BY_SIZE, CLOSED, *(LEAVE_OUT + family for family in families), TABLE_2]
     begin = f"{STORED}{text.chosen('split')}"
     saved = st.session_state.pop("split just saved", None)
@@ -51,7 +51,7 @@ def start(source: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[
         help="A stored split, or one of the usual ways to divide models. Edit it below.",
     )
     if choice in stored:
-        return choice, stored[choice], database.split(source, stored[choice])
+        return choice, stored[choice], database.split(db, stored[choice])
     stages = sorted({card.stage for card in cards if card.stage})
     stage = address.choose(
         right.selectbox,
@@ -133,11 +133,11 @@ def forget(key: str) -> None:
     _remount(key)
 
 
-def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None:
+def save(db: Database, key: str, name: str, sides: dict[str, Split]) -> None:
     """A name and a button that stores the split; asks again where that would hide fits.
 
     Args:
-        source: the database.
+        db: the database.
         key: of the start.
         name: what is proposed.
         sides: of the models.
@@ -156,8 +156,8 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
     question = (wanted, dict(sides))  # any edit takes it back
     if not pressed and st.session_state.get("split to replace") != question:
         return
-    split = splits.check_split(dict(sides), [card.model for card in database.cards(source)])
-    is_other = wanted not in database.splits(source) or database.split(source, wanted) != split
+    split = splits.check_split(dict(sides), [card.model for card in database.cards(db)])
+    is_other = wanted not in database.splits(db) or database.split(db, wanted) != split
     if not 0 < len(wanted) <= text.LONGEST_NAME:
         st.warning(text.name_of("split", wanted))
     elif wanted.startswith(splits.WITHOUT) and is_other and name != wanted:
@@ -165,7 +165,7 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
             f"Names that begin with {splits.WITHOUT} are those of splits that leave a family out; "
             "choose another."
         )
-    elif is_other and (n_fits := _fits_on(source, wanted)):
+    elif is_other and (n_fits := _fits_on(db, wanted)):
         st.session_state["split to replace"] = question
         st.warning(
             f"{n_fits} fits were made on {text.plain(wanted)} as it is and would no longer "
@@ -177,19 +177,19 @@ def save(source: Database, key: str, name: str, sides: dict[str, Split]) -> None
             icon=":material/sync_problem:",
             help="The fits stay stored, as stale.",
         ):
-            _store(source, key, wanted, split)
+            _store(db, key, wanted, split)
     else:
-        _store(source, key, wanted, split)
+        _store(db, key, wanted, split)
 
 
-def _fits_on(source: Database, name: str) -> int:
+def _fits_on(db: Database, name: str) -> int:
     """How many fits show as long as the split stays."""
-    fits = database.fits(source)
+    fits = database.fits(db)
     return int(((fits["split"] == name) & ~fits["stale"].astype(bool)).sum())
 
 
-def _store(source: Database, key: str, name: str, split: dict[str, Split]) -> None:
-    database.save_split(source, name, split)
+def _store(db: Database, key: str, name: str, split: dict[str, Split]) -> None:
+    database.save_split(db, name, split)
     forget(key)
     forget(f"{STORED}{name}")
     st.session_state.pop("split to replace", None)

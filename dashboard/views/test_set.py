@@ -17,11 +17,11 @@ WHY = (
 SHOWS = "Shows the errors on test models, their points and accuracies, on every page."
 
 
-def gate(source: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
+def gate(db: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
     """The button that reveals the test set of a split to these fits, or the count of reveals.
 
     Args:
-        source: the database.
+        db: the database.
         corpus: whose fits.
         split: whose test models.
         fits: some rows of `data.fits`; nothing is drawn if none of them has test models.
@@ -29,13 +29,13 @@ def gate(source: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
     tested = fits[fits["n_test"].fillna(0) > 0]
     if tested.empty:
         return
-    looked = _looked(database.n_reveals(source, corpus, split))
+    looked = _looked(database.n_reveals(db, corpus, split))
     if tested["revealed"].all():
         st.caption(f":material/visibility: {looked}")
         return
     n_models, n_fits = int(tested["n_test"].max()), int((~tested["revealed"]).sum())
     _ask(
-        source,
+        db,
         corpus,
         [split],
         f"The {n_models} test models of split {controls.plain(split)} are hidden for {n_fits} "
@@ -44,23 +44,23 @@ def gate(source: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
     )
 
 
-def gate_families(source: Database, corpus: str, table: pd.DataFrame) -> None:
+def gate_families(db: Database, corpus: str, table: pd.DataFrame) -> None:
     """The same for the splits that leave a family out; table as of `judged.left_out`."""
     waiting = sorted(table.loc[~table["revealed"], "split"].unique())
-    counts = {split: database.n_reveals(source, corpus, split) for split in table["split"].unique()}
+    counts = {split: database.n_reveals(db, corpus, split) for split in table["split"].unique()}
     looks = f"Their test sets have been looked at {sum(counts.values())} times in all."
     if not waiting:
         st.caption(f":material/visibility: {looks}")
         return
     text = f"The families left out are the test sets of {len(waiting)} splits, hidden too. {looks}"
-    _ask(source, corpus, waiting, text, "Reveal the families left out")
+    _ask(db, corpus, waiting, text, "Reveal the families left out")
 
 
-def gate_mixes(source: Database, corpus: str, split: str) -> None:
+def gate_mixes(db: Database, corpus: str, split: str) -> None:
     """The same for mixes whose test errors are hidden: they are newer than the last reveal."""
-    looked = _looked(database.n_reveals(source, corpus, split))
+    looked = _looked(database.n_reveals(db, corpus, split))
     text = f"The test errors of these mixes are hidden. {looked}"
-    _ask(source, corpus, [split], text, "Reveal the test errors")
+    _ask(db, corpus, [split], text, "Reveal the test errors")
 
 
 def error_metrics(fit: Fit) -> None:
@@ -84,21 +84,21 @@ def _looked(times: int) -> str:
     return f"The test set of this split has {often}."
 
 
-def _ask(source: Database, corpus: str, splits: list[str], text: str, label: str) -> None:
+def _ask(db: Database, corpus: str, splits: list[str], text: str, label: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/visibility_off: {text} {WHY}", width="stretch")
         if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=SHOWS):
-            database.reveal(source, corpus, splits)
+            database.reveal(db, corpus, splits)
             st.rerun()
 
 
 def unseen(
-    source: Database, corpus: str | None, sides: Mapping[str, Split], name: str
+    db: Database, corpus: str | None, sides: Mapping[str, Split], name: str
 ) -> frozenset[str]:
     """Models whose accuracies a page about a split hides: its test models, and the side bar's.
 
     Args:
-        source: the database.
+        db: the database.
         corpus: of the side bar.
         sides: the split that the page shows, stored or not.
         name: of that split; models revealed under it are no secret.
@@ -106,7 +106,7 @@ def unseen(
     tested = frozenset(model for model, side in sides.items() if side == "test")
     if corpus is None:
         return tested
-    known = database.revealed_models(source, corpus, name)
+    known = database.revealed_models(db, corpus, name)
     chosen = controls.chosen("split")
-    others = database.hidden_models(source, corpus, chosen) if chosen else frozenset()
+    others = database.hidden_models(db, corpus, chosen) if chosen else frozenset()
     return (tested - known) | others

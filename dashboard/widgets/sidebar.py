@@ -64,28 +64,28 @@ def show() -> None:
         address.copy_button({key: value for key, value in named.items() if value is not None})
 
 
-def fits(source: Database) -> pd.DataFrame:
+def fits(db: Database) -> pd.DataFrame:
     """Of every task and method the newest fit on the side bar's corpus and split, as it is now.
 
     Of CSV on the side bar's task it is the fit chosen there. Columns: see `data.fits`.
     """
-    table = database.fits(source)
+    table = database.fits(db)
     corpus, split = text.chosen("corpus"), text.chosen("split")
     if corpus is None or split is None:
         return table.head(0)
-    return database.newest_fits(source, corpus, split, text.chosen("fit"))
+    return database.newest_fits(db, corpus, split, text.chosen("fit"))
 
 
-def csv_fits(source: Database) -> pd.DataFrame:
+def csv_fits(db: Database) -> pd.DataFrame:
     """Every fit by CSV on the side bar's corpus and split as it is now, newest first."""
-    table = database.fits(source)
+    table = database.fits(db)
     here = (table["corpus"] == text.chosen("corpus")) & (table["split"] == text.chosen("split"))
     return table[here & (table["method"] == "csv") & ~table["stale"]]
 
 
-def _fit(source: Database) -> str | None:
+def _fit(db: Database) -> str | None:
     """The choice among the fits of the task, and how the chosen one was made; the newest's id."""
-    table = csv_fits(source)
+    table = csv_fits(db)
     table = table[table["task"] == text.chosen("task")].set_index("fit")
     if table.empty:
         st.session_state.pop("fit", None)

@@ -42,18 +42,18 @@ class Coloured:
     note: str = ""
 
 
-def coloured(source: Database, own: Texts, asked: Asked) -> Coloured:
+def coloured(db: Database, own: Texts, asked: Asked) -> Coloured:
     """The values of a colouring on all tokens of a fit.
 
     Raises:
         InputError: what it needs is not stored, or the two fits have different tokens.
     """
     if asked.by == "loss":
-        return _loss(source, own, asked)
+        return _loss(db, own, asked)
     if asked.by == "loss difference":
-        return _losses(source, own, asked)
+        return _losses(db, own, asked)
     if asked.by == "task difference":
-        return _tasks(own, fit_tokens.texts(source, asked.other), asked.other_task)
+        return _tasks(own, fit_tokens.texts(db, asked.other), asked.other_task)
     if asked.by == "instability":
         return _spread(own)
     return _weight(own)
@@ -71,15 +71,15 @@ def _weight(own: Texts) -> Coloured:
     return Coloured(own.weight, own.cells.mean(own.weight), scale)
 
 
-def _loss(source: Database, own: Texts, asked: Asked) -> Coloured:
-    nll = fit_tokens.losses(source, own.fit.fit, (asked.first,))[0].astype(np.float64)
+def _loss(db: Database, own: Texts, asked: Asked) -> Coloured:
+    nll = fit_tokens.losses(db, own.fit.fit, (asked.first,))[0].astype(np.float64)
     tokens, cells = _per(own, nll, asked.per)
     name = f"loss of {asked.first}"
     return Coloured(tokens, cells, Scale(name, f"nats per {asked.per}", top(cells), "violet"))
 
 
-def _losses(source: Database, own: Texts, asked: Asked) -> Coloured:
-    both = fit_tokens.losses(source, own.fit.fit, (asked.first, asked.second)).astype(np.float64)
+def _losses(db: Database, own: Texts, asked: Asked) -> Coloured:
+    both = fit_tokens.losses(db, own.fit.fit, (asked.first, asked.second)).astype(np.float64)
     tokens, cells = _per(own, both[0] - both[1], asked.per)
     name = f"loss of {asked.first} less that of {asked.second}"
     scale = Scale(name, f"nats per {asked.per}", top(cells), "orange", "blue")

@@ -99,10 +99,10 @@ def go_to(own: Texts, ordered: list[int], place: Place) -> None:
 
 
 @st.fragment
-def kinds_and_brush(source: Database, own: Texts) -> None:
+def kinds_and_brush(db: Database, own: Texts) -> None:
     """What each kind of token carries, and what the fit would be without some of them."""
     st.subheader("Kinds of tokens, and the brush", divider="gray")
-    masks = dict(fit_tokens.kind_masks(source, own.fit.fit))
+    masks = dict(fit_tokens.kind_masks(db, own.fit.fit))
     brush = address.choose(
         st.pills, "Brush", [*KINDS, OWN], selection_mode="multi", key="brush",
         wrap=True, help="Choose kinds to see the fit without them, or on them alone.",
@@ -133,19 +133,19 @@ def kinds_and_brush(source: Database, own: Texts) -> None:
     if OWN in brush and not pattern:
         st.caption("Write a pattern first, then the brush can use it.")
     kept = ~touched if keep == "drop" or not any(name in masks for name in brush) else touched
-    _errors(source, own, kept)
+    _errors(db, own, kept)
     _tallies(own, masks)
 
 
-def _errors(source: Database, own: Texts, kept: Mask) -> None:
+def _errors(db: Database, own: Texts, kept: Mask) -> None:
     """MSE of every side that may be shown, with these tokens and with all."""
     try:
-        before = _judged(source, own, np.ones_like(kept))
-        after = before if kept.all() else _judged(source, own, kept)
+        before = _judged(db, own, np.ones_like(kept))
+        after = before if kept.all() else _judged(db, own, kept)
     except CsvcoreError as error:
         st.warning(text.plain(str(error)))
         return
-    sides = [side for side in after.mse if side in database.fit(source, own.fit.fit).mse]
+    sides = [side for side in after.mse if side in database.fit(db, own.fit.fit).mse]
     with st.container(horizontal=True):
         st.metric("Tokens that count", f"{int(kept.sum()):,}", border=True,
                   help=f"Of {kept.size:,} tokens of the scorer.")  # fmt: skip
@@ -162,8 +162,8 @@ def _errors(source: Database, own: Texts, kept: Mask) -> None:
     )
 
 
-def _judged(source: Database, own: Texts, kept: Mask) -> Brushed:
-    inside = attribution.inside(source, own.fit.fit)
+def _judged(db: Database, own: Texts, kept: Mask) -> Brushed:
+    inside = attribution.inside(db, own.fit.fit)
     models = inside.fit.predictions
     accuracy = np.array([one.accuracy for one in models])
     sides = [one.split for one in models]

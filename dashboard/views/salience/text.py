@@ -26,12 +26,12 @@ HOVER_MODELS = 6
 
 @st.fragment
 def text(
-    source: Database, own: Texts, ordered: list[int], find: str, asked: Asked, coloured: Coloured
+    db: Database, own: Texts, ordered: list[int], find: str, asked: Asked, coloured: Coloured
 ) -> None:
     """The coloured documents, and below them the losses of what is selected there.
 
     Args:
-        source: the database.
+        db: the database.
         own: its texts.
         ordered: documents to read, in order.
         find: text searched for, may be empty.
@@ -68,9 +68,7 @@ def text(
 
     selected = _range(screen, picked)
     token_heatmap.heatmap(
-        _drawing(
-            source, own, screen, asked, coloured, find, selected, more, beyond, str(signature)
-        ),
+        _drawing(db, own, screen, asked, coloured, find, selected, more, beyond, str(signature)),
         KEY,
         on_select,
         on_more,
@@ -91,7 +89,7 @@ def text(
     if selected is None:
         st.caption("Click a token for its loss in every model; shift-click for a range.")
     else:
-        _panel(source, own, screen, selected)
+        _panel(db, own, screen, selected)
     _downloads(own, ordered, docs, coloured)
 
 
@@ -132,18 +130,18 @@ def _sync(picked: tuple[Place, Place] | None) -> None:
 
 
 def _drawing(
-    source: Database, own: Texts, screen: Shown, asked: Asked, coloured: Coloured, find: str,
+    db: Database, own: Texts, screen: Shown, asked: Asked, coloured: Coloured, find: str,
     selected: tuple[int, int] | None, more: str, beyond: int, place: str,
 ) -> token_heatmap.Drawing:  # fmt: skip
-    names = complete_models(source, own)
-    usual = [names[i] for i in database.hover_models(source, names, HOVER_MODELS)]
+    names = complete_models(db, own)
+    usual = [names[i] for i in database.hover_models(db, names, HOVER_MODELS)]
     compared = tuple(dict.fromkeys(name for name in (asked.first, asked.second) if name))
     models = [*compared, *(name for name in usual if name not in compared)][:HOVER_MODELS]
     rows = {
         name: row
         for group in (tuple(usual), compared)
         if group
-        for name, row in zip(group, fit_tokens.losses(source, own.fit.fit, group), strict=True)
+        for name, row in zip(group, fit_tokens.losses(db, own.fit.fit, group), strict=True)
     }
     losses = np.array([own.cells.sum(rows[name])[screen.cells] for name in models])
     hatched = None if coloured.hatched is None else coloured.hatched[screen.cells]
@@ -173,29 +171,29 @@ def _drawing(
     )
 
 
-def complete_models(source: Database, own: Texts) -> list[str]:
+def complete_models(db: Database, own: Texts) -> list[str]:
     """Models with losses on every document of the fit's corpus."""
-    covered = database.coverage(source, own.fit.corpus)
+    covered = database.coverage(db, own.fit.corpus)
     return [name for name, count in covered.items() if count == len(own.docs)]
 
 
-def selection_losses(source: Database, own: Texts, cells: np.ndarray) -> pd.DataFrame:
+def selection_losses(db: Database, own: Texts, cells: np.ndarray) -> pd.DataFrame:
     """Every model's nll on some cells, lowest first. Columns: model, family, nll (nats)."""
     ranges = [(own.cells.token_start[i], own.cells.token_end[i]) for i in cells.tolist()]
     chosen = np.concatenate([np.arange(start, end) for start, end in ranges])
-    inside = attribution.inside(source, own.fit.fit)
+    inside = attribution.inside(db, own.fit.fit)
     names = [one.model for one in inside.fit.predictions]
     nll = [inside.nll[:, chosen].sum(axis=1, dtype=np.float64)]
-    others = tuple(name for name in complete_models(source, own) if name not in set(names))
+    others = tuple(name for name in complete_models(db, own) if name not in set(names))
     if others:  # collected, but without an accuracy on the task
-        rows = fit_tokens.losses(source, own.fit.fit, others)
+        rows = fit_tokens.losses(db, own.fit.fit, others)
         nll.append(rows[:, chosen].sum(axis=1, dtype=np.float64))
     table = pd.DataFrame({"model": [*names, *others], "nll": np.concatenate(nll)})
-    table["family"] = table["model"].map(database.family_of(source))
+    table["family"] = table["model"].map(database.family_of(db))
     return table[["model", "family", "nll"]].sort_values("nll")
 
 
-def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int]) -> None:
+def _panel(db: Database, own: Texts, screen: Shown, selected: tuple[int, int]) -> None:
     start, end = selected
     first, last = screen.place(start), screen.place(end)
     if start == end:
@@ -210,8 +208,8 @@ def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int
     st.code(
         token_heatmap.short("".join(own.cells.text[cell] for cell in cells.tolist())), language=None
     )
-    table = selection_losses(source, own, cells)
-    colours = figures.colours(source)
+    table = selection_losses(db, own, cells)
+    colours = figures.colours(db)
     figure.figure(
         law.loss_bars(table, colours),
         table,
@@ -225,10 +223,10 @@ def _panel(source: Database, own: Texts, screen: Shown, selected: tuple[int, int
     )  # fmt: skip
 
 
-def colouring(source: Database, own: Texts, asked: Asked) -> Coloured:
+def colouring(db: Database, own: Texts, asked: Asked) -> Coloured:
     """What was asked for; the weight, with a sentence why, where that cannot be had."""
     try:
-        return colourings.coloured(source, own, asked)
+        return colourings.coloured(db, own, asked)
     except InputError as error:
         st.warning(f"{controls.plain(str(error))}. The weight is shown.")
-        return colourings.coloured(source, own, Asked())
+        return colourings.coloured(db, own, Asked())
