@@ -32,8 +32,8 @@ from csvcore.optimise import (
     HeadProblem,
     TokenTable,
     choose_heads,
-    features,
     permutation_control,
+    token_features,
 )
 from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws
 from csvcore.synthetic import World, make_world
@@ -128,7 +128,7 @@ def speed() -> None:
     groups = {str(f): (made.family == f)[FITTED] for f in range(5)}
     run = made.run[FITTED]
     started = time.perf_counter()
-    states = features(made.hidden)
+    states = token_features(made.hidden)
     reduced = time.perf_counter() - started
     print(f"features: {reduced:.1f} s", flush=True)
     table = table_of(made, states)
@@ -210,7 +210,7 @@ def one(n_tokens: int, folder: Path, make: bool) -> None:
     idle = peak()
     started = time.perf_counter()
     room = np.lib.format.open_memmap(files["states"], "w+", np.float32, (n_tokens, 128))
-    states = features(hidden, out=room)
+    states = token_features(hidden, out=room)
     ones = np.ones((1, n_tokens), dtype=np.float32)
     table = TokenTable(states, nll, rest["source"], 5, ones, 4 * n_tokens)
     train = (SIDES == "train")[FITTED]
@@ -232,7 +232,7 @@ def basis() -> None:
         ("float32, 32 directions", 32, np.float32),
     ):
         started = time.perf_counter()
-        table = table_of(made, features(made.hidden.astype(dtype), rank))
+        table = table_of(made, token_features(made.hidden.astype(dtype), rank))
         fits = choose_heads(table, problems_of(made), groups, made.run[FITTED], config)
         errors = [mse(made, k, fit.weight, "test") for k, fit in enumerate(fits)]
         area = np.mean([roc_area(f.weight, made.salient[k]) for k, f in enumerate(fits)])
@@ -245,7 +245,7 @@ def truth() -> None:
     groups = {str(f): (np.arange(SIDES.size) % 5 == f)[FITTED] for f in range(5)}
     for seed in range(5):
         made = world(20_000, 64, 1, seed)
-        table = table_of(made, features(made.hidden))
+        table = table_of(made, token_features(made.hidden))
         [fit] = choose_heads(table, problems_of(made), groups, made.run[FITTED], FastConfig())
         ours, oracle = (
             mse(made, 0, weight, "test") for weight in (fit.weight, made.salient[0].astype(float))
@@ -259,7 +259,7 @@ def truth() -> None:
     p_values, better = [], 0
     for seed in range(100):
         made = world(500, 16, 1, seed, signal=False)
-        table = table_of(made, features(made.hidden))
+        table = table_of(made, token_features(made.hidden))
         [problem] = problems_of(made)
         p_values.append(permutation_control(table, problem, FastConfig(), 99).p_value)
         [fit] = choose_heads(table, [problem], groups, made.run[FITTED], FastConfig())

@@ -195,7 +195,7 @@ def config(tiny_lm: Path) -> "FitConfig":
 
 
 @pytest.fixture
-def run(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
+def make_fit(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
     """Fits one task with one method on the made-up world."""
 
     def fit(task: str, method: Any = "all-token", **settings: Any) -> "Fit":
@@ -207,7 +207,7 @@ def run(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
 
 
 @pytest.fixture
-def csvcore(world_db: Path) -> Callable[..., Any]:
+def invoke(world_db: Path) -> Callable[..., Any]:
     """The command on the made-up world's database."""
     from click.testing import CliRunner
 
@@ -220,12 +220,12 @@ def csvcore(world_db: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def fit(csvcore: Callable[..., Any], tiny_lm: Path) -> Callable[..., Any]:
+def invoke_fit(invoke: Callable[..., Any], tiny_lm: Path) -> Callable[..., Any]:
     """`csvcore fit` with few steps and the tiny scorer."""
 
     def run(*arguments: object) -> Any:
         where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
-        return csvcore("fit", *where, *arguments)
+        return invoke("fit", *where, *arguments)
 
     return run
 
@@ -275,7 +275,7 @@ def _three_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def three(_three_made: Path, tmp_path: Path) -> list[str]:
+def three_models(_three_made: Path, tmp_path: Path) -> list[str]:
     """Folders of three models of a test's own: one tokenizer, different weights."""
     shutil.copytree(_three_made, tmp_path, dirs_exist_ok=True)
     return [str(tmp_path / name) for name in ("first", "second", "third")]

@@ -19,9 +19,9 @@ from csvcore.optimise import (
     OptimiseConfig,
     TokenTable,
     choose_heads,
-    features,
     optimise_heads,
     standardise,
+    token_features,
 )
 from csvcore.records import SPLITS, Ints, Method
 
@@ -161,7 +161,7 @@ def fast_problems(
     problems = [replace(_problem(data, chosen[task], fitted), pulls=names[task]) for task in tasks]
     sources, source = data.sources()
     table = TokenTable(
-        states=features(data.units.hidden),
+        states=token_features(data.units.hidden),
         nll=data.nll[fitted],
         source=source,
         n_sources=len(sources),

@@ -1,7 +1,7 @@
 """Optimising the scoring head: Algorithm 2 to the letter, or many heads by second order."""
 
 from csvcore.optimise.algorithm_2 import OptimiseConfig, optimise_heads, standardise
-from csvcore.optimise.features import TokenTable, features
+from csvcore.optimise.features import TokenTable, token_features
 from csvcore.optimise.gauss_newton import Activation
 from csvcore.optimise.penalty_path import STRENGTHS, FastConfig, choose_heads
 from csvcore.optimise.permutation import permutation_control
@@ -19,8 +19,8 @@ __all__ = [
     "Singles",
     "TokenTable",
     "choose_heads",
-    "features",
     "optimise_heads",
     "permutation_control",
     "standardise",
+    "token_features",
 ]

@@ -30,7 +30,7 @@ HELD_BLOCKS = 16  # blocks read before the pages of memory maps are given back
 class TokenTable:
     """The tokens of a corpus as the fit sees them.
 
-    states: (n_tokens, rank) features of each token, mean squared length 1, see `features`.
+    states: (n_tokens, rank) features of each token, mean squared length 1, see `token_features`.
     nll: (n_models, n_tokens) nats, of train and validation models alone. source: (n_tokens,) index
     of each token's source, 0 to n_sources - 1. pulls: (n_pulls, n_tokens) what the weights are
     where the head says nothing, mean 1 each; the first is all ones. states and nll may be memory
@@ -127,7 +127,7 @@ def _shared(starts: range, work: Callable[[range], Result]) -> list[Result]:
             torch.set_num_threads(n_threads)
 
 
-def features(
+def token_features(
     hidden: NDArray[np.floating], rank: int | None = RANK, out: Singles | None = None
 ) -> Singles:
     """Hidden states as features: standardised, reduced to rank directions, mean squared length 1.

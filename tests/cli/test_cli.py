@@ -16,14 +16,14 @@ from csvcore import cli, pipeline
 from csvcore.pipeline import imports
 from tests.support.world import PACK, contents
 
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 
 
 # init and import
 
 
 def test_the_whole_way_from_files_to_a_comparison(
-    tmp_path: Path, world_files: Path, tiny_lm: Path, csvcore: Csvcore
+    tmp_path: Path, world_files: Path, tiny_lm: Path, invoke: Invoke
 ) -> None:
     db = tmp_path / "new.duckdb"
     for arguments in (
@@ -37,42 +37,40 @@ def test_the_whole_way_from_files_to_a_comparison(
         ["compare", "--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "2"],
         ["fits"],
     ):
-        result = csvcore(*arguments, db=db)
+        result = invoke(*arguments, db=db)
         assert result.exit_code == 0, result.output
         assert result.stdout.endswith("\n")
         assert result.stderr == ""  # bars are for terminals
     assert "reading-all-token-" in result.stdout
 
 
-def test_a_folder_that_is_not_there_is_told_before_any_work(
-    tmp_path: Path, csvcore: Csvcore
-) -> None:
-    made = csvcore("init", db=tmp_path / "no" / "x.duckdb")
+def test_a_folder_that_is_not_there_is_told_before_any_work(tmp_path: Path, invoke: Invoke) -> None:
+    made = invoke("init", db=tmp_path / "no" / "x.duckdb")
     assert made.exit_code == 1
     assert f"there is no folder {tmp_path / 'no'} for x.duckdb; make it first" in made.stderr
-    csvcore("init", db=tmp_path / "x.duckdb")
+    invoke("init", db=tmp_path / "x.duckdb")
     out = tmp_path / "no" / "w.parquet"
-    refused = csvcore("weights", "--fit", "any", "--out", out, db=tmp_path / "x.duckdb")
+    refused = invoke("weights", "--fit", "any", "--out", out, db=tmp_path / "x.duckdb")
     assert refused.exit_code == 2
     assert f"there is no folder {out.parent}; make it first" in refused.stderr
 
 
-def test_init_twice_is_fine(tmp_path: Path, csvcore: Csvcore) -> None:
+def test_init_twice_is_fine(tmp_path: Path, invoke: Invoke) -> None:
     db = tmp_path / "new.duckdb"
-    first, second = csvcore("init", db=db), csvcore("init", db=db)
+    first, second = invoke("init", db=db), invoke("init", db=db)
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "new.duckdb made; next: csvcore import corpus FILE --name NAME" in first.stdout
     assert "new.duckdb was there" in second.stdout
 
 
 def test_init_zoo_loads_the_bundled_measurements_once(
-    tmp_path: Path, csvcore: Csvcore, world_files: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, invoke: Invoke, world_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "ZOO", world_files)
     db = tmp_path / "new.duckdb"
-    assert "the bundled zoo loaded: 11 models" in csvcore("init", "--zoo", db=db).stdout
+    assert "the bundled zoo loaded: 11 models" in invoke("init", "--zoo", db=db).stdout
     before = contents(db)
-    assert csvcore("init", "--zoo", db=db).exit_code == 0
+    assert invoke("init", "--zoo", db=db).exit_code == 0
     assert contents(db) == before
 
 
@@ -85,24 +83,24 @@ def test_the_database_is_csvcore_duckdb_in_the_working_directory_unless_told(
 
 
 def test_an_interrupt_is_exit_status_130_and_one_line(
-    csvcore: Csvcore, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> Iterator[str]:
         yield "ant"
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "collect", interrupted)
-    result = csvcore("collect", tiny_lm, "--corpus", "words")
+    result = invoke("collect", tiny_lm, "--corpus", "words")
     assert result.exit_code == 130
     assert result.stderr.endswith("\ncsvcore: interrupted; nothing stored was lost\n")
     assert result.stdout == ""
 
 
 def test_on_a_terminal_a_bar_moves_and_is_gone_at_the_end(
-    fit: Csvcore, monkeypatch: pytest.MonkeyPatch
+    invoke_fit: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("csvcore.cli.base.tqdm", lambda **more: tqdm(**more | {"disable": False}))
-    result = fit("--task", "adding", "--json")
+    result = invoke_fit("--task", "adding", "--json")
     assert result.exit_code == 0, result.output
     assert "\r" in result.stderr
     assert "\n" not in result.stderr
@@ -110,12 +108,12 @@ def test_on_a_terminal_a_bar_moves_and_is_gone_at_the_end(
     assert "\r" not in result.stdout
 
 
-def test_a_bug_keeps_its_traceback(csvcore: Csvcore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_keeps_its_traceback(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     def bug(*_: object) -> str:
         raise ZeroDivisionError
 
     monkeypatch.setattr(pipeline, "init", bug)
-    assert isinstance(csvcore("init").exception, ZeroDivisionError)
+    assert isinstance(invoke("init").exception, ZeroDivisionError)
 
 
 # The command as it is installed
@@ -190,9 +188,9 @@ def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path)
     "given", [("--task", "adding", "reading"), ("--task", "adding", "--task", "reading")]
 )
 def test_several_tasks_follow_one_flag_or_one_each(
-    csvcore: Csvcore, tiny_lm: Path, given: tuple[str, ...]
+    invoke: Invoke, tiny_lm: Path, given: tuple[str, ...]
 ) -> None:
-    result = csvcore(
+    result = invoke(
         "fit", "--corpus", "words", "--split", "sides", *given,
         "--method", "all-token", "--scorer", tiny_lm, "--json",
     )  # fmt: skip

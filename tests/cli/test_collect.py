@@ -23,13 +23,13 @@ from csvcore.pipeline.collect import CollectConfig, Collected
 from tests.support.collections import coverage
 from tests.support.world import DOCS, contents, copies, spoil, stored_losses
 
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 PROGRAM = "from csvcore.cli import main; main()"
 DEADLINE = 240.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 
 
 @pytest.fixture
-def run(words_db: Path) -> Csvcore:
+def run(words_db: Path) -> Invoke:
     """`csvcore collect` of these models on the corpus, on the CPU."""
 
     def collect(*arguments: object, db: Path = words_db) -> Result:
@@ -52,7 +52,7 @@ def table(stderr: str) -> dict[str, list[str]]:
 
 
 def test_results_go_to_standard_output_and_all_else_to_standard_error(
-    run: Csvcore, tiny_lm: Path, tiny_llama: Path, words_db: Path
+    run: Invoke, tiny_lm: Path, tiny_llama: Path, words_db: Path
 ) -> None:
     result = run(tiny_lm, tiny_llama)
     assert result.exit_code == 0, result.output
@@ -67,7 +67,7 @@ def test_results_go_to_standard_output_and_all_else_to_standard_error(
     assert coverage(words_db) == {"tiny-gpt2": 6, "tiny-llama": 6}
 
 
-def test_a_stored_model_is_said_to_be_found(run: Csvcore, tiny_lm: Path) -> None:
+def test_a_stored_model_is_said_to_be_found(run: Invoke, tiny_lm: Path) -> None:
     run(tiny_lm)
     result = run(tiny_lm)
     assert result.exit_code == 0
@@ -76,7 +76,7 @@ def test_a_stored_model_is_said_to_be_found(run: Csvcore, tiny_lm: Path) -> None
 
 
 def test_the_losses_are_written_as_a_pack_that_another_database_takes(
-    run: Csvcore, tiny_lm: Path, tiny_llama: Path, words_db: Path, tmp_path: Path
+    run: Invoke, tiny_lm: Path, tiny_llama: Path, words_db: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copy(words_db, tmp_path / "other.duckdb"))
     run(tiny_lm)  # found, and in the pack all the same
@@ -98,7 +98,7 @@ def test_the_losses_are_written_as_a_pack_that_another_database_takes(
 
 
 def test_no_pack_is_written_if_no_model_is_stored(
-    run: Csvcore, tiny_lm: Path, tmp_path: Path
+    run: Invoke, tiny_lm: Path, tmp_path: Path
 ) -> None:
     run(tiny_lm)  # is not asked for below
     result = run(tmp_path / "nowhere", "--out", tmp_path / "pack.parquet")
@@ -107,10 +107,10 @@ def test_no_pack_is_written_if_no_model_is_stored(
 
 
 def test_one_that_fails_is_told_at_the_end_with_status_1_and_the_others_are_stored(
-    run: Csvcore, three: list[str], tmp_path: Path, words_db: Path
+    run: Invoke, three_models: list[str], tmp_path: Path, words_db: Path
 ) -> None:
     nowhere = tmp_path / "nowhere"
-    result = run(three[0], nowhere, spoil(three[1]), three[2])
+    result = run(three_models[0], nowhere, spoil(three_models[1]), three_models[2])
     assert result.exit_code == 1
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["first", "third"]
     end = result.stderr.splitlines()[-3:]
@@ -131,7 +131,7 @@ def test_one_that_fails_is_told_at_the_end_with_status_1_and_the_others_are_stor
     ],
 )
 def test_a_model_that_cannot_be_scored_is_told_in_one_line(
-    run: Csvcore, tiny_lm: Path, tmp_path: Path, words_db: Path, arguments: str, message: str
+    run: Invoke, tiny_lm: Path, tmp_path: Path, words_db: Path, arguments: str, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     before = contents(words_db)
@@ -154,7 +154,7 @@ def test_a_model_that_cannot_be_scored_is_told_in_one_line(
     ],
 )
 def test_settings_that_cannot_be_met_are_refused_at_the_end_of_standard_error(
-    run: Csvcore, tiny_lm: Path, tmp_path: Path, words_db: Path, arguments: str, message: str
+    run: Invoke, tiny_lm: Path, tmp_path: Path, words_db: Path, arguments: str, message: str
 ) -> None:
     before = contents(words_db)
     result = run(tiny_lm, *arguments.format(tmp=tmp_path).split())
@@ -166,7 +166,7 @@ def test_settings_that_cannot_be_met_are_refused_at_the_end_of_standard_error(
 
 
 def test_every_option_is_a_setting(
-    run: Csvcore, monkeypatch: pytest.MonkeyPatch, words_db: Path
+    run: Invoke, monkeypatch: pytest.MonkeyPatch, words_db: Path
 ) -> None:
     asked: list[Any] = []
 
@@ -200,7 +200,7 @@ def test_every_option_is_a_setting(
     ]
 
 
-def test_notes_are_told_before_anything_is_loaded(run: Csvcore, tiny_lm: Path) -> None:
+def test_notes_are_told_before_anything_is_loaded(run: Invoke, tiny_lm: Path) -> None:
     result = run(tiny_lm, "--context", 20)
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
@@ -211,7 +211,7 @@ def test_notes_are_told_before_anything_is_loaded(run: Csvcore, tiny_lm: Path) -
 
 
 def test_on_a_terminal_a_bar_moves_below_what_is_told_and_is_gone_at_the_end(
-    run: Csvcore, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
+    run: Invoke, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Shown(tqdm):  # type: ignore[type-arg]
         def __init__(self, **more: Any) -> None:
@@ -242,7 +242,7 @@ def test_a_model_stored_in_no_time_has_no_speed() -> None:
 
 
 def test_a_dry_run_estimates_and_writes_nothing(
-    run: Csvcore, tiny_lm: Path, tiny_llama: Path, words_db: Path, tmp_path: Path
+    run: Invoke, tiny_lm: Path, tiny_llama: Path, words_db: Path, tmp_path: Path
 ) -> None:
     run(tiny_lm)
     before, files = contents(words_db), sorted(tmp_path.rglob("*"))
@@ -262,15 +262,15 @@ def test_a_dry_run_estimates_and_writes_nothing(
 
 @pytest.mark.parametrize("bad", ["nowhere", "nan", "other weights"])
 def test_a_dry_run_with_any_problem_is_status_1(
-    run: Csvcore, tiny_lm: Path, three: list[str], words_db: Path, tmp_path: Path, bad: str
+    run: Invoke, tiny_lm: Path, three_models: list[str], words_db: Path, tmp_path: Path, bad: str
 ) -> None:
     name = str(tmp_path / "nowhere")
     if bad == "nan":
-        name = spoil(three[0])
+        name = spoil(three_models[0])
     if bad == "other weights":
-        run(three[0])
-        shutil.rmtree(three[0])
-        name = str(Path(three[1]).rename(three[0]))
+        run(three_models[0])
+        shutil.rmtree(three_models[0])
+        name = str(Path(three_models[1]).rename(three_models[0]))
     before = contents(words_db)
     result = run(name, tiny_lm, "--dry-run")
     assert result.exit_code == 1
@@ -350,7 +350,7 @@ def test_an_interrupt_from_the_keyboard_ends_all_processes_with_one_line(
 
 
 def test_the_repositorys_own_code_is_neither_run_nor_asked_about(
-    run: Csvcore, tiny_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Invoke, tiny_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [folder] = copies(tmp_path, tiny_lm, "own-code")
     file = Path(folder) / "config.json"

@@ -26,7 +26,7 @@ METHODS = {
     "csv", "all-token", "label-token", "source-token", "best-source",
     "train-mean", "sibling", "compute", "best-constant",
 }  # fmt: skip
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 
 
 def one_document(text: str) -> Any:
@@ -41,9 +41,9 @@ def one_document(text: str) -> Any:
     "method", ["csv", "all-token", "label-token", "source-token", "best-source"]
 )
 def test_fit_json_is_one_document_with_the_contracts_keys(
-    fit: Csvcore, world: World, method: str
+    invoke_fit: Invoke, world: World, method: str
 ) -> None:
-    result = fit("--task", "adding", "--method", method, "--json")
+    result = invoke_fit("--task", "adding", "--method", method, "--json")
     assert result.exit_code == 0, result.output
     document = one_document(result.stdout)
     assert document.keys() == {"fits"}
@@ -61,11 +61,13 @@ def test_fit_json_is_one_document_with_the_contracts_keys(
         assert placed["low"] <= placed["predicted"] <= placed["high"]
 
 
-def test_fit_without_a_task_fits_them_all_and_with_several_those(fit: Csvcore) -> None:
-    every = json.loads(fit("--method", "all-token", "--json").stdout)
+def test_fit_without_a_task_fits_them_all_and_with_several_those(invoke_fit: Invoke) -> None:
+    every = json.loads(invoke_fit("--method", "all-token", "--json").stdout)
     assert [found["task"] for found in every["fits"]] == ["adding", "reading"]
     two = json.loads(
-        fit("--method", "all-token", "--task", "reading", "--task", "adding", "--json").stdout
+        invoke_fit(
+            "--method", "all-token", "--task", "reading", "--task", "adding", "--json"
+        ).stdout
     )
     assert [found["task"] for found in two["fits"]] == ["reading", "adding"]
     assert two["fits"][0]["fit"] == every["fits"][1]["fit"]
@@ -91,10 +93,10 @@ def test_fit_without_a_task_fits_them_all_and_with_several_those(fit: Csvcore) -
     ],
 )  # fmt: skip
 def test_the_options_of_fit_reach_the_stored_settings(
-    csvcore: Csvcore, tiny_lm: Path, world_db: Path, options: str, kept: dict[str, Any]
+    invoke: Invoke, tiny_lm: Path, world_db: Path, options: str, kept: dict[str, Any]
 ) -> None:
     where = ["--corpus", "words", "--split", "sides", "--task", "adding", "--scorer", tiny_lm]
-    [found] = one_document(csvcore("fit", *where, *options.split(), "--json").stdout)["fits"]
+    [found] = one_document(invoke("fit", *where, *options.split(), "--json").stdout)["fits"]
     with store.connect(world_db, read_only=True) as db:
         config = store.fit(db, found["fit"]).config
     assert config.items() >= kept.items()
@@ -103,9 +105,9 @@ def test_the_options_of_fit_reach_the_stored_settings(
 
 @pytest.mark.parametrize("algorithm", ["fast", "paper"])
 def test_steps_bound_both_algorithms(
-    csvcore: Csvcore, tiny_lm: Path, world_db: Path, algorithm: str
+    invoke: Invoke, tiny_lm: Path, world_db: Path, algorithm: str
 ) -> None:
-    result = csvcore(
+    result = invoke(
         "fit", "--corpus", "words", "--split", "sides", "--task", "adding", "--scorer", tiny_lm,
         "--steps", "5", "--algorithm", algorithm, "--penalty", "1e-6", "--json",
     )  # fmt: skip
@@ -114,41 +116,43 @@ def test_steps_bound_both_algorithms(
         assert store.fit(db, found["fit"]).trace[-1].step == 5
 
 
-def test_the_text_table_has_a_header_and_one_line_a_fit_and_one_a_note(fit: Csvcore) -> None:
-    result = fit("--method", "all-token")
+def test_the_text_table_has_a_header_and_one_line_a_fit_and_one_a_note(invoke_fit: Invoke) -> None:
+    result = invoke_fit("--method", "all-token")
     header, adding, reading, *notes = result.stdout.splitlines()
     assert header.split()[:4] == ["task", "fit", "alpha", "beta"]
     assert adding.startswith("adding ")
     assert adding.endswith(" -")  # no count of items, so no noise floor
     assert reading.startswith("reading ")
-    found = one_document(fit("--method", "all-token", "--json").stdout)["fits"]
+    found = one_document(invoke_fit("--method", "all-token", "--json").stdout)["fits"]
     assert notes == [f"{one['task']}: {note}" for one in found for note in one["notes"]]
     assert "adding: saturated: only 2 of 6 train models stand where the curve rises" in notes
 
 
-def test_a_fast_fit_says_which_penalty_it_chose(fit: Csvcore) -> None:
-    lines = fit("--task", "adding", "--penalty", "1e-4").stdout.splitlines()
+def test_a_fast_fit_says_which_penalty_it_chose(invoke_fit: Invoke) -> None:
+    lines = invoke_fit("--task", "adding", "--penalty", "1e-4").stdout.splitlines()
     assert "adding: pulled towards label-token, penalty 1e-04, chosen among 3" in lines
-    [reading] = [line for line in fit("--task", "reading").stdout.splitlines() if "pulled" in line]
+    [reading] = [
+        line for line in invoke_fit("--task", "reading").stdout.splitlines() if "pulled" in line
+    ]
     assert re.match(
         r"reading: pulled towards all-token(,| and no further,) .*chosen among ", reading
     )
-    paper = fit("--task", "adding", "--algorithm", "paper").stdout
+    paper = invoke_fit("--task", "adding", "--algorithm", "paper").stdout
     assert "pulled" not in paper
 
 
-def test_a_step_has_no_slope_in_the_table(fit: Csvcore, world_db: Path) -> None:
+def test_a_step_has_no_slope_in_the_table(invoke_fit: Invoke, world_db: Path) -> None:
     change(world_db, ALL_OR_NOTHING)
-    result = fit("--method", "all-token", "--task", "reading")
+    result = invoke_fit("--method", "all-token", "--task", "reading")
     _, reading, note, *_ = result.stdout.splitlines()
     assert reading.split()[2] == "step"
     assert note.startswith("reading: step-like: no train model stands where the curve rises")
 
 
 def test_compare_json_is_one_document_with_the_contracts_keys(
-    csvcore: Csvcore, tiny_lm: Path
+    invoke: Invoke, tiny_lm: Path
 ) -> None:
-    result = csvcore(
+    result = invoke(
         "compare", "--corpus", "words", "--split", "sides", "--task", "adding",
         "--scorer", tiny_lm, "--steps", "3", "--json",
     )  # fmt: skip
@@ -163,9 +167,9 @@ def test_compare_json_is_one_document_with_the_contracts_keys(
     assert errors == sorted(errors)
 
 
-def test_compare_prints_a_table_best_first(csvcore: Csvcore, tiny_lm: Path) -> None:
+def test_compare_prints_a_table_best_first(invoke: Invoke, tiny_lm: Path) -> None:
     where = ["--corpus", "words", "--split", "sides", "--scorer", tiny_lm, "--steps", "3"]
-    result = csvcore("compare", *where, "--task", "adding", "--permutations", "4")
+    result = invoke("compare", *where, "--task", "adding", "--permutations", "4")
     header, *lines = result.stdout.splitlines()
     assert re.split(r"  +", header) == [
         "task", "method", "test MSE", "90 %", "above csv by", "points off", "R2", "rank", "pairs",
@@ -187,10 +191,10 @@ def test_compare_prints_a_table_best_first(csvcore: Csvcore, tiny_lm: Path) -> N
 
 
 def test_leave_one_family_out_prints_a_column_a_family_and_the_median(
-    csvcore: Csvcore, tiny_lm: Path
+    invoke: Invoke, tiny_lm: Path
 ) -> None:
     where = ["--corpus", "words", "--scorer", tiny_lm, "--penalty", "1e-4", "--task", "reading"]
-    result = csvcore("leave-one-family-out", *where)
+    result = invoke("leave-one-family-out", *where)
     assert result.exit_code == 0, result.output
     header, *lines = result.stdout.splitlines()
     assert re.split(r"  +", header) == [
@@ -201,7 +205,7 @@ def test_leave_one_family_out_prints_a_column_a_family_and_the_median(
     assert cells["all-token"][5] == "1.00"
     tame, wild, median = (float(cell) for cell in cells["train-mean"][2:5])
     assert median == pytest.approx((tame + wild) / 2, rel=0.01)
-    document = one_document(csvcore("leave-one-family-out", *where, "--json").stdout)
+    document = one_document(invoke("leave-one-family-out", *where, "--json").stdout)
     assert document.keys() == {"rows"}
     for row in document["rows"]:
         assert row.keys() >= ROW_KEYS | {"family", "split"}
@@ -211,7 +215,7 @@ def test_leave_one_family_out_prints_a_column_a_family_and_the_median(
 
 @pytest.mark.parametrize("command", ["fit", "compare", "leave-one-family-out"])
 def test_json_is_standard_even_where_figures_are_not_defined(
-    csvcore: Csvcore, tiny_lm: Path, world_db: Path, command: str
+    invoke: Invoke, tiny_lm: Path, world_db: Path, command: str
 ) -> None:
     change(
         world_db,
@@ -221,7 +225,7 @@ def test_json_is_standard_even_where_figures_are_not_defined(
     )
     where = ["--corpus", "words", "--scorer", tiny_lm, "--penalty", "1e-4", "--task", "reading"]
     split = [] if command == "leave-one-family-out" else ["--split", "sides"]
-    result = csvcore(command, *where, *split, "--json")
+    result = invoke(command, *where, *split, "--json")
     assert result.exit_code == 0, result.output
     [(kind, rows)] = one_document(result.stdout).items()
     assert kind == ("fits" if command == "fit" else "rows")
@@ -230,11 +234,11 @@ def test_json_is_standard_even_where_figures_are_not_defined(
 
 
 def test_weights_are_the_contracts_columns_and_tile_every_document(
-    fit: Csvcore, csvcore: Csvcore, tmp_path: Path
+    invoke_fit: Invoke, invoke: Invoke, tmp_path: Path
 ) -> None:
-    [found] = json.loads(fit("--task", "adding", "--json").stdout)["fits"]
+    [found] = json.loads(invoke_fit("--task", "adding", "--json").stdout)["fits"]
     out = tmp_path / "weights.parquet"
-    result = csvcore("weights", "--fit", found["fit"], "--out", out)
+    result = invoke("weights", "--fit", found["fit"], "--out", out)
     assert result.exit_code == 0
     assert f"tokens of {len(DOCS)} documents" in result.stdout
     table = pq.read_table(out)
@@ -250,9 +254,9 @@ def test_weights_are_the_contracts_columns_and_tile_every_document(
         assert [row["byte_start"] for row in own[1:]] == [row["byte_end"] for row in own[:-1]]
 
 
-def test_fits_lists_what_is_stored(csvcore: Csvcore, fit: Csvcore) -> None:
-    assert csvcore("fits").stdout == "no fits yet; make some with csvcore fit\n"
-    [found] = json.loads(fit("--task", "adding", "--json").stdout)["fits"]
-    shown = csvcore("fits").stdout
+def test_fits_lists_what_is_stored(invoke: Invoke, invoke_fit: Invoke) -> None:
+    assert invoke("fits").stdout == "no fits yet; make some with csvcore fit\n"
+    [found] = json.loads(invoke_fit("--task", "adding", "--json").stdout)["fits"]
+    shown = invoke("fits").stdout
     assert found["fit"] in shown
     assert f"  {found['mse']['train']:.2e} " in shown

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 COMMANDS = {
     "compare": "--split sides --task adding --steps 2",
     "leave-one-family-out": "--task reading --penalty 1e-4",
 }
 
 
-def rows_of(csvcore: Csvcore, out: Path, *command: str) -> Any:
+def rows_of(csvcore: Invoke, out: Path, *command: str) -> Any:
     """The JSON document of a command that wrote a table too."""
     done = csvcore(*command, "--json", "--table", str(out))
     assert done.exit_code == 0, done.output
@@ -26,13 +26,13 @@ def rows_of(csvcore: Csvcore, out: Path, *command: str) -> Any:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_table_has_the_rows_of_the_json_document(
-    csvcore: Csvcore, tiny_lm: Path, tmp_path: Path, name: str
+    invoke: Invoke, tiny_lm: Path, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / "rows.parquet"
     command = [name, "--corpus", "words", "--scorer", str(tiny_lm), *COMMANDS[name].split()]
-    rows = rows_of(csvcore, out, *command)["rows"]
+    rows = rows_of(invoke, out, *command)["rows"]
     assert rows == json.loads(json.dumps(pq.read_table(out).to_pylist()))
-    rows_of(csvcore, tmp_path / "rows.csv", *command)
+    rows_of(invoke, tmp_path / "rows.csv", *command)
     frame = pd.read_csv(tmp_path / "rows.csv")
     assert list(frame.columns) == list(rows[0])
     mse = pd.Series([row["test_mse"] for row in rows], dtype=float, name="test_mse")
@@ -41,10 +41,10 @@ def test_a_table_has_the_rows_of_the_json_document(
 
 
 def test_a_table_of_mixes_has_a_column_a_source(
-    csvcore: Csvcore, tiny_lm: Path, tmp_path: Path
+    invoke: Invoke, tiny_lm: Path, tmp_path: Path
 ) -> None:
     where = ["mixes", "--corpus", "words", "--split", "sides", "--task", "adding"]
-    rows = rows_of(csvcore, tmp_path / "m.csv", *where, "--scorer", str(tiny_lm))["mixes"]
+    rows = rows_of(invoke, tmp_path / "m.csv", *where, "--scorer", str(tiny_lm))["mixes"]
     frame = pd.read_csv(tmp_path / "m.csv")
     for source in ("sums", "notes"):
         assert frame[f"share {source}"].tolist() == [row["shares"].get(source, 0) for row in rows]
@@ -52,17 +52,17 @@ def test_a_table_of_mixes_has_a_column_a_source(
 
 
 def test_predictions_of_several_fits_are_one_table_that_names_fit_and_task(
-    csvcore: Csvcore, tiny_lm: Path, tmp_path: Path
+    invoke: Invoke, tiny_lm: Path, tmp_path: Path
 ) -> None:
     where = ["--corpus", "words", "--split", "sides"]
-    made = csvcore(
+    made = invoke(
         "fit", *where, "--method", "all-token", "--scorer", str(tiny_lm), "--json",
         "--task", "reading", "adding",
     )  # fmt: skip
     task_of = {fit["fit"]: fit["task"] for fit in json.loads(made.stdout)["fits"]}
     out = tmp_path / "new.csv"
     command = ["predict", *where, "--method", "all-token", "--model", "owl", "jay"]
-    found = rows_of(csvcore, out, *command)["fits"]
+    found = rows_of(invoke, out, *command)["fits"]
     frame = pd.read_csv(out)
     assert dict(zip(frame["fit"], frame["task"], strict=True)) == task_of
     told = [(one["fit"], row["model"], row["low"]) for one in found for row in one["predictions"]]
@@ -71,9 +71,9 @@ def test_predictions_of_several_fits_are_one_table_that_names_fit_and_task(
 
 
 def test_a_table_that_is_neither_csv_nor_parquet_is_refused_before_the_work(
-    csvcore: Csvcore, tmp_path: Path
+    invoke: Invoke, tmp_path: Path
 ) -> None:
-    done = csvcore(
+    done = invoke(
         "compare", "--corpus", "nowhere", "--split", "none", "--table", str(tmp_path / "a.xlsx")
     )
     assert done.exit_code == 2

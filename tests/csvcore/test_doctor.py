@@ -197,13 +197,13 @@ def test_a_package_that_is_missing_is_wrong_and_another_version_is_a_note(
 
 
 def test_the_command_prints_a_line_each_and_ends_with_1_where_something_is_wrong(
-    csvcore: Callable[..., Any], world_db: Path
+    invoke: Callable[..., Any], world_db: Path
 ) -> None:
-    sound = csvcore("doctor")
+    sound = invoke("doctor")
     assert sound.exit_code == 0
     assert "ok     corpus words: 6 documents;" in sound.stdout
     change(world_db, "UPDATE documents SET text = text || '!' WHERE doc_id = 'sum-1'")
-    found = csvcore("doctor", "--json")
+    found = invoke("doctor", "--json")
     assert found.exit_code == 1
     document = json.loads(found.stdout)
     assert document["sound"] is False
@@ -211,10 +211,10 @@ def test_the_command_prints_a_line_each_and_ends_with_1_where_something_is_wrong
 
 
 def test_an_export_can_be_imported_elsewhere_and_is_the_same(
-    csvcore: Callable[..., Any], world_db: Path, words_db: Path, tmp_path: Path, world_files: Path
+    invoke: Callable[..., Any], world_db: Path, words_db: Path, tmp_path: Path, world_files: Path
 ) -> None:
     pack = tmp_path / "two.parquet"
-    told = csvcore("export", "losses", "--corpus", "words", "--model", "ant", "bee", "--out", pack)
+    told = invoke("export", "losses", "--corpus", "words", "--model", "ant", "bee", "--out", pack)
     assert told.exit_code == 0
     assert "2 models, 12 rows" in told.stdout
     imports.import_models(words_db, world_files / "models.csv")
@@ -222,6 +222,6 @@ def test_an_export_can_be_imported_elsewhere_and_is_the_same(
     mine = [row for row in contents(world_db)["losses"] if row[1] in ("ant", "bee")]
     assert contents(words_db)["losses"] == mine
     assert (
-        csvcore("export", "losses", "--corpus", "words", "--model", "yak", "--out", pack).exit_code
+        invoke("export", "losses", "--corpus", "words", "--model", "yak", "--out", pack).exit_code
         == 1
     )

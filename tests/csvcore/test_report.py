@@ -18,7 +18,7 @@ from csvcore.methods import METHOD_NAMES, NULL_NAMES
 from csvcore.pipeline import compare
 from tests.support.world import change
 
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def own(rows: list[comparison.Comparison], method: str) -> str:
 
 
 def test_a_report_has_the_fit_its_rivals_and_every_model(
-    rows: list[comparison.Comparison], world_db: Path, csvcore: Csvcore, tmp_path: Path
+    rows: list[comparison.Comparison], world_db: Path, invoke: Invoke, tmp_path: Path
 ) -> None:
     out = tmp_path / "fit.html"
-    done = csvcore("report", "--fit", own(rows, "csv"), "--out", out, db=world_db)
+    done = invoke("report", "--fit", own(rows, "csv"), "--out", out, db=world_db)
     assert done.exit_code == 0, done.output
     page = out.read_text(encoding="utf-8")
     for row in rows:

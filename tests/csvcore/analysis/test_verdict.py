@@ -193,7 +193,7 @@ def test_the_verdict_is_the_same_on_both_pages_in_the_report_and_in_the_terminal
     compared: list[Comparison],
     world_db: Path,
     app_on: Callable[..., AppTest],
-    csvcore: Callable[..., Result],
+    invoke: Callable[..., Result],
     tiny_lm: Path,
 ) -> None:
     data.reveal(at(world_db), "words", ["sides"])
@@ -211,7 +211,7 @@ def test_the_verdict_is_the_same_on_both_pages_in_the_report_and_in_the_terminal
     assert fit is not None
     assert sentence in report.fit_page(world_db, fit)[1]
     where = ["--corpus", "words", "--split", "sides", "--task", "adding", "--scorer", tiny_lm]
-    made = csvcore("compare", *where, "--members", "2", "--penalty", "1e-4")
+    made = invoke("compare", *where, "--members", "2", "--penalty", "1e-4")
     assert f"adding, verdict: {sentence}" in made.stdout.splitlines()
 
 

@@ -133,9 +133,11 @@ def test_a_prefix_that_costs_much_is_told(words_db: Path, tiny_llama: Path) -> N
 # In this process
 
 
-def test_here_a_model_that_fails_does_not_stop_the_next(words_db: Path, three: list[str]) -> None:
-    spoil(three[0])
-    found = list(local.run(works(words_db, three[:2]), "cpu", lambda step: None))
+def test_here_a_model_that_fails_does_not_stop_the_next(
+    words_db: Path, three_models: list[str]
+) -> None:
+    spoil(three_models[0])
+    found = list(local.run(works(words_db, three_models[:2]), "cpu", lambda step: None))
     assert [outcome.work.model for outcome in found] == ["first", "second"]
     assert "not a number" in str(found[0].error)
     assert found[1].error is None
@@ -143,9 +145,9 @@ def test_here_a_model_that_fails_does_not_stop_the_next(words_db: Path, three: l
 
 
 def test_here_a_device_that_is_not_there_fails_every_model_in_words(
-    words_db: Path, three: list[str]
+    words_db: Path, three_models: list[str]
 ) -> None:
-    found = errors(list(local.run(works(words_db, three[:2]), "banana", lambda step: None)))
+    found = errors(list(local.run(works(words_db, three_models[:2]), "banana", lambda step: None)))
     assert [*found] == ["first", "second"]
     assert all(str(error).startswith(f"{model} cannot be loa") for model, error in found.items())
 
@@ -163,14 +165,14 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -> P
 
 
 def test_two_processes_give_the_losses_of_one_and_read_nothing_from_standard_input(
-    words_db: Path, three: list[str], tmp_path: Path, slow: Path
+    words_db: Path, three_models: list[str], tmp_path: Path, slow: Path
 ) -> None:
     alone = Path(shutil.copy(words_db, tmp_path / "alone.duckdb"))
     inlet, outlet = os.pipe()  # open and silent, as a terminal is
     terminal = os.dup(0)
     os.dup2(inlet, 0)
     try:
-        found = collect(words_db, three[:2], TWO)
+        found = collect(words_db, three_models[:2], TWO)
     finally:
         os.dup2(terminal, 0)
         for file in (inlet, outlet, terminal):
@@ -179,7 +181,7 @@ def test_two_processes_give_the_losses_of_one_and_read_nothing_from_standard_inp
     lines = slow_scoring.trace(slow)
     assert len({line["pid"] for line in lines} - {os.getpid()}) == 2
     assert [line["stdin"] for line in lines if "stdin" in line] == ["", ""]
-    collect(alone, three[:2], CPU)
+    collect(alone, three_models[:2], CPU)
     assert stored_losses(words_db) == stored_losses(alone)
 
 
@@ -200,14 +202,14 @@ def kill_one(trace: Path, killed: list[int]) -> Callable[[], None]:
 
 
 def test_a_killed_process_fails_its_model_alone_and_the_next_run_goes_on(
-    words_db: Path, three: list[str], slow: Path, monkeypatch: pytest.MonkeyPatch
+    words_db: Path, three_models: list[str], slow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(slow_scoring.PAUSE, "0.2")
     killed: list[int] = []
     watcher = threading.Thread(target=kill_one(slow, killed))
     watcher.start()
-    spoil(three[2])
-    found = {one.model: one for one in collect(words_db, three, TWO)}
+    spoil(three_models[2])
+    found = {one.model: one for one in collect(words_db, three_models, TWO)}
     watcher.join(timeout=DEADLINE)
     assert len(killed) == 1
     assert found["first"].status == "failed"
@@ -223,7 +225,7 @@ def test_a_killed_process_fails_its_model_alone_and_the_next_run_goes_on(
         monkeypatch.setattr(module, name, getattr(module, name))  # are put back after the test
     monkeypatch.setenv(slow_scoring.PAUSE, "0")
     slow_scoring.hold_up()
-    assert {one.model: one.status for one in collect(words_db, three[:2], CPU)} == {
+    assert {one.model: one.status for one in collect(words_db, three_models[:2], CPU)} == {
         "first": "stored",
         "second": "found",
     }
@@ -283,7 +285,7 @@ def test_every_model_has_a_process_of_its_own_and_a_device_is_free_again_when_on
 
 
 def test_a_report_that_raises_ends_every_process_and_an_interrupt_is_left_to_the_parent(
-    words_db: Path, three: list[str], slow: Path, monkeypatch: pytest.MonkeyPatch
+    words_db: Path, three_models: list[str], slow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(slow_scoring.PAUSE, "60")
     running: list[psutil.Process] = []
@@ -302,7 +304,7 @@ def test_a_report_that_raises_ends_every_process_and_an_interrupt_is_left_to_the
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled, match="enough"):
-        list(local.run(works(words_db, three[:2]), "cpu,cpu", report))
+        list(local.run(works(words_db, three_models[:2]), "cpu,cpu", report))
     assert len(running) == 2
     assert not any(process.is_running() for process in running)
     assert len(interrupted) == 1  # a traceback of its own is no use to anybody

@@ -76,7 +76,7 @@ def check_complete(database: Path, alone: Path, names: list[str], scored: list[A
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_killed_worker_costs_one_shard_which_is_scored_again(
-    words_db: Path, alone: Path, three: list[str], trace: Path
+    words_db: Path, alone: Path, three_models: list[str], trace: Path
 ) -> None:
     slow_down(0.15)
     killed: list[int] = []
@@ -87,15 +87,15 @@ def test_a_killed_worker_costs_one_shard_which_is_scored_again(
             killed.append(lines[-1]["pid"])
             os.kill(killed[0], signal.SIGKILL)
 
-    found = collect(words_db, three[:2], RAY, report=report)
+    found = collect(words_db, three_models[:2], RAY, report=report)
     assert statuses(found) == {"first": "stored", "second": "stored"}
     assert len(killed) == 1
-    check_complete(words_db, alone, three[:2], slow_scoring.scored(trace))
+    check_complete(words_db, alone, three_models[:2], slow_scoring.scored(trace))
 
 
 @pytest.mark.usefixtures("one_by_one")
 def test_the_shards_of_a_node_that_dies_are_scored_on_the_others(
-    words_db: Path, alone: Path, three: list[str], trace: Path, nodes: Any
+    words_db: Path, alone: Path, three_models: list[str], trace: Path, nodes: Any
 ) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -112,15 +112,15 @@ def test_the_shards_of_a_node_that_dies_are_scored_on_the_others(
             nodes.remove_node(other, allow_graceful=False)
             removed.append(other)
 
-    found = collect(words_db, three[:2], RAY, report=report)
+    found = collect(words_db, three_models[:2], RAY, report=report)
     assert statuses(found) == {"first": "stored", "second": "stored"}
     assert len(removed) == 1
-    check_complete(words_db, alone, three[:2], slow_scoring.scored(trace))
+    check_complete(words_db, alone, three_models[:2], slow_scoring.scored(trace))
 
 
 @pytest.mark.usefixtures("one_by_one")
 def test_shards_that_are_there_are_not_scored_again(
-    words_db: Path, alone: Path, three: list[str], trace: Path
+    words_db: Path, alone: Path, three_models: list[str], trace: Path
 ) -> None:
     slow_down(0.0)
     place = f"{words_db}.shards"
@@ -132,18 +132,18 @@ def test_shards_that_are_there_are_not_scored_again(
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        collect(alone, three[:1], CollectConfig(device="cpu", shards=place), report=stop)
-    found = collect(words_db, three[:1], RAY)
+        collect(alone, three_models[:1], CollectConfig(device="cpu", shards=place), report=stop)
+    found = collect(words_db, three_models[:1], RAY)
     assert statuses(found) == {"first": "stored"}
     assert sorted(slow_scoring.scored(trace)) == sorted(ALL[3:6])  # the fourth was lost
 
 
 def test_a_model_that_fails_on_ray_fails_alone_with_its_own_sentence(
-    words_db: Path, three: list[str], trace: Path, one_by_one: None
+    words_db: Path, three_models: list[str], trace: Path, one_by_one: None
 ) -> None:
     slow_down(0.0)
-    spoil(three[0])
-    found = {one.model: one for one in collect(words_db, three[:2], RAY)}
+    spoil(three_models[0])
+    found = {one.model: one for one in collect(words_db, three_models[:2], RAY)}
     assert found["first"].status == "failed"
     assert found["first"].message == (
         "first: it gives a loss that is not a number on an ordinary text"
@@ -153,11 +153,11 @@ def test_a_model_that_fails_on_ray_fails_alone_with_its_own_sentence(
 
 
 def test_a_model_that_ends_every_worker_is_given_up_in_one_sentence(
-    words_db: Path, three: list[str], trace: Path, monkeypatch: pytest.MonkeyPatch
+    words_db: Path, three_models: list[str], trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow_down(0.0)
     monkeypatch.setattr(ray_cluster, "RETRIES", 1)
-    found = {one.model: one for one in collect(words_db, three[1:], RAY)}
+    found = {one.model: one for one in collect(words_db, three_models[1:], RAY)}
     assert found["second"].status == "stored"
     assert found["third"].status == "failed"
     assert found["third"].message.startswith("a task failed 2 times or its node is gone: ")
@@ -166,17 +166,17 @@ def test_a_model_that_ends_every_worker_is_given_up_in_one_sentence(
 
 
 def test_the_command_collects_on_ray_and_the_cluster_goes_on(
-    words_db: Path, alone: Path, three: list[str], trace: Path
+    words_db: Path, alone: Path, three_models: list[str], trace: Path
 ) -> None:
     import ray
 
     slow_down(0.0)
-    arguments = ["--db", str(words_db), "collect", three[0], "--corpus", "words"]
+    arguments = ["--db", str(words_db), "collect", three_models[0], "--corpus", "words"]
     result = CliRunner().invoke(cli.main, [*arguments, "--device", "cpu", "--engine", "ray"])
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1].startswith("first: stored, 112 tokens, ")  # not Ray's
     assert "first: prefix <|endoftext|> (eos, the only one); rows packed" in result.stderr
-    collect(alone, three[:1], CPU)
+    collect(alone, three_models[:1], CPU)
     assert stored_losses(words_db) == stored_losses(alone)
     assert ray.is_initialized()
 
@@ -202,14 +202,14 @@ def test_a_task_whose_shard_is_there_loads_nothing(
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
-    words_db: Path, alone: Path, three: list[str], monkeypatch: pytest.MonkeyPatch
+    words_db: Path, alone: Path, three_models: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[Any] = []
     real = ray_cluster.load_for
     monkeypatch.setattr(ray_cluster, "load_for", lambda *a: (loaded.append(a[0]), real(*a))[1])
 
     def score_all() -> None:
-        collection = collecting.prepare(words_db, three[:1], "words", CPU)
+        collection = collecting.prepare(words_db, three_models[:1], "words", CPU)
         [one] = collection.plans
         shards = collection.shards(one)
         for shard in shards:
@@ -218,10 +218,10 @@ def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     ray_cluster._loaded.clear()
     score_all()
     assert len(loaded) == 1
-    shutil.rmtree(three[0])
-    save_gpt2(Path(three[0]), seed=21)
+    shutil.rmtree(three_models[0])
+    save_gpt2(Path(three_models[0]), seed=21)
     score_all()
-    assert statuses(collect(words_db, three[:1], CPU)) == {"first": "stored"}
-    collect(alone, three[:1], CPU)
+    assert statuses(collect(words_db, three_models[:1], CPU)) == {"first": "stored"}
+    collect(alone, three_models[:1], CPU)
     ray_cluster._loaded.clear()
     assert stored_losses(words_db) == stored_losses(alone)

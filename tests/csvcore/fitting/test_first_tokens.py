@@ -253,11 +253,11 @@ def cheaper_starts(database: Path) -> None:
 
 
 def test_the_all_token_score_is_the_nll_behind_the_first_tokens_over_its_characters(
-    run: Run, world: World
+    make_fit: Run, world: World
 ) -> None:
     # every model of this world has a token a character
     n_chars = sum(len(doc.text) - 1 for doc in DOCS)
-    for placed in run("reading").predictions:
+    for placed in make_fit("reading").predictions:
         rows = pack_rows(world, [placed.model])
         total = sum(sum(row["nll"][1:]) for row in rows)
         assert placed.score == pytest.approx(total / n_chars, rel=1e-5)
@@ -265,13 +265,16 @@ def test_the_all_token_score_is_the_nll_behind_the_first_tokens_over_its_charact
 
 @pytest.mark.parametrize("method", ["all-token", "csv"])
 def test_what_first_tokens_cost_makes_no_difference_to_a_fit(
-    run: Run, world_db: Path, method: str
+    make_fit: Run, world_db: Path, method: str
 ) -> None:
-    before, unmasked = run("adding", method), run("adding", method, mask_first_token=False)
+    before, unmasked = (
+        make_fit("adding", method),
+        make_fit("adding", method, mask_first_token=False),
+    )
     with store.connect(world_db) as db:
         db.execute("DELETE FROM fits")
     cheaper_starts(world_db)
-    after, changed = run("adding", method), run("adding", method, mask_first_token=False)
+    after, changed = make_fit("adding", method), make_fit("adding", method, mask_first_token=False)
     assert after.fit == before.fit
     assert after.predictions == before.predictions
     assert (after.alpha, after.beta, after.trace) == (before.alpha, before.beta, before.trace)
@@ -306,9 +309,9 @@ def test_one_model_with_a_longer_first_token_masks_its_bytes_for_all(
 
 
 def test_stored_weights_tile_every_document_and_are_0_on_first_tokens(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
-    fit = run("adding", "csv")
+    fit = make_fit("adding", "csv")
     with store.connect(world_db, read_only=True) as db:
         rows = store.weights(db, fit.fit).to_pylist()
     for doc, row in zip(DOCS, rows, strict=True):
@@ -321,9 +324,12 @@ def test_stored_weights_tile_every_document_and_are_0_on_first_tokens(
         assert (weight[~masked] > 0).all()
 
 
-def test_a_fit_with_the_mask_is_another_fit_and_says_so(run: Run, world_db: Path) -> None:
+def test_a_fit_with_the_mask_is_another_fit_and_says_so(make_fit: Run, world_db: Path) -> None:
     for method in METHODS:
-        masked, plain = run("adding", method), run("adding", method, mask_first_token=False)
+        masked, plain = (
+            make_fit("adding", method),
+            make_fit("adding", method, mask_first_token=False),
+        )
         assert masked.fit != plain.fit
         assert (masked.config["mask_first_token"], plain.config["mask_first_token"]) == (
             True,
@@ -361,11 +367,11 @@ def test_a_split_of_models_that_take_every_text_whole_is_refused(
     assert contents(world_db) == before
 
 
-def test_answers_that_are_all_masked_are_refused(run: Run, world_db: Path) -> None:
+def test_answers_that_are_all_masked_are_refused(make_fit: Run, world_db: Path) -> None:
     with store.connect(world_db) as db:
         db.execute("UPDATE documents SET answers = [[0, 1]] WHERE len(answers) > 0")
     with pytest.raises(InputError, match="all weights are zero"):
-        run("adding", "label-token")
+        make_fit("adding", "label-token")
 
 
 # The command and the queue

@@ -29,21 +29,23 @@ def new_model(database: Path, *statements: str) -> None:
     )
 
 
-def test_the_same_data_and_settings_give_the_same_fit_stored_once(run: Run, world_db: Path) -> None:
-    one, two = run("adding", "csv", **QUICK), run("adding", "csv", **QUICK)
+def test_the_same_data_and_settings_give_the_same_fit_stored_once(
+    make_fit: Run, world_db: Path
+) -> None:
+    one, two = make_fit("adding", "csv", **QUICK), make_fit("adding", "csv", **QUICK)
     assert replace(one, seconds=0.0) == replace(two, seconds=0.0)
     assert len(contents(world_db)["fits"]) == 1
     assert len(contents(world_db)["weights"]) == len(DOCS)
 
 
 def test_where_the_scorers_folder_lies_makes_no_difference(
-    run: Run, tiny_lm: Path, tmp_path: Path
+    make_fit: Run, tiny_lm: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.symlink_to(tiny_lm)
     for more in (QUICK, PAPER):
-        there = run("adding", "csv", scorer=str(elsewhere), **more)
-        assert there.fit == run("adding", "csv", **more).fit
+        there = make_fit("adding", "csv", scorer=str(elsewhere), **more)
+        assert there.fit == make_fit("adding", "csv", **more).fit
 
 
 @pytest.mark.parametrize(
@@ -58,21 +60,23 @@ def test_where_the_scorers_folder_lies_makes_no_difference(
         "UPDATE losses SET nll = list_transform(nll, lambda x: x * 1.01) WHERE model = 'bee'",
     ],
 )
-def test_a_change_of_the_data_gives_another_fit(run: Run, world_db: Path, statement: str) -> None:
-    before = run("adding")
+def test_a_change_of_the_data_gives_another_fit(
+    make_fit: Run, world_db: Path, statement: str
+) -> None:
+    before = make_fit("adding")
     change(world_db, statement)
-    assert run("adding").fit != before.fit
+    assert make_fit("adding").fit != before.fit
     assert len(contents(world_db)["fits"]) == 2
 
 
-def test_accuracies_of_other_tasks_make_no_difference(run: Run, world_db: Path) -> None:
-    before = run("adding")
+def test_accuracies_of_other_tasks_make_no_difference(make_fit: Run, world_db: Path) -> None:
+    before = make_fit("adding")
     change(world_db, "DELETE FROM accuracies WHERE task = 'reading'")
-    assert run("adding").fit == before.fit
+    assert make_fit("adding").fit == before.fit
 
 
 def test_a_setting_that_matters_gives_another_fit_and_one_that_does_not_the_same(
-    run: Run, tmp_path: Path
+    make_fit: Run, tmp_path: Path
 ) -> None:
     other = str(save_gpt2(tmp_path / "other", seed=3))
     Settings = dict[str, Any]
@@ -96,41 +100,41 @@ def test_a_setting_that_matters_gives_another_fit_and_one_that_does_not_the_same
         ),
     ]  # fmt: skip
     for base, matters, unread in cases:
-        name = run("adding", "csv", **base).fit
-        others = {run("adding", "csv", **base | more).fit for more in matters}
+        name = make_fit("adding", "csv", **base).fit
+        others = {make_fit("adding", "csv", **base | more).fit for more in matters}
         assert len(others | {name}) == len(matters) + 1
-        assert {run("adding", "csv", **base | more).fit for more in unread} <= {name}
+        assert {make_fit("adding", "csv", **base | more).fit for more in unread} <= {name}
 
 
-def test_the_label_variant_names_a_label_token_fit_and_no_other_baseline(run: Run) -> None:
+def test_the_label_variant_names_a_label_token_fit_and_no_other_baseline(make_fit: Run) -> None:
     kinds: list[dict[str, Any]] = [{}, {"label": "sum"}, {"label_spans": "last"}]
-    assert len({run("adding", "label-token", **more).fit for more in kinds}) == 3
+    assert len({make_fit("adding", "label-token", **more).fit for more in kinds}) == 3
     nothing: list[dict[str, Any]] = [*kinds, {"seed": 1}, {"steps": 3}, PAPER, QUICK]
     for method in ("all-token", "source-token", "best-source"):
-        assert len({run("adding", method, **more).fit for more in nothing}) == 1
+        assert len({make_fit("adding", method, **more).fit for more in nothing}) == 1
 
 
 def test_fits_of_one_name_have_the_same_weights_whatever_answer_spans_count(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
     change(world_db, "UPDATE documents SET answers = [[0, 4], [29, 31]] WHERE source = 'sums'")
-    every = run("adding", "csv", **QUICK)
+    every = make_fit("adding", "csv", **QUICK)
     weight = all_weights(world_db, every.fit)
-    last = run("adding", "csv", **QUICK, label_spans="last")
+    last = make_fit("adding", "csv", **QUICK, label_spans="last")
     if last.fit == every.fit:
         assert_allclose(all_weights(world_db, last.fit), weight, rtol=1e-6)
 
 
-def test_a_default_that_is_spelled_out_gives_the_same_fit(run: Run) -> None:
-    name = run("adding", "csv", penalty=1e-2).fit
-    assert run("adding", "csv", penalty=1e-2, activation="exp").fit == name
-    assert run("adding", "csv", penalty=1e-2, steps=30).fit == name
+def test_a_default_that_is_spelled_out_gives_the_same_fit(make_fit: Run) -> None:
+    name = make_fit("adding", "csv", penalty=1e-2).fit
+    assert make_fit("adding", "csv", penalty=1e-2, activation="exp").fit == name
+    assert make_fit("adding", "csv", penalty=1e-2, steps=30).fit == name
 
 
 def test_a_stored_fit_is_taken_and_not_made_again_where_only_missing_ones_are_wanted(
-    run: Run, world_db: Path, config: FitConfig, monkeypatch: pytest.MonkeyPatch
+    make_fit: Run, world_db: Path, config: FitConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run("adding", "csv", **QUICK)
+    first = make_fit("adding", "csv", **QUICK)
     before = contents(world_db)
     monkeypatch.setattr(learn, "choose_heads", lambda *_: pytest.fail("it was fitted again"))
     [found] = fit(
@@ -141,8 +145,8 @@ def test_a_stored_fit_is_taken_and_not_made_again_where_only_missing_ones_are_wa
     assert contents(world_db) == before
 
 
-def test_a_fit_is_stale_once_its_split_was_changed(run: Run, world_db: Path) -> None:
-    made = run("adding")
+def test_a_fit_is_stale_once_its_split_was_changed(make_fit: Run, world_db: Path) -> None:
+    made = make_fit("adding")
     with store.connect(world_db) as db:
         assert not store.fits(db)["stale"].any()
         sides = store.split(db, "sides")
@@ -151,33 +155,33 @@ def test_a_fit_is_stale_once_its_split_was_changed(run: Run, world_db: Path) -> 
         assert store.fits(db).set_index("fit").loc[made.fit, "stale"] == moved
 
 
-def test_changed_answers_make_another_label_token_fit(run: Run, world_db: Path) -> None:
-    first = run("adding", "label-token")
+def test_changed_answers_make_another_label_token_fit(make_fit: Run, world_db: Path) -> None:
+    first = make_fit("adding", "label-token")
     with store.connect(world_db) as db:
         docs = store.documents(db, "words")
         changed = [replace(doc, answers=doc.answers[:1]) for doc in docs]
         changed[0] = replace(changed[0], answers=((0, 1),))
         store.add_corpus(db, "words", store.corpus_sha256(db, "words"), changed)
-    assert run("adding", "label-token").fit != first.fit
+    assert make_fit("adding", "label-token").fit != first.fit
 
 
 def test_a_model_without_an_accuracy_changes_nothing_under_the_same_name(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
-    before = run("adding", "csv", penalty=1e-4)
+    before = make_fit("adding", "csv", penalty=1e-4)
     weight = all_weights(world_db, before.fit)
     new_model(world_db)
-    after = run("adding", "csv", penalty=1e-4)
+    after = make_fit("adding", "csv", penalty=1e-4)
     assert after.left_out == ("aaa",)
     assert after.fit == before.fit
     assert_allclose(all_weights(world_db, after.fit), weight, rtol=1e-6)
 
 
-def test_a_test_model_more_moves_no_weight(run: Run, world_db: Path) -> None:
-    before = run("adding", "csv", penalty=1e-4)
+def test_a_test_model_more_moves_no_weight(make_fit: Run, world_db: Path) -> None:
+    before = make_fit("adding", "csv", penalty=1e-4)
     weight = all_weights(world_db, before.fit)
     new_model(world_db, "INSERT INTO accuracies VALUES ('aaa', 'adding', 0.5, NULL)")
-    after = run("adding", "csv", penalty=1e-4)
+    after = make_fit("adding", "csv", penalty=1e-4)
     assert after.n_models["test"] == before.n_models["test"] + 1
     assert after.fit != before.fit
     assert_allclose(all_weights(world_db, after.fit), weight, rtol=1e-6)

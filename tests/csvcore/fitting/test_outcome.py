@@ -97,10 +97,10 @@ def columns(fit: Fit) -> tuple[list[str], list[str], Floats, Floats, Floats, Flo
 
 @pytest.mark.parametrize("method", ["all-token", "source-token"])
 def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_run(
-    run: Run, world_db: Path, method: str
+    make_fit: Run, world_db: Path, method: str
 ) -> None:
     change(world_db, NOISE, "UPDATE tasks SET sources = ['sums'] WHERE task = 'reading'")
-    models, sides, score, accuracy, low, high = columns(run("reading", method))
+    models, sides, score, accuracy, low, high = columns(make_fit("reading", method))
     groups = {m: [i] for i, (m, side) in enumerate(zip(models, sides, strict=True))
               if side == "train"}  # fmt: skip
     expected = intervals(score, accuracy, 0.0, sides, groups)
@@ -112,7 +112,7 @@ def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_run(
 @pytest.mark.parametrize("unseen", [False, True], ids=["seen", "unseen"])
 @pytest.mark.parametrize("n_families", [2, 3])
 def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_family(
-    run: Run, world_db: Path, n_families: int, unseen: bool
+    make_fit: Run, world_db: Path, n_families: int, unseen: bool
 ) -> None:
     if n_families == 2 and not unseen:
         pytest.skip("then runs are left out")
@@ -120,10 +120,10 @@ def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_family(
     family |= dict.fromkeys(TEST, "new") if unseen else {}
     for model, name in family.items():
         change(world_db, f"UPDATE models SET family = '{name}' WHERE model = '{model}'")
-    exact = run("reading").predictions
+    exact = make_fit("reading").predictions
     assert max(p.high - p.low for p in exact) < 1e-3  # where the law is exact, so is the interval
     change(world_db, NOISE)
-    models, sides, score, accuracy, low, high = columns(run("reading"))
+    models, sides, score, accuracy, low, high = columns(make_fit("reading"))
     groups = {
         name: [i for i, model in enumerate(models) if family[model] == name]
         for name in "abc"[:n_families]
@@ -192,16 +192,16 @@ def test_with_nothing_left_out_the_errors_on_train_are_all_there_is(given: Any) 
 
 @pytest.mark.parametrize("method", ["csv", "all-token", "label-token", "best-source"])
 def test_an_interval_holds_its_prediction_within_0_and_1_and_hangs_on_no_test_model(
-    run: Run, world_db: Path, method: str
+    make_fit: Run, world_db: Path, method: str
 ) -> None:
-    fit = run("adding", method, penalty=1e-4)
+    fit = make_fit("adding", method, penalty=1e-4)
     for p in fit.predictions:
         assert 0.0 <= p.low <= p.predicted <= p.high <= 1.0
     if method != "label-token":  # its law is exact
         assert max(p.high - p.low for p in fit.predictions) > 0.0
     spoil = "UPDATE accuracies SET accuracy = {} WHERE model = '{}'"
     change(world_db, *map(spoil.format, (0.9, 0.1, 0.5), TEST))
-    after = run("adding", method, penalty=1e-4)
+    after = make_fit("adding", method, penalty=1e-4)
     assert [(p.low, p.high) for p in after.predictions] == [
         (p.low, p.high) for p in fit.predictions
     ]
@@ -229,12 +229,12 @@ def test_scaling_the_weights_scales_the_spread_and_leaves_the_predictions(given:
 
 
 def test_the_noise_floor_is_the_binomial_variance_where_all_counts_are_known(
-    run: Run, world: World
+    make_fit: Run, world: World
 ) -> None:
     accuracy = np.array([world.accuracy(model, "reading") for model in TEST])
     floor = float(np.mean(accuracy * (1 - accuracy) / 400))
-    assert run("reading").noise_floor["test"] == pytest.approx(floor)
-    assert run("adding").noise_floor == {}
+    assert make_fit("reading").noise_floor["test"] == pytest.approx(floor)
+    assert make_fit("adding").noise_floor == {}
 
 
 # Notes: what is wrong with a law
@@ -305,7 +305,7 @@ def test_a_stopping_rule_that_did_not_hold_is_noted() -> None:
 
 
 def test_test_models_outside_the_scores_of_train_are_counted_as_extrapolated(
-    run: Run, world: World
+    make_fit: Run, world: World
 ) -> None:
     score = np.array([1.0, 2.0, 0.5, 2.5, 1.5, 9.0])
     train = np.array([True, True, False, False, False, False])
@@ -319,45 +319,45 @@ def test_test_models_outside_the_scores_of_train_are_counted_as_extrapolated(
     assert len(beyond_notes(many, train, np.arange(23) >= 2)) == 1  # not two of 21
     own = [world.all_token(model) for model, side in SIDES.items() if side == "train"]
     beyond = [m for m in TEST if not min(own) <= world.all_token(m) <= max(own)]
-    [note] = run("reading").notes
+    [note] = make_fit("reading").notes
     assert note.startswith(f"extrapolated: {len(beyond)} of 3 test models")
 
 
 # Notes by the worlds that cause them
 
 
-def test_a_sound_world_has_no_note(run: Run) -> None:
-    assert kinds(run("reading").notes) == set()
-    assert kinds(run("reading", "csv").notes) == set()
-    assert kinds(run("adding", "csv").notes) == set()
+def test_a_sound_world_has_no_note(make_fit: Run) -> None:
+    assert kinds(make_fit("reading").notes) == set()
+    assert kinds(make_fit("reading", "csv").notes) == set()
+    assert kinds(make_fit("adding", "csv").notes) == set()
 
 
-def test_accuracies_turned_upside_down_give_the_wrong_sign(run: Run, world_db: Path) -> None:
+def test_accuracies_turned_upside_down_give_the_wrong_sign(make_fit: Run, world_db: Path) -> None:
     change(world_db, "UPDATE accuracies SET accuracy = 1 - accuracy WHERE task = 'reading'")
-    fit = run("reading")
+    fit = make_fit("reading")
     assert kinds(fit.notes) == {"wrong sign"}
     assert fit.alpha > 0
 
 
-def test_train_models_that_know_all_or_nothing_give_a_step(run: Run, world_db: Path) -> None:
+def test_train_models_that_know_all_or_nothing_give_a_step(make_fit: Run, world_db: Path) -> None:
     change(world_db, ALL_OR_NOTHING)
-    assert "step-like" in kinds(run("reading").notes)
+    assert "step-like" in kinds(make_fit("reading").notes)
 
 
-def test_a_fit_cut_short_is_not_converged(run: Run) -> None:
-    short = run("adding", "csv", penalty=1e-5, steps=1)
+def test_a_fit_cut_short_is_not_converged(make_fit: Run) -> None:
+    short = make_fit("adding", "csv", penalty=1e-5, steps=1)
     assert kinds(short.notes) == {"not converged"}
-    assert kinds(run("adding", "csv", penalty=1e-5).notes) == set()
-    assert run("adding", "csv", algorithm="paper", steps=1).choice is None
+    assert kinds(make_fit("adding", "csv", penalty=1e-5).notes) == set()
+    assert make_fit("adding", "csv", algorithm="paper", steps=1).choice is None
 
 
 def test_accuracies_that_hang_on_nothing_cannot_be_known(
-    run: Run, world: World, world_db: Path
+    make_fit: Run, world: World, world_db: Path
 ) -> None:
     # high and low in turn along the loss, so that without one model the others mislead about it
     ranked = sorted(SIDES, key=lambda model: (SIDES[model] != "train", world.all_token(model)))
     alternate(world_db, ranked)
-    fit = run("reading", "csv", penalty=100.0)
+    fit = make_fit("reading", "csv", penalty=100.0)
     [note] = [note for note in fit.notes if note.startswith("cannot be known")]
     assert fit.choice is not None
     errors = fit.choice.chosen.errors
@@ -372,5 +372,5 @@ def test_accuracies_that_hang_on_nothing_cannot_be_known(
     assert len(worse) > 3
     named = note.split(" for ")[1].split(" left out")[0].split(", ")
     assert {name.removeprefix("run ") for name in named} == worse
-    plain = run("reading").notes
+    plain = make_fit("reading").notes
     assert not [note for note in plain if note.startswith("cannot be known")]

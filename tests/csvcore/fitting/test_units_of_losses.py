@@ -77,16 +77,16 @@ def test_models_whose_losses_come_in_other_units_have_no_own_units() -> None:
 def test_words_are_fitted_predicted_and_shown(
     world_db: Path,
     world: World,
-    run: Callable[..., Any],
+    make_fit: Callable[..., Any],
     tmp_path: Path,
     app_on: Callable[..., Any],
 ) -> None:
     in_units(world_db, tmp_path / "words.parquet", world, words)
-    plain = run("reading")  # on the scorer's tokens
+    plain = make_fit("reading")  # on the scorer's tokens
     score = {one.model: one.score for one in plain.predictions}
     assert score["ant"] == pytest.approx(world.all_token("ant"), rel=1e-6)
 
-    own = run("reading", "csv", own_units=True, steps=3)
+    own = make_fit("reading", "csv", own_units=True, steps=3)
     with store.connect(world_db, read_only=True) as db:
         rows = store.weights(db, own.fit).to_pylist()
     n_words = {doc.doc_id: len(doc.text.split()) for doc in DOCS}
@@ -155,10 +155,10 @@ def test_mixes_weigh_own_units_too(
 
 
 def test_one_span_a_document_can_be_weighed_too(
-    world_db: Path, world: World, run: Callable[..., Any], tmp_path: Path
+    world_db: Path, world: World, make_fit: Callable[..., Any], tmp_path: Path
 ) -> None:
     in_units(world_db, tmp_path / "whole.parquet", world, whole)
-    own = run("reading", own_units=True)
+    own = make_fit("reading", own_units=True)
     [ant] = [one for one in own.predictions if one.model == "ant"]
     assert ant.score == pytest.approx(world.all_token("ant"), rel=1e-6)
     assert own.config["own_units"] is True
@@ -170,32 +170,32 @@ def coarse(fit: Fit) -> list[str]:
 
 
 def test_losses_of_whole_documents_are_no_token_losses_and_a_fit_says_so(
-    world_db: Path, world: World, run: Callable[..., Any], tmp_path: Path
+    world_db: Path, world: World, make_fit: Callable[..., Any], tmp_path: Path
 ) -> None:
-    assert not coarse(run("adding", "label-token", own_units=True))
-    assert not coarse(run("adding", "csv", steps=1))
+    assert not coarse(make_fit("adding", "label-token", own_units=True))
+    assert not coarse(make_fit("adding", "csv", steps=1))
     in_units(world_db, tmp_path / "whole.parquet", world, whole)
     n_bytes = np.mean([len(doc.text.encode()) for doc in DOCS])
-    n_models = len(run("adding").predictions)
+    n_models = len(make_fit("adding").predictions)
     for method in ("csv", "label-token"):
-        [note] = coarse(run("adding", method, steps=2))
+        [note] = coarse(make_fit("adding", method, steps=2))
         said = f"losses of {n_models} of {n_models} models stand for {n_bytes:.0f} bytes each"
         assert said in note
         assert "own units" in note
-    assert not coarse(run("adding", "all-token"))
-    assert not coarse(run("adding", "csv", own_units=True, steps=2))
+    assert not coarse(make_fit("adding", "all-token"))
+    assert not coarse(make_fit("adding", "csv", own_units=True, steps=2))
 
 
 def test_an_answer_in_a_longer_unit_counts_with_the_text_around_it_and_a_fit_says_so(
-    world_db: Path, world: World, run: Callable[..., Any], tmp_path: Path
+    world_db: Path, world: World, make_fit: Callable[..., Any], tmp_path: Path
 ) -> None:
     in_units(world_db, tmp_path / "whole.parquet", world, whole)
     asked = [doc for doc in DOCS if doc.answers]
     answers = sum(len(doc.text[a:b].encode()) for doc in asked for a, b in doc.answers)
     share = answers / sum(len(doc.text.encode()) for doc in asked)
-    [note] = coarse(run("adding", "label-token", own_units=True))
+    [note] = coarse(make_fit("adding", "label-token", own_units=True))
     assert f"{share:.0%} of the text that label-token counts is answers" in note
 
 
-def test_a_fit_on_the_scorers_tokens_says_nothing_of_units(run: Callable[..., Any]) -> None:
-    assert "own_units" not in run("reading").config
+def test_a_fit_on_the_scorers_tokens_says_nothing_of_units(make_fit: Callable[..., Any]) -> None:
+    assert "own_units" not in make_fit("reading").config

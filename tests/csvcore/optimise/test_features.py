@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from csvcore.errors import InputError
-from csvcore.optimise import Singles, TokenTable, features, standardise
+from csvcore.optimise import Singles, TokenTable, standardise, token_features
 from csvcore.optimise import features as tokens
 from csvcore.optimise.features import Block
 from csvcore.records import Floats, Ints
@@ -83,7 +83,7 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_features_of_two_units_worked_by_hand() -> None:
     # standardised: (-1, 1), (1, -1), the dead unit gone; the squared length of a row is 2
     hidden = np.array([[1.0, 7.0, 5.0], [3.0, 7.0, 1.0]], dtype=np.float32)
-    assert_allclose(features(hidden), np.array([[-1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2.0))
+    assert_allclose(token_features(hidden), np.array([[-1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2.0))
 
 
 def test_a_head_has_a_number_for_each_direction_and_each_source() -> None:
@@ -114,7 +114,7 @@ def test_features_are_standardised_states_of_mean_squared_length_1(
     n_tokens: int, width: int, seed: int
 ) -> None:
     hidden = decaying(n_tokens, width, seed)
-    found = features(hidden)
+    found = token_features(hidden)
     assert found.shape == (n_tokens, width)
     assert found.dtype == np.float32
     assert np.square(found, dtype=np.float64).sum(axis=1).mean() == pytest.approx(1.0, rel=1e-5)
@@ -125,16 +125,19 @@ def test_features_are_standardised_states_of_mean_squared_length_1(
 def test_a_shift_or_a_scale_of_a_unit_changes_nothing() -> None:
     hidden = decaying(100, 6)
     moved = hidden * np.array([1, 2, -3, 0.1, 5, 1]) + np.array([0, 9, 1, -1, 100, 2])
-    assert_allclose(gram(features(moved)), gram(features(hidden)), atol=1e-4)
+    assert_allclose(gram(token_features(moved)), gram(token_features(hidden)), atol=1e-4)
 
 
 def test_units_that_do_not_vary_are_dropped() -> None:
     hidden = decaying(100, 6)
     hidden[:, [1, 4]] = 3.0
-    rest = features(hidden[:, [0, 2, 3, 5]])
-    assert_allclose(features(hidden), rest, atol=1e-6)
-    assert features(hidden, rank=4).shape == (100, 4)  # not wider than the rank, so not turned
-    assert_allclose(features(hidden, rank=4), rest, atol=1e-6)
+    rest = token_features(hidden[:, [0, 2, 3, 5]])
+    assert_allclose(token_features(hidden), rest, atol=1e-6)
+    assert token_features(hidden, rank=4).shape == (
+        100,
+        4,
+    )  # not wider than the rank, so not turned
+    assert_allclose(token_features(hidden, rank=4), rest, atol=1e-6)
 
 
 def test_the_projection_spans_the_leading_principal_directions() -> None:
@@ -147,68 +150,70 @@ def test_the_projection_spans_the_leading_principal_directions() -> None:
     assert (sizes[8] / sizes[7]) ** 6 < 0.01
     kept = standard @ right[:8].T
     kept /= np.sqrt(np.square(kept).sum(axis=1).mean())
-    found = features(hidden, rank=8)
+    found = token_features(hidden, rank=8)
     assert found.shape == (400, 8)
     assert_allclose(gram(found), gram(kept), atol=1e-3)
 
 
 def test_without_a_rank_the_whole_width_is_kept() -> None:
     hidden = decaying(300, 140)
-    assert features(hidden, rank=None).shape == (300, 140)
-    assert features(hidden).shape == (300, tokens.RANK)
+    assert token_features(hidden, rank=None).shape == (300, 140)
+    assert token_features(hidden).shape == (300, tokens.RANK)
     assert_allclose(
-        features(hidden, rank=None) * np.sqrt(140), standardise(hidden), atol=1e-3
+        token_features(hidden, rank=None) * np.sqrt(140), standardise(hidden), atol=1e-3
     )  # as above
 
 
 def test_few_tokens_in_a_wide_space_keep_all_that_tells_them_apart() -> None:
     # 40 centred tokens span at most 39 directions; the rest of the columns may only be zeros
     hidden = decaying(40, 90)
-    found = features(hidden, rank=60)
-    assert_allclose(gram(found), gram(features(hidden, rank=None)), atol=1e-4)
+    found = token_features(hidden, rank=60)
+    assert_allclose(gram(found), gram(token_features(hidden, rank=None)), atol=1e-4)
 
 
 def test_few_tokens_in_a_wide_space_get_as_many_columns_as_documented() -> None:
     # FAILS with (40, 40): the SVD of a sample of 40 tokens has 40 directions; an `out` of the
     # documented shape is then refused by numpy.
-    assert features(decaying(40, 90), rank=60).shape == (40, 60)
+    assert token_features(decaying(40, 90), rank=60).shape == (40, 60)
 
 
 def test_half_precision_changes_next_to_nothing() -> None:
     hidden = decaying(200, 20)
-    half = features(hidden.astype(np.float16), rank=8)
+    half = token_features(hidden.astype(np.float16), rank=8)
     # float16 rounds by 5e-4, of units whose mean may be ten times their deviation
-    assert_allclose(gram(half), gram(features(hidden, rank=8)), atol=0.05)
-    assert_allclose(half, features(hidden.astype(np.float16).astype(np.float32), rank=8), atol=1e-6)
+    assert_allclose(gram(half), gram(token_features(hidden, rank=8)), atol=0.05)
+    assert_allclose(
+        half, token_features(hidden.astype(np.float16).astype(np.float32), rank=8), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("rank", [None, 8])
 def test_features_of_a_memory_map_are_those_of_the_array(mapped: Loader, rank: int | None) -> None:
     hidden = decaying(200, 20)
-    assert_array_equal(features(mapped(hidden), rank), features(hidden, rank))
+    assert_array_equal(token_features(mapped(hidden), rank), token_features(hidden, rank))
 
 
 def test_features_can_be_written_to_disk(tmp_path: Path) -> None:
     hidden = decaying(200, 20)
     out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float32, (200, 8))
-    assert features(hidden, 8, out) is out
+    assert token_features(hidden, 8, out) is out
     out.flush()
-    assert_array_equal(np.load(tmp_path / "out.npy"), features(hidden, 8))
+    assert_array_equal(np.load(tmp_path / "out.npy"), token_features(hidden, 8))
 
 
 def test_the_size_of_a_block_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = decaying(200, 20)
-    small = features(hidden, 8)
+    small = token_features(hidden, 8)
     set_block(monkeypatch, 1000)
-    assert_allclose(features(hidden, 8), small, atol=1e-4)  # float32 sums in another order
+    assert_allclose(token_features(hidden, 8), small, atol=1e-4)  # float32 sums in another order
 
 
 def test_the_global_random_state_plays_no_part() -> None:
     hidden = decaying(200, 20)
     torch.manual_seed(1)
-    one = features(hidden, 8)
+    one = token_features(hidden, 8)
     torch.manual_seed(2)
-    assert_array_equal(features(hidden, 8), one)
+    assert_array_equal(token_features(hidden, 8), one)
 
 
 # Blocks
@@ -292,7 +297,7 @@ def test_an_error_in_a_thread_is_not_lost_and_torch_gets_its_threads_back() -> N
 
 def test_states_of_tokens_that_are_all_alike_are_refused() -> None:
     with pytest.raises(InputError, match=r"hidden states of 9 tokens do not vary; use another"):
-        features(np.ones((9, 4), dtype=np.float32))
+        token_features(np.ones((9, 4), dtype=np.float32))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from csvcore.optimise import (
     Mask,
     TokenTable,
     choose_heads,
-    features,
+    token_features,
 )
 from csvcore.optimise.gauss_newton import Heads, head_weights, solve
 from csvcore.records import Floats, Ints
@@ -67,7 +67,7 @@ def know(world: World, n_train: int, n_validation: int) -> Known:
     n_known, n_tokens = n_train + n_validation, world.source.size
     own = (world.source == 0) * 5.0 * 0.5 + 0.5  # mean 1
     table = TokenTable(
-        *(features(world.hidden), world.nll[:n_known], world.source, 5),
+        *(token_features(world.hidden), world.nll[:n_known], world.source, 5),
         *(np.stack([np.ones(n_tokens), own]).astype(np.float32), world.n_chars),
     )
     groups = {str(f): world.family[:n_known] == f for f in range(world.family.max() + 1)}

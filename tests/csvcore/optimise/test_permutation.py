@@ -9,9 +9,9 @@ from csvcore.optimise import (
     FastConfig,
     HeadProblem,
     TokenTable,
-    features,
     permutation,
     permutation_control,
+    token_features,
 )
 from csvcore.optimise.gauss_newton import Heads, solve
 from csvcore.synthetic import make_world
@@ -24,7 +24,7 @@ def small_world(seed: int, signal: bool) -> tuple[TokenTable, HeadProblem]:
     """Twenty train models and four that validate."""
     world = make_world(N_TOKENS, 6, N_MODELS, signal=signal, seed=seed)
     table = TokenTable(
-        *(features(world.hidden), world.nll, world.source, 5),
+        *(token_features(world.hidden), world.nll, world.source, 5),
         *(np.ones((1, N_TOKENS), dtype=np.float32), world.n_chars),
     )
     train = np.arange(N_MODELS) < N_TRAIN

@@ -106,7 +106,7 @@ def test_shards_lie_beside_the_database_or_where_they_are_told(
 
 
 def test_what_an_engine_gets_means_the_same_in_every_working_directory(
-    words_db: Path, three: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_db: Path, three_models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = replace(CPU, shards="losses")
@@ -122,35 +122,40 @@ def test_what_an_engine_gets_means_the_same_in_every_working_directory(
 
 
 def test_a_stored_model_is_found_without_loading_and_its_losses_stay(
-    words_db: Path, three: list[str], scored: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    words_db: Path,
+    three_models: list[str],
+    scored: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    collect(words_db, three[:1])
+    collect(words_db, three_models[:1])
     before = contents(words_db)
     real = lm.load
     loaded: list[str] = []
     monkeypatch.setattr(lm, "load", lambda *a: (loaded.append(a[0]), real(*a))[1])
     scored.clear()
-    assert statuses(collect(words_db, three)) == {
+    assert statuses(collect(words_db, three_models)) == {
         "first": "found",
         "second": "stored",
         "third": "stored",
     }
-    assert loaded == three[1:]
+    assert loaded == three_models[1:]
     assert {model for model, _ in scored} == {"second", "third"}
     assert coverage(words_db) == {"first": 6, "second": 6, "third": 6}
     for table in ("losses", "manifests"):
         assert [row for row in contents(words_db)[table] if row[1] == "first"] == before[table]
-    shutil.rmtree(collecting.prepare(words_db, three, "words", CPU).place)
-    assert set(statuses(collect(words_db, three)).values()) == {"found"}  # even without shards
-    assert loaded == three[1:]
+    shutil.rmtree(collecting.prepare(words_db, three_models, "words", CPU).place)
+    assert set(statuses(collect(words_db, three_models)).values()) == {
+        "found"
+    }  # even without shards
+    assert loaded == three_models[1:]
 
 
 def test_a_folder_of_another_name_with_the_same_model_is_not_scored_again(
-    words_db: Path, three: list[str], scored: list[tuple[str, str]]
+    words_db: Path, three_models: list[str], scored: list[tuple[str, str]]
 ) -> None:
-    collect(words_db, three[:1])
+    collect(words_db, three_models[:1])
     scored.clear()
-    renamed = Path(three[0]).rename(Path(three[0]).with_name("renamed"))
+    renamed = Path(three_models[0]).rename(Path(three_models[0]).with_name("renamed"))
     assert statuses(collect(words_db, [str(renamed)])) == {"renamed": "stored"}
     assert scored == []
     assert stored_losses(words_db, "renamed") == stored_losses(words_db, "first")
@@ -159,11 +164,11 @@ def test_a_folder_of_another_name_with_the_same_model_is_not_scored_again(
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_model_whose_shards_are_all_written_is_stored_without_loading(
-    words_db: Path, three: list[str], monkeypatch: pytest.MonkeyPatch
+    words_db: Path, three_models: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = Path(shutil.copy(words_db, words_db.with_name("other.duckdb")))
-    collect(undisturbed, three[:1], replace(CPU, shards=f"{words_db}.shards"))
+    collect(undisturbed, three_models[:1], replace(CPU, shards=f"{words_db}.shards"))
     monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("it was loaded"))
-    [found] = collect(words_db, three[:1])
+    [found] = collect(words_db, three_models[:1])
     assert found.status == "stored"
     assert contents(words_db) == contents(undisturbed)

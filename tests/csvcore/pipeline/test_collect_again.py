@@ -94,13 +94,13 @@ def test_a_stride_changes_the_shards_of_long_documents(words_db: Path, tiny_lm: 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
 def test_changed_files_of_a_model_change_all_its_shards(
-    words_db: Path, three: list[str], file: str
+    words_db: Path, three_models: list[str], file: str
 ) -> None:
-    before = keys(words_db, three[0], CPU)
-    collection = collecting.prepare(words_db, three[:1], "words", CPU)
-    with (Path(three[0]) / file).open("ab") as stream:
+    before = keys(words_db, three_models[0], CPU)
+    collection = collecting.prepare(words_db, three_models[:1], "words", CPU)
+    with (Path(three_models[0]) / file).open("ab") as stream:
         stream.write(b" ")
-    changed = replace(collection.plans[0], files=lm.find(three[0]))
+    changed = replace(collection.plans[0], files=lm.find(three_models[0]))
     assert not {shard.key for shard in collection.shards(changed)} & {*before}
 
 
@@ -113,16 +113,16 @@ def test_a_new_version_of_scoring_changes_all_shards(
 
 
 def test_weights_that_change_after_they_were_looked_at_never_pass_for_the_old_ones(
-    words_db: Path, three: list[str], tmp_path: Path
+    words_db: Path, three_models: list[str], tmp_path: Path
 ) -> None:
-    old = Path(shutil.copytree(three[1], tmp_path / "kept"))
+    old = Path(shutil.copytree(three_models[1], tmp_path / "kept"))
 
     def overwrite(step: Progress) -> None:
         if (step.model, step.message) == ("first", "loading"):  # an hour of training goes by
-            save_gpt2(Path(three[1]), seed=9)
+            save_gpt2(Path(three_models[1]), seed=9)
 
     place = replace(CPU, shards=str(tmp_path / "shards"))
-    collect(words_db, three[:2], place, report=overwrite)
+    collect(words_db, three_models[:2], place, report=overwrite)
     undisturbed = Path(shutil.copy(words_db, tmp_path / "undisturbed.duckdb"))
     collect(words_db, [str(old)], place)
     collect(undisturbed, [str(old)])

@@ -30,7 +30,7 @@ def problem(database: Path, name: str, config: CollectConfig = CPU) -> str:
 
 
 def test_losses_of_other_weights_under_the_same_name_are_refused(
-    words_db: Path, tiny_lm: Path, tmp_path: Path, three: list[str]
+    words_db: Path, tiny_lm: Path, tmp_path: Path, three_models: list[str]
 ) -> None:
     collect(words_db, [str(tiny_lm)])
     other = save_gpt2(tmp_path / "tiny-gpt2", seed=1)
@@ -38,21 +38,21 @@ def test_losses_of_other_weights_under_the_same_name_are_refused(
         "losses of other weights are stored as tiny-gpt2 on words; rename the folder to store "
         "these beside them"
     )
-    assert statuses(collect(words_db, [str(other), three[0]])) == {
+    assert statuses(collect(words_db, [str(other), three_models[0]])) == {
         "tiny-gpt2": "failed",
         "first": "stored",
     }
 
 
 def test_losses_by_another_tokenizer_under_the_same_name_are_refused(
-    words_db: Path, three: list[str]
+    words_db: Path, three_models: list[str]
 ) -> None:
-    collect(words_db, three[:1])
-    file = Path(three[0]) / "tokenizer.json"
+    collect(words_db, three_models[:1])
+    file = Path(three_models[0]) / "tokenizer.json"
     coded = json.loads(file.read_text())
     coded["model"]["merges"] = coded["model"]["merges"][:5]
     file.write_text(json.dumps(coded))
-    assert "tokenizer" in problem(words_db, three[0])
+    assert "tokenizer" in problem(words_db, three_models[0])
 
 
 def test_losses_in_another_dtype_are_refused(words_db: Path, tiny_lm: Path) -> None:
@@ -95,12 +95,19 @@ def test_a_model_with_losses_on_some_documents_is_refused(words_db: Path, tiny_l
 
 
 def test_models_after_one_that_fails_go_on(
-    words_db: Path, three: list[str], tmp_path: Path, tiny_lm: Path
+    words_db: Path, three_models: list[str], tmp_path: Path, tiny_lm: Path
 ) -> None:
     [empty] = copies(tmp_path, tiny_lm, "empty")
     (Path(empty) / "model.safetensors").unlink()
     nan = spoil(shutil.copytree(tiny_lm, tmp_path / "nan"))
-    names = [str(tmp_path / "nowhere"), three[0], nan, three[1], empty, three[2]]
+    names = [
+        str(tmp_path / "nowhere"),
+        three_models[0],
+        nan,
+        three_models[1],
+        empty,
+        three_models[2],
+    ]
     found = {Path(one.model).name: one for one in collect(words_db, names)}
     assert {name for name, one in found.items() if one.status == "stored"} == {
         "first",
@@ -117,7 +124,7 @@ def test_models_after_one_that_fails_go_on(
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_loss_that_is_not_a_number_on_one_document_keeps_the_model_out_of_the_database(
-    words_db: Path, tiny_llama: Path, three: list[str], tmp_path: Path
+    words_db: Path, tiny_llama: Path, three_models: list[str], tmp_path: Path
 ) -> None:
     [odd] = copies(tmp_path, tiny_llama, "odd")
     tokenizer = lm.load_tokenizer(lm.find(odd))
@@ -125,7 +132,7 @@ def test_a_loss_that_is_not_a_number_on_one_document_keeps_the_model_out_of_the_
     known = {token for text in others for token in tokenizer(text).input_ids}
     own = {token for doc in DOCS for token in tokenizer(doc.text).input_ids} - known
     spoil(odd, "model.embed_tokens.weight", min(own))  # only note-2 has this token
-    first, second = collect(words_db, [odd, three[1]])
+    first, second = collect(words_db, [odd, three_models[1]])
     assert first.message == "odd gives a loss that is not a number on note-2"
     assert (first.status, second.status) == ("failed", "stored")
     assert coverage(words_db) == {"second": 6}
@@ -157,24 +164,27 @@ def test_a_full_disk_fails_in_words_and_the_next_run_goes_on(
 
 
 def test_a_database_in_use_fails_in_words_and_the_next_run_scores_nothing_again(
-    words_db: Path, three: list[str], scored: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    words_db: Path,
+    three_models: list[str],
+    scored: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def in_use(*_: Any) -> None:
         raise StoreError("it has been in use by another process for 30 s; try again")
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "add_losses", in_use)
-        found = collect(words_db, three[:2])
+        found = collect(words_db, three_models[:2])
     assert [one.message for one in found] == [str(StoreError(found[0].message))] * 2
     assert "in use by another process" in found[0].message
     assert coverage(words_db) == {}
     scored.clear()
-    assert set(statuses(collect(words_db, three[:2])).values()) == {"stored"}
+    assert set(statuses(collect(words_db, three_models[:2])).values()) == {"stored"}
     assert scored == []
 
 
 def test_shards_that_are_gone_when_they_are_to_be_stored_fail_their_model_alone(
-    words_db: Path, three: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_db: Path, three_models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As they are when the nodes of a cluster do not share the folder they write to."""
     place = tmp_path / "shards"
@@ -185,7 +195,7 @@ def test_shards_that_are_gone_when_they_are_to_be_stored_fail_their_model_alone(
             real(self, key, rows, made)
 
     monkeypatch.setattr(Shards, "write", write)
-    done = collect(words_db, three[:2], replace(CPU, shards=str(place)))
+    done = collect(words_db, three_models[:2], replace(CPU, shards=str(place)))
     assert statuses(done) == {"first": "failed", "second": "stored"}
     assert str(place) in done[0].message
 
@@ -198,13 +208,13 @@ def test_nothing_to_do_is_done_at_once(words_db: Path, tiny_lm: Path) -> None:
 
 
 def test_a_dry_run_tries_every_model_that_is_to_be_scored_and_writes_nothing(
-    words_db: Path, three: list[str], tiny_llama: Path, tmp_path: Path
+    words_db: Path, three_models: list[str], tiny_llama: Path, tmp_path: Path
 ) -> None:
-    collect(words_db, three[:1])
+    collect(words_db, three_models[:1])
     place = tmp_path / "elsewhere"
     before = contents(words_db)
-    nan = spoil(three[1])
-    names = [three[0], nan, str(tmp_path / "nowhere"), str(tiny_llama)]
+    nan = spoil(three_models[1])
+    names = [three_models[0], nan, str(tmp_path / "nowhere"), str(tiny_llama)]
     tried = list(
         collecting.try_out(
             collecting.prepare(words_db, names, "words", replace(CPU, shards=str(place)))

@@ -27,8 +27,10 @@ DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to l
 # Stopped and gone on with
 
 
-def test_stopping_between_two_models_keeps_the_first(words_db: Path, three: list[str]) -> None:
-    run = collecting.collect(collecting.prepare(words_db, three, "words", CPU))
+def test_stopping_between_two_models_keeps_the_first(
+    words_db: Path, three_models: list[str]
+) -> None:
+    run = collecting.collect(collecting.prepare(words_db, three_models, "words", CPU))
     assert next(run).model == "first"
     assert isinstance(run, Iterator)
     run.close()  # type: ignore[attr-defined]
@@ -38,17 +40,17 @@ def test_stopping_between_two_models_keeps_the_first(words_db: Path, three: list
 @pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize("n_done", [0, 3, 5])
 def test_a_stopped_model_goes_on_after_the_shards_that_are_written(
-    words_db: Path, three: list[str], scored: list[tuple[str, str]], n_done: int
+    words_db: Path, three_models: list[str], scored: list[tuple[str, str]], n_done: int
 ) -> None:
     with pytest.raises(Cancelled):
-        collect(words_db, three[:2], report=after(n_done, "second"))
+        collect(words_db, three_models[:2], report=after(n_done, "second"))
     assert coverage(words_db) == {"first": 6}
     assert scored == [
         *(("first", doc.doc_id) for doc in DOCS),
         *(("second", doc.doc_id) for doc in DOCS[: n_done + 1]),  # the last one is lost
     ]
     scored.clear()
-    collect(words_db, three[1:2])
+    collect(words_db, three_models[1:2])
     assert scored == [("second", doc.doc_id) for doc in DOCS[n_done:]]
 
 
@@ -86,16 +88,16 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_damaged_shard_alone_is_scored_again(
-    words_db: Path, three: list[str], scored: list[tuple[str, str]]
+    words_db: Path, three_models: list[str], scored: list[tuple[str, str]]
 ) -> None:
-    collection = collecting.prepare(words_db, three[:1], "words", CPU)
+    collection = collecting.prepare(words_db, three_models[:1], "words", CPU)
     one_shard = Shards(collection.place)._path(collection.shards(collection.plans[0])[2].key)
     whole = Path(shutil.copy(words_db, words_db.with_name("whole.duckdb")))
-    collect(whole, three[:1], replace(CPU, shards=collection.place))
+    collect(whole, three_models[:1], replace(CPU, shards=collection.place))
     content = Path(one_shard).read_bytes()
     Path(one_shard).write_bytes(content[: len(content) // 2])
     scored.clear()
-    collect(words_db, three[:1])
+    collect(words_db, three_models[:1])
     assert scored == [("first", DOCS[2].doc_id)]
     assert stored_losses(words_db) == stored_losses(whole)
 
@@ -167,10 +169,10 @@ def forked(tmp_path: Path) -> Iterator[Callable[..., Callable[[], int]]]:
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_collection_killed_again_and_again_loses_one_shard_a_time_and_ends_as_if_never_killed(
-    words_db: Path, three: list[str], tmp_path: Path, forked: Any
+    words_db: Path, three_models: list[str], tmp_path: Path, forked: Any
 ) -> None:
     rng = random.Random(5)
-    names, trace = three[:2], tmp_path / "trace"
+    names, trace = three_models[:2], tmp_path / "trace"
     undisturbed = Path(shutil.copy(words_db, tmp_path / "undisturbed.duckdb"))
 
     def start(database: Path, **env: str) -> tuple[int, Callable[[], int]]:

@@ -41,11 +41,11 @@ def test_long_documents_are_seen_through_the_smallest_context_of_all_models(
 
 
 def test_a_model_that_is_refused_does_not_shorten_the_others_context(
-    words_db: Path, three: list[str], tiny_llama: Path
+    words_db: Path, three_models: list[str], tiny_llama: Path
 ) -> None:
-    file = Path(three[0]) / "config.json"
+    file = Path(three_models[0]) / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"n_positions": 30}))
-    names = [three[0], str(tiny_llama)]
+    names = [three_models[0], str(tiny_llama)]
     with store.connect(words_db) as db:  # of some other weights
         rows = [["words", "first", doc.doc_id, [0], [SIZES[doc.doc_id]], [1.0]] for doc in DOCS]
         db.executemany("INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, NULL)", rows)
@@ -55,11 +55,11 @@ def test_a_model_that_is_refused_does_not_shorten_the_others_context(
 
 
 def test_a_context_other_than_the_stored_models_had_is_noted(
-    words_db: Path, three: list[str]
+    words_db: Path, three_models: list[str]
 ) -> None:
-    collect(words_db, three[:1], replace(CPU, context=15))
-    same = collecting.prepare(words_db, three[1:2], "words", replace(CPU, context=15)).notes
-    other = collecting.prepare(words_db, three[1:2], "words", replace(CPU, context=14)).notes
+    collect(words_db, three_models[:1], replace(CPU, context=15))
+    same = collecting.prepare(words_db, three_models[1:2], "words", replace(CPU, context=15)).notes
+    other = collecting.prepare(words_db, three_models[1:2], "words", replace(CPU, context=14)).notes
     assert (len(same), len(other)) == (1, 2)
     assert other[1] == (
         "models stored on this corpus used a context of 15; give --context to have the same"

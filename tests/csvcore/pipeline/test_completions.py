@@ -234,15 +234,15 @@ def test_a_damaged_shard_is_asked_for_again(
 
 
 def test_another_model_behind_the_same_address_and_name_is_asked_anew(
-    words_db: Path, serve: Callable[..., Vllm], three: list[str]
+    words_db: Path, serve: Callable[..., Vllm], three_models: list[str]
 ) -> None:
     # checkpoints of one run share their tokenizer, and many servers call whatever they serve alike
-    server = serve(three[0])
+    server = serve(three_models[0])
     take(words_db, server)
-    server.folder = Path(three[1])
+    server.folder = Path(three_models[1])
     full_model(server.folder)
     take(words_db, server)
-    check_losses(stored(words_db, "second"), scored(three[1], DOCS))
+    check_losses(stored(words_db, "second"), scored(three_models[1], DOCS))
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

@@ -41,9 +41,9 @@ def test_a_server_whose_log_probabilities_are_shifted_by_a_token_is_refused(
 
 
 def test_a_server_of_another_model_is_refused(
-    words_db: Path, serve: Callable[..., Vllm], three: list[str]
+    words_db: Path, serve: Callable[..., Vllm], three_models: list[str]
 ) -> None:
-    refused(words_db, serve(three[0]), "nats a token", reference=three[1])
+    refused(words_db, serve(three_models[0]), "nats a token", reference=three_models[1])
 
 
 def test_the_tolerance_is_the_mean_difference_a_server_may_have(

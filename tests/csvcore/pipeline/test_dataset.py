@@ -193,7 +193,7 @@ def test_models_of_one_run_and_no_others_share_its_number(load: Load) -> None:
 
 
 def test_models_without_an_accuracy_or_without_all_losses_are_left_out_by_name(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
     change(
         world_db,
@@ -201,17 +201,17 @@ def test_models_without_an_accuracy_or_without_all_losses_are_left_out_by_name(
         "DELETE FROM losses WHERE model = 'jay' AND doc_id = 'note-2'",
         "DELETE FROM losses WHERE model = 'hen'",
     )
-    fit = run("reading")
+    fit = make_fit("reading")
     assert set(fit.left_out) == {"cow", "jay", "hen"}
     assert {p.model for p in fit.predictions} == SIDES.keys() - {"cow", "jay", "hen"}
     assert fit.n_models == {"train": 5, "validation": 1, "test": 2}
     assert (fit.alpha, fit.beta) == pytest.approx(READING_LAW, rel=1e-3)
-    assert set(run("adding").left_out) == {"jay", "hen"}
+    assert set(make_fit("adding").left_out) == {"jay", "hen"}
 
 
-def test_models_outside_the_split_take_no_part(run: Run, world_db: Path) -> None:
+def test_models_outside_the_split_take_no_part(make_fit: Run, world_db: Path) -> None:
     change(world_db, "DELETE FROM splits WHERE model = 'owl'")
-    fit = run("reading")
+    fit = make_fit("reading")
     assert "owl" not in {p.model for p in fit.predictions} | set(fit.left_out)
 
 
@@ -228,7 +228,7 @@ def test_a_tasks_models_stand_in_the_order_of_the_losses(load: Load, world: Worl
 
 
 def test_losses_under_a_tokenizer_of_their_own_fit_the_same_law(
-    tmp_path: Path, world: World, world_db: Path, run: Run
+    tmp_path: Path, world: World, world_db: Path, make_fit: Run
 ) -> None:
     write_csv(tmp_path / "m.csv", "model,family", [["new", "other"]])
     imports.import_models(world_db, tmp_path / "m.csv")
@@ -241,7 +241,7 @@ def test_losses_under_a_tokenizer_of_their_own_fit_the_same_law(
     with store.connect(world_db) as db:
         store.add_accuracies(db, [Accuracy("new", "reading", 0.5)])
         store.add_split(db, "sides", {**SIDES, "new": "test"})
-    placed = {p.model: p for p in run("reading").predictions}
+    placed = {p.model: p for p in make_fit("reading").predictions}
     assert placed["new"].score == pytest.approx(placed["owl"].score, rel=1e-5)
     assert placed["new"].predicted == pytest.approx(placed["owl"].predicted, rel=1e-4)
 

@@ -22,7 +22,7 @@ from csvcore.records import Fit
 from csvcore.report import export_figures
 from tests.support.world import DOCS, change, contents
 
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
@@ -45,9 +45,9 @@ def fit(fitted: Path) -> Fit:
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_every_table_but_losses_and_weights_is_exported_row_for_row(
-    fitted: Path, csvcore: Csvcore, tmp_path: Path, form: str
+    fitted: Path, invoke: Invoke, tmp_path: Path, form: str
 ) -> None:
-    done = csvcore("export", "tables", "--out", tmp_path / "out", "--format", form, db=fitted)
+    done = invoke("export", "tables", "--out", tmp_path / "out", "--format", form, db=fitted)
     assert done.exit_code == 0, done.output
     rows = {name: len(own) for name, own in contents(fitted).items()}
     found = {path.stem: path for path in (tmp_path / "out").iterdir()}
@@ -99,10 +99,10 @@ def test_a_table_that_is_not_there_is_refused(fitted: Path) -> None:
 
 
 def test_weights_are_a_folder_by_the_rules_of_datasets(
-    fitted: Path, fit: Fit, csvcore: Csvcore, tmp_path: Path
+    fitted: Path, fit: Fit, invoke: Invoke, tmp_path: Path
 ) -> None:
     out = tmp_path / "weights"
-    done = csvcore("export", "weights", "--fit", fit.fit, "--out", out, db=fitted)
+    done = invoke("export", "weights", "--fit", fit.fit, "--out", out, db=fitted)
     assert done.exit_code == 0, done.output
     card = (out / "README.md").read_text(encoding="utf-8")
     header = re.fullmatch(r"---\n(.*?)\n---\n.*", card, re.DOTALL)
@@ -134,10 +134,10 @@ def test_weights_load_with_datasets_where_it_is_installed(
 
 
 def test_figures_are_pages_that_ask_the_network_nothing(
-    fitted: Path, fit: Fit, csvcore: Csvcore, tmp_path: Path
+    fitted: Path, fit: Fit, invoke: Invoke, tmp_path: Path
 ) -> None:
     out = tmp_path / "figures"
-    done = csvcore("export", "figures", "--fit", fit.fit, "--out", out, db=fitted)
+    done = invoke("export", "figures", "--fit", fit.fit, "--out", out, db=fitted)
     assert done.exit_code == 0, done.output
     pages = {path.name: path.read_text(encoding="utf-8") for path in out.glob("*.html")}
     assert set(pages) == {

@@ -46,14 +46,16 @@ def run_all(world_db: Path, config: FitConfig) -> Callable[[], list[Fit]]:
 # The definitions
 
 
-def test_the_all_token_score_is_the_total_nll_over_the_characters(run: Run, world: World) -> None:
-    for placed in run("reading").predictions:
+def test_the_all_token_score_is_the_total_nll_over_the_characters(
+    make_fit: Run, world: World
+) -> None:
+    for placed in make_fit("reading").predictions:
         total = sum(sum(row["nll"]) for row in pack_rows(world, [placed.model]))
         assert placed.score == pytest.approx(total / N_CHARS, rel=1e-5)
 
 
-def test_the_law_that_made_the_accuracies_is_found(run: Run, world: World) -> None:
-    fit = run("reading")
+def test_the_law_that_made_the_accuracies_is_found(make_fit: Run, world: World) -> None:
+    fit = make_fit("reading")
     assert (fit.alpha, fit.beta) == pytest.approx(READING_LAW, rel=1e-3)
     assert fit.gamma == READING.chance
     assert all(mse < 1e-8 for mse in fit.mse.values())
@@ -66,9 +68,9 @@ def test_the_law_that_made_the_accuracies_is_found(run: Run, world: World) -> No
 
 
 def test_label_token_weighs_the_tokens_of_answers_and_no_other(
-    run: Run, world: World, world_db: Path
+    make_fit: Run, world: World, world_db: Path
 ) -> None:
-    fit = run("adding", "label-token")
+    fit = make_fit("adding", "label-token")
     n_label = n_tokens = 0
     for doc, edges, weight in stored_weights(world_db, fit.fit):
         spans = [[len(doc.text[:at].encode()) for at in span] for span in doc.answers]
@@ -84,14 +86,16 @@ def test_label_token_weighs_the_tokens_of_answers_and_no_other(
     assert all(mse < 1e-8 for mse in fit.mse.values())  # the law that made `adding`
 
 
-def test_label_token_predicts_what_all_token_cannot(run: Run) -> None:
-    label, every = run("adding", "label-token"), run("adding", "all-token")
+def test_label_token_predicts_what_all_token_cannot(make_fit: Run) -> None:
+    label, every = make_fit("adding", "label-token"), make_fit("adding", "all-token")
     assert label.mse["test"] < 1e-8
     assert every.mse["test"] > 1e-3
 
 
-def test_source_token_weighs_the_documents_of_the_tasks_sources(run: Run, world_db: Path) -> None:
-    fit = run("adding", "source-token")
+def test_source_token_weighs_the_documents_of_the_tasks_sources(
+    make_fit: Run, world_db: Path
+) -> None:
+    fit = make_fit("adding", "source-token")
     for doc, _, weight in stored_weights(world_db, fit.fit):
         assert (weight > 0).all() if doc.source in ADDING.sources else not weight.any()
 
@@ -121,8 +125,10 @@ def test_a_fit_is_stored_as_it_was_returned(
         assert found.n_models == {"train": 6, "validation": 2, "test": 3}
 
 
-def test_the_stored_weights_give_the_stored_scores(run: Run, world: World, world_db: Path) -> None:
-    fit = run("adding", "csv")
+def test_the_stored_weights_give_the_stored_scores(
+    make_fit: Run, world: World, world_db: Path
+) -> None:
+    fit = make_fit("adding", "csv")
     weights = stored_weights(world_db, fit.fit)
     for placed in fit.predictions:
         total = 0.0
@@ -141,13 +147,13 @@ def test_the_stored_weights_give_the_stored_scores(run: Run, world: World, world
 
 @pytest.mark.parametrize("method", ["csv", "all-token"])
 def test_accuracies_of_test_models_move_no_weight_and_no_law(
-    run: Run, world_db: Path, method: str
+    make_fit: Run, world_db: Path, method: str
 ) -> None:
-    before = run("adding", method)
+    before = make_fit("adding", method)
     weights = [weight for _, _, weight in stored_weights(world_db, before.fit)]
     spoil = "UPDATE accuracies SET accuracy = {} WHERE model = '{}'"
     change(world_db, *map(spoil.format, (0.9, 0.1, 0.5), TEST))
-    after = run("adding", method)
+    after = make_fit("adding", method)
     assert after.fit != before.fit
     assert (after.alpha, after.beta, after.steps) == (before.alpha, before.beta, before.steps)
     assert after.trace == before.trace
@@ -160,16 +166,16 @@ def test_accuracies_of_test_models_move_no_weight_and_no_law(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_losses_of_test_models_move_no_weight_and_no_law(
-    run: Run, world_db: Path, method: str
+    make_fit: Run, world_db: Path, method: str
 ) -> None:
-    before = run("adding", method, **FIXED)
+    before = make_fit("adding", method, **FIXED)
     others = ", ".join(f"'{model}'" for model in TEST)
     change(
         world_db,
         "UPDATE losses SET nll = list_transform(nll, lambda x, i: x * (1 + i % 3)) "
         f"WHERE model IN ({others})",
     )
-    after = run("adding", method, **FIXED)
+    after = make_fit("adding", method, **FIXED)
     assert after.fit != before.fit
     assert (after.alpha, after.beta, after.steps) == (before.alpha, before.beta, before.steps)
     assert (after.trace, after.choice) == (before.trace, before.choice)
@@ -183,7 +189,7 @@ def test_losses_of_test_models_move_no_weight_and_no_law(
 
 
 def test_best_source_is_the_source_whose_law_errs_least_on_validation(
-    run: Run, world: World, world_db: Path
+    make_fit: Run, world: World, world_db: Path
 ) -> None:
     # reading by the loss on the notes alone
     def loss(model: str, source: str) -> float:
@@ -200,21 +206,21 @@ def test_best_source_is_the_source_whose_law_errs_least_on_validation(
             )
 
     set_law("notes", list(SIDES))
-    fit = run("reading", "best-source")
+    fit = make_fit("reading", "best-source")
     for doc, _, weight in stored_weights(world_db, fit.fit):
         assert (weight > 0).all() if doc.source == "notes" else not weight.any()
     assert fit.mse["test"] < 1e-8
     set_law("sums", TEST)  # test models that follow the other source do not change the choice
-    after = run("reading", "best-source")
+    after = make_fit("reading", "best-source")
     assert_array_equal(all_weights(world_db, after.fit), all_weights(world_db, fit.fit))
     assert after.mse["test"] > 1e-3
 
 
 @pytest.mark.parametrize("settings", [{}, PAPER], ids=["fast", "paper"])
 def test_a_task_fitted_in_company_is_the_same_fit_as_alone(
-    run: Run, world_db: Path, config: FitConfig, settings: dict[str, Any]
+    make_fit: Run, world_db: Path, config: FitConfig, settings: dict[str, Any]
 ) -> None:
-    alone = run("adding", "csv", **settings)
+    alone = make_fit("adding", "csv", **settings)
     wanted: Sequence[tuple[str, Method]] = [("reading", "csv"), ("adding", "csv")]
     first, together = fitting.fit(world_db, "words", "sides", wanted, replace(config, **settings))
     assert (first.task, together.task) == ("reading", "adding")

@@ -20,7 +20,7 @@ from csvcore.pipeline.mixes import draw_documents, judge_mix, search
 from csvcore.store.mixes import save_mix
 from tests.support.world import DOCS
 
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 SOURCES = sorted({doc.source for doc in DOCS})
 
 
@@ -112,15 +112,15 @@ def test_one_source_is_nothing_to_mix(data: Dataset, quick: FitConfig) -> None:
 
 
 def test_the_command_recommends_a_mix_and_writes_its_documents(
-    csvcore: Csvcore, world_db: Path, tiny_lm: Path, tmp_path: Path
+    invoke: Invoke, world_db: Path, tiny_lm: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mix.json"
     where = ["--corpus", "words", "--split", "sides", "--task", "reading", "--scorer", tiny_lm]
-    made = csvcore("mixes", *where, "--budget-tokens", 10**6, "--out", out, "--json", db=world_db)
+    made = invoke("mixes", *where, "--budget-tokens", 10**6, "--out", out, "--json", db=world_db)
     assert made.exit_code == 0, made.output
     best = json.loads(made.stdout)["mixes"][0]
     assert json.loads(out.read_text())["doc_ids"] == best["doc_ids"]
-    told = csvcore("mixes", *where, "--budget-tokens", 10**6, db=world_db)
+    told = invoke("mixes", *where, "--budget-tokens", 10**6, db=world_db)
     assert "points off when left out" in told.stdout
 
 

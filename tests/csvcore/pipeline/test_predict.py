@@ -22,7 +22,7 @@ from csvcore.scaling import sigmoid_law
 from tests.support.world import DOCS, SIDES, World, change, contents, pack_rows, write_pack
 
 Run = Callable[..., Fit]
-Csvcore = Callable[..., Result]
+Invoke = Callable[..., Result]
 NEW = "new"  # a model that no split and no accuracy speaks of
 
 
@@ -33,8 +33,8 @@ def like(world: World, model: str, name: str = NEW, scale: float = 1.0) -> list[
 
 
 @pytest.fixture
-def fitted(run: Run) -> Fit:
-    return run("reading", method="all-token")
+def fitted(make_fit: Run) -> Fit:
+    return make_fit("reading", method="all-token")
 
 
 def test_a_model_with_the_losses_of_another_gets_its_prediction(
@@ -140,24 +140,24 @@ def test_a_pack_on_another_corpus_is_refused(
 
 
 def test_the_command_prints_a_table_or_one_json_document(
-    fitted: Fit, world_db: Path, csvcore: Csvcore
+    fitted: Fit, world_db: Path, invoke: Invoke
 ) -> None:
     names = [one.model for one in fitted.predictions][:2]
-    told = csvcore("predict", "--fit", fitted.fit, "--model", *names, db=world_db)
+    told = invoke("predict", "--fit", fitted.fit, "--model", *names, db=world_db)
     assert told.exit_code == 0
     assert all(name in told.stdout for name in names)
-    made = csvcore("predict", "--fit", fitted.fit, "--model", *names, "--json", db=world_db)
+    made = invoke("predict", "--fit", fitted.fit, "--model", *names, "--json", db=world_db)
     rows = json.loads(made.stdout)["predictions"]
     assert {row["model"] for row in rows} == set(names)
     assert {*rows[0]} == {"model", "score", "predicted", "low", "high", "extrapolated"}
 
 
 def test_without_a_fit_the_newest_of_every_task_forecasts(
-    fitted: Fit, world_db: Path, csvcore: Csvcore, config: FitConfig
+    fitted: Fit, world_db: Path, invoke: Invoke, config: FitConfig
 ) -> None:
     (other,) = fitting.fit(world_db, "words", "sides", [("adding", "all-token")], config)
     place = ("predict", "--corpus", "words", "--split", "sides", "--method", "all-token")
-    told = csvcore(*place, "--model", "ant", db=world_db)
+    told = invoke(*place, "--model", "ant", db=world_db)
     header, row, note = told.stdout.splitlines()
     assert header.split() == ["model", "adding", "reading"]
     texts = []
@@ -167,24 +167,24 @@ def test_without_a_fit_the_newest_of_every_task_forecasts(
         texts.append(f"{found.predicted:.2f} ({found.low:.2f} to {found.high:.2f}){beyond}")
     assert re.split(r"\s{2,}", row) == ["ant", *texts]
     assert "90 % interval" in note
-    made = csvcore(*place, "--model", "ant", "--json", db=world_db)
+    made = invoke(*place, "--model", "ant", "--json", db=world_db)
     assert [one["fit"] for one in json.loads(made.stdout)["fits"]] == [other.fit, fitted.fit]
-    two = csvcore("predict", "--fit", other.fit, "--fit", fitted.fit, "ant", "--json", db=world_db)
+    two = invoke("predict", "--fit", other.fit, "--fit", fitted.fit, "ant", "--json", db=world_db)
     assert json.loads(two.stdout) == json.loads(made.stdout)
-    refused = csvcore("predict", "--corpus", "words", "--split", "sides", db=world_db)
+    refused = invoke("predict", "--corpus", "words", "--split", "sides", db=world_db)
     assert refused.exit_code == 1
     assert "no task has a csv fit on words with split sides" in refused.stderr
     for wrong in ((), ("--fit", other.fit, "--split", "sides"), ("--corpus", "words")):
-        refused = csvcore("predict", *wrong, db=world_db)
+        refused = invoke("predict", *wrong, db=world_db)
         assert refused.exit_code == 2
         assert "name fits by --fit, or all tasks' by --corpus and --split" in refused.stderr
 
 
 def test_packs_and_models_behind_the_first_are_told_apart(
-    fitted: Fit, world_db: Path, world: World, csvcore: Csvcore, tmp_path: Path
+    fitted: Fit, world_db: Path, world: World, invoke: Invoke, tmp_path: Path
 ) -> None:
     packs = [write_pack(tmp_path / f"{n}.parquet", like(world, "ant", n)) for n in ("p", "q")]
-    told = csvcore(
+    told = invoke(
         *("predict", "--fit", fitted.fit, "--losses", *map(str, packs), "--model", "ant", "bee"),
         db=world_db,
     )

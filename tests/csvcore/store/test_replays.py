@@ -51,9 +51,9 @@ def test_the_stages_run_from_the_first_step_to_the_last_and_are_few() -> None:
     ids=["fast", "paper", "masked"],
 )
 def test_the_stage_that_was_kept_is_the_fit_itself(
-    run: Run, world_db: Path, settings: dict[str, object]
+    make_fit: Run, world_db: Path, settings: dict[str, object]
 ) -> None:
-    fit = run("reading", method="csv", **settings)
+    fit = make_fit("reading", method="csv", **settings)
     found = replays.read(world_db, fit.fit)
     assert found is not None
     score = {one.model: one.score for one in fit.predictions}
@@ -68,32 +68,32 @@ def test_the_stage_that_was_kept_is_the_fit_itself(
 
 
 def test_a_path_of_penalties_begins_at_the_baseline_and_one_that_stays_there_is_none(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
-    fit = run("adding", method="csv")
+    fit = make_fit("adding", method="csv")
     found = replays.read(world_db, fit.fit)
     assert fit.choice is not None
     assert found is not None
     assert np.isinf(found.at[0])
     assert found.at[found.kept] == fit.choice.chosen.strength == found.at[-1]
     made_up.alternate(world_db, made_up.SIDES)
-    stays = run("reading", method="csv")
+    stays = make_fit("reading", method="csv")
     assert stays.choice is not None
     assert stays.choice.chosen.strength is None
     assert replays.read(world_db, stays.fit) is None
 
 
-def test_the_replay_starts_at_all_tokens_alike(run: Run, world_db: Path) -> None:
-    plain = {one.model: one.score for one in run("reading").predictions}
-    fit = run("reading", method="csv", algorithm="paper", steps=3)
+def test_the_replay_starts_at_all_tokens_alike(make_fit: Run, world_db: Path) -> None:
+    plain = {one.model: one.score for one in make_fit("reading").predictions}
+    fit = make_fit("reading", method="csv", algorithm="paper", steps=3)
     found = replays.read(world_db, fit.fit)
     assert found is not None
     assert found.at[0] == 0.0
     assert_allclose(found.score[0], [plain[name] for name in found.models], rtol=0.02)
 
 
-def test_a_baseline_has_no_replay_and_a_damaged_one_is_none(run: Run, world_db: Path) -> None:
-    assert replays.read(world_db, run("reading").fit) is None
+def test_a_baseline_has_no_replay_and_a_damaged_one_is_none(make_fit: Run, world_db: Path) -> None:
+    assert replays.read(world_db, make_fit("reading").fit) is None
     replays.write(world_db, "../t/csv", REPLAY)
     path = replays.replay_path(world_db, "../t/csv")
     assert path.parent.name == f"{world_db.name}.cache"

@@ -183,10 +183,10 @@ def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
 
 
 def test_the_families_are_left_out_by_a_button(
-    app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
+    app: AppTest, make_fit: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
-    run("adding")
+    make_fit("adding")
     page(app, "baselines")
     next(one for one in app.button if one.label.startswith("Leave out each of 2")).click().run()
     assert not app.exception
@@ -197,10 +197,10 @@ def test_the_families_are_left_out_by_a_button(
 
 
 def test_only_jobs_of_the_same_work_take_a_button_away(
-    app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
+    app: AppTest, make_fit: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
-    run("adding", "csv", steps=1)
+    make_fit("adding", "csv", steps=1)
     with store.connect(world_db) as db:
         store.add_split(db, "more", store.split(db, "sides"))
     page(app, "baselines")
@@ -214,10 +214,10 @@ def test_only_jobs_of_the_same_work_take_a_button_away(
 
 
 def test_mixes_say_why_the_last_search_of_this_task_came_to_nothing(
-    app: AppTest, run: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
+    app: AppTest, make_fit: Callable[..., Fit], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
-    run("adding", "csv", steps=1)
+    make_fit("adding", "csv", steps=1)
 
     def search(budget: int, status: queue.Status, message: str) -> list[str]:
         params = {"corpora": ["words"], "split": "sides", "task": "adding", "budget_tokens": budget}
@@ -242,9 +242,9 @@ def test_mixes_say_why_the_last_search_of_this_task_came_to_nothing(
     [("99", 1.0, 1), ("nan", 1.0, 1), ("much", 1.0, 1), ("1.2345", 1.2345, 0)],
 )
 def test_a_slider_says_what_a_link_asks_of_it_in_vain(
-    app: AppTest, run: Callable[..., Fit], asked: str, value: float, told: int
+    app: AppTest, make_fit: Callable[..., Fit], asked: str, value: float, told: int
 ) -> None:
-    run("adding", "csv", steps=1)
+    make_fit("adding", "csv", steps=1)
     app.query_params["mix-sums"] = asked
     page(app, "mixes")
     assert not app.exception
@@ -252,8 +252,10 @@ def test_a_slider_says_what_a_link_asks_of_it_in_vain(
     assert {slider.key: slider.value for slider in app.slider}["mix-sums"] == value
 
 
-def test_the_sliders_of_the_mixes_are_in_the_address(app: AppTest, run: Callable[..., Fit]) -> None:
-    run("adding", "csv", steps=1)
+def test_the_sliders_of_the_mixes_are_in_the_address(
+    app: AppTest, make_fit: Callable[..., Fit]
+) -> None:
+    make_fit("adding", "csv", steps=1)
     app.query_params["mix-sums"] = "0.5"
     page(app, "mixes")
     assert not app.exception

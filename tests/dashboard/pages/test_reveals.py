@@ -43,9 +43,9 @@ def words(app: AppTest) -> str:
 
 
 def test_no_page_shows_the_test_set_before_the_reveal_and_one_click_shows_it_on_all(
-    run: Callable[..., Fit], world_db: Path, visit: Open
+    make_fit: Callable[..., Fit], world_db: Path, visit: Open
 ) -> None:
-    fit = run("reading", method="csv", penalty=1e-4)
+    fit = make_fit("reading", method="csv", penalty=1e-4)
     secret = f"{fit.mse['test']:.1e}"
     for name in SHOWING:
         app = visit(name)
@@ -103,10 +103,10 @@ def test_a_split_without_a_name_of_its_own_length_is_not_saved(
 
 
 def test_a_split_that_fits_were_made_on_is_replaced_only_when_asked_again(
-    visit: Open, world_db: Path, run: Callable[..., object]
+    visit: Open, world_db: Path, make_fit: Callable[..., object]
 ) -> None:
-    run("adding")
-    run("reading")
+    make_fit("adding")
+    make_fit("reading")
     app = visit("models")
     app.multiselect(key="only families").set_value(["wild"]).run()
     button(app, "Validation").click().run()
@@ -176,18 +176,18 @@ def test_single_edits_outlast_a_visit_to_another_page(visit: Open) -> None:
 
 
 def test_the_side_bar_begins_with_corpus_and_split_of_the_newest_fit(
-    visit: Open, world_db: Path, run: Callable[..., object]
+    visit: Open, world_db: Path, make_fit: Callable[..., object]
 ) -> None:
-    run("adding")
+    make_fit("adding")
     with store.connect(world_db) as db:
         store.add_split(db, "aaa", SIDES)
     assert visit("fit").selectbox(key="split").value == "sides"
 
 
 def test_an_emptied_choice_in_the_address_is_no_broken_link(
-    visit: Open, run: Callable[..., object]
+    visit: Open, make_fit: Callable[..., object]
 ) -> None:
-    run("reading")
+    make_fit("reading")
     app = visit("predict", runs="")
     assert not app.warning
 

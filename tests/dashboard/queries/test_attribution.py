@@ -22,9 +22,9 @@ Run = Callable[..., Fit]
 
 
 @pytest.fixture
-def fit(run: Run, world_db: Path) -> Fit:
+def fit(make_fit: Run, world_db: Path) -> Fit:
     """A fit whose test set was revealed."""
-    found = run("reading", method="csv", penalty=1e-4)
+    found = make_fit("reading", method="csv", penalty=1e-4)
     database.reveal(at(world_db), "words", ["sides"])
     return found
 

@@ -71,9 +71,9 @@ def test_times_are_told_no_finer_than_they_are_known(seconds: float, words: str)
     assert duration.in_words(seconds) == words
 
 
-def test_timings_are_those_of_the_stored_fits(run: Callable[..., Fit], world_db: Path) -> None:
-    paper = run("reading", method="csv", algorithm="paper", steps=3)
-    plain = run("reading")
+def test_timings_are_those_of_the_stored_fits(make_fit: Callable[..., Fit], world_db: Path) -> None:
+    paper = make_fit("reading", method="csv", algorithm="paper", steps=3)
+    plain = make_fit("reading")
     with store.connect(world_db, read_only=True) as db:
         table = store.timings(db).set_index("method")
     assert list(store_columns(table)) == COLUMNS[1:]

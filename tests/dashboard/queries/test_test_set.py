@@ -22,8 +22,8 @@ def reveal(database: Path, split: str = "sides") -> None:
     data.reveal(at(database), "words", [split])
 
 
-def test_a_fit_is_shown_without_test_until_the_reveal(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_a_fit_is_shown_without_test_until_the_reveal(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     before = data.fit(at(world_db), fit.fit)
     assert "test" in fit.mse
     assert before.mse == {side: value for side, value in fit.mse.items() if side != "test"}
@@ -38,33 +38,33 @@ def test_a_fit_is_shown_without_test_until_the_reveal(run: Run, world_db: Path) 
     assert data.fits(at(world_db))["mse_test"].tolist() == [fit.mse["test"]]
 
 
-def test_what_is_hidden_keeps_everything_else_of_the_fit(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_what_is_hidden_keeps_everything_else_of_the_fit(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     shown = data.fit(at(world_db), fit.fit)
     assert replace(shown, mse=fit.mse, predictions=fit.predictions) == fit
 
 
 def test_a_fit_made_after_the_reveal_is_hidden_again_and_older_ones_stay_open(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
-    first = run("reading")
+    first = make_fit("reading")
     reveal(world_db)
-    second = run("adding")
+    second = make_fit("adding")
     assert "test" in data.fit(at(world_db), first.fit).mse
     assert "test" not in data.fit(at(world_db), second.fit).mse
     reveal(world_db)
     assert "test" in data.fit(at(world_db), second.fit).mse
 
 
-def test_a_fit_made_again_after_the_reveal_is_hidden_again(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_a_fit_made_again_after_the_reveal_is_hidden_again(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     reveal(world_db)
     change(world_db, "UPDATE fits SET created = created + INTERVAL 1 DAY")
     assert "test" not in data.fit(at(world_db), fit.fit).mse
 
 
-def test_a_reveal_opens_its_own_corpus_and_split_alone(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_a_reveal_opens_its_own_corpus_and_split_alone(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     with store.connect(world_db) as db:
         store.add_split(db, "other", dict(SIDES))
     data.reveal(at(world_db), "words", ["other"])
@@ -103,8 +103,8 @@ def test_a_model_that_moves_to_test_after_the_reveal_is_hidden(world_db: Path) -
     assert data.hidden_models(at(world_db), "words", "sides") == {"ant"}
 
 
-def test_forecasts_tell_no_accuracy_of_a_hidden_model(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_forecasts_tell_no_accuracy_of_a_hidden_model(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     models = tuple(SIDES)
     table = comparisons.forecasts_of(at(world_db), (fit.fit,), models).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
@@ -115,25 +115,25 @@ def test_forecasts_tell_no_accuracy_of_a_hidden_model(run: Run, world_db: Path) 
 
 
 def test_forecasts_of_a_fit_made_after_the_reveal_tell_no_accuracy_of_a_test_model(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
     reveal(world_db)
-    fit = run("reading")
+    fit = make_fit("reading")
     table = comparisons.forecasts_of(at(world_db), (fit.fit,), tuple(SIDES)).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
     assert TESTED.isdisjoint(attribution.partial_scores(at(world_db), fit.fit).index)
 
 
-def test_the_view_inside_a_fit_does_not_know_hidden_models(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_the_view_inside_a_fit_does_not_know_hidden_models(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     parts = attribution.partial_scores(at(world_db), fit.fit)
     assert TESTED.isdisjoint(parts.index)
     reveal(world_db)
     assert set(attribution.partial_scores(at(world_db), fit.fit).index) >= TESTED
 
 
-def test_methods_are_judged_on_validation_until_the_reveal(run: Run, world_db: Path) -> None:
-    fits = (run("reading").fit,)
+def test_methods_are_judged_on_validation_until_the_reveal(make_fit: Run, world_db: Path) -> None:
+    fits = (make_fit("reading").fit,)
     before = comparisons.judgement(at(world_db), fits)
     assert before.side == "validation"
     assert {row.n_test for row in before.rows} == {2}
@@ -147,12 +147,12 @@ def test_methods_are_judged_on_validation_until_the_reveal(run: Run, world_db: P
 
 
 def test_without_validation_models_nothing_is_judged_before_the_reveal(
-    run: Run, world_db: Path
+    make_fit: Run, world_db: Path
 ) -> None:
     with store.connect(world_db) as db:
         sides = {model: side for model, side in SIDES.items() if side != "validation"}
         store.add_split(db, "sides", sides)
-    fit = run("reading")
+    fit = make_fit("reading")
     assert comparisons.judgement(at(world_db), (fit.fit,)).side is None
     assert comparisons.comparison(at(world_db), (fit.fit,)).empty
     [row] = comparisons.verdicts(at(world_db), data.fits(at(world_db))).itertuples()
@@ -176,8 +176,8 @@ def test_mixes_tell_no_test_error_until_a_reveal_after_the_search(world_db: Path
     assert shown() == [bare]
 
 
-def test_a_stale_fits_own_test_models_are_hidden_too(run: Run, world_db: Path) -> None:
-    fit = run("reading")
+def test_a_stale_fits_own_test_models_are_hidden_too(make_fit: Run, world_db: Path) -> None:
+    fit = make_fit("reading")
     with store.connect(world_db) as db:
         store.add_split(db, "sides", SIDES | dict.fromkeys(TESTED, "train"))
     with store.connect(world_db, read_only=True) as db:

@@ -31,8 +31,10 @@ def law(app: AppTest) -> str:
     return said
 
 
-def test_an_older_fit_is_chosen_and_shown_in_place_of_the_newest(app: AppTest, run: Run) -> None:
-    older, newer = (run("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
+def test_an_older_fit_is_chosen_and_shown_in_place_of_the_newest(
+    app: AppTest, make_fit: Run
+) -> None:
+    older, newer = (make_fit("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
     app.query_params["task"] = "adding"
     app.switch_page("dashboard/pages/curves.py").run()
     assert f"alpha {newer.alpha:.3g} " in law(app)
@@ -43,8 +45,8 @@ def test_an_older_fit_is_chosen_and_shown_in_place_of_the_newest(app: AppTest, r
     assert any("penalty 0\\.0001" in one.value for one in app.sidebar.caption)
 
 
-def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, run: Run) -> None:
-    made = [run("adding", "csv", steps=1, penalty=p).fit for p in (1e-4, 1.0)]
+def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, make_fit: Run) -> None:
+    made = [make_fit("adding", "csv", steps=1, penalty=p).fit for p in (1e-4, 1.0)]
     app.query_params["task"] = "adding"
     app.switch_page("dashboard/pages/fit.py").run()
     assert not app.exception
@@ -76,17 +78,19 @@ def test_a_fit_of_an_older_version_is_told_by_what_is_known_of_it() -> None:
     assert text.how_made({"penalty": 0.0}) == "Second order, penalty 0"
 
 
-def test_fits_that_differ_in_their_non_linearity_are_told_apart(run: Run) -> None:
+def test_fits_that_differ_in_their_non_linearity_are_told_apart(make_fit: Run) -> None:
     told = {
-        text.how_made(run("adding", "csv", penalty=1e-4, steps=1, activation=name).config)
+        text.how_made(make_fit("adding", "csv", penalty=1e-4, steps=1, activation=name).config)
         for name in ("exp", "softplus")
     }
     assert len(told) == 2
 
 
-def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(app: AppTest, run: Run) -> None:
-    older, newer = (run("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
-    other = run("reading", "csv", steps=1)
+def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(
+    app: AppTest, make_fit: Run
+) -> None:
+    older, newer = (make_fit("adding", "csv", steps=1, penalty=p) for p in (1e-4, 1.0))
+    other = make_fit("reading", "csv", steps=1)
     app.query_params["task"] = "adding"
     app.query_params["fit"] = older.fit
     app.switch_page("dashboard/pages/curves.py").run()
@@ -100,11 +104,11 @@ def test_a_link_opens_the_fit_it_names_and_another_task_has_its_own(app: AppTest
 
 
 def test_a_fit_whose_split_has_changed_is_offered_no_more(
-    app: AppTest, run: Run, world_db: Path
+    app: AppTest, make_fit: Run, world_db: Path
 ) -> None:
-    gone = run("adding", "csv", steps=1)
+    gone = make_fit("adding", "csv", steps=1)
     change(world_db, "UPDATE splits SET side = 'train' WHERE split = 'sides' AND model = 'gnu'")
-    now = run("adding", "csv", steps=1)
+    now = make_fit("adding", "csv", steps=1)
     app.query_params["task"] = "adding"
     app.query_params["fit"] = gone.fit
     app.run()
@@ -112,8 +116,10 @@ def test_a_fit_whose_split_has_changed_is_offered_no_more(
     assert any("as Fit, which is not offered. newest is shown." in one.value for one in app.warning)
 
 
-def test_an_address_without_a_split_means_the_one_of_the_newest_fit(app: AppTest, run: Run) -> None:
-    run("adding")
+def test_an_address_without_a_split_means_the_one_of_the_newest_fit(
+    app: AppTest, make_fit: Run
+) -> None:
+    make_fit("adding")
     app.run()
     for choice in ("sides", "aaa", "sides"):
         app.selectbox(key="split").set_value(choice).run()
@@ -122,9 +128,9 @@ def test_an_address_without_a_split_means_the_one_of_the_newest_fit(app: AppTest
 
 
 def test_a_fit_elsewhere_changes_neither_the_view_nor_what_its_address_means(
-    app: AppTest, run: Run, world_db: Path, config: FitConfig
+    app: AppTest, make_fit: Run, world_db: Path, config: FitConfig
 ) -> None:
-    run("adding")
+    make_fit("adding")
     app.run()
     fit.fit(world_db, "words", "aaa", [("adding", "all-token")], config)
     app.run()
