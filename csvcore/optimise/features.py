@@ -255,4 +255,5 @@ def _directions(
         start, _ = torch.linalg.qr(gram_times(start))
     _, right = torch.linalg.eigh(start.T @ gram_times(start))  # ascending
     found: torch.Tensor = start @ right[:, -rank:].flip(1)
-    return found
+    largest = found.gather(0, found.abs().argmax(dim=0, keepdim=True))  # (1, rank)
+    return found * largest.sign()  # an eigenvector's sign is a matter of rounding
