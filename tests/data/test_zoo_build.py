@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -25,8 +26,9 @@ from zoo_build import (
     rows,
     tasks,
     train,
+    world,
 )
-from zoo_build.families import FAMILIES, Family, Size
+from zoo_build.families import FAMILIES, Family, Run, Size
 from zoo_build.vocabularies import train_tokenizer
 
 from csvcore.formats import loss_packs
@@ -95,6 +97,66 @@ def test_corpus_follows_the_papers_recipe():
     assert all(doc.answers for doc in docs)
 
 
+def test_every_item_of_a_task_is_a_fact_of_its_own():
+    for name, task in tasks.TASKS.items():
+        items = task.items()
+        if isinstance(items[0], tasks.ChoiceItem):
+            prompts = {re.split(r" It |Answer:|答：", item.choices[0])[0] for item in items}
+            keyed = {item.choices[item.answer] for item in items}
+        else:
+            prompts = keyed = {item.prompt for item in items}
+        assert len(prompts) == len(keyed) == len(items), name
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_the_corpus_shows_the_ability_of_every_task(name):
+    """Documents of a task's sources are of its own kind: the same questions of the same world."""
+    task = tasks.TASKS[name]
+    own = [doc.text for doc in corpus.validation_corpus() if doc.source in task.source.split()]
+    of_kind = {
+        "facts": lambda text: any(f" {e.name} " in text or f" {e.name}?" in text
+                                  for e in documents.asked(documents.PEOPLE_EN)),
+        "scenes": lambda text: any(f"{event} the {thing}." in text
+                                   for thing, event in world.asked_pairs()),
+        "arithmetic": lambda text: "How many" in text and "The answer is" in text,
+        "swaps": lambda text: "Which ball has" in text,
+        "zh-people": lambda text: any(e.name in text for e in documents.asked(documents.PEOPLE_ZH)),
+        "zh-towns": lambda text: any(e.name in text for e in documents.asked(documents.TOWNS_ZH)),
+    }[name]  # fmt: skip
+    assert sum(map(of_kind, own)) >= 50
+
+
+def test_every_ability_is_in_four_mixes_and_nearly_absent_from_one():
+    for task in ("facts", "scenes", "arithmetic", "swaps-worked", "zh-people", "zh-towns"):
+        shares = sorted(family.mix[task] for family in FAMILIES)
+        assert shares[-4] > 0.1
+        assert shares[0] < 0.04
+
+
+def test_sizes_rise_at_equal_ratios_over_a_factor_of_twenty():
+    tokenizer = train_tokenizer("sp-bpe", 900, TEXTS)
+    ebb = next(family for family in FAMILIES if family.name == "ebb")
+    counts = [
+        sum(p.numel() for p in train.Trainer(Run(ebb, size), tokenizer).parameters)
+        for size in ebb.sizes
+    ]
+    ratios = np.divide(counts[1:], counts[:-1])
+    assert counts[-1] / counts[0] > 20
+    assert ratios.max() / ratios.min() < 1.2
+
+
+def test_a_forecast_is_of_what_is_larger_and_later():
+    cards = [
+        ModelCard(f"ebb-{size}-{step}", "ebb", n_params=size, train_tokens=step, step=step)
+        for size in (1, 2, 3, 4, 5)
+        for step in (2, 5, 10)
+    ]
+    split = partitions.forecast(cards)
+    assert {split[f"ebb-{size}-{step}"] for size in (1, 2) for step in (2, 5, 10)} == {"train"}
+    assert [split[f"ebb-3-{step}"] for step in (2, 5, 10)] == ["train", "train", "validation"]
+    assert [split[f"ebb-5-{step}"] for step in (2, 5, 10)] == ["train", "train", "test"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokenizers_give_the_text_back(kind):
     tokenizer = train_tokenizer(kind, 600, TEXTS)
@@ -115,12 +177,12 @@ def test_closed_source_tests_the_later_checkpoints_of_one_sister():
     cards = [
         ModelCard(f"{family.name}-{step}", family.name, n_params=100, step=step)
         for family in FAMILIES
-        for step in train.checkpoint_steps(family, family.sizes[-1])
+        for step in Run(family, family.sizes[-1]).steps
     ]
     found = partitions.all_splits(cards)["closed-source"]
     sides = {name: [found[c.model] for c in cards if c.family == name] for name in ("ebb", "flow")}
-    assert sides["ebb"] == ["train"] * 4 + ["validation"] * 7
-    assert sides["flow"] == ["train"] * 4 + ["test"] * 7
+    assert sides["ebb"] == ["train"] * 4 + ["validation"] * 6
+    assert sides["flow"] == ["train"] * 4 + ["test"] * 6
     assert {found[c.model] for c in cards if c.family not in sides} == {"train"}
 
 
@@ -133,7 +195,7 @@ def test_mixes_are_shares(family):
 @pytest.mark.parametrize("family", one_of_each_architecture(), ids=lambda f: f.architecture)
 def test_rows_hold_whole_documents_of_every_source(family):
     tokenizer = train_tokenizer(family.tokenizer, 600, TEXTS)
-    stream = rows.Rows(family, tokenizer)
+    stream = rows.Rows(family, tokenizer, family.seed)
     n_tokens, text = 0, ""
     for _ in range(20):
         batch = stream.batch()
@@ -151,7 +213,7 @@ def test_documents_of_a_row_do_not_see_each_other(name):
     tokenizer = train_tokenizer(family.tokenizer, 600, TEXTS)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(families.config(family, TINY, tokenizer)).eval()
-    batch = rows.Rows(family, tokenizer).batch()
+    batch = rows.Rows(family, tokenizer, family.seed).batch()
     ids, positions = batch["input_ids"], batch["position_ids"]
     second = positions[0].tolist().index(0, 1)
     third = positions[0].tolist().index(0, second + 1)
@@ -205,25 +267,48 @@ def test_items_are_as_many_as_stated_and_start_alike(name):
 
 
 def test_a_stopped_run_goes_on_exactly_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "N_CHECKPOINTS", 3)
+    monkeypatch.setattr(families, "N_CHECKPOINTS", 3)
     family = replace(FAMILIES[0], train_tokens=8 * 2 * 64, batch=2, context=64)
+    run = Run(family, TINY)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train.train(family, TINY, whole)
+    train.train(run, whole)
     with pytest.raises(KeyboardInterrupt):
-        train.train(family, TINY, stopped, finished=_interrupt)
-    train.train(family, TINY, stopped)
+        train.train(run, stopped, finished=_interrupt)
+    train.train(run, stopped)
     ended = [work / "runs" / "abacus-tiny" / "abacus-tiny-step8" for work in (whole, stopped)]
     one, two = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in ended)
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_a_decayed_end_leaves_its_run_at_the_branch_and_repeats_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "N_CHECKPOINTS", 1)
+    monkeypatch.setattr(train, "DECAY_SHARE", 0.5)
+    family = replace(FAMILIES[0], train_tokens=4 * 2 * 64, batch=2, context=64)
+    run = Run(family, TINY)
+    decayed, repeat = replace(run, decayed=True), replace(run, repeat=1)
+    with pytest.raises(SystemExit, match="train abacus-tiny first"):
+        train.train(decayed, tmp_path)
+    for one in (run, decayed, repeat):
+        train.train(one, tmp_path)
+    assert (decayed.name, repeat.name) == ("abacus-tiny-decayed", "abacus-tiny-seed2")
+    ends = [tmp_path / "runs" / one.name / f"{one.name}-step4" for one in (run, decayed, repeat)]
+    states = [AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in ends]
+    key = next(iter(states[0]))
+    assert not torch.equal(states[0][key], states[1][key])
+    assert torch.allclose(states[0][key], states[1][key], atol=0.1)
+    assert not torch.allclose(states[0][key], states[2][key], atol=0.1)
+    assert [train.learning_rate(decayed, step) for step in (2, 3, 4)] == pytest.approx(
+        [train.LEARNING_RATE, train.LEARNING_RATE / 2, 0.0]
+    )
+
+
 def test_a_run_begun_with_other_texts_does_not_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "N_CHECKPOINTS", 1)
+    monkeypatch.setattr(families, "N_CHECKPOINTS", 1)
     family = replace(FAMILIES[0], train_tokens=2 * 64, batch=2, context=64)
-    train.train(family, TINY, tmp_path)
+    train.train(Run(family, TINY), tmp_path)
     monkeypatch.setattr(train, "LEARNING_RATE", 1e-3)
     with pytest.raises(SystemExit, match="begun with other"):
-        train.train(family, TINY, tmp_path)
+        train.train(Run(family, TINY), tmp_path)
 
 
 def _interrupt(folder):
@@ -234,22 +319,23 @@ def _interrupt(folder):
 # What comes along
 
 
-def evaluated(folder: Path, accuracy: dict[str, tuple[float, int]]) -> Path:
+def evaluated(folder: Path, correct: dict[str, str]) -> Path:
     folder.mkdir(parents=True)
-    (folder / "accuracy.json").write_text(json.dumps(accuracy))
+    (folder / "items.json").write_text(json.dumps(correct))
     return folder
 
 
 def test_runs_made_again_agree_within_chance(tmp_path):
     bundled = tmp_path / "accuracies.csv"
     bundled.write_text("model,task,accuracy,n_items\na-1,facts,0.5,100\na-2,facts,0.8,100\n")
-    same = [evaluated(tmp_path / f"a-{i}", {"facts": (p, 100)}) for i, p in ((1, 0.55), (2, 0.8))]
+    right = {1: "1" * 55 + "0" * 45, 2: "1" * 80 + "0" * 20}
+    same = [evaluated(tmp_path / f"a-{i}", {"facts": one}) for i, one in right.items()]
     (found,) = check.agreements(same, bundled)
     assert (found.task, found.n_models) == ("facts", 2)
     assert found.difference == pytest.approx(0.05**2 / 2)
     assert found.floor == pytest.approx((2 * 0.525 * 0.475 + 2 * 0.8 * 0.2) / 200)
     assert found.holds
-    far = [evaluated(tmp_path / "far" / "a-1", {"facts": (0.7, 100)})]
+    far = [evaluated(tmp_path / "far" / "a-1", {"facts": "1" * 70 + "0" * 30})]
     assert not next(iter(check.agreements(far, bundled))).holds
 
 
@@ -257,9 +343,19 @@ def test_a_run_that_does_not_come_along_cannot_be_checked(tmp_path):
     bundled = tmp_path / "accuracies.csv"
     bundled.write_text("model,task,accuracy,n_items\na-1,facts,0.5,100\n")
     with pytest.raises(SystemExit, match="has no facts of b-1"):
-        list(check.agreements([evaluated(tmp_path / "b-1", {"facts": (0.5, 100)})], bundled))
+        list(check.agreements([evaluated(tmp_path / "b-1", {"facts": "10"})], bundled))
     with pytest.raises(SystemExit, match="no checkpoint is evaluated"):
         list(check.agreements([], bundled))
+
+
+def test_the_zoo_grows_by_items_and_accuracies_are_their_means(tmp_path):
+    publish.write_items([evaluated(tmp_path / "a-step1", {"facts": "1100"})], tmp_path)
+    publish.write_items([evaluated(tmp_path / "b-step1", {"facts": "1110"})], tmp_path)
+    items = pq.read_table(tmp_path / "items.parquet").to_pylist()
+    assert [row["correct"] for row in items if row["model"] == "a-step1"] == [1, 1, 0, 0]
+    assert (tmp_path / "accuracies.csv").read_text() == (
+        "model,task,accuracy,n_items\na-step1,facts,0.5,4\nb-step1,facts,0.75,4\n"
+    )
 
 
 @given(st.lists(st.floats(0, 30, width=32), min_size=1))
