@@ -43,9 +43,11 @@ def publish(runs: Sequence[Run], work: Path, zoo: Path) -> None:
         ("prose.jsonl", corpus.prose_corpus()),
     ):
         write_documents(zoo / file, docs)
-    folders = {run: [work / "runs" / run.name / f"{run.name}-step{k}" for k in run.steps]
-               for run in runs}  # fmt: skip
-    new = [card(run, folder) for run, own in folders.items() for folder in own]
+    folders = [
+        (run, [work / "runs" / run.name / f"{run.name}-step{step}" for step in run.steps])
+        for run in runs
+    ]
+    new = [card(run, folder) for run, own in folders for folder in own]
     names = {one.model for one in new}
     kept = csv_tables.read_models(zoo / "models.csv") if (zoo / "models.csv").exists() else []
     order = {run.name: number for number, run in enumerate(all_runs())}
@@ -58,11 +60,11 @@ def publish(runs: Sequence[Run], work: Path, zoo: Path) -> None:
         ([name, round(chance(task), 4), task.title, task.source]
          for name, task in TASKS.items()),
     )  # fmt: skip
-    write_items([folder for own in folders.values() for folder in own], zoo)
+    write_items([folder for _, own in folders for folder in own], zoo)
     (zoo / "splits").mkdir(exist_ok=True)
     for name, split in partitions.all_splits(cards).items():
         write_csv(zoo / "splits" / f"{name}.csv", ("model", "split"), split.items())
-    for run, own in folders.items():
+    for run, own in folders:
         if run.name == SCORER:
             copy_model(own[-1], zoo / "scorer")
         if run.name in SHIPPED:
