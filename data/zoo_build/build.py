@@ -166,6 +166,13 @@ def check(options: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
+def summarise(options: argparse.Namespace) -> None:
+    """Print the table of data/README.md, measured on the published zoo."""
+    from zoo_build.summary import markdown
+
+    sys.stdout.write(markdown(options.zoo) + "\n")
+
+
 def checkpoints(run: Path) -> list[Path]:
     """Folders of a run's finished checkpoints, by step."""
     found = run.glob(f"{run.name}-step*")  # not one half written, whose name begins with a dot
@@ -203,4 +210,5 @@ STEPS = {
     "status": show,
     "publish": publish_all,
     "check": check,
+    "table": summarise,
 }

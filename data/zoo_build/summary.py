@@ -1,0 +1,171 @@
+"""The table of data/README.md: how well each task's answer can be known from the zoo."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from csvcore.formats import csv_tables, loss_packs
+from csvcore.records import Floats
+from csvcore.scaling import fit_sigmoid_laws
+
+RISEN = 0.7  # a family has an ability where its best checkpoint is above this
+N_HALVES = 200  # random halves of the items behind an item-level floor
+SEED = re.compile(r"-seed\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one task; floors and noises are variances of an accuracy.
+
+    risen: families whose best checkpoint is above RISEN. low, high: smallest and largest accuracy.
+    binomial: mean of p (1 - p) / n. item: see `item_floor`. seed: variance between runs that differ
+    in their seed alone. rough: see `roughness`. curve_mse: of one law fitted to all models by the
+    best single score, whose name is `score`.
+    """
+
+    task: str
+    risen: tuple[str, ...]
+    low: float
+    high: float
+    binomial: float
+    item: float
+    seed: float
+    rough: float
+    curve_mse: float
+    score: str
+
+
+def rows(zoo: Path) -> Iterator[Row]:
+    """Yield a row for each task of a published zoo."""
+    cards = pd.read_csv(zoo / "models.csv").set_index("model")
+    items = pd.read_parquet(zoo / "items.parquet")
+    tasks = csv_tables.read_tasks(zoo / "tasks.csv")
+    scores = all_scores(zoo, list(cards.index))
+    for task in tasks:
+        own = items[items["task"] == task.task]
+        correct = own.pivot(index="model", columns="item", values="correct").loc[cards.index]
+        right = correct.to_numpy(dtype=np.float64)
+        accuracy = right.mean(axis=1)
+        best = pd.Series(accuracy, cards.index).groupby(cards["family"]).max()
+        mse = curve_errors(scores, accuracy, task.chance)
+        score = min(mse, key=lambda name: mse[name])
+        yield Row(
+            task=task.task,
+            risen=tuple(best.index[best > RISEN]),
+            low=float(accuracy.min()),
+            high=float(accuracy.max()),
+            binomial=float(np.mean(accuracy * (1 - accuracy) / right.shape[1])),
+            item=item_floor(right, np.random.default_rng(0)),
+            seed=seed_noise(cards, accuracy),
+            rough=roughness(cards, accuracy),
+            curve_mse=mse[score],
+            score=score,
+        )
+
+
+def item_floor(right: Floats, rng: np.random.Generator) -> float:
+    """Return the variance of an accuracy that comes of which items were drawn, mean over models.
+
+    The items are split into two halves; the accuracies of a model on both differ by the noise of
+    either, once the difference of the halves' difficulty, the same for all models, is taken off.
+    The variance of such a difference is four times that of the accuracy on all items.
+
+    Args:
+        right: (n_models, n_items) 0 or 1.
+        rng: source of the random halves.
+    """
+    n_items = right.shape[1]
+    found = []
+    for _ in range(N_HALVES):
+        order = rng.permutation(n_items)
+        one, two = order[: n_items // 2], order[n_items // 2 : n_items // 2 * 2]
+        difference = right[:, one].mean(axis=1) - right[:, two].mean(axis=1)
+        found.append(np.var(difference, ddof=1) / 4)
+    return float(np.mean(found))
+
+
+def seed_noise(cards: pd.DataFrame, accuracy: Floats) -> float:
+    """Return the variance between runs that differ in their seed alone, mean over checkpoints.
+
+    NaN where no run was repeated.
+    """
+    base = cards.index.str.replace(SEED, "", regex=True)
+    table = pd.DataFrame({"base": base, "accuracy": accuracy})
+    spread = table.groupby("base")["accuracy"].var(ddof=1).dropna()
+    return float(spread.mean())
+
+
+def roughness(cards: pd.DataFrame, accuracy: Floats) -> float:
+    """Return the variance of a checkpoint about the line between its neighbours, mean over runs.
+
+    Checkpoints are evenly spaced in the logarithm of tokens; of independent noise the difference to
+    the mean of two neighbours has 1.5 times the variance. A bend of the curve counts as noise.
+    """
+    run = cards.index.str.rpartition("-step").get_level_values(0)
+    table = pd.DataFrame({"run": run, "step": cards["step"].to_numpy(), "accuracy": accuracy})
+    bends = []
+    for _, own in table.sort_values("step").groupby("run"):
+        value = own["accuracy"].to_numpy()
+        bends += list(value[1:-1] - (value[:-2] + value[2:]) / 2)
+    return float(np.mean(np.square(bends)) / 1.5)
+
+
+def all_scores(zoo: Path, models: list[str]) -> dict[str, Floats]:
+    """Return simple scores of all models, nats per character: all text, each source, its answers.
+
+    Returns:
+        (n_models,) by name, such as `all`, `facts` and `facts answers`.
+    """
+    docs = csv_tables.read_corpus(zoo / "documents.jsonl")
+    place = {model: number for number, model in enumerate(models)}
+    sources = list(dict.fromkeys(doc.source for doc in docs))
+    names = ["all", *sources, *(f"{source} answers" for source in sources)]
+    total = {name: np.zeros(len(models)) for name in names}
+    by_id = {doc.doc_id: doc for doc in docs}
+    for pack in sorted((zoo / "losses" / "zoo").glob("*.parquet")):
+        for row in loss_packs.read(pack).table.to_pylist():
+            if row["model"] not in place:
+                continue
+            doc, at = by_id[row["doc_id"]], place[row["model"]]
+            nll = np.array(row["nll"])
+            total["all"][at] += nll.sum()
+            total[doc.source][at] += nll.sum()
+            start, end = np.array(row["byte_start"]), np.array(row["byte_end"])
+            for first, last in doc.answers:
+                low, high = len(doc.text[:first].encode()), len(doc.text[:last].encode())
+                hit = (start < high) & (end > low)
+                total[f"{doc.source} answers"][at] += nll[hit].sum()
+    n_chars = sum(len(doc.text) for doc in docs)
+    return {name: score / n_chars for name, score in total.items()}
+
+
+def curve_errors(scores: dict[str, Floats], accuracy: Floats, chance: float) -> dict[str, float]:
+    """Return the error of one law by each score, fitted to all models and measured on the same."""
+    score = np.array(list(scores.values()))
+    n_scores, n_models = score.shape
+    share = np.full(score.shape, 1 / n_models)
+    observed, gamma = np.tile(accuracy, (n_scores, 1)), np.full(n_scores, chance)
+    predicted = fit_sigmoid_laws(score, observed, gamma, share).predict(score, gamma)
+    return dict(zip(scores, np.mean((predicted - observed) ** 2, axis=1).tolist(), strict=True))
+
+
+def markdown(zoo: Path) -> str:
+    """Return the table as Markdown."""
+    head = (
+        "| task | families that rise above 0.7 | accuracy | binomial floor | item floor "
+        "| seed noise | roughness | best single score | its curve, MSE | in floors |"
+    )
+    lines = [head, "|" + "---|" * 10]
+    for row in rows(zoo):
+        floor = max(row.item, row.binomial)
+        lines.append(
+            f"| {row.task} | {len(row.risen)}: {', '.join(row.risen)} "
+            f"| {row.low:.2f} to {row.high:.2f} | {row.binomial:.1e} | {row.item:.1e} "
+            f"| {row.seed:.1e} | {row.rough:.1e} | {row.score} | {row.curve_mse:.1e} "
+            f"| {row.curve_mse / floor:.1f} |"
+        )
+    return "\n".join(lines)
