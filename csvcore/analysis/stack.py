@@ -1,0 +1,247 @@
+"""A stack: one law per simple score, mixed by how well each predicts models that it did not see.
+
+Every score s_k of a model has a sigmoid law p_k of its own (equation 2). Judges leave out each
+family (or run) of the known models in turn, and predict the validation models from the train
+models; e_kj are the errors of law k on what judge j held out. The mixing weights minimise
+
+    w' A w + pull * K * min(diag A) * |w - prior|^2   over w >= 0, sum(w) = 1,
+    A = sum over judges of share_j * mean over held-out models of e_j e_j',
+
+so correlated scores share a weight and a score that fails on unseen families gets none. At the end
+all laws are fitted to train and validation models together, and logits are mixed:
+logit p = sum_k w_k logit p_k. The interval of a prediction has two parts, the quantile of the mix's
+errors on left-out models and the disagreement of the laws, so it widens where the scores part.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.special import expit, logit
+from scipy.stats import rankdata
+
+from csvcore.errors import InputError
+from csvcore.records import Floats
+from csvcore.scaling import Laws, fit_sigmoid_laws
+
+Mask = NDArray[np.bool_]
+# Scores (n_scores, n_models), nats per character, made with a look at the models of a mask alone.
+Scores = Callable[[Mask], Floats]
+
+PULL = 0.02  # towards the prior, in units of K times the smallest mean squared error
+LEAST, MOST = 0.001, 0.999  # probabilities are kept within, so that logits stay finite
+FEWEST = 3  # models that a law of two parameters needs
+SUM_TO_ONE = 1e4  # weight of the row that holds the sum of the mix at 1, against unit rows
+NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviations
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Models to fit laws to, models held out from them, and how much the judge counts.
+
+    fitted, held: (n_models,) masks. share: of all judges, 1 in all. validates: whether the held-out
+    models are the validation models.
+    """
+
+    name: str
+    fitted: Mask
+    held: Mask
+    share: float
+    validates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A fitted stack.
+
+    names: of the scores. weight: (n_scores,) of the mix, not negative, 1 in all. laws: fitted to
+    all known models. gamma: chance level. error: 90 % quantile of the mix's absolute error on
+    left-out models, as a fraction.
+    """
+
+    names: tuple[str, ...]
+    weight: Floats
+    laws: Laws
+    gamma: float
+    error: float
+
+    def predict(self, score: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return predicted accuracies and the ends of their 90 % intervals, (n_models,) each.
+
+        Args:
+            score: (n_scores, n_models) nats per character.
+        """
+        by_law = self.laws.predict(score, np.full(len(score), self.gamma))
+        predicted = mix(by_law, self.weight)
+        spread = np.sqrt(self.weight @ np.square(by_law - predicted))
+        half = np.sqrt(self.error**2 + np.square(NORMAL_90 * spread))
+        return predicted, np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
+
+
+def judges(train: Mask, validation: Mask, groups: Mapping[str, Mask]) -> list[Judge]:
+    """Return the judges of a split: each group of known models left out, and validation.
+
+    Groups share half of the weight and validation has the other half; either has all of it where
+    the other cannot judge. A group without which fewer than three models are left is no judge.
+
+    Raises:
+        InputError: there is no judge.
+    """
+    known = train | validation
+    left_out = [
+        (name, known & ~group, known & group)
+        for name, group in groups.items()
+        if (known & group).any() and (known & ~group).sum() >= FEWEST
+    ]
+    validates = bool(validation.any() and train.sum() >= FEWEST)
+    if not left_out and not validates:
+        raise InputError(
+            f"a stack is chosen on models that its laws did not see, but {int(known.sum())} train "
+            "and validation models are one group and none validates; add a family or a run"
+        )
+    half = 0.5 if left_out and validates else 1.0
+    found = [Judge(name, fit, held, half / len(left_out)) for name, fit, held in left_out]
+    if validates:
+        found.append(Judge("validation", train, validation, half, validates=True))
+    return found
+
+
+def fit_stack(
+    names: Sequence[str],
+    scores: Scores,
+    accuracy: Floats,
+    gamma: float,
+    train: Mask,
+    validation: Mask,
+    groups: Mapping[str, Mask],
+    prior: Floats | None = None,
+    pull: float = PULL,
+    unseen_families: bool = False,
+) -> Stack:
+    """Fit a stack to the train and validation models.
+
+    Args:
+        names: of the scores.
+        scores: gives them for all models; it may look at the accuracies of the masked ones alone.
+        accuracy: (n_models,) read of train and validation models only.
+        gamma: chance level.
+        train: (n_models,) mask.
+        validation: (n_models,) mask.
+        groups: masks of models to leave out together, such as a family.
+        prior: (n_scores,) mix to pull towards, 1 in all; equal parts by default.
+        pull: how strongly, see the head of this module.
+        unseen_families: whether test models are of families that are not known; the errors on the
+            validation models, whose families are, then have no part in the interval.
+
+    Raises:
+        InputError: see `judges`.
+    """
+    panel = judges(train, validation, groups)
+    predicted = [_held_out(scores(one.fitted), accuracy, gamma, one) for one in panel]
+    errors = [p - accuracy[one.held] for p, one in zip(predicted, panel, strict=True)]
+    weight = mixing_weights(errors, [one.share for one in panel], prior, pull)
+    known = train | validation
+    final = scores(known)
+    laws = fit_sigmoid_laws(final, *_targets(accuracy, gamma, known, len(final)))
+    sizes, shares = [], []
+    for p, one in zip(predicted, panel, strict=True):
+        if not (one.validates and unseen_families and len(panel) > 1):
+            sizes.append(np.abs(mix(p, weight) - accuracy[one.held]))
+            shares.append(np.full(sizes[-1].size, one.share / sizes[-1].size))
+    error = weighted_quantile(np.concatenate(sizes), np.concatenate(shares), 0.9)
+    return Stack(tuple(names), weight, laws, gamma, error)
+
+
+def _targets(
+    accuracy: Floats, gamma: float, fitted: Mask, n_scores: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return accuracies, chance levels and shares as `fit_sigmoid_laws` takes them."""
+    observed = np.tile(np.where(fitted, accuracy, 0.0), (n_scores, 1))
+    share = np.tile(fitted / fitted.sum(), (n_scores, 1))
+    return observed, np.full(n_scores, gamma), share
+
+
+def _held_out(score: Floats, accuracy: Floats, gamma: float, judge: Judge) -> Floats:
+    """Return what laws fitted without the held-out models predict for them, (n_scores, n_held)."""
+    observed, chance, share = _targets(accuracy, gamma, judge.fitted, len(score))
+    laws = fit_sigmoid_laws(score, observed, chance, share)
+    return laws.predict(score[:, judge.held], chance)
+
+
+def mixing_weights(
+    errors: Sequence[Floats],
+    shares: Sequence[float],
+    prior: Floats | None = None,
+    pull: float = PULL,
+) -> Floats:
+    """Return the mix of the head of this module, (n_scores,).
+
+    Args:
+        errors: of each judge (n_scores, n_held).
+        shares: of each judge.
+        prior: (n_scores,) mix to pull towards; equal parts by default.
+        pull: how strongly.
+    """
+    n_scores = errors[0].shape[0]
+    centre = np.full(n_scores, 1.0 / n_scores) if prior is None else prior
+    # Rows whose squares add up to the objective: errors, then the distance to the prior.
+    rows = [
+        np.sqrt(share / error.shape[1]) * error.T
+        for share, error in zip(shares, errors, strict=True)
+    ]
+    stacked = np.concatenate(rows)
+    least = float(np.square(stacked).sum(axis=0).min())
+    scale = np.sqrt(max(least, 1e-12))
+    ridge = np.sqrt(pull * n_scores)
+    matrix = np.concatenate(
+        [stacked / scale, ridge * np.eye(n_scores), np.full((1, n_scores), SUM_TO_ONE)]
+    )
+    target = np.concatenate([np.zeros(len(stacked)), ridge * centre, [SUM_TO_ONE]])
+    weight, _ = nnls(matrix, target)
+    return np.asarray(weight / weight.sum(), dtype=np.float64)
+
+
+def mix(predicted: Floats, weight: Floats) -> Floats:
+    """Return the mix of probabilities (n_scores, n_models) in the logit, (n_models,)."""
+    return np.asarray(expit(weight @ logit(np.clip(predicted, LEAST, MOST))), dtype=np.float64)
+
+
+def weighted_quantile(values: Floats, shares: Floats, level: float) -> float:
+    """Return the smallest value up to which at least this much of all shares lies."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(shares[order]) / shares.sum()
+    at = min(int(np.searchsorted(reached, level - 1e-12)), values.size - 1)
+    return float(values[order[at]])
+
+
+def rank_scores(
+    nll: NDArray[np.floating], accuracy: Floats, known: Mask, n_chars: int, top: float = 0.2
+) -> Floats:
+    """Return the mean loss over the units whose losses rank the known models best, (n_models,).
+
+    After Thrush, Potts and Hashimoto (2024), perplexity correlations: the share `top` of the units
+    with the smallest Spearman correlation of loss and accuracy over the known models (losses fall
+    as accuracies rise), weighed alike. Ties have average ranks.
+
+    Args:
+        nll: (n_models, n_units) nats.
+        accuracy: (n_models,) read of the known models only.
+        known: (n_models,) mask.
+        n_chars: characters of the text.
+        top: share of the units that is kept, at least one unit.
+
+    Returns:
+        nats per character of the kept units' share of the text.
+    """
+    target = rankdata(accuracy[known])
+    target = target - target.mean()
+    ranks = rankdata(nll[known], axis=0)
+    ranks = ranks - ranks.mean(axis=0)
+    size = np.sqrt(np.square(ranks).sum(axis=0))
+    covariance = target @ ranks
+    correlation = np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0)
+    n_kept = max(1, round(top * nll.shape[1]))
+    kept = np.argsort(correlation, kind="stable")[:n_kept]
+    return np.asarray(nll[:, kept].sum(axis=1, dtype=np.float64) / n_chars)
