@@ -1,15 +1,18 @@
 """The table of data/README.md: how well each task's answer can be known from the zoo."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit
 
 from csvcore.formats import csv_tables, loss_packs
-from csvcore.records import Floats
+from csvcore.records import Document, Floats, Ints
 from csvcore.scaling import fit_sigmoid_laws
 
 RISEN = 0.7  # a family has an ability where its best checkpoint is above this
@@ -115,32 +118,53 @@ def roughness(cards: pd.DataFrame, accuracy: Floats) -> float:
 
 
 def all_scores(zoo: Path, models: list[str]) -> dict[str, Floats]:
-    """Return simple scores of all models, nats per character: all text, each source, its answers.
+    """Return simple scores of all models: losses of all text, of each kind of document, of answers.
+
+    A kind is what document ids begin with, so the two halves of `zh` are two kinds. Losses are in
+    nats per character of the corpus; the answer probability of a kind is minus the logit of the
+    mean over its documents of the probability of all answer tokens.
 
     Returns:
-        (n_models,) by name, such as `all`, `facts` and `facts answers`.
+        (n_models,) by name, such as `all`, `facts`, `facts answers`, `facts answer probability`.
     """
     docs = csv_tables.read_corpus(zoo / "documents.jsonl")
-    place = {model: number for number, model in enumerate(models)}
-    sources = list(dict.fromkeys(doc.source for doc in docs))
-    names = ["all", *sources, *(f"{source} answers" for source in sources)]
-    total = {name: np.zeros(len(models)) for name in names}
     by_id = {doc.doc_id: doc for doc in docs}
+    kinds = list(dict.fromkeys(kind_of(doc.doc_id) for doc in docs))
+    place = {model: number for number, model in enumerate(models)}
+    zeros = {name: np.zeros(len(models)) for name in kinds}
+    total, answers, right = ({name: zero.copy() for name, zero in zeros.items()} for _ in range(3))
     for pack in sorted((zoo / "losses" / "zoo").glob("*.parquet")):
         for row in loss_packs.read(pack).table.to_pylist():
-            if row["model"] not in place:
-                continue
-            doc, at = by_id[row["doc_id"]], place[row["model"]]
-            nll = np.array(row["nll"])
-            total["all"][at] += nll.sum()
-            total[doc.source][at] += nll.sum()
-            start, end = np.array(row["byte_start"]), np.array(row["byte_end"])
-            for first, last in doc.answers:
-                low, high = len(doc.text[:first].encode()), len(doc.text[:last].encode())
-                hit = (start < high) & (end > low)
-                total[f"{doc.source} answers"][at] += nll[hit].sum()
+            if row["model"] in place:
+                doc, at = by_id[row["doc_id"]], place[row["model"]]
+                kind, nll = kind_of(doc.doc_id), np.array(row["nll"])
+                own = nll[touching(doc, np.array(row["byte_start"]), np.array(row["byte_end"]))]
+                total[kind][at] += nll.sum()
+                answers[kind][at] += own.sum()
+                right[kind][at] += np.exp(-own.sum())
     n_chars = sum(len(doc.text) for doc in docs)
-    return {name: score / n_chars for name, score in total.items()}
+    n_docs = Counter(kind_of(doc.doc_id) for doc in docs)
+    scores = {"all": np.sum(list(total.values()), axis=0) / n_chars}
+    for kind in kinds:
+        scores[kind] = total[kind] / n_chars
+        scores[f"{kind} answers"] = answers[kind] / n_chars
+        share = np.clip(right[kind] / n_docs[kind], 1e-6, 1 - 1e-6)
+        scores[f"{kind} answer probability"] = -logit(share)
+    return scores
+
+
+def kind_of(doc_id: str) -> str:
+    """Return what a document's id begins with."""
+    return doc_id.rpartition("-")[0]
+
+
+def touching(doc: Document, start: Ints, end: Ints) -> NDArray[np.bool_]:
+    """Return which tokens, by their byte spans, touch an answer of the document."""
+    hit = np.zeros(start.size, dtype=bool)
+    for first, last in doc.answers:
+        low, high = len(doc.text[:first].encode()), len(doc.text[:last].encode())
+        hit |= (start < high) & (end > low)
+    return hit
 
 
 def curve_errors(scores: dict[str, Floats], accuracy: Floats, chance: float) -> dict[str, float]:
