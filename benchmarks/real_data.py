@@ -28,7 +28,7 @@ from csvcore import store
 from csvcore.formats import loss_packs
 from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.pipeline import imports
-from csvcore.records import SPLITS, Accuracy, Document, ModelCard, Split, Task
+from csvcore.records import SIDES, Accuracy, Document, ModelCard, Side, Task
 
 COMMAND = [sys.executable, "-c", "from csvcore.cli import main; main()"]
 CHECKPOINTS = 8
@@ -63,7 +63,7 @@ class Measured:
     losses: np.ndarray
     tasks: list[Task]
     accuracies: list[Accuracy]
-    splits: dict[str, dict[str, Split]]
+    splits: dict[str, dict[str, Side]]
     families: bool = field(default=False)
 
 
@@ -84,16 +84,16 @@ def gemstone_card(name: str, n_params: int) -> ModelCard:
     return ModelCard(name, shape, n_params, step=int(found.group(1)) if found else 10**6)
 
 
-def by_shape(cards: list[ModelCard], ranked: list[str]) -> dict[str, Split]:
+def by_shape(cards: list[ModelCard], ranked: list[str]) -> dict[str, Side]:
     """The last quarter of these shapes tests, the quarter before validates, the others train."""
     quarter = len(ranked) // 4
-    side: dict[str, Split] = dict.fromkeys(ranked, "train")
+    side: dict[str, Side] = dict.fromkeys(ranked, "train")
     side |= dict.fromkeys(ranked[-quarter:], "test")
     side |= dict.fromkeys(ranked[-2 * quarter : -quarter], "validation")
     return {card.model: side[card.family] for card in cards}
 
 
-def shape_splits(cards: list[ModelCard]) -> dict[str, dict[str, Split]]:
+def shape_splits(cards: list[ModelCard]) -> dict[str, dict[str, Side]]:
     """Small shapes to large ones, and shapes at random."""
     size = {card.family: card.n_params or 0 for card in cards}
     ranked = sorted(size, key=lambda shape: size[shape])
@@ -173,7 +173,7 @@ def corpora(folder: Path) -> Measured:
     sizes = np.array([card.n_params or 0 for card in cards])
     bounds = np.quantile(sizes, [0.6, 0.8])  # of models; those of one size stay together
     small = {
-        card.model: SPLITS[int(np.searchsorted(bounds, size))]
+        card.model: SIDES[int(np.searchsorted(bounds, size))]
         for card, size in zip(cards, sizes.tolist(), strict=True)
     }
     losses = table[[f"loss:{name}" for name in names]].to_numpy()

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-Split = Literal["train", "validation", "test"]
+Side = Literal["train", "validation", "test"]
 Method = Literal["csv", "all-token", "label-token", "source-token", "best-source"]
 Null = Literal["train-mean", "sibling", "compute", "best-constant"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SIDES: tuple[Side, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Prediction:
     """One model's place in a fit; low and high bound the predicted accuracy (see `intervals`)."""
 
     model: str
-    split: Split
+    side: Side
     score: float
     accuracy: float
     predicted: float

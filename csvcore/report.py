@@ -204,7 +204,7 @@ def _models(record: Fit, cards: dict[str, ModelCard]) -> Part:
         header=["model", "family", "side", "score", "accuracy", "predicted", "90 %"],
         rows=[
             [
-                *(one.model, cards[one.model].family, one.split, f"{one.score:.4f}"),
+                *(one.model, cards[one.model].family, one.side, f"{one.score:.4f}"),
                 *(f"{one.accuracy:.3f}", f"{one.predicted:.3f}"),
                 f"{one.low:.3f} to {one.high:.3f}",
             ]

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from csvcore.errors import InputError
-from csvcore.records import SPLITS, ModelCard, Split
+from csvcore.records import SIDES, ModelCard, Side
 
 # Table 2 of the paper, names as on Hugging Face. It prints Yi-1.5-34B-Chat twice; Gemma 2's small
 # chat models are scored there but not named in it, and stand with their base models.
-TABLE_2: dict[Split, str] = {
+TABLE_2: dict[Side, str] = {
     "train": """
         Llama-2-7b Llama-2-13b Llama-2-7b-chat Llama-2-13b-chat Qwen1.5-1.8B Qwen1.5-4B Qwen1.5-7B
         Qwen1.5-14B Qwen1.5-1.8B-Chat Qwen1.5-4B-Chat Qwen1.5-7B-Chat Qwen1.5-14B-Chat Llama-3-8B
@@ -34,7 +34,7 @@ TABLE_2: dict[Split, str] = {
 WITHOUT = "without-"  # and a family: the name of the split that leaves it out
 
 
-def by_size(cards: Sequence[ModelCard]) -> dict[str, Split]:
+def by_size(cards: Sequence[ModelCard]) -> dict[str, Side]:
     """Within each family the largest size tests, the next validates, the others train.
 
     The paper's open-source split. A family of one size trains, of two has no validation.
@@ -47,7 +47,7 @@ def by_size(cards: Sequence[ModelCard]) -> dict[str, Split]:
         if card.n_params is None:
             raise InputError(f"by-size needs n_params of every model; {card.model} has none")
         sizes[card.family].add(card.n_params)
-    split: dict[str, Split] = {}
+    split: dict[str, Side] = {}
     for card in cards:
         ranked = sorted(sizes[card.family], reverse=True)
         rank = ranked.index(card.n_params or 0)
@@ -60,7 +60,7 @@ def by_size(cards: Sequence[ModelCard]) -> dict[str, Split]:
     return split
 
 
-def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, Split]:
+def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, Side]:
     """One family tests; of every other the largest size validates and the others train.
 
     Raises:
@@ -101,7 +101,7 @@ def sisters(cards: Sequence[ModelCard]) -> tuple[str, str]:
 
 def closed_source(
     cards: Sequence[ModelCard], validating: str, testing: str, n_first: int = 4
-) -> dict[str, Split]:
+) -> dict[str, Side]:
     """Two sister families are predicted from all others and from the beginning of their own runs.
 
     The paper's closed-source split (section 4.1): every other family and the first checkpoints of
@@ -125,8 +125,8 @@ def closed_source(
     steps: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for card in cards:
         steps[run_of(card)].append(card.step or 0)
-    later: dict[str, Split] = {validating: "validation", testing: "test"}
-    split: dict[str, Split] = {}
+    later: dict[str, Side] = {validating: "validation", testing: "test"}
+    split: dict[str, Side] = {}
     for card in cards:
         first = sorted(steps[run_of(card)])[:n_first]
         is_first = card.step is None or card.step in first
@@ -140,7 +140,7 @@ def closed_source(
     return split
 
 
-def table_2(cards: Sequence[ModelCard]) -> tuple[dict[str, Split], list[str]]:
+def table_2(cards: Sequence[ModelCard]) -> tuple[dict[str, Side], list[str]]:
     """The paper's open-source split, Table 2, as far as its models are there, found by name.
 
     Letter case, an organisation before the name, "meta", "hf" and _ for . make no difference.
@@ -149,7 +149,7 @@ def table_2(cards: Sequence[ModelCard]) -> tuple[dict[str, Split], list[str]]:
         The side of each model that the table names, and the names in the table that no model has.
     """
     stored = {_table_name(card.model): card.model for card in cards}
-    split: dict[str, Split] = {}
+    split: dict[str, Side] = {}
     missing = []
     for side, names in TABLE_2.items():
         for name in names.split():
@@ -198,7 +198,7 @@ def run_name(card: ModelCard) -> str:
 
 def leaks(
     cards: Iterable[ModelCard],
-    split: Mapping[str, Split],
+    split: Mapping[str, Side],
     fingerprints: Sequence[Mapping[str, str]] = (),
 ) -> list[str]:
     """One sentence for everything that stands on both sides of the test.
@@ -236,7 +236,7 @@ def copies(fingerprints: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
     return sorted(groups)
 
 
-def check_split(split: dict[str, str], known: Iterable[str]) -> dict[str, Split]:
+def check_split(split: dict[str, str], known: Iterable[str]) -> dict[str, Side]:
     """The split, every name and side checked.
 
     Raises:
@@ -244,13 +244,13 @@ def check_split(split: dict[str, str], known: Iterable[str]) -> dict[str, Split]
             than 3 models train.
     """
     names = set(known)
-    checked: dict[str, Split] = {}
+    checked: dict[str, Side] = {}
     for model, side in split.items():
         if model not in names:
             raise InputError(f"the split names the model {model!r}, which is not in models.csv")
-        found = [name for name in SPLITS if name == side]
+        found = [name for name in SIDES if name == side]
         if not found:
-            raise InputError(f"{model}: split must be one of {', '.join(SPLITS)}, got {side!r}")
+            raise InputError(f"{model}: split must be one of {', '.join(SIDES)}, got {side!r}")
         checked[model] = found[0]
     n_train = sum(side == "train" for side in checked.values())
     if n_train < 3:

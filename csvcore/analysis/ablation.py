@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csvcore.analysis.metrics import mean_squared_error
 from csvcore.errors import InputError
-from csvcore.records import SPLITS, Floats, ScalingFit
+from csvcore.records import SIDES, Floats, ScalingFit
 from csvcore.salience import capability_score
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 
@@ -61,7 +61,7 @@ def brushed(
     predicted = sigmoid_law(score, law.alpha, law.beta, gamma)
     mse: dict[str, float] = {
         name: mean_squared_error(accuracy[on], predicted[on])
-        for name in SPLITS
+        for name in SIDES
         if (on := sides == name).any()
     }
     return Brushed(score, law, mse)

@@ -19,7 +19,7 @@ from csvcore.analysis.metrics import (
 )
 from csvcore.errors import FitError, InputError
 from csvcore.methods import NAMES
-from csvcore.records import SPLITS, Control, Fit, Floats, Method, ModelCard, Null, Prediction, Split
+from csvcore.records import SIDES, Control, Fit, Floats, Method, ModelCard, Null, Prediction, Side
 
 log = logging.getLogger(__name__)
 NULLS: tuple[Null, ...] = ("train-mean", "sibling", "compute", "best-constant")
@@ -75,7 +75,7 @@ class Verdict:
     left_out: tuple[str, ...] = ()
 
 
-def verdict(rows: Sequence[Comparison], side: Split = "test") -> Verdict | None:
+def verdict(rows: Sequence[Comparison], side: Side = "test") -> Verdict | None:
     """Decide whether CSV is better than all other methods and nulls of one task.
 
     A difference is significant if its 90 % interval excludes 0. The rival is the closest one (of
@@ -120,7 +120,7 @@ def judge_fits(
     fits: Sequence[Fit],
     cards: Mapping[str, ModelCard],
     control: Control | None = None,
-    side: Split = "test",
+    side: Side = "test",
 ) -> list[Comparison]:
     """All methods fitted to one task, and the nulls that can be had, on the models of one side.
 
@@ -169,16 +169,16 @@ def judge_fits(
 
 
 def null_predictions(
-    fit: Fit, cards: Mapping[str, ModelCard], side: Split = "test"
+    fit: Fit, cards: Mapping[str, ModelCard], side: Side = "test"
 ) -> dict[str, Floats]:
     """What every null that these models' cards allow predicts for the models of one side of a fit.
 
     They know train, and for the test models validation too.
     """
-    by_side = {side: _on(fit, side) for side in SPLITS}
+    by_side = {side: _on(fit, side) for side in SIDES}
     accuracy = {side: np.array([one.accuracy for one in by_side[side]]) for side in by_side}
     own = {side: [cards[one.model] for one in by_side[side]] for side in by_side}
-    sides: tuple[Split, ...] = ("train", "validation") if side == "test" else ("train",)
+    sides: tuple[Side, ...] = ("train", "validation") if side == "test" else ("train",)
     known = [card for one in sides for card in own[one]]
     seen = np.concatenate([accuracy[one] for one in sides])
     found = {
@@ -197,9 +197,9 @@ def null_predictions(
     return found
 
 
-def _on(fit: Fit, side: Split) -> list[Prediction]:
+def _on(fit: Fit, side: Side) -> list[Prediction]:
     """The models of one side, in the same order for every fit of them."""
-    return sorted((p for p in fit.predictions if p.split == side), key=lambda one: one.model)
+    return sorted((p for p in fit.predictions if p.side == side), key=lambda one: one.model)
 
 
 def judge(

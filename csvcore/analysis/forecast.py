@@ -46,7 +46,7 @@ def forecasts(fit: Fit, weight: Floats, models: Sequence[str], nll: Floats) -> l
     score = salience.capability_score(weight, nll, fit.n_chars)
     predicted = sigmoid_law(score, fit.alpha, fit.beta, fit.gamma)
     low, high = residual_interval(predicted, np.array(fit.residuals))
-    known = [one.score for one in fit.predictions if one.split == "train"]
+    known = [one.score for one in fit.predictions if one.side == "train"]
     beyond = (score < min(known)) | (score > max(known))
     rows = zip(
         models,

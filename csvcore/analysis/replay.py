@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from csvcore.records import SPLITS, Floats, Replay, Split
+from csvcore.records import SIDES, Floats, Replay, Side
 from csvcore.scaling import sigmoid_law
 
 
 def side_errors(
-    replay: Replay, gamma: float, accuracy: Mapping[str, float], sides: Mapping[str, Split]
-) -> dict[Split, Floats]:
+    replay: Replay, gamma: float, accuracy: Mapping[str, float], sides: Mapping[str, Side]
+) -> dict[Side, Floats]:
     """Mean squared error at every stage, (n_stages,) for each split that has models.
 
     Args:
@@ -30,5 +30,5 @@ def side_errors(
     )
     wrong = np.square(predicted - known)  # (n_stages, n_models)
     return {
-        side: wrong[:, [one == side for one in own]].mean(axis=1) for side in SPLITS if side in own
+        side: wrong[:, [one == side for one in own]].mean(axis=1) for side in SIDES if side in own
     }

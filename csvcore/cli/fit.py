@@ -301,6 +301,10 @@ def fit_json(fit: Fit) -> dict[str, Any]:
     record = asdict(fit)
     for name in ("trace", "config", "n_chars", "residuals"):
         del record[name]
+    record["predictions"] = [
+        {"split" if key == "side" else key: value for key, value in prediction.items()}
+        for prediction in record["predictions"]
+    ]
     return record
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from csvcore.figures.law import ACCURACY_AXIS, CURVE_COLOUR, MARKERS, MSE_AXIS, PALETTE, SCORE_AXIS
-from csvcore.records import Fit, Floats, Glimpse, Replay, Split
+from csvcore.records import Fit, Floats, Glimpse, Replay, Side
 from csvcore.scaling import sigmoid_law
 
 MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
@@ -18,7 +18,7 @@ FRAME_MS, MOVE_MS = 450, 350
 # also on the light blue that Plotly lays under the pointer.
 BUTTON_TEXT, BUTTON_GROUND, BUTTON_EDGE = "#262730", "#E6EAF1", "#777777"
 SLIDER_BELOW = 100  # pixels below the plot: room for slanted labels of stages and the axis title
-SIDE_DASHES: dict[Split, str] = {"train": "solid", "validation": "dot", "test": "dash"}
+SIDE_DASHES: dict[Side, str] = {"train": "solid", "validation": "dot", "test": "dash"}
 
 
 def errors_so_far(found: Sequence[Glimpse]) -> Any:
@@ -89,7 +89,7 @@ def replay_figure(
     table: pd.DataFrame,
     replay: Replay,
     fit: Fit,
-    errors: Mapping[Split, Floats],
+    errors: Mapping[Side, Floats],
     colours: dict[str, str],
 ) -> Any:
     """The models and the law at every stage of a fit, one frame each, and the errors beside them.
@@ -231,7 +231,7 @@ def _now() -> dict[str, Any]:
     }
 
 
-def _error_line(side: Split, labels: list[str], values: Floats) -> dict[str, Any]:
+def _error_line(side: Side, labels: list[str], values: Floats) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": labels,

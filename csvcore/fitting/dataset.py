@@ -12,7 +12,7 @@ from csvcore import splits
 from csvcore.errors import FitError, InputError
 from csvcore.fitting.units import Units
 from csvcore.formats.csv_tables import corpus_sha256
-from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Split, Task
+from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Side, Task
 
 Mask = NDArray[np.bool_]
 
@@ -44,7 +44,7 @@ class Dataset:
     cards: list[ModelCard]
     nll: NDArray[np.float32]
     split_name: str
-    split: dict[str, Split]
+    split: dict[str, Side]
     tasks: dict[str, Task]
     accuracies: dict[tuple[str, str], Accuracy]
     counts: Mask
@@ -174,12 +174,12 @@ class TaskModels:
     task: Task
     rows: list[int]
     names: list[str]
-    sides: list[Split]
+    sides: list[Side]
     accuracy: Floats
     n_items: list[int | None]
     left_out: tuple[str, ...]
 
-    def on(self, side: Split) -> Mask:
+    def on(self, side: Side) -> Mask:
         """Which of them stand on a side, (n_models,)."""
         return np.array([own == side for own in self.sides], dtype=bool)
 

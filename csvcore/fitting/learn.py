@@ -23,7 +23,7 @@ from csvcore.optimise import (
     standardise,
     token_features,
 )
-from csvcore.records import SPLITS, Ints, Method
+from csvcore.records import SIDES, Ints, Method
 
 Report = Callable[[int, int, str], None]
 
@@ -175,7 +175,7 @@ def _problem(data: Dataset, models: TaskModels, rows: Ints) -> HeadProblem:
     """The problem of one task over these rows of the losses."""
     accuracy = np.full(len(data.models), np.nan)
     accuracy[models.rows] = models.accuracy
-    sides: dict[str, Mask] = {side: np.zeros(len(data.models), dtype=bool) for side in SPLITS}
+    sides: dict[str, Mask] = {side: np.zeros(len(data.models), dtype=bool) for side in SIDES}
     for row, side in zip(models.rows, models.sides, strict=True):
         sides[side][row] = True
     return HeadProblem(

@@ -13,7 +13,7 @@ from csvcore.fitting.dataset import Dataset, Mask, TaskModels
 from csvcore.fitting.diagnostics import beyond_notes, coarse_notes, law_notes
 from csvcore.optimise import Singles
 from csvcore.records import (
-    SPLITS,
+    SIDES,
     Fit,
     Floats,
     Method,
@@ -92,7 +92,7 @@ def finish(
         gamma=gamma,
         steps=learnt.step,
         seconds=learnt.seconds,
-        n_models={side: int(chosen.on(side).sum()) for side in SPLITS},
+        n_models={side: int(chosen.on(side).sum()) for side in SIDES},
         mse=_by_side(chosen, lambda on: mean_squared_error(chosen.accuracy[on], predicted[on])),
         noise_floor=_noise_floors(chosen),
         predictions=_predictions(chosen, score, predicted, low, high),
@@ -209,12 +209,12 @@ def _predictions(
 
 
 def _by_side(chosen: TaskModels, figure: Callable[[Mask], float]) -> dict[str, float]:
-    return {side: figure(chosen.on(side)) for side in SPLITS if chosen.on(side).any()}
+    return {side: figure(chosen.on(side)) for side in SIDES if chosen.on(side).any()}
 
 
 def _noise_floors(chosen: TaskModels) -> dict[str, float]:
     floors: dict[str, float] = {}
-    for side in SPLITS:
+    for side in SIDES:
         on = chosen.on(side)
         counts = [n for n, own in zip(chosen.n_items, on, strict=True) if own]
         known = [n for n in counts if n is not None]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from csvcore import splits, store
 from csvcore.errors import InputError
-from csvcore.records import SPLITS, ModelCard, Split
+from csvcore.records import SIDES, ModelCard, Side
 from csvcore.store import Connection
 
 N_NAMED = 3  # models that a split's name names; more get a count and a hash
@@ -43,7 +43,7 @@ def make_split(
             for corpus in store.corpora(db)["corpus"]
             for found in (store.loss_fingerprints, store.weight_fingerprints)
         ]
-    count = [(side, list(checked.values()).count(side)) for side in SPLITS]
+    count = [(side, list(checked.values()).count(side)) for side in SIDES]
     said = ", ".join(f"{number} {side}" for side, number in count if number)
     return f"split {name}: {said}", splits.leaks(cards, checked, fingerprints)
 
@@ -76,7 +76,7 @@ def _listed(models: Sequence[str]) -> str:
     return f"{len(set(models))} models {hashlib.sha256(named.encode()).hexdigest()[:6]}"
 
 
-def _started(db: Connection, start: str, cards: Sequence[ModelCard]) -> dict[str, Split]:
+def _started(db: Connection, start: str, cards: Sequence[ModelCard]) -> dict[str, Side]:
     stored = store.splits(db)
     if start in stored:
         return store.split(db, start)

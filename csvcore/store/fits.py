@@ -66,7 +66,7 @@ def add_fit(
         "predictions",
         pa.Table.from_pylist(
             [
-                {"fit": fit.fit, "model": p.model, "side": p.split, "score": p.score,
+                {"fit": fit.fit, "model": p.model, "side": p.side, "score": p.score,
                  "accuracy": p.accuracy, "predicted": p.predicted, "low": p.low, "high": p.high}
                 for p in fit.predictions
             ]

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore.errors import InputError
-from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Split, Task
+from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Side, Task
 from csvcore.store.connection import Connection, first, flat, insert
 
 
@@ -168,7 +168,7 @@ def accuracies(db: Connection) -> list[Accuracy]:
     return [Accuracy(*row) for row in rows]
 
 
-def add_split(db: Connection, name: str, split: dict[str, Split]) -> None:
+def add_split(db: Connection, name: str, split: dict[str, Side]) -> None:
     """Store a split, in place of one of the same name; check it with `splits.check_split` first."""
     db.execute("DELETE FROM splits WHERE split = ?", [name])
     rows = [{"split": name, "model": model, "side": side} for model, side in split.items()]
@@ -180,7 +180,7 @@ def splits(db: Connection) -> list[str]:
     return [row[0] for row in db.execute("SELECT DISTINCT split FROM splits ORDER BY 1").fetchall()]
 
 
-def split(db: Connection, name: str) -> dict[str, Split]:
+def split(db: Connection, name: str) -> dict[str, Side]:
     """Side of each model of a split; refuses an unknown name."""
     rows = db.execute(
         "SELECT model, side FROM splits WHERE split = ? ORDER BY model", [name]

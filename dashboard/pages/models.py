@@ -2,7 +2,7 @@ import streamlit as st
 
 from csvcore import splits
 from csvcore.figures import coverage, law
-from csvcore.records import SPLITS
+from csvcore.records import SIDES
 from dashboard.queries import coverage as stored
 from dashboard.queries import database, figures
 from dashboard.views import split_editor, test_set
@@ -45,7 +45,7 @@ with above:
         st.metric("Families", len(colours), border=True)
         st.metric("Training runs", len(runs), border=True, help="Family, size and stage")
         st.metric("Models", len(cards), border=True, help="Checkpoints count one by one")
-        counts = {side: sum(own == side for own in sides.values()) for side in SPLITS}
+        counts = {side: sum(own == side for own in sides.values()) for side in SIDES}
         for side, count in counts.items():
             st.metric(side.capitalize(), count, border=True, help=f"Models on the {side} side")
     found = [stored.fingerprints(db, corpus), stored.weight_hashes(db, corpus)] if corpus else []

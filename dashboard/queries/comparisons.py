@@ -22,7 +22,7 @@ from csvcore.analysis.comparison import (
 from csvcore.analysis.forecast import aligned, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
-from csvcore.records import Ints, Mix, ModelLosses, Split
+from csvcore.records import Ints, Mix, ModelLosses, Side
 from csvcore.splits import WITHOUT
 from dashboard.queries import test_set
 from dashboard.queries.database import Database, command
@@ -41,7 +41,7 @@ class Judgement:
     `judging.verdict` on these rows.
     """
 
-    side: Split | None
+    side: Side | None
     rows: list[Comparison]
     left_out: dict[str, float]
     verdict: Verdict | None
@@ -54,7 +54,7 @@ def judgement(db: Database, fits: tuple[str, ...]) -> Judgement:
         found = [test_set.fit(con, name) for name in fits]
         cards = {card.model: card for card in store.models(con)}
         control = next((store.control(con, one.fit) for one in found if one.method == "csv"), None)
-    sides: tuple[Split, ...] = ("test", "validation")
+    sides: tuple[Side, ...] = ("test", "validation")
     side = next((one for one in sides if all(one in fit.mse for fit in found)), None)
     rows = [] if side is None else judge_fits(found, cards, control, side)
     errors: dict[str, float] = {

@@ -15,7 +15,7 @@ import streamlit as st
 from csvcore import frames, store
 from csvcore.errors import StoreError
 from csvcore.formats import loss_packs
-from csvcore.records import Document, Fit, ModelCard, Replay, Split, Task
+from csvcore.records import Document, Fit, ModelCard, Replay, Side, Task
 from csvcore.splits import WITHOUT, run_name
 from csvcore.store import replays
 from dashboard.queries import test_set
@@ -90,7 +90,7 @@ def splits(db: Database) -> list[str]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def split(db: Database, name: str) -> dict[str, Split]:
+def split(db: Database, name: str) -> dict[str, Side]:
     """See `store.split`."""
     with store.connect(db.path, read_only=True) as con:
         return store.split(con, name)
@@ -232,7 +232,7 @@ def reveal(db: Database, corpus: str, splits: Sequence[str]) -> None:
             store.add_reveal(con, corpus, name)
 
 
-def save_split(db: Database, name: str, split: dict[str, Split]) -> None:
+def save_split(db: Database, name: str, split: dict[str, Side]) -> None:
     """See `store.add_split`."""
     with store.connect(db.path) as con:
         store.add_split(con, name, split)

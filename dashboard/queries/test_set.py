@@ -19,7 +19,7 @@ def fit(db: store.Connection, name: str) -> Fit:
     return replace(
         found,
         mse={side: value for side, value in found.mse.items() if side != "test"},
-        predictions=tuple(one for one in found.predictions if one.split != "test"),
+        predictions=tuple(one for one in found.predictions if one.side != "test"),
     )
 
 
@@ -53,7 +53,7 @@ def models_of_fit(db: store.Connection, name: str) -> frozenset[str]:
     Of a fit that is newer than the last reveal those are all its test models.
     """
     found = store.fit(db, name)
-    tested = {one.model for one in found.predictions if one.split == "test"}
+    tested = {one.model for one in found.predictions if one.side == "test"}
     known = set()
     if name in store.revealed_fits(db):
         known = store.revealed_models(db, found.corpus, found.split)

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import splits
-from csvcore.records import SPLITS, ModelCard, Split
+from csvcore.records import SIDES, ModelCard, Side
 from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.widgets import address, sidebar, text
@@ -19,14 +19,14 @@ LEAVE_OUT = "Leave out "
 TABLE_2 = "The paper's Table 2"
 ALL_STAGES = "all"
 STORED = "Stored: "
-EMPTY_SIDES: dict[Split, str] = {
+EMPTY_SIDES: dict[Side, str] = {
     "validation": "the paper's loop has nothing to stop by, and the other fits less to choose by",
     "test": "nothing will tell how well a fit predicts",
 }
 MOVES = "Ticked models, or all that are shown, go to this side; nothing is stored before Save."
 
 
-def start(db: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[str, Split]]:
+def start(db: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[str, Side]]:
     """Choose a stored split or a preset.
 
     Returns:
@@ -74,7 +74,7 @@ def start(db: Database, cards: Sequence[ModelCard]) -> tuple[str, str, dict[str,
     return choice + suffix, f"without-{family}{suffix}", split
 
 
-def _closed_source(cards: Sequence[ModelCard], suffix: str) -> tuple[str, str, dict[str, Split]]:
+def _closed_source(cards: Sequence[ModelCard], suffix: str) -> tuple[str, str, dict[str, Side]]:
     """Choose the sisters."""
     families = sorted({card.family for card in cards})
     one, other = splits.sisters(cards)
@@ -107,7 +107,7 @@ def _closed_source(cards: Sequence[ModelCard], suffix: str) -> tuple[str, str, d
     return f"{CLOSED}{suffix}-{validating}-{testing}-{n_first}", f"closed-source{suffix}", split
 
 
-def _table_2(cards: Sequence[ModelCard]) -> dict[str, Split]:
+def _table_2(cards: Sequence[ModelCard]) -> dict[str, Side]:
     """The paper's split as far as it goes, and what is missing."""
     split, missing = splits.table_2(cards)
     if missing:
@@ -121,9 +121,9 @@ def _table_2(cards: Sequence[ModelCard]) -> dict[str, Split]:
     return split
 
 
-def sides(key: str, split: dict[str, Split]) -> dict[str, Split]:
+def sides(key: str, split: dict[str, Side]) -> dict[str, Side]:
     """The split with what was edited since; lives as long as the session, by its start's key."""
-    kept: dict[str, dict[str, Split]] = st.session_state.setdefault("edited splits", {})
+    kept: dict[str, dict[str, Side]] = st.session_state.setdefault("edited splits", {})
     return kept.setdefault(key, dict(split))
 
 
@@ -133,7 +133,7 @@ def forget(key: str) -> None:
     _remount(key)
 
 
-def save(db: Database, key: str, name: str, sides: dict[str, Split]) -> None:
+def save(db: Database, key: str, name: str, sides: dict[str, Side]) -> None:
     """A name and a button that stores the split; asks again where that would hide fits.
 
     Args:
@@ -188,7 +188,7 @@ def _fits_on(db: Database, name: str) -> int:
     return int(((fits["split"] == name) & ~fits["stale"].astype(bool)).sum())
 
 
-def _store(db: Database, key: str, name: str, split: dict[str, Split]) -> None:
+def _store(db: Database, key: str, name: str, split: dict[str, Side]) -> None:
     database.save_split(db, name, split)
     forget(key)
     forget(f"{STORED}{name}")
@@ -205,16 +205,16 @@ def _remount(key: str) -> None:
     rounds[key] = rounds.get(key, 0) + 1
 
 
-def place(split: dict[str, Split], models: Sequence[str], side: str) -> None:
+def place(split: dict[str, Side], models: Sequence[str], side: str) -> None:
     """Move models to a side, or out of the split, in place."""
     for model in models:
-        if side in SPLITS:
-            split[model] = next(one for one in SPLITS if one == side)
+        if side in SIDES:
+            split[model] = next(one for one in SIDES if one == side)
         else:
             split.pop(model, None)
 
 
-def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence[str]) -> None:
+def edit(key: str, table: pd.DataFrame, split: dict[str, Side], tasks: Sequence[str]) -> None:
     """Filter the models, change single cells, tick rows, and move what is ticked or shown.
 
     Args:
@@ -245,7 +245,7 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence
                 "move", help="Tick models to move them together"
             ),
             "split": st.column_config.SelectboxColumn(
-                "split", options=list(SPLITS), help="Click twice to choose a side"
+                "split", options=list(SIDES), help="Click twice to choose a side"
             ),
             "n_params": st.column_config.NumberColumn("parameters", format="localized"),
             "train_tokens": st.column_config.NumberColumn("training tokens", format="compact"),
@@ -254,13 +254,13 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence
         key=editor,
     )
     for model, side in zip(edited["model"], edited["split"], strict=True):
-        place(split, [model], side if side in SPLITS else OUT)
+        place(split, [model], side if side in SIDES else OUT)
     ticked = edited.loc[edited["tick"], "model"].tolist()
     chosen = ticked or edited["model"].tolist()
     what = f"the {len(chosen)} ticked" if ticked else f"all {len(chosen)} shown"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Move {what} to", width="content")
-        for side in (*SPLITS, OUT):
+        for side in (*SIDES, OUT):
             if st.button(side.capitalize(), key=f"move-{side}", disabled=not chosen, help=MOVES):
                 place(split, chosen, side)
                 _remount(key)
@@ -276,7 +276,7 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Split], tasks: Sequence
             st.rerun()
 
 
-def _filtered(table: pd.DataFrame, split: dict[str, Split]) -> pd.DataFrame:
+def _filtered(table: pd.DataFrame, split: dict[str, Side]) -> pd.DataFrame:
     """The models that the filters let through."""
     columns = st.columns([2, 2, 2, 3])
     families = columns[0].multiselect(
@@ -290,7 +290,7 @@ def _filtered(table: pd.DataFrame, split: dict[str, Split]) -> pd.DataFrame:
         help="None: all sizes",
     )
     on = columns[2].multiselect(
-        "Side", [*SPLITS, OUT], key="only sides", help="None: models of every side"
+        "Side", [*SIDES, OUT], key="only sides", help="None: models of every side"
     )
     steps = sorted(table["step"].dropna().astype(int).unique().tolist())
     kept: Any = pd.Series(True, index=table.index)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from csvcore.records import Fit, Split
+from csvcore.records import Fit, Side
 from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.widgets import text as controls
@@ -93,7 +93,7 @@ def _ask(db: Database, corpus: str, splits: list[str], text: str, label: str) ->
 
 
 def unseen(
-    db: Database, corpus: str | None, sides: Mapping[str, Split], name: str
+    db: Database, corpus: str | None, sides: Mapping[str, Side], name: str
 ) -> frozenset[str]:
     """Models whose accuracies a page about a split hides: its test models, and the side bar's.
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from csvcore import splits
-from csvcore.records import ModelCard, Split
+from csvcore.records import ModelCard, Side
 
 VALIDATING_SISTER, TESTING_SISTER = "ebb", "flow"  # they differ in nothing but the mix of data
 N_FIRST = 4  # checkpoints of a sister's run that train
 
 
-def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Split]]:
+def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Side]]:
     """Return every bundled split by its name; closed-source needs both sisters."""
     families = sorted({card.family for card in cards})
     named = {"by-size": splits.by_size(cards), "forecast": forecast(cards)}
@@ -22,13 +22,13 @@ def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Split]]:
     return named
 
 
-def forecast(cards: Sequence[ModelCard]) -> dict[str, Split]:
+def forecast(cards: Sequence[ModelCard]) -> dict[str, Side]:
     """Return a split of what is known at half-time and what is to be foretold, for each family.
 
     The small sizes and the first half of the tokens of every run train; the second half of the
     middle size validates, that of the larger sizes tests.
     """
-    split: dict[str, Split] = {}
+    split: dict[str, Side] = {}
     for family in dict.fromkeys(card.family for card in cards):
         own = [card for card in cards if card.family == family]
         sizes = sorted({card.n_params or 0 for card in own})
@@ -36,6 +36,6 @@ def forecast(cards: Sequence[ModelCard]) -> dict[str, Split]:
         last = max(card.train_tokens or 0 for card in own)
         for card in own:
             late = (card.train_tokens or 0) > last / 2
-            later: Split = "validation" if card.n_params == middle else "test"
+            later: Side = "validation" if card.n_params == middle else "test"
             split[card.model] = later if late and (card.n_params or 0) >= middle else "train"
     return split

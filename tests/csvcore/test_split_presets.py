@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from csvcore.errors import InputError
 from csvcore.formats import csv_tables
-from csvcore.records import ModelCard, Split
+from csvcore.records import ModelCard, Side
 from csvcore.splits import TABLE_2, closed_source, copies, leaks, of_stage, run_of, table_2
 from csvcore.splits import sisters as proposed
 from tests.support.cards import card, zoos
@@ -135,7 +135,7 @@ def test_a_stage_keeps_its_own_models_and_no_others(stages: list[str | None]) ->
 
 def test_a_copy_in_test_and_in_train_is_named_as_a_leak() -> None:
     cards = [card("A", 1), card("B", 1), card("C", 1)]
-    split: dict[str, Split] = {"A-1": "train", "B-1": "test", "C-1": "test"}
+    split: dict[str, Side] = {"A-1": "train", "B-1": "test", "C-1": "test"}
     weights = {"A-1": "x", "B-1": "x", "C-1": "y"}
     sentence = "A-1 and B-1 are the same model, and stand in test and in another side."
     assert leaks(cards, split, [weights]) == [sentence]

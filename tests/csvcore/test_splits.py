@@ -3,7 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from csvcore.errors import InputError
-from csvcore.records import SPLITS, ModelCard, Split
+from csvcore.records import SIDES, ModelCard, Side
 from csvcore.splits import by_size, check_split, leaks, leave_one_family_out, run_name, run_of
 from tests.support.cards import card, zoos
 
@@ -52,7 +52,7 @@ def test_of_a_family_without_sizes_all_train_when_another_is_left_out() -> None:
 
 def test_checkpoints_of_one_run_on_both_sides_are_named_as_a_leak() -> None:
     cards = [card("A", 7, 100), card("A", 7, 200), card("A", 7, 300), card("A", 1, 300)]
-    split: dict[str, Split] = {
+    split: dict[str, Side] = {
         **{"A-7-100": "train", "A-7-200": "validation", "A-7-300": "test", "A-1-300": "train"}
     }
     sentence = "Checkpoints of one run (A, 7) stand in test and in train{}."
@@ -95,7 +95,7 @@ def test_by_size_puts_small_before_large_and_one_size_on_one_side(cards: list[Mo
         placed = {(one.n_params or 0, split[one.model]) for one in cards if one.family == family}
         sizes, sides = zip(*sorted(placed), strict=True)
         assert len(set(sizes)) == len(sizes)
-        assert list(sides) == sorted(sides, key=SPLITS.index)
+        assert list(sides) == sorted(sides, key=SIDES.index)
         assert sides[0] == "train"
         assert sides.count("test") == (len(sizes) > 1)
         assert sides.count("validation") == (len(sizes) > 2)

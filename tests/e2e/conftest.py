@@ -68,7 +68,7 @@ def _add_hostile_corpus(database: Path) -> None:
     weight = np.concatenate([np.linspace(0.0, 2.0, ends[0].size), np.ones(ends[1].size)])
     with store.connect(database) as db:
         zoo_fit = store.fit(db, str(store.fits(db).query("method == 'csv'")["fit"].iloc[0]))
-        shown = [entry for entry in zoo_fit.predictions if entry.split == "train"][:2]
+        shown = [entry for entry in zoo_fit.predictions if entry.side == "train"][:2]
         names = [entry.model for entry in shown]
         store.add_corpus(db, "hostile", corpus_sha256(docs), docs)
         edges = [np.concatenate([[0], cuts]) for cuts in ends]

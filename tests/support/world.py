@@ -21,7 +21,7 @@ from csvcore import store
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.pipeline import collect as collecting
 from csvcore.pipeline import imports
-from csvcore.records import Accuracy, Document, Floats, ModelCard, Split, Task
+from csvcore.records import Accuracy, Document, Floats, ModelCard, Side, Task
 
 DOCS = (
     Document("sum-1", "sums", "Take 2 apples plus 6 apples = 8 apples.", ((29, 31),)),
@@ -138,7 +138,7 @@ ADDING = Task("adding", 0.25, "Adding", ("sums",))
 READING_LAW = (-2.5, 2.0)  # alpha and beta on the all-token score, nats per character
 THREE_FAMILIES = {"ant": "a", "bee": "a", "cow": "b", "dog": "b", "elk": "c", "fox": "c"}
 ADDING_LAW = (-1.2, 2.5)  # alpha and beta on the mean nll of the answers' characters
-SIDES: dict[str, Split] = {
+SIDES: dict[str, Side] = {
     **dict.fromkeys(("ant", "bee", "cow", "dog", "elk", "fox"), "train"),
     **dict.fromkeys(("gnu", "hen"), "validation"),
     **dict.fromkeys(("jay", "kid", "owl"), "test"),

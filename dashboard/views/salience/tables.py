@@ -166,7 +166,7 @@ def _judged(db: Database, own: Texts, kept: Mask) -> Brushed:
     inside = attribution.inside(db, own.fit.fit)
     models = inside.fit.predictions
     accuracy = np.array([one.accuracy for one in models])
-    sides = [one.split for one in models]
+    sides = [one.side for one in models]
     return brushed(
         inside.weight, inside.nll, kept, inside.n_chars, accuracy, sides, inside.fit.gamma
     )

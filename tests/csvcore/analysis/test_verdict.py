@@ -26,7 +26,7 @@ from csvcore.analysis.comparison import (
 from csvcore.errors import InputError
 from csvcore.fitting import config as fit_config
 from csvcore.pipeline import compare
-from csvcore.records import Split
+from csvcore.records import Side
 from dashboard.queries import comparisons
 from dashboard.queries import database as data
 from dashboard.views import verdicts
@@ -96,7 +96,7 @@ def test_what_is_significantly_better_is_named_before_what_is_better_perhaps_by_
 
 
 @pytest.mark.parametrize("side", ["test", "validation"])
-def test_the_best_constant_is_never_a_rival(side: Split) -> None:
+def test_the_best_constant_is_never_a_rival(side: Side) -> None:
     assert verdict(rows(csv=0.1, best_constant=0.01), side) is None
     found = rows(csv=0.1, best_constant=0.01, sibling=0.3)
     assert verdict(found, side) == Verdict("better", "sibling", True)

@@ -151,7 +151,7 @@ def test_a_fit_is_stale_once_its_split_was_changed(make_fit: Run, world_db: Path
         assert not store.fits(db)["stale"].any()
         sides = store.split(db, "sides")
         store.add_split(db, "sides", sides | {made.predictions[0].model: "test"})
-        moved = made.predictions[0].split != "test"
+        moved = made.predictions[0].side != "test"
         assert store.fits(db).set_index("fit").loc[made.fit, "stale"] == moved
 
 

@@ -90,7 +90,7 @@ def columns(fit: Fit) -> tuple[list[str], list[str], Floats, Floats, Floats, Flo
     placed = fit.predictions
     return (
         [p.model for p in placed],
-        [p.split for p in placed],
+        [p.side for p in placed],
         *(np.array([getattr(p, k) for p in placed]) for k in ("score", "accuracy", "low", "high")),
     )  # type: ignore[return-value]
 
@@ -174,7 +174,7 @@ def test_learnt_weights_without_folds_are_judged_by_validation_alone(given: Any)
     data, chosen = given()
     learnt = Learnt(np.ones(data.nll.shape[1]), trained=True)
     fit = done(data, chosen, learnt)
-    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.split == "validation")
+    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.side == "validation")
     for p in fit.predictions:
         assert p.low == pytest.approx(max(p.predicted - worst, 0.0))
         assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
@@ -185,7 +185,7 @@ def test_learnt_weights_without_folds_are_judged_by_validation_alone(given: Any)
 def test_with_nothing_left_out_the_errors_on_train_are_all_there_is(given: Any) -> None:
     data, chosen = given("UPDATE splits SET side = 'test' WHERE side = 'validation'")
     fit = done(data, chosen, Learnt(np.ones(data.nll.shape[1]), trained=True))
-    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.split == "train")
+    worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.side == "train")
     for p in fit.predictions:
         assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
 

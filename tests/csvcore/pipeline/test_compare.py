@@ -341,7 +341,7 @@ def test_covered_is_the_share_of_test_models_within_their_interval(
             assert row.covered is None
             continue
         with store.connect(world_db, read_only=True) as db:
-            placed = [p for p in store.fit(db, row.fit).predictions if p.split == "test"]
+            placed = [p for p in store.fit(db, row.fit).predictions if p.side == "test"]
         assert row.covered == np.mean([p.low <= p.accuracy <= p.high for p in placed])
         assert row.n_test == len(placed) == 3
         shares.add(row.covered)

@@ -64,7 +64,7 @@ def test_the_law_that_made_the_accuracies_is_found(make_fit: Run, world: World) 
             expit(fit.alpha * (placed.score - fit.beta)), abs=1e-9
         )
         assert placed.accuracy == world.accuracy(placed.model, "reading")
-        assert placed.split == SIDES[placed.model]
+        assert placed.side == SIDES[placed.model]
 
 
 def test_label_token_weighs_the_tokens_of_answers_and_no_other(
@@ -179,8 +179,8 @@ def test_losses_of_test_models_move_no_weight_and_no_law(
     assert after.fit != before.fit
     assert (after.alpha, after.beta, after.steps) == (before.alpha, before.beta, before.steps)
     assert (after.trace, after.choice) == (before.trace, before.choice)
-    kept = {p.model: p for p in after.predictions if p.split != "test"}
-    assert kept == {p.model: p for p in before.predictions if p.split != "test"}
+    kept = {p.model: p for p in after.predictions if p.side != "test"}
+    assert kept == {p.model: p for p in before.predictions if p.side != "test"}
     assert_array_equal(all_weights(world_db, after.fit), all_weights(world_db, before.fit))
     assert after.mse["test"] != before.mse["test"]
 

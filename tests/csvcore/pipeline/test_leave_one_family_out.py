@@ -68,7 +68,7 @@ def test_every_family_is_unseen_once_and_its_split_is_stored(
         with store.connect(world_db, read_only=True) as db:
             fit = store.fit(db, one.row.fit)
         assert fit.split == one.split == f"without-{one.family}"
-        assert {p.model for p in fit.predictions if p.split == "test"} == FAMILIES[one.family]
+        assert {p.model for p in fit.predictions if p.side == "test"} == FAMILIES[one.family]
 
 
 def test_the_rows_are_those_of_compare_on_the_stored_split(

@@ -66,7 +66,7 @@ def test_intervals_come_from_the_errors_on_models_left_out(fitted: Fit, world_db
 def test_a_score_outside_the_train_models_is_extrapolated(
     fitted: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
-    train = [one for one in fitted.predictions if one.split == "train"]
+    train = [one for one in fitted.predictions if one.side == "train"]
     best = min(train, key=lambda one: one.score).model
     rows = like(world, best, "far", 0.5) + like(world, best, "same") + like(world, best, "off", 9.0)
     found = predict.predict(world_db, fitted.fit, files=[write_pack(tmp_path / "p", rows)])

@@ -17,7 +17,7 @@ from csvcore.jobs import queue
 from csvcore.optimise import Look
 from csvcore.optimise.algorithm_2 import stage_steps
 from csvcore.pipeline import fit as fitting
-from csvcore.records import Fit, Glimpse, Replay, Split, TraceStep
+from csvcore.records import Fit, Glimpse, Replay, Side, TraceStep
 from csvcore.store import replays
 from tests.support import world as made_up
 
@@ -30,7 +30,7 @@ REPLAY = Replay(
     models=("a", "<b>", "c"),
     score=np.array([[0.5, 0.7, 0.9], [0.6, 0.5, 0.4]], dtype=np.float32),
 )
-SIDES: dict[str, Split] = {"a": "train", "<b>": "train", "c": "validation"}
+SIDES: dict[str, Side] = {"a": "train", "<b>": "train", "c": "validation"}
 ACCURACY = {"a": 0.5, "<b>": 0.4, "c": 0.3}
 
 
@@ -60,7 +60,7 @@ def test_the_stage_that_was_kept_is_the_fit_itself(
     assert_allclose(found.score[found.kept], [score[name] for name in found.models], rtol=1e-5)
     assert (found.alpha[found.kept], found.beta[found.kept]) == (fit.alpha, fit.beta)
     accuracy = {one.model: one.accuracy for one in fit.predictions}
-    sides = {one.model: one.split for one in fit.predictions}
+    sides = {one.model: one.side for one in fit.predictions}
     errors = replay.side_errors(found, fit.gamma, accuracy, sides)
     assert {side: float(own[found.kept]) for side, own in errors.items()} == pytest.approx(
         fit.mse, rel=1e-3, abs=1e-6
@@ -257,7 +257,7 @@ def test_a_running_fit_shows_train_and_validation_models_as_its_trace_has_them(
     last = seen[-1]
     assert last.trace[: len(fit.trace)] == fit.trace[: len(last.trace)]
     assert len(last.score) == fit.n_models["train"] + fit.n_models["validation"]
-    known = {one.accuracy for one in fit.predictions if one.split != "test"}
+    known = {one.accuracy for one in fit.predictions if one.side != "test"}
     assert set(last.accuracy) == known
     assert sum(last.validates) == fit.n_models["validation"]
 
