@@ -23,7 +23,7 @@ from csvcore.pipeline import compare as comparing
 from csvcore.pipeline import exports, imports
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import predict as predicting
-from csvcore.records import Fit, Method, Task
+from csvcore.records import Fit, Task
 from csvcore.results import Comparisons, Fits, Forecasts, read_fits
 
 File = str | os.PathLike[str]
@@ -62,7 +62,7 @@ class Lab:
     def fit(
         self,
         *tasks: str,
-        method: Method = "csv",
+        method: str = "csv",
         report: Report = lambda step, total, message: None,
         **settings: Any,
     ) -> Fits:

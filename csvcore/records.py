@@ -10,8 +10,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 Side = Literal["train", "validation", "test"]
-Method = Literal["csv", "all-token", "label-token", "source-token", "best-source"]
-Null = Literal["train-mean", "sibling", "compute", "best-constant"]
 SIDES: tuple[Side, ...] = ("train", "validation", "test")
 
 
@@ -168,12 +166,13 @@ class Penalty:
 
     pull: the baseline the weights are pulled towards. strength: factor on |theta|^2; None for the
     baseline itself. errors: mean squared error on each group left out and on validation.
-    figure: what penalties are compared by, in units of accuracy, see `choosing`.
+    cv_error: cross-validated RMSE that penalties are compared by, in units of accuracy; see
+    `optimise.penalty_path`.
     """
 
     pull: str
     strength: float | None
-    figure: float
+    cv_error: float
     errors: dict[str, float]
 
 
@@ -216,7 +215,7 @@ class Fit:
     corpus: str
     split: str
     task: str
-    method: Method
+    method: str
     alpha: float
     beta: float
     gamma: float

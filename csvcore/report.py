@@ -12,7 +12,7 @@ from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict
 from csvcore.figures import comparison, law, panels, tokens
 from csvcore.figures.html import Part, report
 from csvcore.formats.atomic import folder
-from csvcore.methods import NAMES
+from csvcore.methods import label
 from csvcore.records import Document, Fit, ModelCard
 
 SHOWN_DOCS = 3  # of each source of the task
@@ -60,7 +60,7 @@ def _figures(told: Told) -> dict[str, Any]:
     }
     if told.rows:
         compared = frames.comparison_table(told.rows)
-        found["baselines"] = comparison.baselines_figure(compared, NAMES, told.rows[0].noise_floor)
+        found["baselines"] = comparison.baselines_figure(compared, told.rows[0].noise_floor)
         found["parity"] = law.with_legend(
             panels.parity_panels([(fit.task, told.table)], colours, 1)
         )
@@ -102,7 +102,7 @@ def fit_page(database: Path, fit: str) -> tuple[Fit, str]:
             Part("Predicted and observed", figure=figures["parity"]),
         ]
     parts += [_highlights(told), _models(record, told.cards)]
-    return record, report(f"{record.task} by {NAMES[record.method]}", parts)
+    return record, report(f"{record.task} by {label(record.method)}", parts)
 
 
 def export_figures(database: Path, fit: str, out: Path) -> str:
@@ -117,7 +117,7 @@ def export_figures(database: Path, fit: str, out: Path) -> str:
     with folder(out) as building:
         for name, figure in _figures(told).items():
             figure.write_html(building / f"{name}.html", include_plotlyjs="directory")
-        title = f"{told.fit.task} by {NAMES[told.fit.method]}"
+        title = f"{told.fit.task} by {label(told.fit.method)}"
         page = report(title, [_highlights(told)])
         (building / "salience.html").write_text(page, encoding="utf-8")
         written = sorted(file.name for file in building.glob("*.html"))
@@ -140,7 +140,7 @@ def _facts(record: Fit) -> list[str]:
     sides = ", ".join(f"{count} {side}" for side, count in record.n_models.items())
     errors = ", ".join(f"{side} {mse:.2e}" for side, mse in record.mse.items())
     return [
-        f"Fit {record.fit} of {record.task} by {NAMES[record.method]} on corpus {record.corpus}, "
+        f"Fit {record.fit} of {record.task} by {label(record.method)} on corpus {record.corpus}, "
         f"split {record.split}: {sides}.",
         f"Mean squared error: {errors}; noise floor of the test models "
         + (f"{record.noise_floor['test']:.2e}." if "test" in record.noise_floor else "unknown."),
@@ -162,7 +162,7 @@ def _comparison(rows: list[Comparison], figure: Any) -> Part:
         ],
         rows=[
             [
-                NAMES[row.method],
+                label(row.method),
                 f"{row.test_mse:.2e}",
                 "" if row.low is None else f"{row.low:.1e} to {row.high:.1e}",
                 f"{100 * row.test_mae:.1f}",

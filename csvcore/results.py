@@ -11,7 +11,6 @@ from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison
 from csvcore.errors import InputError
 from csvcore.figures import comparison, law, panels
-from csvcore.methods import METHOD_NAMES, NULL_NAMES
 from csvcore.records import Fit, Forecast
 
 Record = TypeVar("Record")
@@ -121,9 +120,7 @@ class Comparisons(Results[Comparison]):
         if chosen not in known:
             raise InputError(f"name one task of {', '.join(known)}, got {task!r}")
         rows = [one for one in self if one.task == chosen]
-        return comparison.baselines_figure(
-            frames.comparison_table(rows), METHOD_NAMES | NULL_NAMES, rows[0].noise_floor
-        )
+        return comparison.baselines_figure(frames.comparison_table(rows), rows[0].noise_floor)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -72,7 +72,8 @@ def strongest_source(docs: Sequence[Document], edges: Sequence[Ints], weight: Fl
     return max(total, key=total.__getitem__)
 
 
-def _in_bytes(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def byte_spans(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return half-open character spans of a text as spans of its UTF-8 bytes."""
     return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
 
 

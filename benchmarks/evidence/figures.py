@@ -14,11 +14,11 @@ from csvcore.figures.scales import weight_scale
 from csvcore.fitting import config as fit_config
 from csvcore.formats import bundled
 from csvcore.pipeline import fit as fitting
-from csvcore.records import Fit, Method
+from csvcore.records import Fit
 
 WIDTH = 1000
 STEPS_TASK = "swaps"
-LOSSES: tuple[Method, ...] = ("csv", "all-token", "label-token")
+LOSSES: tuple[str, ...] = ("csv", "all-token", "label-token")
 HIGHLIGHTED = (("swaps", "swaps-worked", 2), ("arithmetic", "arithmetic", 2))
 DRAWN_WITH = {
     "splits": ("Figure 1", "Figure 2", "Figure 4", "Figure 5", "Figure 7"),
@@ -49,7 +49,7 @@ def stem(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
-def _laws(split: str, methods: Iterable[Method]) -> Callable[[Path], pd.DataFrame]:
+def _laws(split: str, methods: Iterable[str]) -> Callable[[Path], pd.DataFrame]:
     """Makes the table of every task's models around the laws of some methods."""
 
     def made(db: Path) -> pd.DataFrame:

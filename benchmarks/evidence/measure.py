@@ -14,15 +14,17 @@ from csvcore import salience, store
 from csvcore.alignment import Aligner, byte_clock
 from csvcore.analysis import token_kinds
 from csvcore.fitting.config import FitConfig
-from csvcore.fitting.dataset import Dataset
+from csvcore.fitting.dataset import Dataset, TaskModels
+from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import learn
+from csvcore.fitting.outcome import FitResult
 from csvcore.formats import bundled
 from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline.compare import usable_tasks
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.mixes import draw_documents
-from csvcore.records import Fit, Method
+from csvcore.records import Fit
 
 CORPUS, PROSE = "zoo", "zoo-prose"
 SPLITS = ("by-size", "closed-source")
@@ -89,7 +91,7 @@ def mixes(db: Path) -> list[Row]:
     for sources in mixes_of(sorted({doc.source for doc in whole.docs})):
         data = whole.only(draw_documents(whole, dict.fromkeys(sources, 1.0), MIX_TOKENS))
         chosen = usable_tasks(data, [])
-        for made in learn(data, chosen, [(task, "csv") for task in chosen], config):
+        for made in _learn(data, chosen, "csv", config):
             record = made.fit
             own = chosen[record.task].task.sources
             rows.append(
@@ -161,9 +163,17 @@ def csv_fit(db: Path, task: str, split: str) -> Fit:
     return fitting.fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
 
 
+def _learn(
+    data: Dataset, chosen: Mapping[str, TaskModels], method: str, config: FitConfig
+) -> list[FitResult]:
+    """Fit every task by one method without storing the fits."""
+    wanted = [(task, method) for task in chosen]
+    return learn(data, chosen, fit_requests(data, chosen, wanted, config), config)
+
+
 def ablations(db: Path) -> list[Row]:
     """Test error on the by-size split with one setting changed at a time."""
-    variants: list[tuple[str, str, Method, Mapping[str, Any]]] = [
+    variants: list[tuple[str, str, str, Mapping[str, Any]]] = [
         ("as it is", "", "csv", {}),
         ("non-linearity", "softplus in place of exp", "csv", {"activation": "softplus"}),
         ("first token", "left out for every model", "csv", {"mask_first_token": True}),
@@ -181,7 +191,7 @@ def ablations(db: Path) -> list[Row]:
         if setting == "Algorithm 1":
             data = shared_by_byte(db, data)
         chosen = usable_tasks(data, [])
-        for made in learn(data, chosen, [(task, method) for task in chosen], config):
+        for made in _learn(data, chosen, method, config):
             record = made.fit
             rows.append(
                 {

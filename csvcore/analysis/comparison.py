@@ -1,7 +1,7 @@
 """Every method and every null of one task, judged on the same models, test models as a rule."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,13 +18,10 @@ from csvcore.analysis.metrics import (
     rank_correlation,
 )
 from csvcore.errors import FitError, InputError
-from csvcore.methods import NAMES
-from csvcore.records import SIDES, Control, Fit, Floats, Method, ModelCard, Null, Prediction, Side
+from csvcore.methods import METHODS, label, trivial
+from csvcore.records import SIDES, Control, Fit, Floats, ModelCard, Prediction, Side
 
 log = logging.getLogger(__name__)
-NULLS: tuple[Null, ...] = ("train-mean", "sibling", "compute", "best-constant")
-ORACLE: Null = "best-constant"  # knows the accuracies that it is judged by
-CHOSEN_ON_VALIDATION: tuple[Method, ...] = ("best-source",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +87,22 @@ def verdict(rows: Sequence[Comparison], side: Side = "test") -> Verdict | None:
     Returns:
         None without CSV or without any rival.
     """
-    chosen_here = CHOSEN_ON_VALIDATION if side == "validation" else ()
+    left_out = tuple(
+        row.method
+        for row in rows
+        if side == "validation" and METHODS[row.method].chosen_on_validation
+    )
     own = next((row for row in rows if row.method == "csv"), None)
     others = sorted(
-        (row for row in rows if row.method not in ("csv", ORACLE, *chosen_here)),
+        (
+            row
+            for row in rows
+            if row.method not in ("csv", *left_out) and not METHODS[row.method].oracle
+        ),
         key=lambda row: row.test_mse,
     )
     if own is None or not others:
         return None
-    left_out = tuple(row.method for row in rows if row.method in chosen_here)
     if below := [row for row in others if row.test_mse < own.test_mse]:
         surely = [row for row in below if _below(row.difference_high)]
         return Verdict("worse", (surely or below)[0].method, bool(surely), left_out)
@@ -155,7 +159,7 @@ def judge_fits(
     floor = first.noise_floor.get(side)
     rows = []
     for method, guess in (predicted | null_predictions(first, cards, side)).items():
-        own = by_method.get(method)  # type: ignore[call-overload]
+        own = by_method.get(method)
         rows.append(
             replace(
                 judge(first.task, method, accuracy, guess, runs, floor, csv),
@@ -171,7 +175,7 @@ def judge_fits(
 def null_predictions(
     fit: Fit, cards: Mapping[str, ModelCard], side: Side = "test"
 ) -> dict[str, Floats]:
-    """What every null that these models' cards allow predicts for the models of one side of a fit.
+    """Predict the models of one side of a fit by every trivial baseline that their cards allow.
 
     They know train, and for the test models validation too.
     """
@@ -179,19 +183,19 @@ def null_predictions(
     accuracy = {side: np.array([one.accuracy for one in by_side[side]]) for side in by_side}
     own = {side: [cards[one.model] for one in by_side[side]] for side in by_side}
     sides: tuple[Side, ...] = ("train", "validation") if side == "test" else ("train",)
-    known = [card for one in sides for card in own[one]]
-    seen = np.concatenate([accuracy[one] for one in sides])
-    found = {
-        "train-mean": nulls.constant(accuracy["train"], len(own[side])),
-        "best-constant": nulls.constant(accuracy[side], len(own[side])),
-    }
-    asks: dict[str, Callable[[], Floats]] = {
-        "sibling": lambda: nulls.sibling(own[side], known, seen),
-        "compute": lambda: nulls.compute(own["train"], accuracy["train"], fit.gamma, own[side]),
-    }
-    for name, ask in asks.items():
+    seen = nulls.Observed(
+        train=own["train"],
+        train_accuracy=accuracy["train"],
+        known=[card for one in sides for card in own[one]],
+        known_accuracy=np.concatenate([accuracy[one] for one in sides]),
+        cards=own[side],
+        accuracy=accuracy[side],
+        gamma=fit.gamma,
+    )
+    found: dict[str, Floats] = {}
+    for name in trivial():
         try:
-            found[name] = ask()
+            found[name] = nulls.PREDICTORS[name](seen)
         except (InputError, FitError) as error:
             log.info("%s: no %s: %s", fit.task, name, error)
     return found
@@ -250,13 +254,13 @@ def verdict_label(said: Verdict) -> str:
     """Return a verdict in a few words, as a table has room for."""
     if said.word == "worse":
         how = "significantly better" if said.significant else "better, not significant"
-        return f"{NAMES[said.rival]} {how}"
+        return f"{label(said.rival)} {how}"
     return "significantly better" if said.word == "better" else "better, not significant"
 
 
 def verdict_sentence(said: Verdict) -> str:
     """Return a verdict as a sentence that names the rival, and as another what was left out."""
-    everything, rival = "all other methods and trivial baselines", NAMES[said.rival]
+    everything, rival = "all other methods and trivial baselines", label(said.rival)
     told = {
         "better": f"CSV is significantly better than {everything}; the closest is {rival}.",
         "unsure": f"CSV is better than {everything}, but not significantly better than {rival}.",
@@ -267,4 +271,4 @@ def verdict_sentence(said: Verdict) -> str:
 
 def left_out_sentence(method: str) -> str:
     """Return why a method is no rival on validation models."""
-    return f"{NAMES[method]} is left out: it was chosen on the validation models."
+    return f"{label(method)} is left out: it was chosen on the validation models."

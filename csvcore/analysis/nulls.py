@@ -1,6 +1,7 @@
-"""Predictors with no loss in them: what a method must beat before its losses mean anything."""
+"""Trivial baselines: predictors that see no loss, which every method has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,17 +11,68 @@ from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 from csvcore.splits import run_of
 
 
-def constant(accuracy: Floats, n_models: int) -> Floats:
-    """The mean of these accuracies for every model, (n_models,).
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The models that a trivial baseline may know and those that it predicts.
 
-    Of the train models it is the null "train-mean". Of the test models it is "best-constant", an
-    oracle: no constant has a smaller mean squared error.
+    train, train_accuracy: the train models. known, known_accuracy: all whose accuracy may be used:
+    train and, for test models, validation. cards: models to predict. accuracy: (n_cards,) theirs,
+    for an oracle alone. gamma: chance level of the task.
+    """
+
+    train: Sequence[ModelCard]
+    train_accuracy: Floats
+    known: Sequence[ModelCard]
+    known_accuracy: Floats
+    cards: Sequence[ModelCard]
+    accuracy: Floats
+    gamma: float
+
+
+Predictor = Callable[[Observed], Floats]
+PREDICTORS: dict[str, Predictor] = {}  # by name of the method, as in `methods.METHODS`
+
+
+def predictor(name: str) -> Callable[[Predictor], Predictor]:
+    """Register the function that gives a trivial baseline's predictions, (n_cards,)."""
+
+    def register(function: Predictor) -> Predictor:
+        PREDICTORS[name] = function
+        return function
+
+    return register
+
+
+@predictor("train-mean")
+def _train_mean(seen: Observed) -> Floats:
+    return constant(seen.train_accuracy, len(seen.cards))
+
+
+@predictor("best-constant")
+def _best_constant(seen: Observed) -> Floats:
+    return constant(seen.accuracy, len(seen.cards))
+
+
+@predictor("sibling")
+def _sibling(seen: Observed) -> Floats:
+    return sibling(seen.cards, seen.known, seen.known_accuracy)
+
+
+@predictor("compute")
+def _compute(seen: Observed) -> Floats:
+    return compute(seen.train, seen.train_accuracy, seen.gamma, seen.cards)
+
+
+def constant(accuracy: Floats, n_models: int) -> Floats:
+    """Return the mean of these accuracies for every model, (n_models,).
+
+    Of the train models it is "train-mean". Of the test models it is "best-constant", an oracle: no constant has a smaller mean squared error.
     """
     return np.full(n_models, float(accuracy.mean()))
 
 
 def sibling(cards: Sequence[ModelCard], known: Sequence[ModelCard], accuracy: Floats) -> Floats:
-    """For each model the accuracy of its nearest known relative, (n_models,).
+    """Return for each model the accuracy of its nearest known relative, (n_models,).
 
     That is the checkpoint of its own training run which is nearest in training tokens (else steps);
     where none of them is known, its nearest smaller sibling: of the same family and stage, of those
@@ -61,7 +113,7 @@ def sibling(cards: Sequence[ModelCard], known: Sequence[ModelCard], accuracy: Fl
 def compute(
     fitted: Sequence[ModelCard], accuracy: Floats, gamma: float, cards: Sequence[ModelCard]
 ) -> Floats:
-    """Accuracies by the sigmoid law in log10 of training FLOPs, 6 N D, (n_models,).
+    """Predict accuracies by the sigmoid law in log10 of training FLOPs, 6 N D, (n_models,).
 
     6 operations a parameter and token (Kaplan et al. 2020).
 
@@ -84,7 +136,7 @@ def compute(
 
 
 def log_flops(cards: Sequence[ModelCard]) -> Floats:
-    """log10 of 6 N D, (n_models,)."""
+    """Return log10 of 6 N D, (n_models,)."""
     for card in cards:
         if not card.n_params or not card.train_tokens:
             raise InputError(f"n_params or train_tokens of {card.model} is not known")
@@ -92,7 +144,7 @@ def log_flops(cards: Sequence[ModelCard]) -> Floats:
 
 
 def _apart(one: ModelCard, other: ModelCard) -> float:
-    """How far two checkpoints are from each other in training, as a log ratio."""
+    """Return the distance of two checkpoints in training, as a log ratio."""
     for a, b in ((one.train_tokens, other.train_tokens), (one.step, other.step)):
         if a is not None and b is not None:
             return abs(float(np.log((a + 1) / (b + 1))))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints
-from csvcore.salience import _in_bytes, touches
+from csvcore.salience import byte_spans, touches
 
 Mask = NDArray[np.bool_]
 
@@ -158,7 +158,7 @@ _HELD = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
 
 def answer_bytes(doc: Document) -> list[tuple[int, int]]:
     """The document's answer spans in UTF-8 bytes."""
-    return _in_bytes(doc.text, doc.answers)
+    return byte_spans(doc.text, doc.answers)
 
 
 def result_bytes(text: str) -> list[tuple[int, int]]:
@@ -170,4 +170,4 @@ def result_bytes(text: str) -> list[tuple[int, int]]:
     spans = [found.span(found.lastindex or 0) for found in _RESULT.finditer(text)]
     for state in _STATE.finditer(text):
         spans += [found.span(1) for found in _HELD.finditer(text, state.start() + 4, state.end())]
-    return _in_bytes(text, spans)
+    return byte_spans(text, spans)

@@ -13,13 +13,14 @@ from csvcore import report as reports
 from csvcore import store
 from csvcore.cli.base import OUT, database, main, progress, table_option, text_table
 from csvcore.fitting import config
+from csvcore.methods import weighted
 from csvcore.pipeline import compare as comparing
 from csvcore.pipeline import exports, splits
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import leave_one_family_out as leaving_out
-from csvcore.records import Fit, Method
+from csvcore.records import Fit
 
-METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
+METHODS = tuple(weighted())
 
 
 def fit_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -121,7 +122,7 @@ def fit(
     test: tuple[str, ...],
     tasks: tuple[str, ...],
     more_tasks: tuple[str, ...],
-    method: Method,
+    method: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -301,6 +302,9 @@ def fit_json(fit: Fit) -> dict[str, Any]:
     record = asdict(fit)
     for name in ("trace", "config", "n_chars", "residuals"):
         del record[name]
+    if record["choice"] is not None:
+        for penalty in (record["choice"]["chosen"], *record["choice"]["tried"]):
+            penalty["figure"] = penalty.pop("cv_error")
     record["predictions"] = [
         {"split" if key == "side" else key: value for key, value in prediction.items()}
         for prediction in record["predictions"]

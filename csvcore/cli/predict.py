@@ -13,7 +13,7 @@ from csvcore.cli.fit import METHODS, figure, settings, span
 from csvcore.pipeline import exports
 from csvcore.pipeline import mixes as mixing
 from csvcore.pipeline import predict as predicting
-from csvcore.records import Forecast, Method, Mix
+from csvcore.records import Forecast, Mix
 from csvcore.store.mixes import save_mix
 
 
@@ -34,7 +34,7 @@ def predict(
     fit_ids: tuple[str, ...],
     corpus: str | None,
     split: str | None,
-    method: Method | None,
+    method: str | None,
     models: tuple[str, ...],
     files: tuple[Path, ...],
     more_models: tuple[str, ...],

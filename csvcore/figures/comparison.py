@@ -8,30 +8,28 @@ import numpy as np
 import pandas as pd
 
 from csvcore.figures.law import ACCURACY_AXIS, CURVE_COLOUR, MSE_AXIS, PALETTE, short_run
-from csvcore.methods import shortened
+from csvcore.methods import METHODS, label, shortened
 
 
-def baselines_figure(
-    table: pd.DataFrame, names: dict[str, str], floor: float | None, side: str = "test"
-) -> Any:
-    """Error of every method with its interval, on a log axis, and the noise floor.
+def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test") -> Any:
+    """Draw the error of every method with its interval, on a log axis, and the noise floor.
 
     Args:
         table: method, test_mse, low and high, best first.
-        names: of the methods, for people.
         floor: noise floor of these models, where it is known.
         side: whose models judge.
     """
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for is_csv, colour, symbol in ((True, PALETTE[0], "star"), (False, PALETTE[7], "circle")):
-        rows = table[(table["method"] == "csv") == is_csv]
+    learnt = table["method"].map(lambda name: METHODS[name].kind == "learnt").astype(bool)
+    for is_learnt, colour, symbol in ((True, PALETTE[0], "star"), (False, PALETTE[7], "circle")):
+        rows = table[learnt == is_learnt]
         figure.add_scatter(
             x=rows["test_mse"],
-            y=rows["method"].map(names),
+            y=rows["method"].map(label),
             mode="markers",
-            marker={"color": colour, "symbol": symbol, "size": 12 if is_csv else 9},
+            marker={"color": colour, "symbol": symbol, "size": 12 if is_learnt else 9},
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -54,7 +52,7 @@ def baselines_figure(
         )
     figure.update_xaxes(type="log", exponentformat="power", title=f"{side} {MSE_AXIS}")
     figure.update_yaxes(
-        categoryorder="array", categoryarray=table["method"].map(names).tolist()[::-1]
+        categoryorder="array", categoryarray=table["method"].map(label).tolist()[::-1]
     )
     figure.update_layout(height=110 + 32 * len(table), margin={"l": 10, "r": 10, "t": 30, "b": 10})
     return figure

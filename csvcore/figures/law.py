@@ -194,7 +194,7 @@ def penalty_table(fits: Sequence[Fit]) -> pd.DataFrame:
                 "fit": fit.fit,
                 "pull": one.pull,
                 "strength": one.strength,
-                "points": 100 * one.figure,
+                "points": 100 * one.cv_error,
                 "chosen": one == fit.choice.chosen,
             }
             for fit in fits
@@ -223,7 +223,7 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
                     {
                         "type": "scatter",
                         "x": [_strength(one.strength) for one in tried],
-                        "y": [100 * one.figure for one in tried],
+                        "y": [100 * one.cv_error for one in tried],
                         "mode": "lines+markers",
                         "line": {"color": colour, "dash": dash},
                         "marker": {"size": 5},
@@ -236,7 +236,7 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
             {
                 "type": "scatter",
                 "x": [_strength(best.strength)],
-                "y": [100 * best.figure],
+                "y": [100 * best.cv_error],
                 "mode": "markers",
                 "marker": {
                     "color": colour,

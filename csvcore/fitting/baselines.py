@@ -1,32 +1,34 @@
 """Weights that are not learnt: the baselines, and what learnt weights may be pulled towards."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from csvcore import salience
-from csvcore.errors import InputError
 from csvcore.fitting import label_weights
+from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
-from csvcore.fitting.label_weights import Label, LabelSpans
-from csvcore.optimise import Singles
-from csvcore.records import Floats, Method, Task
+from csvcore.fitting.label_weights import LabelSpans
+from csvcore.methods import METHODS
+from csvcore.optimise import Singles, WeightResult
+from csvcore.records import Floats, Task
 from csvcore.scaling import fit_sigmoid_laws
 
-WEIGHTED_METHODS: tuple[Method, ...] = (
-    *("csv", "all-token", "label-token", "source-token", "best-source"),
-)
+WeightFunction = Callable[[Dataset, TaskModels, FitConfig], Floats]
+WEIGHTS: dict[str, WeightFunction] = {}  # by name of the method, as in `methods.METHODS`
+
 # Baselines that CSV weights may be pulled towards, beside all-token.
 LABEL_SHARE = 0.25  # of counted text; " B" for "B" is half, and a word with its mark a third
-PULLS: tuple[Method, ...] = ("source-token", "label-token")
-# What a pull leaves of the tokens its baseline does not count, so that a head can raise them again.
+PULLS = ("source-token", "label-token")
+# The weight that a pull gives to tokens its baseline does not count: a head can raise them again.
 REST = 0.05
 
 
 def pulls(
     data: Dataset, chosen: Mapping[str, TaskModels], tasks: Sequence[str]
 ) -> tuple[dict[str, dict[str, int]], Singles]:
-    """Baselines that each task's weights may be pulled towards: rows by name, and the rows.
+    """Return the baselines that each task's weights may be pulled towards: rows by name, the rows.
 
     Mean 1 each; what a baseline does not count keeps REST of the weight.
     """
@@ -36,7 +38,8 @@ def pulls(
         for method in PULLS:
             if not possible(method, chosen[task].task, data):
                 continue
-            softened = REST + (1.0 - REST) * (fixed_weight(data, method, chosen[task]) > 0)
+            counted = WEIGHTS[method](data, chosen[task], FitConfig()) > 0
+            softened = REST + (1.0 - REST) * counted
             row = softened / softened.mean()
             if not any(np.array_equal(row, rows[known]) for known in names[task].values()):
                 names[task][method] = len(rows)
@@ -44,40 +47,60 @@ def pulls(
     return names, np.array(rows, dtype=np.float32)
 
 
-def possible(method: Method, task: Task, data: Dataset) -> bool:
-    """Whether the corpus has what a baseline needs for this task."""
-    own = [doc for doc in data.docs if not task.sources or doc.source in task.sources]
-    if method == "label-token":
-        return any(doc.answers for doc in own)
-    if method == "best-source":
-        return len({doc.source for doc in data.docs}) > 1
-    return method != "source-token" or bool(task.sources and own)
+def weights(name: str) -> Callable[[WeightFunction], WeightFunction]:
+    """Register the function that gives a method's weights, (n_tokens,) before scaling."""
+
+    def register(function: WeightFunction) -> WeightFunction:
+        WEIGHTS[name] = function
+        return function
+
+    return register
 
 
-def fixed_weight(
-    data: Dataset,
-    method: Method,
-    chosen: TaskModels,
-    label: Label = "per-char",
-    label_spans: LabelSpans = "all",
-) -> Floats:
-    """Weights of a baseline: (n_tokens,), nothing learnt but best-source's choice of a source."""
-    docs, edges, sources = data.docs, data.units.edges, chosen.task.sources
-    if method == "all-token":
-        return label_weights.uniform_weight(data.nll.shape[1])
-    if method == "label-token":
-        return label_weights.label_weight(docs, edges, sources, label, label_spans)
-    if method == "source-token":
-        return label_weights.source_weight(docs, edges, sources)
-    if method == "best-source":
-        return _best_source(data, chosen)
-    raise InputError(f"method must be one of {', '.join(WEIGHTED_METHODS)}, got {method!r}")
+def possible(method: str, task: Task, data: Dataset) -> bool:
+    """Return whether the corpus has what a method needs for this task."""
+    return METHODS[method].needs(data.docs, task)
+
+
+def baseline_result(
+    data: Dataset, method: str, chosen: TaskModels, config: FitConfig
+) -> WeightResult:
+    """Compute the weights of a baseline: nothing is learnt, but best-source chooses a source.
+
+    Raises:
+        InputError: the corpus lacks what the method needs.
+    """
+    started = time.perf_counter()
+    weight = WEIGHTS[method](data, chosen, config)
+    return WeightResult(
+        chosen.task.task,
+        weight,
+        notes=baseline_notes(data, method, chosen, weight, config.label_spans),
+        seconds=time.perf_counter() - started,
+    )
+
+
+@weights("all-token")
+def _all_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+    return label_weights.uniform_weight(data.nll.shape[1])
+
+
+@weights("label-token")
+def _label_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+    return label_weights.label_weight(
+        data.docs, data.units.edges, chosen.task.sources, config.label, config.label_spans
+    )
+
+
+@weights("source-token")
+def _source_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+    return label_weights.source_weight(data.docs, data.units.edges, chosen.task.sources)
 
 
 def baseline_notes(
-    data: Dataset, method: Method, chosen: TaskModels, weight: Floats, label_spans: LabelSpans
+    data: Dataset, method: str, chosen: TaskModels, weight: Floats, label_spans: LabelSpans
 ) -> tuple[str, ...]:
-    """What is unsure about a baseline's weights: whether label-token counts mostly other text."""
+    """Return the doubts about a baseline's weights: label-token that counts mostly other text."""
     if method != "label-token":
         return ()
     share = label_weights.answer_share(
@@ -91,8 +114,9 @@ def baseline_notes(
     )
 
 
-def _best_source(data: Dataset, chosen: TaskModels) -> Floats:
-    """1 on the tokens of the one source whose mean loss does best on validation, else on train."""
+@weights("best-source")
+def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+    """Weigh by 1 the tokens of the source whose mean loss does best on validation, else train."""
     names, source = data.sources()
     own = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
     score = salience.capability_score(own.astype(np.float64), data.nll[chosen.rows], data.n_chars)

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from csvcore import methods
 from csvcore.errors import InputError
-from csvcore.fitting.dataset import Dataset
 from csvcore.fitting.label_weights import Label, LabelSpans
 from csvcore.formats.bundled import ZOO
 from csvcore.optimise import (
@@ -16,7 +16,6 @@ from csvcore.optimise import (
     FastConfig,
 )
 from csvcore.optimise.gauss_newton import MAX_STEPS
-from csvcore.records import Method
 
 Algorithm = Literal["fast", "paper"]
 
@@ -75,19 +74,29 @@ class FitConfig:
             if value is not None and not (isinstance(value, int | float) and value >= least):
                 raise InputError(f"{name} is a number of at least {least:g}, got {value!r}")
 
+    @property
+    def n_steps(self) -> int:
+        """The most steps of the paper's loop, or at one penalty of the fast fit."""
+        if self.steps is not None:
+            return self.steps
+        return PAPER_STEPS if self.algorithm == "paper" else MAX_STEPS
 
-def _settings(method: Method, config: FitConfig, data: Dataset) -> dict[str, object]:
-    """The settings that bear on a method's result, and so on its id."""
+
+def settings_of(method: str, config: FitConfig) -> dict[str, object]:
+    """Return the settings that bear on a method's result, and so on its id.
+
+    Raises:
+        InputError: a method that cannot be fitted.
+    """
+    entry = methods.weighted_method(method)
     settings = asdict(config) | {
         "scorer": Path(config.scorer).name,
-        "steps": _steps(config),
+        "steps": config.n_steps,
         "activation": fast_config(config).activation,
     }
     unused = {"label", "label_spans"}
-    if method != "csv":
-        unused = set(settings) - {"scorer", "mask_first_token", "own_units"}
-        if method == "label-token":
-            unused -= {"label", "label_spans"}
+    if entry.kind != "learnt":
+        unused = set(settings) - {"scorer", "mask_first_token", "own_units", *entry.settings}
     elif config.algorithm == "paper":
         unused |= {"members", "penalty", "activation"}
     else:
@@ -97,14 +106,12 @@ def _settings(method: Method, config: FitConfig, data: Dataset) -> dict[str, obj
     return {name: value for name, value in settings.items() if name not in unused}
 
 
-def _steps(config: FitConfig) -> int:
-    if config.steps is not None:
-        return config.steps
-    return PAPER_STEPS if config.algorithm == "paper" else MAX_STEPS
-
-
 def fast_config(config: FitConfig) -> FastConfig:
-    """The fast fit's part of the settings; refuses a penalty that is none."""
+    """Return the fast fit's part of the settings.
+
+    Raises:
+        InputError: the penalty is not a positive number.
+    """
     if config.penalty is not None and not 0.0 < config.penalty < np.inf:
         raise InputError(f"a penalty is a positive number, got {config.penalty}")
     return FastConfig(
@@ -112,5 +119,5 @@ def fast_config(config: FitConfig) -> FastConfig:
         members=config.members,
         seed=config.seed,
         activation=config.activation or "exp",
-        max_steps=_steps(config),
+        max_steps=config.n_steps,
     )

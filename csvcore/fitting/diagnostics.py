@@ -3,26 +3,22 @@
 from collections.abc import Mapping
 
 from csvcore.fitting.dataset import Dataset, Mask, TaskModels
-from csvcore.records import (
-    Floats,
-    Method,
-    PenaltyChoice,
-    ScalingFit,
-)
+from csvcore.methods import METHODS
+from csvcore.records import Floats, PenaltyChoice, ScalingFit
 from csvcore.scaling import STEEPEST
 
-# A model nearer than this to the ends of its curve says nothing of where the curve rises.
+# A model nearer than this to the ends of its curve does not locate its slope.
 FLAT = 0.02
 
 
 COARSE = 4.0  # times a unit's bytes; words are one or two of a scorer's tokens, sentences are more
 
 
-STRAY = 0.05  # share of test models beyond the train models' scores that goes without saying
+STRAY = 0.05  # share of test models beyond the train models' scores that needs no note
 
 
 def law_notes(law: ScalingFit, score: Floats, predicted: Floats) -> list[str]:
-    """What is wrong with a law, by name; score and predicted are the train models'."""
+    """Return the faults of a law, by name; score and predicted are the train models'."""
     notes = []
     if law.alpha > 0:
         notes.append("wrong sign: accuracy rises with the weighted loss on the train models")
@@ -38,7 +34,7 @@ def law_notes(law: ScalingFit, score: Floats, predicted: Floats) -> list[str]:
 
 
 def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
-    """Whether test models score where no train model does, so that the law is extrapolated."""
+    """Return a note if too many test models score outside the range of the train models."""
     beyond = (score < score[train].min()) | (score > score[train].max())
     count, n_test = int((beyond & test).sum()), int(test.sum())
     if count <= STRAY * n_test:
@@ -49,12 +45,12 @@ def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
     ]
 
 
-def coarse_notes(data: Dataset, chosen: TaskModels, method: Method) -> list[str]:
-    """Whether losses stand for far more text than the units that are weighed."""
+def coarse_notes(data: Dataset, chosen: TaskModels, method: str) -> list[str]:
+    """Return a note if losses stand for far more text than the units that are weighed."""
     unit = sum(int(cuts[-1]) for cuts in data.units.edges) / data.units.hidden.shape[0]
     span = data.span[chosen.rows]
     coarse = int((span > COARSE * unit).sum())
-    if coarse == 0 or method not in ("csv", "label-token"):
+    if coarse == 0 or not METHODS[method].fine:
         return []
     return [
         f"coarse: losses of {coarse} of {span.size} models stand for {span.max():.0f} bytes each "
@@ -63,7 +59,7 @@ def coarse_notes(data: Dataset, chosen: TaskModels, method: Method) -> list[str]
 
 
 def choice_notes(choice: PenaltyChoice, nothing: Mapping[str, float], converged: bool) -> list[str]:
-    """What is unsure about a penalty's choice.
+    """Return the doubts about a penalty's choice.
 
     Args:
         choice: the penalties tried.

@@ -2,38 +2,66 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from csvcore.fitting.config import FitConfig, settings_of
 from csvcore.fitting.dataset import Dataset, TaskModels
-from csvcore.records import (
-    Method,
-)
 
 
-def fit_id(data: Dataset, chosen: TaskModels, method: Method, settings: dict[str, object]) -> str:
-    """Name of a fit made of its content: the same data and settings give the same id."""
-    known: dict[str, object] = {
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """A fit to be made: its id, task and method, and the settings that bear on it."""
+
+    fit: str
+    task: str
+    method: str
+    settings: dict[str, object]
+
+
+def fit_requests(
+    data: Dataset,
+    chosen: Mapping[str, TaskModels],
+    wanted: Sequence[tuple[str, str]],
+    config: FitConfig,
+) -> list[FitRequest]:
+    """Return the request of each (task, method) pair, in their order, each pair once.
+
+    Raises:
+        InputError: a method that cannot be fitted.
+    """
+    requests = []
+    for task, method in dict.fromkeys(wanted):
+        settings = settings_of(method, config)
+        name = fit_id(data, chosen[task], method, settings)
+        requests.append(FitRequest(name, task, method, settings))
+    return requests
+
+
+def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, object]) -> str:
+    """Return a name made of a fit's content: the same data and settings give the same id."""
+    content: dict[str, object] = {
         "corpus": [data.corpus, data.corpus_sha256, [doc.answers for doc in data.docs]],
         "units": data.units.scorer_sha256,
         "split": data.split_name,
         "task": [chosen.task.task, chosen.task.chance, chosen.task.title, chosen.task.sources],
         "method": method,
         "models": [chosen.names, chosen.sides, chosen.accuracy.tolist(), chosen.n_items],
-        "cards": [[str(part) for part in _key(data, row)] for row in chosen.rows],
+        "cards": [[str(part) for part in _card_key(data, row)] for row in chosen.rows],
         "groups": [
             {name: np.flatnonzero(mask[chosen.rows]).tolist() for name, mask in groups.items()}
             for groups in (data.groups(), data.interval_groups())
         ],
         "settings": {key: value for key, value in settings.items() if key != "scorer"},
     }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(data.nll[chosen.rows]).tobytes())
     return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"
 
 
-def _key(data: Dataset, row: int) -> Sequence[object]:
-    """What of a model's card bears on a fit: whose family and run it is."""
+def _card_key(data: Dataset, row: int) -> Sequence[object]:
+    """Return the part of a model's card that bears on a fit: its family and run."""
     card = data.cards[row]
     return card.family, card.n_params, card.stage, card.step is None

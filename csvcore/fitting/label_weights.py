@@ -8,7 +8,7 @@ import numpy as np
 
 from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints
-from csvcore.salience import _in_bytes, touches
+from csvcore.salience import byte_spans, touches
 
 Label = Literal["per-char", "per-byte", "per-token", "sum"]
 
@@ -56,7 +56,7 @@ def label_weight(
         weight = np.zeros(cuts.size - 1)
         chosen = _label_spans(doc, sources, spans)
         if chosen:
-            hit = touches(cuts[:-1], cuts[1:], _in_bytes(doc.text, chosen))
+            hit = touches(cuts[:-1], cuts[1:], byte_spans(doc.text, chosen))
             answer = "".join(doc.text[start:end] for start, end in chosen)
             sizes = {"per-char": len(answer), "per-byte": len(answer.encode()), "sum": 1}
             weight[hit] = 1.0 / max(sizes.get(label, int(hit.sum())), 1)
@@ -83,7 +83,7 @@ def answer_share(
     weight is what `label_weight` returned for the same documents, edges, sources and spans.
     """
     answers = sum(
-        touches(np.arange(cuts[-1]), np.arange(1, cuts[-1] + 1), _in_bytes(doc.text, chosen)).sum()
+        touches(np.arange(cuts[-1]), np.arange(1, cuts[-1] + 1), byte_spans(doc.text, chosen)).sum()
         for doc, cuts in zip(docs, edges, strict=True)
         if (chosen := _label_spans(doc, sources, spans))
     )

@@ -6,24 +6,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from csvcore.fitting.baselines import baseline_notes, fixed_weight, pulls
-from csvcore.fitting.config import FitConfig, _settings, _steps, fast_config
+from csvcore.fitting.baselines import baseline_result, pulls
+from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, Mask, TaskModels
 from csvcore.fitting.diagnostics import choice_notes
-from csvcore.fitting.identity import fit_id
-from csvcore.fitting.outcome import Learnt, Made, finish, task_groups
+from csvcore.fitting.identity import FitRequest
+from csvcore.fitting.outcome import FitResult, finish, task_groups
+from csvcore.methods import METHODS
 from csvcore.optimise import (
     HeadProblem,
-    HeadResult,
     Look,
     OptimiseConfig,
     TokenTable,
+    WeightResult,
     choose_heads,
     optimise_heads,
     standardise,
     token_features,
 )
-from csvcore.records import SIDES, Ints, Method
+from csvcore.records import SIDES, Ints
 
 Report = Callable[[int, int, str], None]
 
@@ -34,26 +35,22 @@ Watch = Callable[[Look], None]
 def learn(
     data: Dataset,
     chosen: Mapping[str, TaskModels],
-    wanted: Sequence[tuple[str, Method]],
+    requests: Sequence[FitRequest],
     config: FitConfig,
     report: Report = lambda step, total, message: None,
     watch: Watch = lambda look: None,
-) -> list[Made]:
-    """Fit (task, method) pairs without storing them."""
-    heads = _optimise(data, chosen, [t for t, m in wanted if m == "csv"], config, report, watch)
+) -> list[FitResult]:
+    """Make the fits of these requests without storing them."""
+    tasks = [one.task for one in requests if METHODS[one.method].kind == "learnt"]
+    learnt = _optimise(data, chosen, tasks, config, report, watch)
     results = []
-    for task, method in wanted:
-        started = time.perf_counter()
-        learnt = heads.get(task) if method == "csv" else None
-        if learnt is None:
-            weight = fixed_weight(data, method, chosen[task], config.label, config.label_spans)
-            notes = baseline_notes(data, method, chosen[task], weight, config.label_spans)
-            learnt = Learnt(weight, notes=notes)
-        settings = _settings(method, config, data)
-        name = fit_id(data, chosen[task], method, settings)
-        made = finish(data, chosen[task], method, learnt, settings, name)
-        seconds = learnt.seconds + time.perf_counter() - started
-        results.append(replace(made, fit=replace(made.fit, seconds=seconds)))
+    for request in requests:
+        models = chosen[request.task]
+        if METHODS[request.method].kind == "learnt":
+            result = learnt[request.task]
+        else:
+            result = baseline_result(data, request.method, models, config)
+        results.append(finish(data, models, request, result))
     return results
 
 
@@ -64,8 +61,8 @@ def _optimise(
     config: FitConfig,
     report: Report,
     watch: Watch,
-) -> dict[str, Learnt]:
-    """What is learnt for each of these tasks, with its share of the seconds."""
+) -> dict[str, WeightResult]:
+    """Optimise the heads of these tasks together; each takes an equal share of the seconds."""
     if not tasks:
         return {}
     started = time.perf_counter()
@@ -79,23 +76,15 @@ def _optimise(
         results = fast_heads(data, chosen, tasks, config, step, watch)
     seconds = (time.perf_counter() - started) / len(tasks)
     return {
-        result.task: Learnt(
-            weight=result.weight,
-            seconds=seconds,
-            step=result.step,
-            trace=result.trace,
-            stages=result.stages,
-            spread=result.spread,
-            choice=result.choice,
-            fold_weight=result.fold_weight,
-            trained=True,
-            notes=_notes(data, chosen[result.task], result),
+        result.task: replace(
+            result, seconds=seconds, notes=_notes(data, chosen[result.task], result)
         )
         for result in results
     }
 
 
-def _notes(data: Dataset, chosen: TaskModels, result: HeadResult) -> tuple[str, ...]:
+def _notes(data: Dataset, chosen: TaskModels, result: WeightResult) -> tuple[str, ...]:
+    """Return the doubts about the choice of a penalty; there is none in the paper's loop."""
     if result.choice is None:
         return ()
     train, accuracy = chosen.on("train"), chosen.accuracy
@@ -114,15 +103,15 @@ def _paper(
     config: FitConfig,
     report: Callable[[int, int], None],
     watch: Watch,
-) -> list[HeadResult]:
-    """Algorithm 2."""
+) -> list[WeightResult]:
+    """Optimise by Algorithm 2."""
     problems = [_problem(data, chosen[task], np.arange(len(data.models))) for task in tasks]
     return optimise_heads(
         standardise(data.units.hidden),
         data.nll,
         data.n_chars,
         problems,
-        OptimiseConfig(_steps(config), config.learning_rate, config.seed),
+        OptimiseConfig(config.n_steps, config.learning_rate, config.seed),
         report,
         watch,
     )
@@ -135,8 +124,8 @@ def fast_heads(
     config: FitConfig,
     report: Callable[[int, int], None],
     watch: Watch,
-) -> list[HeadResult]:
-    """The fast fit; the losses of test models are not handed to it."""
+) -> list[WeightResult]:
+    """Optimise by the fast fit, without the losses of test models."""
     table, problems, fitted = fast_problems(data, chosen, tasks, config)
     groups = {name: mask[fitted] for name, mask in data.groups().items()}
     intervals = {name: mask[fitted] for name, mask in data.interval_groups().items()}
@@ -155,7 +144,7 @@ def fast_heads(
 def fast_problems(
     data: Dataset, chosen: Mapping[str, TaskModels], tasks: Sequence[str], config: FitConfig
 ) -> tuple[TokenTable, list[HeadProblem], Ints]:
-    """Tokens and problems of the models that train or validate, and these models' rows."""
+    """Return tokens and problems of the models that train or validate, and these models' rows."""
     fitted = np.array([k for k, model in enumerate(data.models) if data.split[model] != "test"])
     names, rows = pulls(data, chosen, tasks)
     problems = [replace(_problem(data, chosen[task], fitted), pulls=names[task]) for task in tasks]
@@ -172,7 +161,7 @@ def fast_problems(
 
 
 def _problem(data: Dataset, models: TaskModels, rows: Ints) -> HeadProblem:
-    """The problem of one task over these rows of the losses."""
+    """Return the problem of one task over these rows of the losses."""
     accuracy = np.full(len(data.models), np.nan)
     accuracy[models.rows] = models.accuracy
     sides: dict[str, Mask] = {side: np.zeros(len(data.models), dtype=bool) for side in SIDES}

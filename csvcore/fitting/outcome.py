@@ -1,7 +1,7 @@
 """From weights to a finished fit: the law, predictions with their intervals, the notes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,44 +11,25 @@ from csvcore.analysis.metrics import mean_squared_error, noise_floor
 from csvcore.errors import FitError
 from csvcore.fitting.dataset import Dataset, Mask, TaskModels
 from csvcore.fitting.diagnostics import beyond_notes, coarse_notes, law_notes
-from csvcore.optimise import Singles
+from csvcore.fitting.identity import FitRequest
+from csvcore.optimise import WeightResult
 from csvcore.records import (
     SIDES,
     Fit,
     Floats,
-    Method,
-    PenaltyChoice,
     Prediction,
     Replay,
-    TraceStep,
 )
 from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws, sigmoid_law
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
-    """Weights before scaling and how they came about; the defaults are those of fixed weights.
+class FitResult:
+    """A finished fit and what is stored beside it.
 
-    fold_weight: (n_tokens,) weights fitted without a group of train models, by the group's name;
-    without them the fit's own weights stand in, and the law alone is fitted anew. stages: as
-    `HeadResult.stages`.
+    weight: (n_tokens,) scaled to a mean absolute value of 1 over the tokens that count. spread:
+    (n_tokens,) its standard deviation over bootstrap draws, where there are any.
     """
-
-    weight: Floats
-    seconds: float = 0.0
-    step: int = 0
-    trace: tuple[TraceStep, ...] = ()
-    spread: Floats | None = None
-    choice: PenaltyChoice | None = None
-    fold_weight: Mapping[str, Floats] = field(default_factory=dict)
-    trained: bool = False
-    notes: tuple[str, ...] = ()
-    stages: Mapping[float, Singles] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A finished fit, its scaled weights (n_tokens,) and their spread, and how it came about."""
 
     fit: Fit
     weight: Floats
@@ -57,129 +38,117 @@ class Made:
 
 
 def finish(
-    data: Dataset,
-    chosen: TaskModels,
-    method: Method,
-    learnt: Learnt,
-    settings: dict[str, object],
-    name: str,
-) -> Made:
-    """The record of a fit, with what is stored beside it.
+    data: Dataset, chosen: TaskModels, request: FitRequest, result: WeightResult
+) -> FitResult:
+    """Fit the law to the scores of these weights and put the fit together.
 
     Raises:
         FitError: no law can be fitted to the train models.
     """
-    scale = salience.mean_absolute((learnt.weight * data.counts)[data.counts])
-    weight = learnt.weight * data.counts / scale
-    nll = data.nll[chosen.rows]
-    score = salience.capability_score(weight, nll, data.n_chars)
+    weight = _scaled(result.weight, data.counts)
+    score = salience.capability_score(weight, data.nll[chosen.rows], data.n_chars)
     train, gamma = chosen.on("train"), chosen.task.chance
     try:
         law = fit_sigmoid_law(score[train], chosen.accuracy[train], gamma)
     except FitError as error:
-        raise FitError(f"{chosen.task.task}, {method}: {error}") from error
+        raise FitError(f"{chosen.task.task}, {request.method}: {error}") from error
     predicted = sigmoid_law(score, law.alpha, law.beta, gamma)
-    centre, residual = _left_out(data, chosen, learnt, score, predicted)
+    centre, residual = _left_out(data, chosen, result, score, predicted)
     low, high = left_out_interval(centre, residual)
-    record = Fit(
-        fit=name,
+    fit = Fit(
+        fit=request.fit,
         corpus=data.corpus,
         split=data.split_name,
         task=chosen.task.task,
-        method=method,
+        method=request.method,
         alpha=law.alpha,
         beta=law.beta,
         gamma=gamma,
-        steps=learnt.step,
-        seconds=learnt.seconds,
+        steps=result.step,
+        seconds=result.seconds,
         n_models={side: int(chosen.on(side).sum()) for side in SIDES},
         mse=_by_side(chosen, lambda on: mean_squared_error(chosen.accuracy[on], predicted[on])),
         noise_floor=_noise_floors(chosen),
         predictions=_predictions(chosen, score, predicted, low, high),
         left_out=chosen.left_out,
-        config=settings | {"scorer_sha256": data.units.scorer_sha256},
-        trace=learnt.trace,
+        config=request.settings | {"scorer_sha256": data.units.scorer_sha256},
+        trace=result.trace,
         notes=(
             *law_notes(law, score[train], predicted[train]),
             *beyond_notes(score, train, chosen.on("test")),
-            *coarse_notes(data, chosen, method),
-            *learnt.notes,
+            *coarse_notes(data, chosen, request.method),
+            *result.notes,
         ),
-        choice=learnt.choice,
+        choice=result.choice,
         n_chars=data.n_chars,
         residuals=tuple(residual.tolist()),
     )
-    spread = None if learnt.spread is None else learnt.spread * data.counts / scale
-    return Made(record, weight, spread, _replay(data, chosen, learnt, record))
+    spread = _spread(weight, result.draws, data.counts)
+    return FitResult(fit, weight, spread, _replay(data, chosen, result, fit))
 
 
-def _replay(data: Dataset, chosen: TaskModels, learnt: Learnt, record: Fit) -> Replay | None:
-    """Scores and law at every stage; None where there is but one, so that nothing moves."""
-    if len(learnt.stages) < 2:
+def _scaled(weight: Floats, counts: Mask) -> Floats:
+    """Return weights (n_tokens,) whose mean absolute value is 1 over the tokens that count."""
+    weight = weight * counts
+    return weight / salience.mean_absolute(weight[counts])
+
+
+def _spread(weight: Floats, draws: Floats | None, counts: Mask) -> Floats | None:
+    """Return the standard deviation over the scaled weights and their bootstrap draws."""
+    if draws is None:
         return None
-    at = np.array(list(learnt.stages))
-    kept = float(learnt.step)
-    if record.choice is not None:
-        kept = record.choice.chosen.strength or np.inf
-    weight = np.array(list(learnt.stages.values()), dtype=np.float64) * data.counts
-    scale = np.abs(weight).sum(axis=1) / data.counts.sum()  # (n_stages,)
+    members = np.array([weight, *(_scaled(draw, counts) for draw in draws)])
+    return np.asarray(members.std(axis=0))
+
+
+def _replay(data: Dataset, chosen: TaskModels, result: WeightResult, fit: Fit) -> Replay | None:
+    """Return scores and law at every stage; None where there is only one, for nothing moves."""
+    if len(result.stages) < 2:
+        return None
+    at = np.array(list(result.stages))
+    kept = float(result.step)
+    if fit.choice is not None:
+        kept = fit.choice.chosen.strength or np.inf
+    weight = np.array(
+        [_scaled(stage.astype(np.float64), data.counts) for stage in result.stages.values()]
+    )
     score = salience.capability_score(weight, data.nll[chosen.rows], data.n_chars)
-    score /= scale[:, None]
     train = chosen.on("train")
     laws = fit_sigmoid_laws(
         score,
         np.tile(chosen.accuracy, (at.size, 1)),
-        np.full(at.size, record.gamma),
+        np.full(at.size, fit.gamma),
         np.tile(train / train.sum(), (at.size, 1)),
     )
     own = int(np.flatnonzero(at == kept)[0])
-    laws.alpha[own], laws.beta[own] = record.alpha, record.beta
+    laws.alpha[own], laws.beta[own] = fit.alpha, fit.beta
     models = tuple(chosen.names)
     return Replay(at, own, laws.alpha, laws.beta, models, score.astype(np.float32))
 
 
 def _left_out(
-    data: Dataset, chosen: TaskModels, learnt: Learnt, score: Floats, predicted: Floats
+    data: Dataset, chosen: TaskModels, result: WeightResult, score: Floats, predicted: Floats
 ) -> tuple[Floats, Floats]:
-    """What fits without their groups say of all models, and how far they are from the left out.
+    """Return predictions for all models by fits without a group, and the group's residuals.
 
-    The validation models are left out of the fit itself; where test models are of an unseen family,
-    families left out say more, and the validation models are not asked. Learnt weights that were
-    not fitted anew without a group have seen it, so there the validation models speak alone.
+    The validation models are left out of the fit itself. Where test models are of an unseen family,
+    families left out stand for them alone.
 
     Returns:
-        centre (n_residuals, n_models) and residual (n_residuals,), as `left_out_interval` asks.
+        centre (n_residuals, n_models) and residual (n_residuals,), as `left_out_interval` takes.
     """
     train, validation = chosen.on("train"), chosen.on("validation")
     wrong = chosen.accuracy - predicted
     centres: list[Floats] = []
     residuals: list[Floats] = []
-    groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
-    if learnt.trained and not learnt.fold_weight:
-        groups = {}
-    if learnt.fold_weight:
-        groups = {name: mask for name, mask in groups.items() if name in learnt.fold_weight}
-    fits = {
-        name: mask
-        for name, mask in groups.items()
-        if (train & mask).any() and (train & ~mask).sum() >= 3
-    }
-    if fits:
-        if learnt.fold_weight:
-            weights = np.stack([learnt.fold_weight[name] * data.counts for name in fits])
-            scores = salience.capability_score(weights, data.nll[chosen.rows], data.n_chars)
-        else:
-            scores = np.tile(score, (len(fits), 1))
-        share = np.stack([train & ~mask for mask in fits.values()]).astype(np.float64)
-        share /= share.sum(axis=1, keepdims=True)
-        gamma = np.full(len(fits), chosen.task.chance)
-        accuracy = np.tile(chosen.accuracy, (len(fits), 1))
-        without = fit_sigmoid_laws(scores, accuracy, gamma, share).predict(scores, gamma)
-        for row, mask in zip(without, fits.values(), strict=True):
+    groups = _groups_without(data, chosen, result)
+    if groups:
+        without = _predicted_without(data, chosen, result, score, groups)
+        for row, mask in zip(without, groups.values(), strict=True):
             out = train & mask
             centres.append(np.tile(row, (int(out.sum()), 1)))
             residuals.append((chosen.accuracy - row)[out])
-    if validation.any() and not (fits and data.unseen_families()):
+    if validation.any() and not (groups and data.unseen_families()):
         centres.append(np.tile(predicted, (int(validation.sum()), 1)))
         residuals.append(wrong[validation])
     if not residuals:
@@ -187,8 +156,47 @@ def _left_out(
     return np.concatenate(centres), np.concatenate(residuals)
 
 
+def _groups_without(data: Dataset, chosen: TaskModels, result: WeightResult) -> dict[str, Mask]:
+    """Return the groups, (n_models,) masks, that the law can be fitted without.
+
+    Learnt weights that were not fitted anew without a group have seen it, so it is no evidence.
+    """
+    train = chosen.on("train")
+    groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
+    return {
+        name: mask
+        for name, mask in groups.items()
+        if (name in result.fold_weight or not result.learnt)
+        and (train & mask).any()
+        and (train & ~mask).sum() >= 3
+    }
+
+
+def _predicted_without(
+    data: Dataset,
+    chosen: TaskModels,
+    result: WeightResult,
+    score: Floats,
+    groups: Mapping[str, Mask],
+) -> Floats:
+    """Fit the law without each group; predict all models, (n_groups, n_models).
+
+    The weights are those fitted without the group; a baseline's are the same without any.
+    """
+    train, n_groups = chosen.on("train"), len(groups)
+    scores = np.tile(score, (n_groups, 1))
+    if result.fold_weight:
+        weights = np.stack([result.fold_weight[name] * data.counts for name in groups])
+        scores = salience.capability_score(weights, data.nll[chosen.rows], data.n_chars)
+    share = np.stack([train & ~mask for mask in groups.values()]).astype(np.float64)
+    share /= share.sum(axis=1, keepdims=True)
+    gamma = np.full(n_groups, chosen.task.chance)
+    accuracy = np.tile(chosen.accuracy, (n_groups, 1))
+    return fit_sigmoid_laws(scores, accuracy, gamma, share).predict(scores, gamma)
+
+
 def task_groups(data: Dataset, chosen: TaskModels) -> dict[str, Mask]:
-    """The groups left out in turn, (n_models,) masks over the models of one task."""
+    """Return the groups left out in turn, (n_models,) masks over the models of one task."""
     return {name: mask[chosen.rows] for name, mask in data.groups().items()}
 
 
@@ -208,8 +216,8 @@ def _predictions(
     return tuple(Prediction(*row) for row in columns)
 
 
-def _by_side(chosen: TaskModels, figure: Callable[[Mask], float]) -> dict[str, float]:
-    return {side: figure(chosen.on(side)) for side in SIDES if chosen.on(side).any()}
+def _by_side(chosen: TaskModels, metric: Callable[[Mask], float]) -> dict[str, float]:
+    return {side: metric(chosen.on(side)) for side in SIDES if chosen.on(side).any()}
 
 
 def _noise_floors(chosen: TaskModels) -> dict[str, float]:

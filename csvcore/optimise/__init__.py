@@ -5,19 +5,19 @@ from csvcore.optimise.features import TokenTable, token_features
 from csvcore.optimise.gauss_newton import Activation
 from csvcore.optimise.penalty_path import STRENGTHS, FastConfig, choose_heads
 from csvcore.optimise.permutation import permutation_control
-from csvcore.optimise.problem import HeadProblem, HeadResult, Look, Mask, Singles
+from csvcore.optimise.problem import HeadProblem, Look, Mask, Singles, WeightResult
 
 __all__ = [
     "STRENGTHS",
     "Activation",
     "FastConfig",
     "HeadProblem",
-    "HeadResult",
     "Look",
     "Mask",
     "OptimiseConfig",
     "Singles",
     "TokenTable",
+    "WeightResult",
     "choose_heads",
     "optimise_heads",
     "permutation_control",

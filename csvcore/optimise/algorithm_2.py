@@ -5,13 +5,13 @@ head, (alpha, beta) by Levenberg-Marquardt, one gradient step on the head with t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from csvcore.errors import FitError, InputError
-from csvcore.optimise.problem import HeadProblem, HeadResult, Look, Singles, glimpse
+from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult, glimpse
 from csvcore.records import Floats, Glimpse, TraceStep
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 
@@ -29,7 +29,7 @@ class OptimiseConfig:
 
 
 def standardise(hidden: Singles) -> Singles:
-    """Hidden states (n_tokens, width), each unit with mean 0 and variance 1; dead ones dropped."""
+    """Return hidden states (n_tokens, width), each unit standardised; dead units are dropped."""
     spread = hidden.std(axis=0)
     alive = spread > 1e-6
     return np.asarray((hidden[:, alive] - hidden[:, alive].mean(axis=0)) / spread[alive])
@@ -43,7 +43,7 @@ def optimise_heads(
     config: OptimiseConfig,
     report: Callable[[int, int], None] = lambda step, total: None,
     watch: Callable[[Look], None] = lambda look: None,
-) -> list[HeadResult]:
+) -> list[WeightResult]:
     """Optimise one linear head with softplus per task; all heads share every pass over the tokens.
 
     Step 0 gives every token almost the same weight, so it is the all-token baseline; the step with
@@ -56,7 +56,7 @@ def optimise_heads(
         problems: the tasks.
         config: steps, learning rate, seed.
         report: called with (step, steps) after every step; may raise to stop.
-        watch: given what tells how far the heads are, to be called during `report`.
+        watch: given a function that returns the current progress, to be called during `report`.
 
     Raises:
         InputError: shapes do not fit together.
@@ -65,61 +65,95 @@ def optimise_heads(
     if hidden.shape[0] != nll.shape[1]:
         raise InputError(f"hidden states of {hidden.shape[0]} tokens, losses of {nll.shape[1]}")
     states, losses = torch.from_numpy(hidden), torch.from_numpy(nll)
-    generator = torch.Generator().manual_seed(config.seed)
-    start = INITIAL_SPREAD * torch.randn(states.shape[1], 1, generator=generator)
-    head = start.repeat(1, len(problems))  # one start for all: company must not change a head
-    bias = torch.full((len(problems),), float(np.log(np.expm1(1.0))))  # softplus(bias) = 1
-    adam = torch.optim.Adam([head, bias], lr=config.learning_rate)
-    laws: list[tuple[float, float] | None] = [None] * len(problems)
-    traces: list[list[TraceStep]] = [[] for _ in problems]
-    best: list[tuple[float, int, torch.Tensor, torch.Tensor]] = []
+    theta, bias = _start(states.shape[1], len(problems), config.seed)
+    adam = torch.optim.Adam([theta, bias], lr=config.learning_rate)
+    heads = [_Head(problem) for problem in problems]
     recorded = stage_steps(config.steps)
-    stages: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     score = np.zeros((nll.shape[0], len(problems)))
 
     def look() -> list[Glimpse]:
-        own = zip(problems, traces, score.T, strict=True)
-        return [glimpse(problem, trace, column) for problem, trace, column in own]
+        return [
+            glimpse(head.problem, head.trace, own) for head, own in zip(heads, score.T, strict=True)
+        ]
 
     watch(look)
     for step in range(config.steps + 1):
-        logit = torch.addmm(bias, states, head)  # (n_tokens, n_heads)
+        logit = torch.addmm(bias, states, theta)  # (n_tokens, n_heads)
         weight = torch.nn.functional.softplus(logit)
         score = (losses @ weight / n_chars).numpy().astype(np.float64)  # (n_models, n_heads)
-        slope = np.zeros_like(score)  # d loss / d score
-        for k, problem in enumerate(problems):
-            entry, slope[:, k] = _law_step(score[:, k], problem, laws[k], step)
-            laws[k] = (entry.alpha, entry.beta)
-            traces[k].append(entry)
-            figure = entry.train_mse if entry.validation_mse is None else entry.validation_mse
-            if step == 0:
-                best.append((figure, 0, head[:, k].clone(), bias[k].clone()))
-            elif figure < best[k][0] or not problem.validation.any():
-                best[k] = (figure, step, head[:, k].clone(), bias[k].clone())
-        if step in recorded:
-            stages[step] = head.clone(), bias.clone()
+        slope = np.zeros_like(score)  # d train MSE / d score
+        for k, head in enumerate(heads):
+            slope[:, k] = head.fit_law(score[:, k], step)
+            head.keep(step, theta[:, k], bias[k], step in recorded)
         by_weight = losses.T @ torch.from_numpy(slope / n_chars).float()  # (n_tokens, n_heads)
         by_logit = by_weight * torch.sigmoid(logit)
-        head.grad, bias.grad = states.T @ by_logit, by_logit.sum(0)
+        theta.grad, bias.grad = states.T @ by_logit, by_logit.sum(0)
         adam.step()
         report(step, config.steps)
-    results = []
-    for k, (problem, (_, kept, theta, offset)) in enumerate(zip(problems, best, strict=True)):
-        own = {at: (heads[:, k], biases[k]) for at, (heads, biases) in stages.items()}
-        own[kept] = theta, offset
-        weights = {float(at): _weights(states, *own[at]) for at in sorted(own)}
-        final = weights[float(kept)].astype(np.float64)
-        results.append(HeadResult(problem.task, final, kept, tuple(traces[k]), weights))
-    return results
+    return [head.result(states) for head in heads]
+
+
+def _start(width: int, n_heads: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return theta (width, n_heads) and bias (n_heads,): every head starts from the same numbers.
+
+    One start for all, since the tasks optimised beside it must not change a head.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    start = INITIAL_SPREAD * torch.randn(width, 1, generator=generator)
+    bias = torch.full((n_heads,), float(np.log(np.expm1(1.0))))  # softplus(bias) = 1
+    return start.repeat(1, n_heads), bias
+
+
+@dataclass(slots=True)
+class _Head:
+    """One task's head in the loop.
+
+    mse: the lowest so far, at the step `selected`. stages: copies of (theta, bias) by step.
+    """
+
+    problem: HeadProblem
+    trace: list[TraceStep] = field(default_factory=list)
+    mse: float = np.inf
+    selected: int = 0
+    stages: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+    best: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def fit_law(self, score: Floats, step: int) -> Floats:
+        """Fit the law from the last one on and trace it; return d train MSE / d score."""
+        law = (self.trace[-1].alpha, self.trace[-1].beta) if self.trace else None
+        entry, slope = _law_step(score, self.problem, law, step)
+        self.trace.append(entry)
+        return slope
+
+    def keep(self, step: int, theta: torch.Tensor, bias: torch.Tensor, recorded: bool) -> None:
+        """Copy the parameters if this step is the best so far, or to be recorded."""
+        entry = self.trace[-1]
+        mse = entry.train_mse if entry.validation_mse is None else entry.validation_mse
+        if step == 0 or mse < self.mse or not self.problem.validation.any():
+            self.mse, self.selected, self.best = mse, step, (theta.clone(), bias.clone())
+        if recorded:
+            self.stages[step] = theta.clone(), bias.clone()
+
+    def result(self, states: torch.Tensor) -> WeightResult:
+        """Return the weights of the selected step and of the stages."""
+        stages = self.stages if self.best is None else self.stages | {self.selected: self.best}
+        weights = {float(at): _weights(states, *stages[at]) for at in sorted(stages)}
+        return WeightResult(
+            task=self.problem.task,
+            weight=weights[float(self.selected)].astype(np.float64),
+            step=self.selected,
+            trace=tuple(self.trace),
+            stages=weights,
+        )
 
 
 def stage_steps(n_steps: int) -> set[int]:
-    """The steps whose weights are kept: the first, the last, and between them ever fewer."""
+    """Return the steps whose weights are kept: the first, the last, ever fewer between them."""
     return {0, *np.geomspace(1, max(n_steps, 1), STAGES).round().astype(int).tolist()}
 
 
 def _weights(states: torch.Tensor, theta: torch.Tensor, offset: torch.Tensor) -> Singles:
-    """Weights (n_tokens,) of one head."""
+    """Return the weights (n_tokens,) of one head."""
     found: Singles = torch.nn.functional.softplus(states @ theta + offset).numpy()
     return found
 

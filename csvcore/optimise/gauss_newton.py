@@ -49,10 +49,13 @@ class Heads:
     pull: Ints
 
     def take(self, chosen: Ints) -> "Heads":
-        """Some of the heads."""
+        """Return some of the heads."""
         return Heads(
-            *(self.accuracy[chosen], self.share[chosen], self.gamma[chosen]),
-            *(self.strength[chosen], self.pull[chosen]),
+            accuracy=self.accuracy[chosen],
+            share=self.share[chosen],
+            gamma=self.gamma[chosen],
+            strength=self.strength[chosen],
+            pull=self.pull[chosen],
         )
 
 
@@ -67,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Where the steps ended.
+    """The heads at the end of the steps.
 
     theta: (n_heads, n_features). objective: (n_heads,) F. history: the start and every step.
     converged: (n_heads,) false where MAX_STEPS passed before the stopping rule held.
@@ -80,12 +83,12 @@ class Solution:
 
 
 def default_device() -> torch.device:
-    """The GPU if there is one."""
+    """Return the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def activate(logit: torch.Tensor, kind: Activation) -> tuple[torch.Tensor, torch.Tensor]:
-    """The factor f(logit) of a weight and its derivative; f(0) = 1, both positive."""
+    """Return the factor f(logit) of a weight and its derivative; f(0) = 1, both positive."""
     if kind == "exp":
         factor = torch.exp(logit.clamp(max=LARGEST_LOGIT))
         return factor, factor
@@ -120,48 +123,84 @@ def solve(
     """
     history = [] if history is None else history
     passes = _Passes(table, kind, device or default_device())
-    theta = start.copy()
-    score = passes.scores(theta, heads.pull)
-    laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
-    objective = laws.mse + _penalty(heads.strength, theta)
-    history.append(Step(laws, score, laws.mse))
-    done = np.isinf(heads.strength)  # nothing but the pull is left
-    damping = np.full(theta.shape[0], FIRST_DAMPING)
+    state = _start(passes, heads, start)
+    history.append(Step(state.laws, state.score, state.laws.mse))
     for number in range(1, max_steps + 1):
-        live = np.flatnonzero(~done)
-        if live.size == 0:
+        if state.done.all():
             break
-        part = heads.take(live)
-        curvature = _Curvature(passes, part, theta[live], laws.take(live), score[live])
-        waiting = np.arange(live.size)
-        score, laws = score.copy(), laws.copy()
-        for _ in range(TRIES):
-            which = live[waiting]
-            moved = theta[which] + curvature.steps(waiting, damping[which])
-            new_score = passes.scores(moved, heads.pull[which])
-            asked = heads.take(which)
-            new_laws = fit_sigmoid_laws(
-                *(new_score, asked.accuracy, asked.gamma, asked.share), start=laws.take(which)
-            )
-            new = new_laws.mse + _penalty(asked.strength, moved)
-            better = new < objective[which]
-            taken, rest = which[better], which[~better]
-            done[taken] |= new[better] > (1.0 - TOLERANCE) * objective[taken]
-            theta[taken], objective[taken], score[taken] = (
-                moved[better],
-                new[better],
-                new_score[better],
-            )
-            laws.put(taken, new_laws.take(np.flatnonzero(better)))
-            damping[taken] = np.maximum(damping[taken] / 10.0, LEAST_DAMPING)
-            damping[rest] *= 10.0
-            waiting = waiting[~better]
-            if waiting.size == 0:
-                break
-        done[live[waiting]] = True
-        history.append(Step(laws, score, laws.mse))
+        _step(passes, heads, state)
+        history.append(Step(state.laws, state.score, state.laws.mse))
         report(number)
-    return Solution(theta, objective, tuple(history), done)
+    return Solution(state.theta, state.objective, tuple(history), state.done)
+
+
+@dataclass(slots=True)
+class _State:
+    """All heads on their way; the first axis of every array is (n_heads,)."""
+
+    theta: Floats
+    score: Floats
+    laws: Laws
+    objective: Floats
+    damping: Floats
+    done: NDArray[np.bool_]
+
+
+def _start(passes: "_Passes", heads: Heads, start: Floats) -> _State:
+    """Return the heads at theta = start; heads of infinite strength are done, for theta stays 0."""
+    score = passes.scores(start, heads.pull)
+    laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
+    return _State(
+        theta=start.copy(),
+        score=score,
+        laws=laws,
+        objective=laws.mse + _penalty(heads.strength, start),
+        damping=np.full(start.shape[0], FIRST_DAMPING),
+        done=np.isinf(heads.strength),
+    )
+
+
+def _step(passes: "_Passes", heads: Heads, state: _State) -> None:
+    """Move every head that is not done by one step; one that no damping helps is done."""
+    live = np.flatnonzero(~state.done)
+    curvature = _Curvature(
+        passes, heads.take(live), state.theta[live], state.laws.take(live), state.score[live]
+    )
+    state.score, state.laws = state.score.copy(), state.laws.copy()  # the history keeps the old
+    waiting = np.arange(live.size)
+    for _ in range(TRIES):
+        which = live[waiting]
+        moved = state.theta[which] + curvature.steps(waiting, state.damping[which])
+        waiting = waiting[~_take_if_lower(passes, heads, state, which, moved)]
+        if waiting.size == 0:
+            break
+    state.done[live[waiting]] = True
+
+
+def _take_if_lower(
+    passes: "_Passes", heads: Heads, state: _State, which: Ints, moved: Floats
+) -> NDArray[np.bool_]:
+    """Move those of the heads `which` whose F is lower at moved, and damp the others more.
+
+    Returns:
+        (n_which,) true for the heads that were moved.
+    """
+    part = heads.take(which)
+    score = passes.scores(moved, part.pull)
+    laws = fit_sigmoid_laws(
+        score, part.accuracy, part.gamma, part.share, start=state.laws.take(which)
+    )
+    objective = laws.mse + _penalty(part.strength, moved)
+    better = objective < state.objective[which]
+    taken, rest = which[better], which[~better]
+    state.done[taken] |= objective[better] > (1.0 - TOLERANCE) * state.objective[taken]
+    state.theta[taken] = moved[better]
+    state.objective[taken] = objective[better]
+    state.score[taken] = score[better]
+    state.laws.put(taken, laws.take(np.flatnonzero(better)))
+    state.damping[taken] = np.maximum(state.damping[taken] / 10.0, LEAST_DAMPING)
+    state.damping[rest] *= 10.0
+    return np.asarray(better)
 
 
 def _penalty(strength: Floats, theta: Floats) -> Floats:
@@ -172,7 +211,7 @@ def _penalty(strength: Floats, theta: Floats) -> Floats:
 def head_weights(
     table: TokenTable, theta: Floats, pull: Ints, kind: Activation = "exp"
 ) -> NDArray[np.float32]:
-    """Weights of these heads before scaling, (n_heads, n_tokens)."""
+    """Return the weights of these heads before scaling, (n_heads, n_tokens)."""
     coefficients = torch.from_numpy(theta.T).float()
 
     def work(starts: range) -> list[NDArray[np.float32]]:
@@ -193,7 +232,7 @@ class _Passes:
         self.table, self.kind, self.device = table, kind, device
 
     def scores(self, theta: Floats, pull: Ints) -> Floats:
-        """Capability scores of all models, (n_heads, n_models)."""
+        """Return capability scores of all models, (n_heads, n_models)."""
         table = self.table
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
         every = np.arange(table.nll.shape[0])
@@ -210,7 +249,7 @@ class _Passes:
         return np.asarray((torch.stack(shares).sum(dim=0).T / table.n_chars).cpu().numpy())
 
     def jacobian(self, theta: Floats, pull: Ints, rows: Ints) -> torch.Tensor:
-        """D score of these models / d theta, (n_heads, n_rows, n_features)."""
+        """Return d score of these models / d theta, (n_heads, n_rows, n_features)."""
         table, n_heads = self.table, theta.shape[0]
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
 
@@ -255,7 +294,7 @@ class _Curvature:
         self.gram = jacobian @ jacobian.transpose(1, 2)
 
     def steps(self, which: Ints, damping: Floats) -> Floats:
-        """Steps of these heads, (n_which, n_features).
+        """Return steps of these heads, (n_which, n_features).
 
         By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
         with more than one thread (https://github.com/pytorch/pytorch/issues/142815). A head whose

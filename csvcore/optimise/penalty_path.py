@@ -2,13 +2,13 @@
 
 Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
 each strength starting where the one before it ended. The path is always walked to its end, for
-errors may rise along it before they fall. A penalty is judged by the errors on what its heads did
-not see: each group of train models left out in turn, and the validation models. Test models are not
-in the table at all.
+errors may rise along it before they fall. A penalty is scored by the errors on models that its
+heads did not see: each group of train models left out in turn, and the validation models. Test
+models are not in the table at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -23,10 +23,10 @@ from csvcore.optimise.gauss_newton import (
     head_weights,
     solve,
 )
-from csvcore.optimise.problem import HeadProblem, HeadResult, Look, Mask, Singles, glimpse
+from csvcore.optimise.problem import HeadProblem, Look, Mask, Singles, WeightResult, glimpse
 from csvcore.records import Floats, Glimpse, Ints, Penalty, PenaltyChoice, TraceStep
 
-# From the pull alone to almost free; the first is the baseline the pull stands for.
+# From the pulling baseline only to nearly unpenalised.
 STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 VALIDATION = "validation models"
 
@@ -57,6 +57,60 @@ class _Path:
     groups: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The walk of all paths down the penalties, with what is known at each strength so far.
+
+    ends: (n_heads, n_features) theta at the end of each strength. converged: (n_heads,) likewise.
+    histories: all steps of each strength. tried: the penalties of each path, one a strength.
+    """
+
+    table: TokenTable
+    config: FastConfig
+    paths: list[_Path]
+    heads: Heads
+    report: Callable[[int, int], None]
+    ends: list[Floats] = field(default_factory=list)
+    converged: list[Mask] = field(default_factory=list)
+    histories: list[list[Step]] = field(default_factory=list)
+    tried: list[list[Penalty]] = field(default_factory=list)
+
+    def solve(
+        self, heads: Heads, start: Floats, number: int, history: list[Step] | None = None
+    ) -> Solution:
+        """Minimise these heads from start; the steps are reported as those of strength `number`."""
+        n_steps = self.config.max_steps
+        return solve(
+            self.table,
+            heads,
+            start,
+            self.config.activation,
+            n_steps,
+            report=lambda step: self.report(number * n_steps + step, self.n_steps),
+            history=history,
+        )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps in all, those at the chosen penalty included."""
+        return (len(self.config.strengths) + 1) * self.config.max_steps
+
+    def weights(self, path: _Path, theta: Sequence[Floats]) -> Singles:
+        """Return the weights (n_theta, n_tokens) of some heads of a path's pull."""
+        rows = np.array(theta).reshape(len(theta), self.table.n_features)
+        pull = np.repeat(self.heads.pull[path.heads[:1]], len(theta))
+        return head_weights(self.table, rows, pull, self.config.activation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What is chosen for a task: a path, the number of a strength, and the record of the choice."""
+
+    path: _Path
+    number: int
+    choice: PenaltyChoice
+
+
 def choose_heads(
     table: TokenTable,
     problems: Sequence[HeadProblem],
@@ -66,7 +120,7 @@ def choose_heads(
     report: Callable[[int, int], None] = lambda step, total: None,
     more: Mapping[str, Mask] | None = None,
     watch: Callable[[Look], None] = lambda look: None,
-) -> list[HeadResult]:
+) -> list[WeightResult]:
     """Choose each task's penalty and optimise its heads.
 
     Args:
@@ -79,62 +133,49 @@ def choose_heads(
         report: called with (step, steps); may raise to stop.
         more: further groups to leave out, which have no part in the choice; `fold_weight` of the
             result has them too.
-        watch: given what tells how far the heads are, to be called during `report`.
+        watch: given a function that returns the current progress, to be called during `report`.
     """
     paths, heads = _lay_out(problems, groups)
-    theta = np.zeros((heads.gamma.size, table.n_features))
-    tried: list[dict[int, Penalty]] = [{} for _ in paths]
-    ends: list[Floats] = []
-    solutions: list[Solution] = []
-    walked: list[list[Step]] = []
-    watch(partial(_look, problems, paths, tried, walked))
-    for number, strength in enumerate(config.strengths):
-        walked.append([])
+    walk = _Walk(table, config, paths, heads, report, tried=[[] for _ in paths])
+    watch(partial(_look, problems, walk))
+    _walk_down(walk, groups)
+    chosen = [_choose(problem, walk) for problem in problems]
+    draws = _draws(run, config.members - 1, config.seed)
+    extras = _fit_extras(walk, chosen, draws, more or {})
+    return [_result(walk, one, extra) for one, extra in zip(chosen, extras, strict=True)]
+
+
+def _walk_down(walk: _Walk, groups: Mapping[str, Mask]) -> None:
+    """Optimise all heads at each strength in turn and score the penalty of every path."""
+    heads = walk.heads
+    theta = np.zeros((heads.gamma.size, walk.table.n_features))
+    for number, strength in enumerate(walk.config.strengths):
+        walk.histories.append([])
         heads.strength[:] = strength
-        solution = solve(
-            *(table, heads, theta, config.activation, config.max_steps),
-            report=partial(_report, report, number, config),
-            history=walked[-1],
-        )
+        solution = walk.solve(heads, theta, number, walk.histories[-1])
         theta = solution.theta
-        ends.append(theta.copy())
-        solutions.append(solution)
-        predicted = solution.history[-1].laws.predict(solution.history[-1].score, heads.gamma)
-        for path, penalties in zip(paths, tried, strict=True):
-            penalties[number] = _judge(path, predicted[path.heads], groups, strength)
-        report((number + 1) * config.max_steps, _total(config))
-    chosen = [_choice(problem, paths, tried) for problem in problems]
-    step = partial(_report, report, len(config.strengths), config)
-    size = config.members - 1
-    draws = {key: np.random.default_rng([config.seed, key]).exponential(size=size) for key in run}
-    after = _afterwards(
-        table,
-        heads,
-        paths,
-        chosen,
-        ends,
-        np.array([draws[key] for key in run]).T,
-        more or {},
-        config,
-        step,
-    )
-    return [
-        _result(table, heads, paths[at], number, choice, *own, ends, solutions, walked, config)
-        for (at, number, choice), own in zip(chosen, after, strict=True)
-    ]
+        walk.ends.append(theta)
+        walk.converged.append(solution.converged)
+        end = solution.history[-1]
+        predicted = end.laws.predict(end.score, heads.gamma)
+        for path, penalties in zip(walk.paths, walk.tried, strict=True):
+            penalties.append(_score_penalty(path, predicted[path.heads], groups, strength))
+        walk.report((number + 1) * walk.config.max_steps, walk.n_steps)
 
 
-def _report(report: Callable[[int, int], None], number: int, config: FastConfig, step: int) -> None:
-    report(number * config.max_steps + step, _total(config))
+def _draws(run: Ints, n_draws: int, seed: int) -> Floats:
+    """Return random shares (n_draws, n_models), the same for all checkpoints of a run.
 
-
-def _total(config: FastConfig) -> int:
-    return (len(config.strengths) + 1) * config.max_steps
+    Bayesian bootstrap over runs: Rubin 1981.
+    """
+    draws = {key: np.random.default_rng([seed, key]).exponential(size=n_draws) for key in run}
+    return np.array([draws[key] for key in run]).T
 
 
 def _lay_out(
     problems: Sequence[HeadProblem], groups: Mapping[str, Mask]
 ) -> tuple[list[_Path], Heads]:
+    """Return the paths of every task and the heads of all paths; their strength is still 0."""
     paths: list[_Path] = []
     accuracy: list[Floats] = []
     share: list[Floats] = []
@@ -164,10 +205,12 @@ def _lay_out(
     )
 
 
-def _judge(path: _Path, predicted: Floats, groups: Mapping[str, Mask], strength: float) -> Penalty:
-    """The errors of one penalty's heads, (n_heads, n_models) predicted, on what they did not see.
+def _score_penalty(
+    path: _Path, predicted: Floats, groups: Mapping[str, Mask], strength: float
+) -> Penalty:
+    """Return the errors of one penalty's heads, (n_heads, n_models) predicted, on unseen models.
 
-    The figure is in units of accuracy: the mean over the groups of the root mean squared error, and
+    cv_error is in units of accuracy: the mean over the groups of the root mean squared error, and
     the same on the validation models, averaged; where there is neither, the error on train.
     """
     problem = path.problem
@@ -181,138 +224,110 @@ def _judge(path: _Path, predicted: Floats, groups: Mapping[str, Mask], strength:
     if problem.validation.any():
         errors[VALIDATION] = float(wrong[0, problem.validation].mean())
         evidence.append(np.sqrt(errors[VALIDATION]))
-    figure = np.mean(evidence) if evidence else np.sqrt(wrong[0, problem.train].mean())
-    known_strength = None if np.isinf(strength) else float(strength)
-    return Penalty(path.pull, known_strength, float(figure), errors)
+    cv_error = np.mean(evidence) if evidence else np.sqrt(wrong[0, problem.train].mean())
+    finite = None if np.isinf(strength) else float(strength)
+    return Penalty(path.pull, finite, float(cv_error), errors)
 
 
-def _choice(
-    problem: HeadProblem, paths: Sequence[_Path], tried: Sequence[dict[int, Penalty]]
-) -> tuple[int, int, PenaltyChoice]:
-    """Path, number of the strength and record of what is chosen for a task."""
-    own = [k for k, path in enumerate(paths) if path.problem is problem]
-    figures = {(k, number): entry for k in own for number, entry in tried[k].items()}
-    best = min(figures, key=lambda key: figures[key].figure)
-    return *best, PenaltyChoice(chosen=figures[best], tried=tuple(figures.values()))
+def _choose(problem: HeadProblem, walk: _Walk) -> _Chosen:
+    """Return the penalty with the lowest cv_error on all paths of a task."""
+    tried = {
+        (k, number): penalty
+        for k, path in enumerate(walk.paths)
+        if path.problem is problem
+        for number, penalty in enumerate(walk.tried[k])
+    }
+    best = min(tried, key=lambda key: tried[key].cv_error)
+    choice = PenaltyChoice(chosen=tried[best], tried=tuple(tried.values()))
+    return _Chosen(walk.paths[best[0]], best[1], choice)
 
 
-def _afterwards(
-    table: TokenTable,
-    heads: Heads,
-    paths: Sequence[_Path],
-    chosen: Sequence[tuple[int, int, PenaltyChoice]],
-    ends: Sequence[Floats],
-    draws: Floats,
-    more: Mapping[str, Mask],
-    config: FastConfig,
-    report: Callable[[int], None],
-) -> list[tuple[Floats, dict[str, Floats]]]:
-    """For each task what is fitted at its chosen penalty alone: (members, n_features), and more.
+def _extra_shares(
+    problem: HeadProblem, draws: Floats, more: Mapping[str, Mask]
+) -> list[tuple[str | None, Floats]]:
+    """Return shares (n_models,) of a task's further heads: None for a draw, or the group left out.
 
-    draws (n_draws, n_models) are random shares for the members behind the plain one, the same for
-    all checkpoints of a run (Bayesian bootstrap over runs: Rubin 1981). more are further groups to
-    leave out, a head (n_features,) each.
+    A group is left out where that leaves 3 train models or more.
     """
-    owner: list[int] = []
-    shares: list[Floats] = []
-    names: list[str] = []
-    for k, (at, _, _) in enumerate(chosen):
-        train = paths[at].problem.train
-        left = {name: train & ~mask for name, mask in more.items() if (train & mask).any()}
-        kept = {name: mask for name, mask in left.items() if mask.sum() >= 3}
-        shares += [*(train * draws), *(mask.astype(np.float64) for mask in kept.values())]
-        owner += [k] * (len(draws) + len(kept))
-        names += [*([""] * len(draws)), *kept]
-    plain = np.array([int(paths[at].heads[0]) for at, _, _ in chosen])
-    start = [ends[number][row] for (_, number, _), row in zip(chosen, plain, strict=True)]
-    found: list[tuple[list[Floats], dict[str, Floats]]] = [([theta], {}) for theta in start]
-    if owner:
-        asked = heads.take(plain[owner])
-        asked.share[:] = np.array(shares) / np.sum(shares, axis=1, keepdims=True)
-        asked.strength[:] = [config.strengths[chosen[k][1]] for k in owner]
-        begin = np.array([start[k] for k in owner])
-        solution = solve(table, asked, begin, config.activation, config.max_steps, report=report)
-        for k, name, theta in zip(owner, names, solution.theta, strict=True):
-            if name:
-                found[k][1][name] = theta
-            else:
-                found[k][0].append(theta)
-    return [(np.array(members), without) for members, without in found]
+    train = problem.train
+    left = {name: train & ~mask for name, mask in more.items() if (train & mask).any()}
+    folds = [(name, mask.astype(np.float64)) for name, mask in left.items() if mask.sum() >= 3]
+    return [*((None, train * draw) for draw in draws), *folds]
+
+
+def _fit_extras(
+    walk: _Walk, chosen: Sequence[_Chosen], draws: Floats, more: Mapping[str, Mask]
+) -> list[list[tuple[str | None, Floats]]]:
+    """Fit the further heads of every task at its chosen penalty, all together.
+
+    Returns:
+        for each task the heads of `_extra_shares`, with theta (n_features,) in place of shares.
+    """
+    extras = [_extra_shares(one.path.problem, draws, more) for one in chosen]
+    shares = np.array([share for own in extras for _, share in own])
+    if not shares.size:
+        return [[] for _ in chosen]
+    owner = [one for one, own in zip(chosen, extras, strict=True) for _ in own]
+    plain = np.array([int(one.path.heads[0]) for one in owner])
+    heads = walk.heads.take(plain)
+    heads.share[:] = shares / shares.sum(axis=1, keepdims=True)
+    heads.strength[:] = [walk.config.strengths[one.number] for one in owner]
+    start = np.array([walk.ends[one.number][row] for one, row in zip(owner, plain, strict=True)])
+    ends = iter(walk.solve(heads, start, len(walk.config.strengths)).theta)
+    return [[(group, next(ends)) for group, _ in own] for own in extras]
 
 
 def _result(
-    table: TokenTable,
-    heads: Heads,
-    path: _Path,
-    number: int,
-    choice: PenaltyChoice,
-    members: Floats,
-    without: dict[str, Floats],
-    ends: Sequence[Floats],
-    solutions: Sequence[Solution],
-    walked: Sequence[Sequence[Step]],
-    config: FastConfig,
-) -> HeadResult:
-    pull = heads.pull[path.heads]
-    without = dict(zip(path.groups, ends[number][path.heads[1:]], strict=True)) | without
-    weight = _scaled(
-        head_weights(table, members, np.repeat(pull[:1], len(members)), config.activation)
-    )
-    theta = np.array(list(without.values())).reshape(len(without), table.n_features)
-    folds = head_weights(table, theta, np.repeat(pull[:1], len(without)), config.activation)
-    trace = tuple(entry for entry, _ in _way(path, walked[: number + 1]))
-    return HeadResult(
+    walk: _Walk, chosen: _Chosen, extras: Sequence[tuple[str | None, Floats]]
+) -> WeightResult:
+    path, number = chosen.path, chosen.number
+    plain, *folds = walk.ends[number][path.heads]
+    without = dict(zip(path.groups, folds, strict=True))
+    without |= {group: theta for group, theta in extras if group is not None}
+    draws = [theta for group, theta in extras if group is None]
+    members = walk.weights(path, [plain, *draws]).astype(np.float64)
+    fold_weight = walk.weights(path, list(without.values())).astype(np.float64)
+    trace = tuple(entry for entry, _ in _way(path, walk.histories[: number + 1]))
+    return WeightResult(
         task=path.problem.task,
-        weight=weight[0],
+        weight=members[0],
         step=trace[-1].step,
         trace=trace,
-        stages=_stages(table, path, pull[:1], ends[: number + 1], config),
-        spread=weight.std(axis=0),
-        choice=choice,
-        fold_weight=dict(zip(without, folds.astype(np.float64), strict=True)),
-        converged=bool(solutions[number].converged[path.heads[0]]),
+        stages=_stages(walk, path, number),
+        draws=members[1:],
+        choice=chosen.choice,
+        fold_weight=dict(zip(without, fold_weight, strict=True)),
+        converged=bool(walk.converged[number][path.heads[0]]),
     )
 
 
-def _scaled(weight: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Floats:
-    wide = weight.astype(np.float64)
-    return np.asarray(wide / wide.mean(axis=1, keepdims=True))
-
-
-def _stages(
-    table: TokenTable, path: _Path, pull: Ints, ends: Sequence[Floats], config: FastConfig
-) -> dict[float, Singles]:
-    """Weights of the plain head at the end of every strength, from the pull alone on."""
-    theta = {np.inf: np.zeros(table.n_features)}
-    theta |= {at: end[path.heads[0]] for at, end in zip(config.strengths, ends, strict=False)}
-    rows = np.array(list(theta.values()))
-    weights = head_weights(table, rows, np.repeat(pull, len(rows)), config.activation)
+def _stages(walk: _Walk, path: _Path, number: int) -> dict[float, Singles]:
+    """Return the plain head's weights at the end of every strength, from the pull alone on."""
+    theta = {np.inf: np.zeros(walk.table.n_features)}
+    ends = walk.ends[: number + 1]
+    theta |= {at: end[path.heads[0]] for at, end in zip(walk.config.strengths, ends, strict=False)}
+    weights = walk.weights(path, list(theta.values()))
     return dict(zip(map(float, theta), weights, strict=True))
 
 
-def _look(
-    problems: Sequence[HeadProblem],
-    paths: Sequence[_Path],
-    tried: Sequence[Mapping[int, Penalty]],
-    walked: Sequence[Sequence[Step]],
-) -> list[Glimpse]:
-    """Each task on the path that is best so far."""
+def _look(problems: Sequence[HeadProblem], walk: _Walk) -> list[Glimpse]:
+    """Return each task's progress, on the path that is best so far."""
     found = []
     for problem in problems:
-        own = [k for k, path in enumerate(paths) if path.problem is problem]
-        best = min(own, key=lambda k: min((one.figure for one in tried[k].values()), default=1.0))
-        way = _way(paths[best], walked)
+        own = [k for k, path in enumerate(walk.paths) if path.problem is problem]
+        best = min(own, key=lambda k: min((one.cv_error for one in walk.tried[k]), default=1.0))
+        way = _way(walk.paths[best], walk.histories)
         if way:
             found.append(glimpse(problem, [entry for entry, _ in way], way[-1][1]))
     return found
 
 
-def _way(path: _Path, walked: Sequence[Sequence[Step]]) -> list[tuple[TraceStep, Floats]]:
-    """The plain head down the penalties: every step that changed it, with scores (n_models,)."""
+def _way(path: _Path, histories: Sequence[Sequence[Step]]) -> list[tuple[TraceStep, Floats]]:
+    """Return every step that changed a path's plain head, with its scores (n_models,)."""
     problem = path.problem
     entries: list[tuple[TraceStep, Floats]] = []
     own = path.heads[:1]
-    for history in walked:
+    for history in histories:
         for step in history:
             score = step.score[own[0]]
             if entries and np.array_equal(score, entries[-1][1]):

@@ -1,4 +1,4 @@
-"""What is asked of a head, and what comes back, whichever way it is optimised."""
+"""The problem that a head is optimised for and its result, the same for every optimiser."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from csvcore.records import Floats, Glimpse, PenaltyChoice, TraceStep
 
 Singles = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-# Tells how far the heads are at the moment it is called; costs nothing while nobody calls it.
+# Returns the current progress of every head; lazy.
 Look = Callable[[], list[Glimpse]]
 
 
@@ -31,32 +31,41 @@ class HeadProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadResult:
-    """The selected head of one task: weight (n_tokens,) before scaling, its step, and the trace.
+class WeightResult:
+    """The weights of one task before scaling and how they came about.
 
-    stages: (n_tokens,) weights before scaling at some stages on the way, by the step, or the fast
-    fit by the penalty; the selected one is among them.
+    weight: (n_tokens,). Of a baseline there is nothing more; the rest is of a head.
 
-    The rest is of the fast fit alone. spread: (n_tokens,) standard deviation of the weights over
-    heads of random draws of training runs, each scaled to mean 1 as `weight` then is. choice: the
-    penalties
-    that were tried. fold_weight: (n_tokens,) weights of the same penalty without a group of train
-    models, by the group's name. converged: whether the stopping rule held in the end.
+    step, trace: the selected step and all of them. stages: (n_tokens,) weights at some stages on
+    the way, by the step, or the fast fit by the penalty; the selected one is among them. seconds:
+    the task's share of the time.
+
+    Of the fast fit alone: draws: (n_draws, n_tokens) weights of heads of random draws of training
+    runs. choice: the penalties that were tried. fold_weight: (n_tokens,) weights of the same
+    penalty without a group of train models, by the group's name. converged: whether the stopping
+    rule held in the end.
     """
 
     task: str
     weight: Floats
-    step: int
-    trace: tuple[TraceStep, ...]
+    step: int = 0
+    trace: tuple[TraceStep, ...] = ()
     stages: Mapping[float, Singles] = field(default_factory=dict)
-    spread: Floats | None = None
+    draws: Floats | None = None
     choice: PenaltyChoice | None = None
     fold_weight: Mapping[str, Floats] = field(default_factory=dict)
     converged: bool = True
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the weights were learnt from the train models; a baseline's are not."""
+        return bool(self.trace)
 
 
 def glimpse(problem: HeadProblem, trace: Sequence[TraceStep], score: Floats) -> Glimpse:
-    """A problem on its way; score (n_models,) of all models, of which some are read."""
+    """Return the progress of a problem; score: (n_models,), test models are not read."""
     known = problem.train | problem.validation
     return Glimpse(
         task=problem.task,

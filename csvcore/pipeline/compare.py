@@ -1,13 +1,13 @@
-"""Every method on the same split: the fits that are missing, then the judgement."""
+"""Comparison of every method on the same split; fits that are missing are made first."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csvcore import store
+from csvcore import methods, store
 from csvcore.analysis.comparison import Comparison, judge_fits
 from csvcore.errors import FitError, InputError
-from csvcore.fitting.baselines import WEIGHTED_METHODS, possible
+from csvcore.fitting.baselines import possible
 from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.learn import Report, fast_problems
@@ -29,7 +29,7 @@ def compare(
     permutations: int = 0,
     lenient: bool = False,
 ) -> list[Comparison]:
-    """Every method on every task; missing fits are made and stored.
+    """Compare every method on every task; missing fits are made and stored.
 
     Without tasks, all that can be fitted are; the others are named in the log.
 
@@ -51,13 +51,14 @@ def compare(
     if "test" not in sides.values():
         raise InputError(f"the split {split} has no test models to compare methods on")
     report(0, 1, "reading losses")
-    where = (database, corpus, split, config.scorer)
-    data = load_dataset(*where, config.mask_first_token, config.own_units)
+    data = load_dataset(
+        database, corpus, split, config.scorer, config.mask_first_token, config.own_units
+    )
     chosen = usable_tasks(data, tasks, lenient)
     wanted = [
         (task, method)
         for task, models in chosen.items()
-        for method in WEIGHTED_METHODS
+        for method in methods.weighted()
         if possible(method, models.task, data)
     ]
     fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
@@ -65,15 +66,14 @@ def compare(
     cards = {card.model: card for card in data.cards}
     rows: list[Comparison] = []
     for task in chosen:
-        own = [found for found in fits if found.task == task]
-        rows += judge_fits(own, cards, controls.get(task))
+        rows += judge_fits([fit for fit in fits if fit.task == task], cards, controls.get(task))
     return sorted(rows, key=lambda row: (row.task, row.test_mse))
 
 
 def usable_tasks(
     data: Dataset, tasks: Sequence[str], lenient: bool = False
 ) -> dict[str, TaskModels]:
-    """Models of each task named; without names or if lenient, of those that can be compared.
+    """Return the models of each task named; without names or if lenient, of all comparable tasks.
 
     Raises:
         InputError: as `task_models` or for want of a test model, for a task that was named, or
@@ -111,8 +111,8 @@ def _controls(
     permutations: int,
     report: Report,
 ) -> dict[str, Control]:
-    """The permutation control of each task, from the database where it was run as often before."""
-    csv = {found.task: found.fit for found in fits if found.method == "csv"}
+    """Return the permutation control of each task; one of as many permutations is not run again."""
+    csv = {fit.task: fit.fit for fit in fits if fit.method == "csv"}
     with store.connect(database, read_only=True) as db:
         stored = {task: store.control(db, name) for task, name in csv.items()}
     done = {

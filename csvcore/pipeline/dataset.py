@@ -1,4 +1,4 @@
-"""What a fit reads: losses on the scorer's tokens, accuracies, sides, and the groups of models."""
+"""The dataset of a fit, read from the database."""
 
 from pathlib import Path
 
@@ -47,8 +47,17 @@ def load_dataset(
     models = [entry.model for entry in losses]
     n_bytes = sum(len(doc.text.encode()) for doc in docs)
     return Dataset(
-        *(corpus, sha256, docs, units, models, [cards[name] for name in models], nll),
-        *(split, sides, tasks, accuracies),
+        corpus=corpus,
+        corpus_sha256=sha256,
+        docs=docs,
+        units=units,
+        models=models,
+        cards=[cards[name] for name in models],
+        nll=nll,
+        split_name=split,
+        split=sides,
+        tasks=tasks,
+        accuracies=accuracies,
         counts=counts,
         n_chars=n_chars,
         span=n_bytes / np.array([entry.byte_end.size for entry in losses]),

@@ -12,6 +12,7 @@ from csvcore.analysis.comparison import judge
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
+from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import Report, learn
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Mix
@@ -48,8 +49,12 @@ def mixes(
         InputError: see `dataset.task_models`; a budget below one document, or a single source.
     """
     report(0, 1, "reading losses")
-    how = (config.scorer, config.mask_first_token, config.own_units)
-    data, *others = [load_dataset(database, corpus, split, *how) for corpus in corpora]
+    data, *others = [
+        load_dataset(
+            database, corpus, split, config.scorer, config.mask_first_token, config.own_units
+        )
+        for corpus in corpora
+    ]
     for other in others:
         data = data.joined(other)
     found = search(data, task_models(data, task), config, budget_tokens, report)
@@ -115,8 +120,10 @@ def judge_mix(
     ids = draw_documents(data, shares, budget_tokens)
     part = data.only(ids)
     task = models.task.task
-    (made,) = learn(part, {task: models}, [(task, "csv")], replace(config, members=1))
-    record = made.fit
+    config = replace(config, members=1)
+    requests = fit_requests(part, {task: models}, [(task, "csv")], config)
+    (result,) = learn(part, {task: models}, requests, config)
+    record = result.fit
     if record.choice is None:
         raise InputError("mixes are judged by the fast fit; leave out --algorithm paper")
     names, source = part.sources()
@@ -139,7 +146,7 @@ def judge_mix(
         shares={name: float(count[names.index(name)]) if name in names else 0.0 for name in shares},
         doc_ids=tuple(ids),
         n_tokens=int(source.size),
-        error=record.choice.chosen.figure,
+        error=record.choice.chosen.cv_error,
         errors=tuple(np.sqrt(list(record.choice.chosen.errors.values())).tolist()),
         test_mse=judged.test_mse if judged else None,
         low=judged.low if judged else None,

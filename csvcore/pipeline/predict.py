@@ -7,7 +7,7 @@ from csvcore import store
 from csvcore.analysis.forecast import aligned, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
-from csvcore.records import Document, Fit, Forecast, Method, ModelLosses
+from csvcore.records import Document, Fit, Forecast, ModelLosses
 
 
 def predict(
@@ -54,7 +54,7 @@ def predict(
     return forecasts(record, weight, [entry.model for entry in losses], nll)
 
 
-def newest_fits(database: Path, corpus: str, split: str, method: Method) -> dict[str, str]:
+def newest_fits(database: Path, corpus: str, split: str, method: str) -> dict[str, str]:
     """Id of the newest fit by a method of every task that has one, by task.
 
     Raises:

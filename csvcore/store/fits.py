@@ -1,10 +1,11 @@
-"""What was fitted: fits with their predictions, traces and weights, in and out of DuckDB."""
+"""Fits with their predictions, traces and weights, in and out of DuckDB."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,18 @@ def add_fit(
     known = first(db, "SELECT control FROM fits WHERE fit = ?", [fit.fit])
     for table in ("fits", "predictions", "traces", "weights"):
         db.execute(f"DELETE FROM {table} WHERE fit = ?", [fit.fit])
-    row = {
+    row = _fit_row(fit) | {"control": None if known is None else known[0]}
+    marks = ", ".join("?" for _ in row)
+    db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+    insert(db, "predictions", _with_fit(fit, fit.predictions))
+    if fit.trace:
+        insert(db, "traces", _with_fit(fit, fit.trace))
+    insert(db, "weights", _weight_table(fit, doc_ids, edges, weight, spread))
+
+
+def _fit_row(fit: Fit) -> dict[str, Any]:
+    """Return the row of `fits` without its control."""
+    return {
         "fit": fit.fit,
         "created": datetime.now(UTC).replace(tzinfo=None),
         **{key: getattr(fit, key) for key in ("corpus", "split", "task", "method")},
@@ -54,54 +66,39 @@ def add_fit(
         "left_out": list(fit.left_out),
         "config": json.dumps(fit.config),
         "notes": list(fit.notes),
-        "choice": None if fit.choice is None else json.dumps(asdict(fit.choice)),
-        "control": None if known is None else known[0],
+        "choice": _choice_to_json(fit.choice),
         "n_chars": fit.n_chars,
         "residuals": list(fit.residuals),
     }
-    marks = ", ".join("?" for _ in row)
-    db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
-    insert(
-        db,
-        "predictions",
-        pa.Table.from_pylist(
-            [
-                {"fit": fit.fit, "model": p.model, "side": p.side, "score": p.score,
-                 "accuracy": p.accuracy, "predicted": p.predicted, "low": p.low, "high": p.high}
-                for p in fit.predictions
-            ]
-        ),
-    )  # fmt: skip
-    if fit.trace:
-        insert(
-            db,
-            "traces",
-            pa.Table.from_pylist(
-                [
-                    {"fit": fit.fit, "step": t.step, "alpha": t.alpha, "beta": t.beta,
-                     "train_mse": t.train_mse, "validation_mse": t.validation_mse}
-                    for t in fit.trace
-                ]
-            ),
-        )  # fmt: skip
+
+
+def _with_fit(fit: Fit, rows: Sequence[Prediction | TraceStep]) -> pa.Table:
+    """Return records as rows whose first column names the fit; their fields are the columns."""
+    return pa.Table.from_pylist([{"fit": fit.fit, **asdict(row)} for row in rows])
+
+
+def _weight_table(
+    fit: Fit,
+    doc_ids: Sequence[str],
+    edges: Sequence[Ints],
+    weight: Floats,
+    spread: Floats | None,
+) -> pa.Table:
+    """Return the rows of `weights`, one a document."""
     cuts = np.cumsum([0, *(e.size - 1 for e in edges)])
-    insert(
-        db,
-        "weights",
-        pa.table(
-            {
-                "fit": [fit.fit] * len(doc_ids),
-                "doc_id": list(doc_ids),
-                "byte_end": pa.array([e[1:].astype(np.int32) for e in edges]),
-                "weight": _lists(weight, cuts),
-                "spread": _lists(spread, cuts),
-            }
-        ),
+    return pa.table(
+        {
+            "fit": [fit.fit] * len(doc_ids),
+            "doc_id": list(doc_ids),
+            "byte_end": pa.array([e[1:].astype(np.int32) for e in edges]),
+            "weight": _lists(weight, cuts),
+            "spread": _lists(spread, cuts),
+        }
     )
 
 
 def _lists(values: Floats | None, cuts: Ints) -> pa.Array:
-    """One list a document; nulls where there are no values."""
+    """Return one list a document; nulls where there are no values."""
     kind = pa.list_(pa.float32())
     if values is None:
         return pa.nulls(cuts.size - 1, kind)
@@ -109,7 +106,7 @@ def _lists(values: Floats | None, cuts: Ints) -> pa.Array:
 
 
 def fits(db: Connection) -> pd.DataFrame:
-    """All fits, newest first.
+    """Return all fits, newest first.
 
     Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds,
     left_out, notes, config (a dict), stale (a model's side in the stored split has changed since)
@@ -136,13 +133,13 @@ def fits(db: Connection) -> pd.DataFrame:
 
 
 def newest(table: pd.DataFrame, corpus: str, split: str) -> pd.DataFrame:
-    """Of the rows of `fits` the newest of each task and method on a corpus and a split as it is."""
+    """Return the newest non-stale fit per task and method, of the rows of `fits`."""
     chosen = table[(table["corpus"] == corpus) & (table["split"] == split) & ~table["stale"]]
     return chosen.drop_duplicates(["task", "method"])
 
 
 def timings(db: Connection) -> pd.DataFrame:
-    """How long fits took, newest first.
+    """Return the durations of fits, newest first.
 
     Columns: method, algorithm, scorer, steps (allowed; the last three missing where a method has
     none), penalty (a fixed one), n_models (that train or validate), n_chars, seconds.
@@ -167,7 +164,11 @@ def timings(db: Connection) -> pd.DataFrame:
 
 
 def fit(db: Connection, name: str) -> Fit:
-    """A stored fit with predictions and trace; refuses an unknown id."""
+    """Return a stored fit with predictions and trace.
+
+    Raises:
+        InputError: the id is unknown.
+    """
     rows = db.execute(
         "SELECT * EXCLUDE (created, control) FROM fits WHERE fit = ?", [name]
     ).fetchall()
@@ -190,7 +191,7 @@ def fit(db: Connection, name: str) -> Fit:
         [name],
     ).fetchall()
     fields |= {key: tuple(fields[key]) for key in ("left_out", "notes", "residuals")}
-    fields["choice"] = _choice(fields["choice"])
+    fields["choice"] = _choice_from_json(fields["choice"])
     return Fit(
         **fields,
         predictions=tuple(Prediction(*row) for row in placed),
@@ -198,17 +199,43 @@ def fit(db: Connection, name: str) -> Fit:
     )
 
 
-def _choice(stored: str | None) -> PenaltyChoice | None:
+def _choice_to_json(choice: PenaltyChoice | None) -> str | None:
+    """Return a choice as it is stored, where cv_error is called "figure"."""
+    if choice is None:
+        return None
+    return json.dumps(
+        {
+            "chosen": _penalty_to_dict(choice.chosen),
+            "tried": [_penalty_to_dict(penalty) for penalty in choice.tried],
+        }
+    )
+
+
+def _choice_from_json(stored: str | None) -> PenaltyChoice | None:
     if stored is None:
         return None
     fields = json.loads(stored)
     return PenaltyChoice(
-        chosen=Penalty(**fields["chosen"]), tried=tuple(Penalty(**one) for one in fields["tried"])
+        chosen=_penalty_from_dict(fields["chosen"]),
+        tried=tuple(_penalty_from_dict(penalty) for penalty in fields["tried"]),
     )
 
 
+def _penalty_to_dict(penalty: Penalty) -> dict[str, Any]:
+    return {
+        "pull": penalty.pull,
+        "strength": penalty.strength,
+        "figure": penalty.cv_error,
+        "errors": penalty.errors,
+    }
+
+
+def _penalty_from_dict(stored: dict[str, Any]) -> Penalty:
+    return Penalty(stored["pull"], stored["strength"], stored["figure"], stored["errors"])
+
+
 def control(db: Connection, fit: str) -> Control | None:
-    """The permutation control of a fit, None where it was not run."""
+    """Return the permutation control of a fit, None where it was not run."""
     found = first(db, "SELECT control FROM fits WHERE fit = ?", [fit])
     if found is None:
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
@@ -221,12 +248,12 @@ def set_control(db: Connection, fit: str, control: Control) -> None:
 
 
 def has_fit(db: Connection, fit: str) -> bool:
-    """Whether a fit of this id is stored."""
+    """Return whether a fit of this id is stored."""
     return first(db, "SELECT 1 FROM fits WHERE fit = ?", [fit]) is not None
 
 
 def predictions(db: Connection, fit: str) -> pd.DataFrame:
-    """Observed and predicted accuracy of each model in a fit, best score first.
+    """Return observed and predicted accuracy of each model in a fit, best score first.
 
     Columns: model, family, n_params, train_tokens, stage, step, split, score (nats per character),
     accuracy, predicted, low, high.
@@ -244,7 +271,7 @@ def predictions(db: Connection, fit: str) -> pd.DataFrame:
 
 
 def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
-    """Salience of a fit, all documents in corpus order or one.
+    """Return the salience of a fit, all documents in corpus order or one.
 
     Columns: doc_id, byte_end, weight, spread, the last three as lists with one entry a token;
     spread is null where it is not known.
@@ -265,7 +292,7 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
 
 
 def weight_vector(db: Connection, fit: str) -> tuple[list[Ints], Floats]:
-    """Salience of a fit over the whole corpus: byte boundaries by document, and one weight a token.
+    """Return the salience of a fit over the corpus: byte boundaries by document, a weight a token.
 
     Returns:
         edges, for each document (n_tokens + 1,); weight, (sum of n_tokens,).
@@ -276,7 +303,7 @@ def weight_vector(db: Connection, fit: str) -> tuple[list[Ints], Floats]:
 
 
 def spread_vector(db: Connection, fit: str) -> Floats | None:
-    """Spread of every weight of a fit over the corpus, as `weight_vector`; None if not known."""
+    """Return the spread of every weight of a fit, as `weight_vector`; None if not known."""
     lists = weights(db, fit)["spread"]
     if lists.null_count:
         return None

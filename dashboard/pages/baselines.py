@@ -4,7 +4,7 @@ import streamlit as st
 from csvcore.analysis.comparison import verdict_sentence
 from csvcore.figures import comparison
 from csvcore.jobs import queue
-from csvcore.methods import NAMES
+from csvcore.methods import label
 from dashboard.queries import comparisons, database
 from dashboard.views import jobs as jobs_view
 from dashboard.views import test_set
@@ -46,7 +46,7 @@ if found.verdict:
     st.markdown(f"**{text.plain(verdict_sentence(found.verdict))}**")
 floor = None if pd.isna(table["noise_floor"].iloc[0]) else float(table["noise_floor"].iloc[0])
 figure.figure(
-    comparison.baselines_figure(table, NAMES, floor, found.side),
+    comparison.baselines_figure(table, floor, found.side),
     table,
     key="baselines",
     name=f"baselines-{task}",
@@ -67,7 +67,7 @@ columns = {
     "difference_high": "difference to",
     "left_out": "left out in turn, MSE",
 }
-named = table["method"].map(NAMES)
+named = table["method"].map(label)
 squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
 figure.table(
     table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),
@@ -133,7 +133,7 @@ else:
     wide = matrix.pivot(index="method", columns="family", values="mse_test").astype(float)
     if wide.notna().any(axis=None):
         wide.insert(0, "median", wide.median(axis=1))
-        wide.index = wide.index.map(text.METHOD_NAMES)
+        wide.index = wide.index.map(label)
         st.dataframe(
             wide.sort_values("median"),
             placeholder="\u2013",

@@ -3,6 +3,7 @@ from functools import partial
 import streamlit as st
 
 from csvcore.figures import law
+from csvcore.methods import label, weighted
 from dashboard.queries import database, figures
 from dashboard.views import off_curve, replay, test_set
 from dashboard.widgets import address, figure, sidebar, text
@@ -28,7 +29,7 @@ st.html(law.legend_html(figures.colours(db)))
 grid = st.grid(len(SHOWN), min_column_width=CURVE_WIDTH, gap="medium")
 for method in SHOWN:
     with grid.cell():
-        st.subheader(text.METHOD_NAMES[method], divider="gray")
+        st.subheader(label(method), divider="gray")
         if method not in fits.index:
             text.next_step("Not fitted", "Choose this method on the Fit page.")
             continue
@@ -66,9 +67,9 @@ st.subheader("Every model", divider="gray")
 listed = address.choose(
     st.segmented_control,
     "Method",
-    [name for name in text.METHOD_NAMES if name in fits.index],
+    [name for name in weighted() if name in fits.index],
     default=str(fits.index[0]) if "csv" not in fits.index else "csv",
-    format_func=text.METHOD_NAMES.__getitem__,
+    format_func=label,
     key="table-method",
     help="Whose scores and predictions the table has.",
 )

@@ -2,10 +2,11 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.figures import law
+from csvcore.methods import METHODS, label
 from dashboard.queries import paper
 from dashboard.widgets import address
 from dashboard.widgets import figure as shown
-from dashboard.widgets.text import METHOD_NAMES, NULL_NAMES, next_step, plain
+from dashboard.widgets.text import next_step, plain
 
 st.header("Paper")
 st.markdown(
@@ -69,7 +70,7 @@ if look:
         shown.figure(figure, numbers, key="evidence-figure", alt=alt, name=f"ours-{look}")
     else:
         form = "%.1e" if look == "Table 1" else "%.2f"
-        titles = METHOD_NAMES | NULL_NAMES | {"noise_floor": "Noise floor"}
+        titles = {name: label(name) for name in METHODS} | {"noise_floor": "Noise floor"}
         shown.table(
             numbers,
             column_config={

@@ -2,6 +2,7 @@ import streamlit as st
 
 from csvcore import frames
 from csvcore.figures import comparison, law
+from csvcore.methods import label, weighted
 from dashboard.queries import comparisons, database
 from dashboard.views import test_set
 from dashboard.widgets import address, figure, sidebar, text
@@ -16,13 +17,13 @@ if fits.empty or corpus is None:
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
     st.stop()
 
-known = [name for name in text.METHOD_NAMES if name in fits.index]
+known = [name for name in weighted() if name in fits.index]
 method = address.choose(
     st.segmented_control,
     "By",
     known,
     default=known[0],
-    format_func=text.METHOD_NAMES.__getitem__,
+    format_func=label,
     key="by",
     help="The fit whose weights and law make the forecast.",
 )
@@ -96,6 +97,6 @@ figure.csv_button(
     found, f"forecasts-{fit.method}", "One row a model and task, with score, interval and flag."
 )
 st.caption(
-    f"By the newest {text.METHOD_NAMES[fit.method]} fit of each task, or the one chosen in the "
+    f"By the newest {label(fit.method)} fit of each task, or the one chosen in the "
     "side bar, with the 90 % interval; ×: the score lies outside the range of the train models."
 )

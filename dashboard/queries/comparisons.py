@@ -11,8 +11,6 @@ import streamlit as st
 
 from csvcore import frames, store
 from csvcore.analysis.comparison import (
-    NULLS,
-    ORACLE,
     Comparison,
     Verdict,
     judge_fits,
@@ -22,6 +20,7 @@ from csvcore.analysis.comparison import (
 from csvcore.analysis.forecast import aligned, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
+from csvcore.methods import METHODS, trivial, weighted
 from csvcore.records import Ints, Mix, ModelLosses, Side
 from csvcore.splits import WITHOUT
 from dashboard.queries import test_set
@@ -29,8 +28,6 @@ from dashboard.queries.database import Database, command
 
 UPLOAD_MB = 20
 UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
-METHODS = ("csv", "label-token", "source-token", "best-source", "all-token")
-REAL_NULLS = tuple(name for name in NULLS if name != ORACLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
     for task, own in fits.groupby("task"):
         found = judgement(db, tuple(own["fit"]))
         errors: dict[str, float] = {row.method: row.test_mse for row in found.rows}
-        nulls = [errors[name] for name in REAL_NULLS if name in errors]
+        nulls = [errors[name] for name in trivial() if name in errors and not METHODS[name].oracle]
         said = found.verdict
         both = {"csv", "all-token"} <= errors.keys()
         rows.append(
@@ -102,7 +99,7 @@ def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
                 "rival": said.rival if said else None,
                 "significant": said.significant if said else None,
                 "left_out": said.left_out if said else (),
-                **{method: errors.get(method) for method in METHODS},
+                **{method: errors.get(method) for method in weighted()},
                 "nulls": min(nulls) if nulls else None,
                 "ratio": errors["all-token"] / errors["csv"] if both else None,
                 "floor": found.rows[0].noise_floor if found.rows else None,

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from csvcore.methods import label, weighted
 from dashboard.queries import database, duration
 from dashboard.queries.database import Database
 from dashboard.views import jobs
@@ -30,10 +31,10 @@ def form(db: Database, corpus: str, split: str, names: list[str]) -> None:
         methods = address.choose(
             st.pills,
             "Methods",
-            list(text.METHOD_NAMES),
+            weighted(),
             default=["csv"],
             selection_mode="multi",
-            format_func=text.METHOD_NAMES.__getitem__,
+            format_func=label,
             key="fit-methods",
             help="CSV learns a weight for every token; the baselines have fixed weights.",
         )

@@ -9,6 +9,7 @@ import streamlit as st
 
 from csvcore.figures import optimisation
 from csvcore.jobs import queue
+from csvcore.methods import label
 from csvcore.records import Glimpse
 from dashboard.queries.database import Database
 from dashboard.widgets import text as controls
@@ -127,7 +128,7 @@ def _work(job: queue.Job) -> str:
     if job.params.get("permutations"):
         return f"{job.params['permutations']} permutations of {', '.join(job.params['tasks'])}"
     one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
-    names = [controls.METHOD_NAMES[method] for method in job.params.get("methods", one)]
+    names = [label(method) for method in job.params.get("methods", one)]
     return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.figures import comparison
+from csvcore.methods import label, weighted
 from dashboard.queries import attribution, database
 from dashboard.queries.database import Database
 from dashboard.views.salience import controls
@@ -29,13 +30,13 @@ def off_the_curve(db: Database, fits: pd.DataFrame) -> None:
 
     The choice is `why-method` and `why-model` in the address and in the session's state.
     """
-    methods = [name for name in text.METHOD_NAMES if name in fits.index]
+    methods = [name for name in weighted() if name in fits.index]
     left, right = st.columns([1, 2])
     method = links.choose(
         left.selectbox,
         "Curve",
         methods,
-        format_func=text.METHOD_NAMES.__getitem__,
+        format_func=label,
         key="why-method",
         help="The method whose weights and law the model is held against.",
     )

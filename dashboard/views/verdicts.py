@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.analysis.comparison import left_out_sentence
-from csvcore.methods import NAMES
-from dashboard.widgets import figure, text
+from csvcore.methods import label, weighted
+from dashboard.widgets import figure
 
 MARKS = {"better": "\u2713", "unsure": "\u223c", "worse": "\u2717"}
 FIRST = ("task", "verdict", "csv", "all-token", "ratio", "floor", "nulls", "rival", "side")
@@ -23,7 +23,7 @@ def table(verdicts: pd.DataFrame) -> None:
     ]
     rows = verdicts.drop(columns=[name for name in INNER if name in verdicts.columns]).assign(
         verdict=marked,
-        rival=known["rival"].map(NAMES),
+        rival=known["rival"].map(label, na_action="ignore"),
         side=known["side"].fillna("nothing yet"),
     )
     first = [name for name in FIRST if name in rows.columns]
@@ -56,8 +56,8 @@ def table(verdicts: pd.DataFrame) -> None:
             "fitted": st.column_config.DatetimeColumn("Last fit, UTC", format="YYYY-MM-DD HH:mm"),
         }
         | {
-            method: st.column_config.NumberColumn(f"{name}, MSE", format="%.1e")
-            for method, name in text.METHOD_NAMES.items()
+            method: st.column_config.NumberColumn(f"{label(method)}, MSE", format="%.1e")
+            for method in weighted()
         },
     )
     left_out = {name for row in verdicts.get("left_out", ()) for name in row}

@@ -6,8 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from csvcore.methods import METHOD_NAMES as METHOD_NAMES
-from csvcore.methods import NULL_NAMES as NULL_NAMES
+from csvcore.methods import label
 from csvcore.records import Fit
 
 LONGEST_NAME = 100  # characters that a split or corpus may be called by on a page
@@ -39,7 +38,7 @@ def how_learnt(fit: Fit) -> str:
     if fit.choice is None:
         return f"head of step {fit.steps}"
     chosen = fit.choice.chosen
-    towards = f"pulled towards {METHOD_NAMES[chosen.pull].lower()}"
+    towards = f"pulled towards {label(chosen.pull).lower()}"
     return towards if chosen.strength is None else f"{towards}, penalty {chosen.strength:.0e}"
 
 

@@ -15,7 +15,7 @@ from csvcore import store
 from csvcore.errors import InputError, StoreError
 from csvcore.fitting import config as fit_config
 from csvcore.lab import Lab
-from csvcore.methods import METHOD_NAMES, NULL_NAMES
+from csvcore.methods import label
 from csvcore.pipeline import compare
 from tests.support.world import PACK, World, contents, pack_rows, write_pack
 
@@ -131,9 +131,8 @@ def test_a_comparison_is_the_pipelines_and_draws_one_task(lab: Lab, tiny_lm: Pat
     assert list(compared) == rows
     table = compared.table()
     assert table.groupby("task")["test_mse"].apply(lambda mse: mse.is_monotonic_increasing).all()
-    methods = {label for trace in compared.figure("reading").data for label in trace.y}
-    shown = METHOD_NAMES | NULL_NAMES
-    assert methods == {shown[one.method] for one in rows if one.task == "reading"}
+    drawn = {name for trace in compared.figure("reading").data for name in trace.y}
+    assert drawn == {label(one.method) for one in rows if one.task == "reading"}
     with pytest.raises(InputError, match="name one task of adding, reading, got None"):
         compared.figure()
 

@@ -14,7 +14,7 @@ from csvcore.analysis import comparison
 from csvcore.errors import InputError
 from csvcore.figures.html import Part, report
 from csvcore.fitting.config import FitConfig
-from csvcore.methods import METHOD_NAMES, NULL_NAMES
+from csvcore.methods import label
 from csvcore.pipeline import compare
 from tests.support.world import change
 
@@ -39,7 +39,7 @@ def test_a_report_has_the_fit_its_rivals_and_every_model(
     assert done.exit_code == 0, done.output
     page = out.read_text(encoding="utf-8")
     for row in rows:
-        name = escape((METHOD_NAMES | NULL_NAMES)[row.method])
+        name = escape(label(row.method))
         assert f"<td>{name}</td><td>{row.test_mse:.2e}</td>" in page
         told = ["" if v is None else f"{v:.2f}" for v in (row.r2, row.spearman, row.pairwise)]
         assert f"<td>{'</td><td>'.join(told)}</td></tr>" in page

@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import report
 from csvcore.analysis.comparison import (
-    NULLS,
     Comparison,
     Verdict,
     judge,
@@ -25,6 +24,7 @@ from csvcore.analysis.comparison import (
 )
 from csvcore.errors import InputError
 from csvcore.fitting import config as fit_config
+from csvcore.methods import trivial
 from csvcore.pipeline import compare
 from csvcore.records import Side
 from dashboard.queries import comparisons
@@ -37,7 +37,7 @@ from tests.support.rows import CARDS, FIT
 TRUE = np.linspace(0.1, 0.9, 8)
 RUNS = [(str(i // 2),) for i in range(8)]
 METHODS = ("all-token", "label-token", "source-token", "best-source")
-RIVALS = (*METHODS, *(name for name in NULLS if name != "best-constant"))
+RIVALS = (*METHODS, *(name for name in trivial() if name != "best-constant"))
 
 
 def rows(**off: float) -> list[Comparison]:

@@ -16,7 +16,6 @@ METHODS = pd.DataFrame(
         "high": [0.002, 0.03, None],
     }
 )
-NAMES = {"csv": "CSV", "all-token": "All tokens", "train-mean": "Mean"}
 FORECASTS = pd.DataFrame(
     {
         "model": ["<i>a1", "a2", "b1"],
@@ -33,10 +32,14 @@ FORECASTS = pd.DataFrame(
 
 
 def test_the_best_method_stands_on_top_and_csv_by_its_own_mark() -> None:
-    figure = comparison.baselines_figure(METHODS, NAMES, 0.0001)
-    assert list(figure.layout.yaxis.categoryarray) == ["Mean", "All tokens", "CSV"]
+    figure = comparison.baselines_figure(METHODS, 0.0001)
+    assert list(figure.layout.yaxis.categoryarray) == [
+        "Mean of the train models",
+        "All tokens",
+        "CSV",
+    ]
     marks = {trace.marker.symbol: list(trace.y) for trace in figure.data}
-    assert marks == {"star": ["CSV"], "circle": ["All tokens", "Mean"]}
+    assert marks == {"star": ["CSV"], "circle": ["All tokens", "Mean of the train models"]}
     assert figure.layout.xaxis.type == "log"
     (line,) = figure.layout.shapes
     assert line.x0 == 0.0001
@@ -46,7 +49,7 @@ def test_the_best_method_stands_on_top_and_csv_by_its_own_mark() -> None:
 
 
 def test_error_bars_reach_the_ends_of_the_intervals() -> None:
-    figure = comparison.baselines_figure(METHODS, NAMES, None)
+    figure = comparison.baselines_figure(METHODS, None)
     csv = figure.data[0]
     assert csv.error_x.array[0] == pytest.approx(0.001)
     assert csv.error_x.arrayminus[0] == pytest.approx(0.0005)

@@ -19,7 +19,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.fitting.units import Units, without_first_tokens
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import jobs
-from csvcore.records import Document, Fit, Floats, Method, ModelLosses
+from csvcore.records import Document, Fit, Floats, ModelLosses
 from csvcore.salience import capability_score
 from tests.support.world import (
     DOCS,
@@ -32,7 +32,7 @@ from tests.support.world import (
     write_pack,
 )
 
-METHODS: tuple[Method, ...] = (*("csv", "all-token", "label-token", "source-token", "best-source"),)
+METHODS: tuple[str, ...] = (*("csv", "all-token", "label-token", "source-token", "best-source"),)
 Run = Callable[..., Fit]
 
 

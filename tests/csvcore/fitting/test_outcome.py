@@ -11,9 +11,11 @@ from scipy.special import expit
 
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.diagnostics import beyond_notes, choice_notes, law_notes
-from csvcore.fitting.outcome import Learnt, finish
+from csvcore.fitting.identity import FitRequest
+from csvcore.fitting.outcome import finish
+from csvcore.optimise import WeightResult
 from csvcore.pipeline.dataset import load_dataset
-from csvcore.records import Fit, Floats, Penalty, PenaltyChoice, ScalingFit
+from csvcore.records import Fit, Floats, Penalty, PenaltyChoice, ScalingFit, TraceStep
 from tests.support.world import ALL_OR_NOTHING, DOCS, SIDES, World, alternate, change
 
 TEST = [model for model, side in SIDES.items() if side == "test"]
@@ -147,8 +149,12 @@ def given(world_db: Path, tiny_lm: Path) -> Callable[[], tuple[Dataset, TaskMode
     return read
 
 
-def done(data: Dataset, chosen: TaskModels, learnt: Learnt) -> Fit:
-    return finish(data, chosen, "csv", learnt, {}, "made-up").fit
+REQUEST = FitRequest("made-up", "reading", "csv", {})
+TRACE = (TraceStep(0, -1.0, 1.0, 0.1, None),)  # of learnt weights
+
+
+def done(data: Dataset, chosen: TaskModels, result: WeightResult) -> Fit:
+    return finish(data, chosen, REQUEST, result).fit
 
 
 def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
@@ -158,7 +164,7 @@ def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
     rng = np.random.default_rng(0)
     n_tokens = data.nll.shape[1]
     folds = {name: rng.uniform(0.5, 1.5, n_tokens) for name in list(data.groups())[:4]}
-    learnt = Learnt(np.ones(n_tokens), fold_weight=folds, trained=True)
+    learnt = WeightResult("reading", np.ones(n_tokens), trace=TRACE, fold_weight=folds)
     models, sides, score, accuracy, low, high = columns(done(data, chosen, learnt))
     n_chars = sum(len(doc.text) for doc in DOCS)
     fold_score = {name: data.nll.astype(float) @ weight / n_chars for name, weight in folds.items()}
@@ -172,19 +178,19 @@ def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
 
 def test_learnt_weights_without_folds_are_judged_by_validation_alone(given: Any) -> None:
     data, chosen = given()
-    learnt = Learnt(np.ones(data.nll.shape[1]), trained=True)
+    learnt = WeightResult("reading", np.ones(data.nll.shape[1]), trace=TRACE)
     fit = done(data, chosen, learnt)
     worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.side == "validation")
     for p in fit.predictions:
         assert p.low == pytest.approx(max(p.predicted - worst, 0.0))
         assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
-    fixed = done(data, chosen, replace(learnt, trained=False))
+    fixed = done(data, chosen, replace(learnt, trace=()))
     assert [p.low for p in fixed.predictions] != [p.low for p in fit.predictions]
 
 
 def test_with_nothing_left_out_the_errors_on_train_are_all_there_is(given: Any) -> None:
     data, chosen = given("UPDATE splits SET side = 'test' WHERE side = 'validation'")
-    fit = done(data, chosen, Learnt(np.ones(data.nll.shape[1]), trained=True))
+    fit = done(data, chosen, WeightResult("reading", np.ones(data.nll.shape[1]), trace=TRACE))
     worst = max(abs(p.accuracy - p.predicted) for p in fit.predictions if p.side == "train")
     for p in fit.predictions:
         assert p.high == pytest.approx(min(p.predicted + worst, 1.0))
@@ -214,18 +220,20 @@ def test_scaling_the_weights_scales_the_spread_and_leaves_the_predictions(given:
     data, chosen = given()
     rng = np.random.default_rng(1)
     weight = rng.uniform(0.5, 2.0, data.nll.shape[1])
-    one = finish(data, chosen, "csv", Learnt(weight, spread=weight / 10), {}, "a")
-    two = finish(data, chosen, "csv", Learnt(3 * weight, spread=3 * weight / 10), {}, "a")
+    draws = rng.uniform(0.5, 2.0, (4, weight.size))
+    one = finish(data, chosen, REQUEST, WeightResult("reading", weight, draws=draws))
+    two = finish(data, chosen, REQUEST, WeightResult("reading", 3 * weight, draws=5 * draws))
     assert np.abs(one.weight).mean() == pytest.approx(1.0)
     assert_allclose(one.weight, weight / weight.mean())
     assert_allclose(two.weight, one.weight)
     assert one.spread is not None
     assert two.spread is not None
-    assert_allclose(one.spread, one.weight / 10)
+    members = np.vstack([weight, draws])
+    assert_allclose(one.spread, (members / members.mean(axis=1, keepdims=True)).std(axis=0))
     assert_allclose(two.spread, one.spread)
     for p, q in zip(one.fit.predictions, two.fit.predictions, strict=True):
         assert q.predicted == pytest.approx(p.predicted, rel=1e-7)
-    assert finish(data, chosen, "csv", Learnt(weight), {}, "a").spread is None
+    assert finish(data, chosen, REQUEST, WeightResult("reading", weight)).spread is None
 
 
 def test_the_noise_floor_is_the_binomial_variance_where_all_counts_are_known(

@@ -9,9 +9,9 @@ from scipy.special import expit
 from csvcore.errors import Cancelled, FitError, InputError
 from csvcore.optimise import (
     HeadProblem,
-    HeadResult,
     OptimiseConfig,
     Singles,
+    WeightResult,
     optimise_heads,
     standardise,
 )
@@ -40,7 +40,9 @@ class Planted:
         accuracy = GAMMA + (1 - GAMMA) * expit(-2.0 * (score - score.mean()) / score.std())
         return HeadProblem(task, GAMMA, accuracy, SIDE == "train", SIDE == "validation")
 
-    def optimise(self, *problems: HeadProblem, config: OptimiseConfig = CONFIG) -> list[HeadResult]:
+    def optimise(
+        self, *problems: HeadProblem, config: OptimiseConfig = CONFIG
+    ) -> list[WeightResult]:
         """Heads of these problems."""
         return optimise_heads(self.hidden, self.nll, N_CHARS, problems, config)
 

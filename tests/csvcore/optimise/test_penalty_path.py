@@ -13,9 +13,9 @@ from csvcore.errors import Cancelled
 from csvcore.optimise import (
     FastConfig,
     HeadProblem,
-    HeadResult,
     Mask,
     TokenTable,
+    WeightResult,
     choose_heads,
     token_features,
 )
@@ -49,7 +49,7 @@ class Known:
 
     def choose(
         self, *problems: HeadProblem, config: FastConfig = CONFIG, groups: Sequence[str] = "012"
-    ) -> list[HeadResult]:
+    ) -> list[WeightResult]:
         masks = {name: self.groups[name] for name in groups}
         return choose_heads(self.table, problems, masks, self.run, config)
 
@@ -80,7 +80,7 @@ def small() -> Known:
 
 
 @pytest.fixture(scope="module")
-def found(small: Known) -> HeadResult:
+def found(small: Known) -> WeightResult:
     [result] = small.choose(small.problem())
     return result
 
@@ -96,7 +96,7 @@ def test_the_path_of_penalties_is_walked_to_its_end_where_its_middle_looks_usele
     known = know(world, 36, 12)
     [result] = known.choose(known.problem(), config=FastConfig(members=1), groups="012345")
     assert result.choice is not None
-    figures = [entry.figure for entry in result.choice.tried if entry.pull == "all-token"]
+    figures = [entry.cv_error for entry in result.choice.tried if entry.pull == "all-token"]
     assert min(figures[1:4]) > figures[0]  # the middle of the path is worse than no head at all
     assert len(figures) == len(FastConfig().strengths)
     assert known.test_errors(result.weight).mean() < 2e-3  # the mean of all tokens: 1.9e-2
@@ -106,7 +106,7 @@ def test_the_path_of_penalties_is_walked_to_its_end_where_its_middle_looks_usele
 
 
 def test_the_errors_of_every_penalty_are_those_of_heads_fitted_one_at_a_time(
-    small: Known, found: HeadResult
+    small: Known, found: WeightResult
 ) -> None:
     problem = small.problem()
     assert found.choice is not None
@@ -134,19 +134,19 @@ def test_the_errors_of_every_penalty_are_those_of_heads_fitted_one_at_a_time(
             assert entry.errors == pytest.approx(errors, rel=0.05, abs=1e-7)
             groups = np.mean([np.sqrt(entry.errors[name]) for name in "012"])
             figure = (groups + np.sqrt(entry.errors["validation models"])) / 2
-            assert entry.figure == pytest.approx(figure, rel=1e-9)
+            assert entry.cv_error == pytest.approx(figure, rel=1e-9)
 
 
-def test_the_penalty_with_the_smallest_figure_is_chosen(small: Known, found: HeadResult) -> None:
+def test_the_penalty_with_the_smallest_figure_is_chosen(small: Known, found: WeightResult) -> None:
     for result in (found, *small.choose(small.problem(1))):
         assert result.choice is not None
-        figures = [entry.figure for entry in result.choice.tried]
+        figures = [entry.cv_error for entry in result.choice.tried]
         assert result.choice.chosen is result.choice.tried[int(np.argmin(figures))]
         assert len(set(figures)) == len(figures) == 8
 
 
 def test_the_chosen_weights_are_those_of_a_head_fitted_alone_down_the_path(
-    small: Known, found: HeadResult
+    small: Known, found: WeightResult
 ) -> None:
     assert found.choice is not None
     chosen, problem = found.choice.chosen, small.problem()
@@ -172,7 +172,7 @@ def test_the_chosen_weights_are_those_of_a_head_fitted_alone_down_the_path(
 
 
 def test_validation_accuracies_influence_the_choice_and_no_head(
-    small: Known, found: HeadResult
+    small: Known, found: WeightResult
 ) -> None:
     problem = small.problem()
     spoilt = np.where(problem.validation, 0.95 - 0.7 * problem.accuracy, problem.accuracy)
@@ -206,7 +206,7 @@ def test_models_that_neither_train_nor_validate_have_no_influence(small: Known) 
     assert results[0].trace == results[1].trace
 
 
-def test_tasks_chosen_together_come_out_as_chosen_alone(small: Known, found: HeadResult) -> None:
+def test_tasks_chosen_together_come_out_as_chosen_alone(small: Known, found: WeightResult) -> None:
     together = small.choose(small.problem(1), small.problem())
     assert [result.task for result in together] == ["task 1", "task 0"]
     assert found.choice is not None and together[1].choice is not None
@@ -242,21 +242,21 @@ def test_without_groups_validation_alone_decides_and_without_both_the_error_on_t
     assert by_validation.choice is not None
     for entry in by_validation.choice.tried:
         assert set(entry.errors) == {"validation models"}
-        assert entry.figure == pytest.approx(np.sqrt(entry.errors["validation models"]))
+        assert entry.cv_error == pytest.approx(np.sqrt(entry.errors["validation models"]))
     blind = replace(problem, validation=np.zeros(small.n_known, dtype=bool))
     [by_train] = small.choose(blind, groups="")
     assert by_train.choice is not None
     assert all(entry.errors == {} for entry in by_train.choice.tried)
     assert by_train.choice.chosen.strength == 1e-5  # the weaker the penalty, the smaller it is
-    assert by_train.choice.chosen.figure**2 == pytest.approx(by_train.trace[-1].train_mse)
+    assert by_train.choice.chosen.cv_error**2 == pytest.approx(by_train.trace[-1].train_mse)
     assert all(step.validation_mse is None for step in by_train.trace)
     [by_groups] = small.choose(blind)
     assert by_groups.choice is not None
     for entry in by_groups.choice.tried:
-        assert entry.figure == pytest.approx(np.mean(np.sqrt(list(entry.errors.values()))))
+        assert entry.cv_error == pytest.approx(np.mean(np.sqrt(list(entry.errors.values()))))
 
 
-def test_one_member_or_the_pull_alone_has_no_spread(small: Known, found: HeadResult) -> None:
+def test_one_member_or_the_pull_alone_has_no_spread(small: Known, found: WeightResult) -> None:
     assert found.spread is not None
     assert_array_equal(found.spread, 0.0)
     config = replace(CONFIG, strengths=(np.inf,), members=4)
@@ -269,7 +269,7 @@ def test_one_member_or_the_pull_alone_has_no_spread(small: Known, found: HeadRes
 
 
 def test_members_are_repeatable_draws_around_the_plain_head(
-    small: Known, found: HeadResult
+    small: Known, found: WeightResult
 ) -> None:
     config = replace(CONFIG, members=4)
     results = [
@@ -306,7 +306,7 @@ def test_weights_are_positive_and_their_mean_is_1(small: Known, members: int) ->
 
 
 def test_the_trace_begins_with_the_pull_alone_and_ends_with_what_was_chosen(
-    small: Known, found: HeadResult
+    small: Known, found: WeightResult
 ) -> None:
     problem, first, last = small.problem(), found.trace[0], found.trace[-1]
     assert found.choice is not None
@@ -356,7 +356,7 @@ def test_progress_never_falls_or_passes_the_total_and_the_caller_can_stop(small:
 
 
 @cache
-def planted(seed: int) -> tuple[Known, HeadResult]:
+def planted(seed: int) -> tuple[Known, WeightResult]:
     known = know(make_world(20_000, 32, 60, seed=seed), 38, 11)
     problem = replace(known.problem(), pulls={"all-token": 0})
     [result] = known.choose(problem, config=FastConfig(), groups="01234")

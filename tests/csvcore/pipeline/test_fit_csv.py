@@ -77,7 +77,7 @@ def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not
     choice = make_fit("adding", "csv").choice
     assert choice is not None
     assert choice.chosen in choice.tried
-    assert choice.chosen.figure == min(penalty.figure for penalty in choice.tried)
+    assert choice.chosen.cv_error == min(penalty.cv_error for penalty in choice.tried)
     pulls = {"all-token", "label-token", "source-token"}
     assert {p.pull for p in choice.tried} == pulls
     assert {p.strength for p in choice.tried} <= {None, *STRENGTHS[1:]}
@@ -86,7 +86,7 @@ def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not
         assert penalty.errors.keys() == train | {"validation models"}
         groups = [error for name, error in penalty.errors.items() if name != "validation models"]
         inside, outside = np.mean(np.sqrt(groups)), np.sqrt(penalty.errors["validation models"])
-        assert penalty.figure == pytest.approx((inside + outside) / 2)
+        assert penalty.cv_error == pytest.approx((inside + outside) / 2)
 
 
 def test_three_families_in_train_are_left_out_in_turn(make_fit: Run, world_db: Path) -> None:

@@ -7,10 +7,9 @@ import pytest
 from csvcore.errors import Cancelled, CsvcoreError, FitError, InputError, ModelError
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import fit
-from csvcore.records import Method
 from tests.support.world import change, contents
 
-METHODS: tuple[Method, ...] = ("csv", "all-token", "label-token", "source-token", "best-source")
+METHODS: tuple[str, ...] = ("csv", "all-token", "label-token", "source-token", "best-source")
 PAPER: dict[str, Any] = {"algorithm": "paper", "steps": 12, "learning_rate": 0.05}
 FIXED: dict[str, Any] = {"penalty": 1e-4}  # nothing to choose, so quicker
 
@@ -107,7 +106,7 @@ def test_a_fit_that_is_stopped_stores_nothing(
         if message.startswith("optimising") and step == 5:
             raise Cancelled("enough")
 
-    wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "csv")]
+    wanted: list[tuple[str, str]] = [("reading", "all-token"), ("adding", "csv")]
     with pytest.raises(Cancelled):
         fit.fit(world_db, "words", "sides", wanted, replace(config, **settings), stop)
     assert contents(world_db) == before

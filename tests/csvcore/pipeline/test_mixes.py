@@ -73,7 +73,7 @@ def test_a_mix_of_everything_is_a_fit_of_the_corpus(
     plain = replace(quick, members=1)
     (fit,) = fitting.fit(world_db, "words", "sides", [("reading", "csv")], plain)
     assert fit.choice is not None
-    assert mix.error == pytest.approx(fit.choice.chosen.figure, rel=1e-3)
+    assert mix.error == pytest.approx(fit.choice.chosen.cv_error, rel=1e-3)
     assert mix.test_mse == pytest.approx(fit.mse["test"], rel=1e-2)
     assert mix.noise_floor == fit.noise_floor.get("test")
     assert sum(mix.shares.values()) == pytest.approx(1)

@@ -13,7 +13,7 @@ from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline import fit as fitting
-from csvcore.records import Fit, Method
+from csvcore.records import Fit
 from dashboard.queries import attribution, comparisons, database
 from tests.support.database_at import at
 from tests.support.world import DOCS, World, pack_rows, write_pack
@@ -87,7 +87,7 @@ def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
 def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row(
     world_db: Path, world: World, config: FitConfig, tmp_path: Path
 ) -> None:
-    wanted: list[tuple[str, Method]] = [("reading", "all-token"), ("adding", "label-token")]
+    wanted: list[tuple[str, str]] = [("reading", "all-token"), ("adding", "label-token")]
     made = fitting.fit(world_db, "words", "sides", wanted, config)
     fits, models = tuple(one.fit for one in made), ("ant", "bee")
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
