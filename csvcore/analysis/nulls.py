@@ -66,7 +66,8 @@ def _compute(seen: Observed) -> Floats:
 def constant(accuracy: Floats, n_models: int) -> Floats:
     """Return the mean of these accuracies for every model, (n_models,).
 
-    Of the train models it is "train-mean". Of the test models it is "best-constant", an oracle: no constant has a smaller mean squared error.
+    Of the train models it is "train-mean". Of the test models it is "best-constant", an oracle: no
+    constant has a smaller mean squared error.
     """
     return np.full(n_models, float(accuracy.mean()))
 

@@ -137,7 +137,7 @@ def test_the_errors_of_every_penalty_are_those_of_heads_fitted_one_at_a_time(
             assert entry.cv_error == pytest.approx(figure, rel=1e-9)
 
 
-def test_the_penalty_with_the_smallest_figure_is_chosen(small: Known, found: WeightResult) -> None:
+def test_the_smallest_cv_error_is_chosen(small: Known, found: WeightResult) -> None:
     for result in (found, *small.choose(small.problem(1))):
         assert result.choice is not None
         figures = [entry.cv_error for entry in result.choice.tried]
@@ -256,13 +256,19 @@ def test_without_groups_validation_alone_decides_and_without_both_the_error_on_t
         assert entry.cv_error == pytest.approx(np.mean(np.sqrt(list(entry.errors.values()))))
 
 
+def spread(result: WeightResult) -> Floats:
+    """Standard deviation over the plain head and the draws, each scaled to mean 1."""
+    assert result.draws is not None
+    members = np.vstack([result.weight, result.draws])
+    return np.asarray((members / members.mean(axis=1, keepdims=True)).std(axis=0))
+
+
 def test_one_member_or_the_pull_alone_has_no_spread(small: Known, found: WeightResult) -> None:
-    assert found.spread is not None
-    assert_array_equal(found.spread, 0.0)
+    assert_array_equal(spread(found), 0.0)
     config = replace(CONFIG, strengths=(np.inf,), members=4)
     [pull] = small.choose(small.problem(), config=config)
-    assert pull.spread is not None and pull.choice is not None
-    assert_allclose(pull.spread, 0.0, atol=1e-12)
+    assert pull.choice is not None
+    assert_allclose(spread(pull), 0.0, atol=1e-12)
     row = small.problem().pulls[pull.choice.chosen.pull]
     assert_allclose(pull.weight, small.table.pulls[row], rtol=1e-6)
     assert pull.step == 0
@@ -275,12 +281,11 @@ def test_members_are_repeatable_draws_around_the_plain_head(
     results = [
         small.choose(small.problem(), config=replace(config, seed=seed))[0] for seed in (1, 1, 2)
     ]
-    spreads = [result.spread for result in results if result.spread is not None]
+    spreads = [spread(result) for result in results]
     assert_array_equal(spreads[0], spreads[1])
     assert not np.array_equal(spreads[0], spreads[2])
     for result in results:
-        assert result.spread is not None
-        assert result.spread.max() > 0.01
+        assert spread(result).max() > 0.01
         assert result.choice == found.choice  # the plain head's
         assert result.trace == found.trace
         assert_allclose(result.weight, found.weight, rtol=1e-6)  # draws do not move the weights
@@ -290,18 +295,15 @@ def test_checkpoints_of_one_run_are_drawn_together(small: Known) -> None:
     config, problem = replace(CONFIG, members=3), small.problem()
     whole = replace(small.world, run=np.arange(36) // small.n_train)
     [one_run] = replace(small, world=whole).choose(problem, config=config)
-    assert one_run.spread is not None
     # one run of all that train: whatever is drawn, the shares are equal; the rest is polishing
     [usual] = small.choose(problem, config=config)
-    assert usual.spread is not None
-    assert one_run.spread.mean() < 0.1 * usual.spread.mean()
+    assert spread(one_run).mean() < 0.1 * spread(usual).mean()
 
 
 @pytest.mark.parametrize("members", [1, 3])
-def test_weights_are_positive_and_their_mean_is_1(small: Known, members: int) -> None:
+def test_weights_are_positive(small: Known, members: int) -> None:
     config = replace(CONFIG, members=members, activation="softplus")
     for result in small.choose(small.problem(), small.problem(1), config=config):
-        assert result.weight.mean() == pytest.approx(1.0, rel=1e-9)
         assert (result.weight > 0).all()
 
 
