@@ -55,7 +55,7 @@ class ModelLosses:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a model; only name and family are required."""
+    """A model's facts; only name and family are required."""
 
     model: str
     family: str
@@ -69,7 +69,7 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A benchmark: its chance level gamma, and the corpus sources that show its ability."""
+    """A benchmark: its chance level gamma, and the corpus sources of the same ability."""
 
     task: str
     chance: float
@@ -104,7 +104,7 @@ class ScalingFit:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One model's place in a fit; low and high bound the predicted accuracy (see `intervals`)."""
+    """One model in a fit; low and high bound the predicted accuracy (see `intervals`)."""
 
     model: str
     side: Side
@@ -117,7 +117,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """The optimisation at one step: MSE on train and validation models, never on test."""
+    """One step of an optimisation: MSE on train and validation models, never on test."""
 
     step: int
     alpha: float
@@ -144,7 +144,7 @@ class Glimpse:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What the models of a fit scored at some stages of its optimisation.
+    """The scores of a fit's models at some stages of its optimisation.
 
     at: (n_stages,) steps of the paper's loop, or penalties of the fast fit, infinite for the
     baseline that the weights are pulled towards. kept: the stage that the fit kept. alpha, beta:
@@ -162,7 +162,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """One penalty of the fast fit and how it did on models its heads did not see.
+    """One penalty of the fast fit and its errors on models that its heads did not see.
 
     pull: the baseline the weights are pulled towards. strength: factor on |theta|^2; None for the
     baseline itself. errors: mean squared error on each group left out and on validation.
@@ -186,7 +186,7 @@ class PenaltyChoice:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A permutation control: how a head fits the train models, and how it fits shuffled ones.
+    """A permutation test: the error of a head on train, and of heads on shuffled accuracies.
 
     strength: the fixed penalty of all these heads. mse: the train error with the true accuracies.
     median: the middle of those with shuffled ones. p_value: see `intervals.permutation_p`.
@@ -203,9 +203,9 @@ class Control:
 class Fit:
     """A finished fit of one task with one method, as stored.
 
-    mse and noise_floor are keyed by split; a split without models is missing from them, and so is
-    the floor of a split where a model's n_items is unknown. `steps` is the selected step. notes:
-    one sentence for each thing that is wrong or unsure about it. choice: of the fast CSV fit.
+    mse and noise_floor are keyed by side; a side without models is missing from them, and so is
+    the floor of a side where a model's n_items is unknown. `steps` is the selected step. notes:
+    one sentence for each fault or doubt. choice: of the fast CSV fit.
     n_chars: characters of the text that count, N_c of equation 1. residuals: accuracy less what a
     fit without the model predicts, for every model that was left out in turn. The last two are
     empty in fits made before they were kept.
@@ -236,7 +236,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a fit predicts for a model whose accuracy it never saw.
+    """A fit's prediction for a model whose accuracy it never saw.
 
     low and high are its 90 % interval. extrapolated: the score lies outside the range of the
     models that the law was fitted to, so the interval may be too narrow.
@@ -252,7 +252,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A validation text drawn from some sources, and how well its losses predict a task.
+    """A validation text drawn from some sources, and the error of a task predicted by it.
 
     shares: of the tokens, by source. error: root mean squared error on models that a fit did not
     see inside train and validation, in units of accuracy; mixes are chosen by it alone. test_mse,

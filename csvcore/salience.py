@@ -13,7 +13,7 @@ BLOCK = 8192  # tokens summed in one product
 
 
 def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) -> Floats:
-    """Weighted nll per character of the validation text, C_m of equation 1; lower is better.
+    """Return the weighted nll per character of the text, C_m of equation 1; lower is better.
 
     Args:
         weight: (n_tokens,) salience of each target token, one vector for all models; or
@@ -38,7 +38,7 @@ def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) ->
 def partial_scores(
     weight: Floats, nll: NDArray[np.floating], source: Ints, n_sources: int, n_chars: int
 ) -> Floats:
-    """What each source adds to every model's score, (n_models, n_sources), nats per character.
+    """Return each source's part of every model's score, (n_models, n_sources), nats per character.
 
     With weights given the score is the sum over sources, so leaving one out or counting it twice
     needs no look at the tokens.
@@ -78,7 +78,7 @@ def byte_spans(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, i
 
 
 def touches(starts: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
-    """Which tokens share a byte with any of the spans, (n_tokens,)."""
+    """Return the mask of tokens that share a byte with any of the spans, (n_tokens,)."""
     hit = np.zeros(starts.size, dtype=bool)
     for start, end in spans:
         hit |= (starts < end) & (ends > start)
@@ -86,7 +86,7 @@ def touches(starts: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> NDArr
 
 
 def unstable(weight: Floats, spread: Floats) -> NDArray[np.bool_]:
-    """Which weights could turn their sign or their rank, (n_tokens,).
+    """Return the mask of weights whose sign or rank is uncertain, (n_tokens,).
 
     Those within one spread of zero, or of the median weight: another draw of the training runs
     might say that the token counts the other way, or more than half of the tokens where it now
@@ -101,7 +101,7 @@ def unstable(weight: Floats, spread: Floats) -> NDArray[np.bool_]:
 
 
 def mean_absolute(weight: Floats) -> float:
-    """Scale of a weight vector; w, alpha, beta and w / c, alpha * c, beta / c are the same fit."""
+    """Return the scale of weights; w, alpha, beta and w / c, alpha * c, beta / c are one fit."""
     scale = float(np.mean(np.abs(weight)))
     if scale == 0.0:
         raise InputError("all weights are zero; a score needs at least one token that counts")
@@ -109,7 +109,7 @@ def mean_absolute(weight: Floats) -> float:
 
 
 def document_losses(text: str, edges: Ints, losses: Sequence[ModelLosses]) -> Floats:
-    """Models' losses on one document, on the same tokens: (n_models, n_tokens) nats.
+    """Return models' losses on one document, on the same tokens: (n_models, n_tokens) nats.
 
     Args:
         text: the document.

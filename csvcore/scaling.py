@@ -14,7 +14,7 @@ START_SLOPES = (-0.5, -2.0, -6.0, -20.0, 2.0)
 
 
 def sigmoid_law(score: Floats, alpha: float, beta: float, gamma: float) -> Floats:
-    """Accuracy at a capability score: gamma + (1 - gamma) * sigmoid(alpha * (score - beta)).
+    """Return accuracy at a capability score: gamma + (1 - gamma) * sigmoid(alpha * (score - beta)).
 
     Args:
         score: (n_models,) capability scores, nats per character.
@@ -34,7 +34,7 @@ def fit_sigmoid_law(
     gamma: float,
     start: tuple[float, float] | None = None,
 ) -> ScalingFit:
-    """Least-squares (alpha, beta) of equation 4 by Levenberg-Marquardt, gamma given.
+    """Fit least-squares (alpha, beta) of equation 4 by Levenberg-Marquardt, gamma given.
 
     The scores are centred and scaled first, so that their unit does not matter, and the fit runs
     from several slopes; the best end wins. With `start` it runs from there alone.
@@ -133,7 +133,7 @@ class Laws:
     mse: Floats
 
     def take(self, chosen: Ints) -> "Laws":
-        """Some of the laws."""
+        """Return some of the laws."""
         return Laws(*(part[chosen] for part in self._parts()))
 
     def put(self, chosen: Ints, other: "Laws") -> None:
@@ -142,16 +142,16 @@ class Laws:
             mine[chosen] = new
 
     def copy(self) -> "Laws":
-        """The same numbers in arrays of their own."""
+        """Return a deep copy."""
         return Laws(*(part.copy() for part in self._parts()))
 
     def predict(self, score: Floats, gamma: Floats) -> Floats:
-        """Accuracies at scores (n_heads, n_models): equation 2."""
+        """Return accuracies at scores (n_heads, n_models): equation 2."""
         share = expit(self.alpha[:, None] * (score - self.beta[:, None]))
         return np.asarray(gamma[:, None] + (1.0 - gamma[:, None]) * share)
 
     def derivatives(self, score: Floats, gamma: Floats) -> tuple[Floats, Floats, Floats]:
-        """Predicted accuracies, their derivative by the score, and by the law's two parameters.
+        """Return predicted accuracies and their derivatives by the score and by the law.
 
         The parameters are slope and offset of the logit, in whose directions the two columns are
         of like size: (n_heads, n_models), (n_heads, n_models), (n_heads, n_models, 2).
@@ -170,7 +170,7 @@ class Laws:
 def fit_sigmoid_laws(
     score: Floats, accuracy: Floats, gamma: Floats, share: Floats, start: Laws | None = None
 ) -> Laws:
-    """The least-squares law of every head; never fails, so look at `Laws.slope`.
+    """Fit the least-squares law of every head; never fails, so look at `Laws.slope`.
 
     Args:
         score: (n_heads, n_models) nats per character.

@@ -1,4 +1,4 @@
-"""What a fit reads: losses on the scorer's tokens, accuracies, sides, and groups of models."""
+"""The data of a fit: losses on the scorer's tokens, accuracies, sides, and groups of models."""
 
 import zlib
 from collections import Counter
@@ -52,13 +52,13 @@ class Dataset:
     span: Floats
 
     def sources(self) -> tuple[list[str], Ints]:
-        """The corpus' sources, and each unit's by index, (n_tokens,)."""
+        """Return the corpus' sources, and each unit's by index, (n_tokens,)."""
         names = sorted({doc.source for doc in self.docs})
         own = [names.index(doc.source) for doc in self.docs]
         return names, np.repeat(own, [cuts.size - 1 for cuts in self.units.edges])
 
     def only(self, doc_ids: Collection[str]) -> "Dataset":
-        """The same of some documents alone, as if the corpus had no others.
+        """Return the dataset of some documents, as if the corpus had no others.
 
         Raises:
             InputError: none of them is in the corpus.
@@ -80,7 +80,7 @@ class Dataset:
         )
 
     def joined(self, other: "Dataset") -> "Dataset":
-        """The same with the documents of another corpus behind its own, for the models of both.
+        """Return the dataset with another corpus' documents appended, for the models of both.
 
         Raises:
             InputError: another scorer or split, or not 3 models in common.
@@ -116,7 +116,7 @@ class Dataset:
         )
 
     def _n_chars_of(self, docs: Sequence[Document], edges: Sequence[Ints], on: Mask) -> int:
-        """Characters of these documents that count: those of units that do."""
+        """Return the characters of these documents in units that count."""
         counts = np.split(self.counts[on], np.cumsum([cuts.size - 1 for cuts in edges])[:-1])
         return sum(
             len(doc.text.encode()[cuts[:-1][own][0] :].decode()) if own.any() else 0
@@ -124,7 +124,7 @@ class Dataset:
         )
 
     def groups(self) -> dict[str, Mask]:
-        """Models to leave out together inside train, (n_models,) masks by name.
+        """Return the models to leave out together inside train, (n_models,) masks by name.
 
         Families in turn where train has three or more; else its training runs, since one family
         left is too little to learn another from. More than MAX_GROUPS are dealt out into as many,
@@ -135,21 +135,22 @@ class Dataset:
         return self._left_out([f"run {splits.run_name(card)}" for card in self.cards])
 
     def interval_groups(self) -> dict[str, Mask]:
-        """Models to leave out together for prediction intervals, as `groups`.
+        """Return the models to leave out together for prediction intervals, as `groups`.
 
         Families in turn wherever a test model is of a family that no train model is of, so that the
-        intervals know what a new family does to a fit.
+        intervals cover the error on a new family.
         """
         if self.unseen_families() and len(self._train_families()) > 1:
             return self._left_out([card.family for card in self.cards])
         return self.groups()
 
     def unseen_families(self) -> set[str]:
-        """Families of test models that no train model is of."""
+        """Return the families of test models that no train model is of."""
         tested = {card.family for card in self.cards if self.split[card.model] == "test"}
         return tested - self._train_families()
 
     def _train_families(self) -> set[str]:
+        """Return the families of the train models."""
         return {card.family for card in self.cards if self.split[card.model] == "train"}
 
     def _left_out(self, keys: list[str]) -> dict[str, Mask]:
@@ -163,7 +164,7 @@ class Dataset:
         return {_short(part): np.array([key in part for key in keys]) for part in parts}
 
     def runs(self) -> Ints:
-        """A number for the training run of each model, (n_models,), whatever models are beside."""
+        """Return a number for the training run of each model, (n_models,)."""
         return np.array([zlib.crc32(splits.run_name(card).encode()) for card in self.cards])
 
 
@@ -180,18 +181,18 @@ class TaskModels:
     left_out: tuple[str, ...]
 
     def on(self, side: Side) -> Mask:
-        """Which of them stand on a side, (n_models,)."""
+        """Return the mask of the models on a side, (n_models,)."""
         return np.array([own == side for own in self.sides], dtype=bool)
 
 
 def _short(names: list[str]) -> str:
-    """The names of a group that is left out together, the first few written out."""
+    """Return the name of a group that is left out together: its first few members."""
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def task_models(data: Dataset, name: str) -> TaskModels:
-    """The split's models that have both losses and an accuracy on the task; the others are named.
+    """Return the split's models that have losses and an accuracy on the task; name the others.
 
     Raises:
         InputError: the task is unknown, or fewer than 3 train models are left.

@@ -1,4 +1,4 @@
-"""Weights of the baselines: all tokens, label tokens, tokens of some sources."""
+"""Token weights of the baselines: all tokens, label tokens, tokens of some sources."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _LETTER = re.compile(r"\(?[A-Z]\)?")
 
 
 def uniform_weight(n_tokens: int) -> Floats:
-    """Weights of the all-token baseline: every token counts once."""
+    """Return the weights of the all-token baseline: every token counts once."""
     return np.ones(n_tokens)
 
 
@@ -31,7 +31,7 @@ def label_weight(
     label: Label = "per-char",
     spans: LabelSpans = "all",
 ) -> Floats:
-    """Weights of the label-token baseline: positive on tokens that touch an answer, else zero.
+    """Return the weights of label-token: positive on tokens that touch an answer, else zero.
 
     Each document counts once: its answer's nll, divided by the answer's characters (Llama 3's
     normalised nll, the default), UTF-8 bytes or tokens, or not divided ("sum"). spans says which
@@ -78,9 +78,9 @@ def answer_share(
     weight: Floats,
     spans: LabelSpans = "all",
 ) -> float:
-    """How much of the text that label-token counts is answers, in (0, 1] of its UTF-8 bytes.
+    """Return the share of answers in the text that label-token counts, in (0, 1] of its bytes.
 
-    weight is what `label_weight` returned for the same documents, edges, sources and spans.
+    weight is the result of `label_weight` for the same documents, edges, sources and spans.
     """
     answers = sum(
         touches(np.arange(cuts[-1]), np.arange(1, cuts[-1] + 1), byte_spans(doc.text, chosen)).sum()
@@ -92,7 +92,7 @@ def answer_share(
 
 
 def _label_spans(doc: Document, sources: Sequence[str], spans: LabelSpans) -> list[tuple[int, int]]:
-    """The document's answer spans of this kind, in characters; none of other sources."""
+    """Return the document's answer spans of this kind, in characters; none of other sources."""
     if sources and doc.source not in sources:
         return []
     if spans == "last":
@@ -111,7 +111,7 @@ def _label_spans(doc: Document, sources: Sequence[str], spans: LabelSpans) -> li
 def source_weight(
     docs: Sequence[Document], edges: Sequence[Ints], sources: Sequence[str]
 ) -> Floats:
-    """Weights of the source-token baseline: 1 on every token of these sources, else 0.
+    """Return the weights of source-token: 1 on every token of these sources, else 0.
 
     Raises:
         InputError: the task names no source, or the corpus has no document of them.

@@ -1,4 +1,4 @@
-"""From weights to a finished fit: the law, predictions with their intervals, the notes."""
+"""A finished fit made of its weights: the law, predictions with intervals, the notes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

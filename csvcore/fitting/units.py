@@ -25,7 +25,7 @@ class Units:
 
 
 def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
-    """The units that all models' losses come in, such as words, in place of the scorer's tokens.
+    """Return the units that all models' losses come in, such as words, for the scorer's tokens.
 
     The state of a unit is the mean of the scorer's states over its bytes. Units without bytes are
     no units; alignment hands their loss on.
@@ -56,7 +56,7 @@ def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
 def _mean_states(
     edges: Ints, token_edges: Ints, hidden: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """States of units as means over the tokens they overlap, by bytes, (n_units, width)."""
+    """Return states of units as means over the tokens they overlap, by bytes, (n_units, width)."""
     stop = np.minimum(edges[1:, None], token_edges[None, 1:])
     start = np.maximum(edges[:-1, None], token_edges[None, :-1])
     overlap = np.maximum(stop - start, 0)  # (n_units, n_tokens) bytes
@@ -67,7 +67,7 @@ def _mean_states(
 def without_first_tokens(
     units: Units, docs: Sequence[Document], losses: Sequence[ModelLosses]
 ) -> tuple[Units, NDArray[np.bool_], int]:
-    """Units cut where the first token of every model has ended, which of them count, and N_c left.
+    """Cut the units where every model's first token has ended; return them, their mask and N_c.
 
     A unit that straddles the cut becomes two with the same hidden state.
 
@@ -95,7 +95,7 @@ def without_first_tokens(
 
 
 def _with_cut(cuts: Ints, cut: int) -> tuple[Ints, Ints]:
-    """Edges with one more at cut, and of which unit each unit is now a part."""
+    """Return the edges with one more at cut, and the unit that each unit is now a part of."""
     owner = np.arange(cuts.size - 1)
     if cut in cuts:
         return cuts, owner

@@ -1,4 +1,4 @@
-"""What every head reads: the tokens' features and losses, block by block, in memory or on disk."""
+"""Features and losses of the tokens, read block by block, in memory or on disk."""
 
 import mmap
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class TokenTable:
         return int(self.states.shape[1]) + self.n_sources
 
     def blocks(self, rows: Ints, device: torch.device, starts: range) -> Iterator["Block"]:
-        """The blocks that begin at these tokens, with the losses of these models."""
+        """Yield the blocks that begin at these tokens, with the losses of these models."""
         everything = rows.size == self.nll.shape[0]
         for at in _pausing(starts, self.states, self.nll):
             span = slice(at, at + starts.step)
@@ -86,7 +86,7 @@ class Block:
     pulls: torch.Tensor
 
     def logits(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """What heads (n_features, n_heads) say of the tokens, (b, n_heads)."""
+        """Return the logits of heads (n_features, n_heads) at the tokens, (b, n_heads)."""
         rank = self.states.shape[1]
         return torch.addmm(self.own @ coefficients[rank:], self.states, coefficients[:rank])
 
@@ -103,7 +103,7 @@ def over_tokens(
     device: torch.device | None = None,
     block: int = BLOCK,
 ) -> list[Result]:
-    """Share the blocks of tokens among threads; what each made of its share, in order.
+    """Share the blocks of tokens among threads; return the result of each share, in order.
 
     work gets where its blocks begin. Each thread computes alone: torch's own threads meet after
     every operation, which on a machine with other work to do costs many times the operation.
@@ -130,7 +130,7 @@ def _shared(starts: range, work: Callable[[range], Result]) -> list[Result]:
 def token_features(
     hidden: NDArray[np.floating], rank: int | None = RANK, out: Singles | None = None
 ) -> Singles:
-    """Hidden states as features: standardised, reduced to rank directions, mean squared length 1.
+    """Return hidden states as features: standardised, of rank directions and mean squared length 1.
 
     Each unit is given mean 0 and variance 1. States wider than rank are projected on the leading
     principal directions of a sample of tokens, found by a randomised SVD; a ridge penalty on a
@@ -180,12 +180,12 @@ def _wide_block(hidden: NDArray[np.floating]) -> int:
 
 
 def _singles(block: NDArray[np.floating]) -> torch.Tensor:
-    """A block as float32; half precision is widened by torch, which is faster than numpy."""
+    """Return a block as float32; half precision is widened by torch, which is faster than numpy."""
     return torch.from_numpy(np.require(block, requirements=["C", "W"])).float()
 
 
 def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
-    """The starts; between them, pages of memory maps are given back now and then."""
+    """Yield the starts; between them, give back pages of memory maps now and then."""
     every = max(1, HELD_BLOCKS * BLOCK // starts.step)
     for number, at in enumerate(starts):
         if number % every == 0:
@@ -205,7 +205,7 @@ def _let_go(*arrays: NDArray[np.generic]) -> None:
 
 
 def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of every unit, (width,) float64 each, in one pass."""
+    """Return mean and standard deviation of every unit, (width,) float64 each, in one pass."""
     shift = _singles(hidden[:1])[0]  # near the mean, so that squares do not cancel
 
     def sums(starts: range) -> torch.Tensor:
@@ -224,7 +224,7 @@ def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
 def _directions(
     hidden: NDArray[np.floating], centre: torch.Tensor, scale: torch.Tensor, rank: int
 ) -> torch.Tensor:
-    """Leading principal directions of the standardised states, (width, rank), orthonormal.
+    """Return leading principal directions of the standardised states, (width, rank).
 
     scale: (all units, width) picks the units that vary and divides them by their spread.
     """
@@ -237,7 +237,7 @@ def _directions(
     shift, factor = centre.float()[kept], scale.sum(dim=1)[kept]
 
     def gram_times(columns: torch.Tensor) -> torch.Tensor:
-        """Gram matrix of the standardised sample times (width, n) columns."""
+        """Multiply the Gram matrix of the standardised sample by (width, n) columns."""
 
         def work(starts: range) -> torch.Tensor:
             total = torch.zeros_like(columns)

@@ -1,4 +1,4 @@
-"""The fast fit of whole tasks: the penalty chosen inside train, and how stable the weights are.
+"""The fast fit of whole tasks: the penalty chosen inside train, and the weights' stability.
 
 Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
 each strength starting where the one before it ended. The path is always walked to its end, for
@@ -104,7 +104,7 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """What is chosen for a task: a path, the number of a strength, and the record of the choice."""
+    """The choice for a task: a path, the number of a strength, and the record of all tried."""
 
     path: _Path
     number: int

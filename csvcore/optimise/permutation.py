@@ -1,4 +1,4 @@
-"""The permutation control: how well a head fits accuracies that were dealt out at random."""
+"""The permutation test of a fit: refits with the accuracies shuffled among the models."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ def permutation_control(
     All fits have the same penalty, pull and stopping rule, so that where losses and accuracies are
     unrelated and models exchangeable the p-value is uniform. Checkpoints of one run are not
     exchangeable: there a small p-value says that losses and accuracies move together, which they do
-    in any training run, and not yet that the weights are right.
+    in any training run; it is no evidence yet that the weights are right.
     """
     rng = np.random.default_rng(config.seed)
     table = replace(table, nll=table.nll[problem.train])

@@ -1,4 +1,4 @@
-"""Leave one family out: each family in turn unseen, every method."""
+"""Leave-one-family-out comparison of every method."""
 
 import logging
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def leave_one_family_out(
     config: FitConfig,
     report: Report = lambda step, total, message: None,
 ) -> list[FamilyComparison]:
-    """Every method on the split `without-FAMILY` of each family; the splits are stored.
+    """Compare every method on the split `without-FAMILY` of each family; store the splits.
 
     A task that cannot be fitted without a family is left out there and named in the log.
 
@@ -44,15 +44,18 @@ def leave_one_family_out(
         covered = store.coverage(db, corpus)
         n_docs = len(store.documents(db, corpus))
         cards = [card for card in store.models(db) if covered.get(card.model) == n_docs]
-        known = set(store.splits(db))
-        stored = {name: store.split(db, name) for name in known if name.startswith(splits.WITHOUT)}
+        stored = {
+            name: store.split(db, name)
+            for name in set(store.splits(db))
+            if name.startswith(splits.WITHOUT)
+        }
     families = list(dict.fromkeys(card.family for card in cards))
     if len(families) < 2:
         raise InputError(
             f"leaving out a family needs 2 families with losses on every document of {corpus}, "
             f"got {len(families)}"
         )
-    found = []
+    comparisons = []
     for number, family in enumerate(families):
         name, split = splits.WITHOUT + family, splits.leave_one_family_out(cards, family)
         if stored.get(name) != split:
@@ -67,27 +70,31 @@ def leave_one_family_out(
         except (InputError, FitError) as error:
             log.warning("without %s: %s", family, error)
             continue
-        found += [FamilyComparison(family, name, row) for row in rows]
-    if not found:
+        comparisons += [FamilyComparison(family, name, row) for row in rows]
+    if not comparisons:
         raise InputError(f"no task can be fitted on {corpus} without one of its families")
-    return found
+    return comparisons
 
 
-def medians(found: Sequence[FamilyComparison]) -> list[tuple[str, str, float, float | None, int]]:
-    """Of each task and method: median test MSE over families, worst ratio to all-token, families.
+def medians(rows: Sequence[FamilyComparison]) -> list[tuple[str, str, float, float | None, int]]:
+    """Return per task and method: median test MSE over families, worst ratio to all-token, count.
 
     The ratio is None for a method that no family has beside all-token.
     """
-    by_family = {(one.family, one.row.task, one.row.method): one.row.test_mse for one in found}
-    pairs = dict.fromkeys((one.row.task, one.row.method) for one in found)
+    by_family = {
+        (entry.family, entry.row.task, entry.row.method): entry.row.test_mse for entry in rows
+    }
+    pairs = dict.fromkeys((entry.row.task, entry.row.method) for entry in rows)
     table = []
     for task, method in pairs:
-        own = {family: mse for (family, t, m), mse in by_family.items() if (t, m) == (task, method)}
+        errors = {
+            family: mse for (family, t, m), mse in by_family.items() if (t, m) == (task, method)
+        }
         ratios = [
             mse / by_family[family, task, "all-token"]
-            for family, mse in own.items()
+            for family, mse in errors.items()
             if by_family.get((family, task, "all-token"))
         ]
-        median = float(np.median(list(own.values())))
-        table.append((task, method, median, max(ratios) if ratios else None, len(own)))
+        median = float(np.median(list(errors.values())))
+        table.append((task, method, median, max(ratios) if ratios else None, len(errors)))
     return sorted(table, key=lambda row: (row[0], row[2]))

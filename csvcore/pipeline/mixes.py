@@ -1,4 +1,4 @@
-"""Which sources a validation text should be drawn from, and how much of each (section 4.4)."""
+"""The search for a validation mix: its sources and their shares (section 4.4)."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -57,10 +57,10 @@ def mixes(
     ]
     for other in others:
         data = data.joined(other)
-    found = search(data, task_models(data, task), config, budget_tokens, report)
+    tried = search(data, task_models(data, task), config, budget_tokens, report)
     with store.connect(database) as db:
-        store.set_mixes(db, corpora, split, task, found)
-    return found
+        store.set_mixes(db, corpora, split, task, tried)
+    return tried
 
 
 def search(
@@ -70,7 +70,7 @@ def search(
     budget_tokens: int | None = None,
     report: Report = lambda step, total, message: None,
 ) -> list[Mix]:
-    """As `mixes`, on a dataset that is read already."""
+    """Try mixes as `mixes` does, on a dataset that is read already; nothing is stored."""
     sizes = _tokens_by_source(data)
     if len(sizes) < 2:
         raise InputError(f"a mix needs two sources or more, {data.corpus} has {len(sizes)}")
@@ -79,12 +79,12 @@ def search(
     tried: list[Mix] = []
 
     def best_of(candidates: Sequence[Mapping[str, float]]) -> Mix:
-        found = []
+        batch = []
         for shares in candidates:
             report(len(tried), total, f"mix of {', '.join(shares)}")
-            found.append(judge_mix(data, models, shares, budget, config))
-            tried.append(found[-1])
-        return min(found, key=lambda mix: mix.error)
+            batch.append(judge_mix(data, models, shares, budget, config))
+            tried.append(batch[-1])
+        return min(batch, key=lambda mix: mix.error)
 
     chosen: tuple[str, ...] = ()
     while len(chosen) < len(sizes):
@@ -116,38 +116,38 @@ def judge_mix(
     budget_tokens: int,
     config: FitConfig,
 ) -> Mix:
-    """Learn CSV weights on documents drawn in these shares and judge them."""
+    """Learn CSV weights on documents drawn in these shares and evaluate them."""
     ids = draw_documents(data, shares, budget_tokens)
     part = data.only(ids)
     task = models.task.task
     config = replace(config, members=1)
     requests = fit_requests(part, {task: models}, [(task, "csv")], config)
     (result,) = learn(part, {task: models}, requests, config)
-    record = result.fit
-    if record.choice is None:
+    fit = result.fit
+    if fit.choice is None:
         raise InputError("mixes are judged by the fast fit; leave out --algorithm paper")
     names, source = part.sources()
     count = np.bincount(source, minlength=len(names)) / source.size
     test = models.on("test")
     judged = None
     if test.any():
-        at = {one.model: one for one in record.predictions}
-        tested = [name for name, own in zip(models.names, test, strict=True) if own]
+        by_model = {prediction.model: prediction for prediction in fit.predictions}
+        tested = [name for name, is_test in zip(models.names, test, strict=True) if is_test]
         runs = [
             splits.run_of(data.cards[row])
-            for row, own in zip(models.rows, test, strict=True)
-            if own
+            for row, is_test in zip(models.rows, test, strict=True)
+            if is_test
         ]
-        predicted = np.array([at[name].predicted for name in tested])
-        floor = record.noise_floor.get("test")
+        predicted = np.array([by_model[name].predicted for name in tested])
+        floor = fit.noise_floor.get("test")
         judged = judge(task, "csv", models.accuracy[test], predicted, runs, floor)
     return Mix(
         task=task,
         shares={name: float(count[names.index(name)]) if name in names else 0.0 for name in shares},
         doc_ids=tuple(ids),
         n_tokens=int(source.size),
-        error=record.choice.chosen.cv_error,
-        errors=tuple(np.sqrt(list(record.choice.chosen.errors.values())).tolist()),
+        error=fit.choice.chosen.cv_error,
+        errors=tuple(np.sqrt(list(fit.choice.chosen.errors.values())).tolist()),
         test_mse=judged.test_mse if judged else None,
         low=judged.low if judged else None,
         high=judged.high if judged else None,
@@ -156,7 +156,7 @@ def judge_mix(
 
 
 def draw_documents(data: Dataset, shares: Mapping[str, float], budget_tokens: int) -> list[str]:
-    """Documents of these sources in a fixed random order, until each has its share of the budget.
+    """Draw documents of these sources in a fixed random order until each has its share.
 
     A source that has fewer tokens than its share gives all it has.
 
@@ -172,14 +172,14 @@ def draw_documents(data: Dataset, shares: Mapping[str, float], budget_tokens: in
             )
     ids: list[str] = []
     for source, share in shares.items():
-        own = [
+        docs = [
             (doc.doc_id, cuts.size - 1)
             for doc, cuts in zip(data.docs, data.units.edges, strict=True)
             if doc.source == source
         ]
-        random.Random(f"mix-{source}").shuffle(own)
+        random.Random(f"mix-{source}").shuffle(docs)
         room = budget_tokens * share / sum(shares.values())
-        for doc_id, n_tokens in own:
+        for doc_id, n_tokens in docs:
             if n_tokens > room:
                 break
             ids.append(doc_id)

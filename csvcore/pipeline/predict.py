@@ -1,4 +1,4 @@
-"""What a stored fit says of models that need no accuracy: forecasts with intervals."""
+"""Forecasts of a stored fit, with intervals, for models without measured accuracy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from csvcore.records import Document, Fit, Forecast, ModelLosses
 def predict(
     database: Path, fit: str, models: Sequence[str] = (), files: Sequence[Path] = ()
 ) -> list[Forecast]:
-    """Forecasts of a fit, best score first; nothing is stored.
+    """Forecast models by a fit, best score first; nothing is stored.
 
     Args:
         database: the results database.
@@ -32,14 +32,14 @@ def predict(
         edges, weight = store.weight_vector(db, fit)
         covered = store.coverage(db, record.corpus)
         full = [name for name, n_docs in covered.items() if n_docs == len(docs)]
-        asked = list(models) or ([] if files else _unused(record, full))
-        lacking = [name for name in asked if name not in full]
+        wanted = list(models) or ([] if files else _unused(record, full))
+        lacking = [name for name in wanted if name not in full]
         if lacking:
             raise InputError(
                 f"{lacking[0]} has losses on {covered.get(lacking[0], 0)} of {len(docs)} documents "
                 f"of {record.corpus}; csvcore collect it first"
             )
-        losses = store.losses(db, record.corpus, asked)
+        losses = store.losses(db, record.corpus, wanted)
         sha256 = store.corpus_sha256(db, record.corpus)
     for file in files:
         pack = loss_packs.read(file)
@@ -55,24 +55,25 @@ def predict(
 
 
 def newest_fits(database: Path, corpus: str, split: str, method: str) -> dict[str, str]:
-    """Id of the newest fit by a method of every task that has one, by task.
+    """Return the id of the newest fit by a method of every task that has one, by task.
 
     Raises:
         InputError: no task has one.
     """
     with store.connect(database, read_only=True) as db:
         table = store.newest(store.fits(db), corpus, split)
-    own = table[table["method"] == method].sort_values("task")
-    if own.empty:
+    fits = table[table["method"] == method].sort_values("task")
+    if fits.empty:
         raise InputError(
             f"no task has a {method} fit on {corpus} with split {split} as it is now; make some "
             f"with `csvcore fit --corpus {corpus} --split {split} --method {method}`"
         )
-    return dict(zip(own["task"], own["fit"], strict=True))
+    return dict(zip(fits["task"], fits["fit"], strict=True))
 
 
 def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:
-    used = {one.model for one in fit.predictions}
+    """Return those of the covered models that the fit did not use."""
+    used = {prediction.model for prediction in fit.predictions}
     return [name for name in covered if name not in used]
 
 

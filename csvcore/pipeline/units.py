@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scorer: str) -> Units:
-    """Tokens and hidden states of a scorer on a corpus; from the cache where it has them.
+    """Return tokens and hidden states of a scorer on a corpus, from the cache if it has them.
 
     The states are a memory map, read in blocks where they are used.
     """

@@ -11,7 +11,7 @@ CREATE TABLE corpora (
 
 CREATE TABLE documents (
     corpus VARCHAR NOT NULL,
-    doc_index INTEGER NOT NULL,       -- place in the corpus, from 0
+    doc_index INTEGER NOT NULL,       -- position in the corpus, from 0
     doc_id VARCHAR NOT NULL,
     source VARCHAR NOT NULL,
     text VARCHAR NOT NULL,
@@ -87,9 +87,9 @@ CREATE TABLE fits (
     noise_floor VARCHAR NOT NULL,     -- JSON, by side, where n_items is known
     left_out VARCHAR[] NOT NULL,      -- models of the split without losses or accuracy
     config VARCHAR NOT NULL,          -- JSON: settings, scorer, seed
-    notes VARCHAR[] NOT NULL,         -- what is wrong or unsure about the fit, a sentence each
-    choice VARCHAR,                   -- JSON: penalties tried and the one chosen, of the fast fit
-    control VARCHAR,                  -- JSON: permutation control, see intervals.permutation_p
+    notes VARCHAR[] NOT NULL,         -- faults and doubts, a sentence each
+    choice VARCHAR,                   -- JSON: penalties chosen and tried by the fast fit; "figure" is cv_error
+    control VARCHAR,                  -- JSON: permutation test, see intervals.permutation_p
     n_chars BIGINT,                   -- characters of the text that count
     residuals DOUBLE[] NOT NULL       -- errors on models left out in turn, for intervals
 );
@@ -112,7 +112,7 @@ CREATE TABLE traces (
     alpha DOUBLE NOT NULL,
     beta DOUBLE NOT NULL,
     train_mse DOUBLE NOT NULL,
-    validation_mse DOUBLE,            -- no models of the test side are looked at
+    validation_mse DOUBLE,            -- test models are not read
     PRIMARY KEY (fit, step)
 );
 
@@ -129,7 +129,7 @@ CREATE TABLE mixes (
     corpora VARCHAR NOT NULL,         -- names joined by +
     split VARCHAR NOT NULL,
     task VARCHAR NOT NULL,
-    found VARCHAR NOT NULL,           -- JSON: what was tried, the recommended one first
+    found VARCHAR NOT NULL,           -- JSON: mixes tried, the recommended one first
     created TIMESTAMP,                -- UTC; null in mixes made before it was kept
     PRIMARY KEY (corpora, split, task)
 );
