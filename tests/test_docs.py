@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from csvcore import cli, pipeline
+from csvcore import cli
 from csvcore.fitting import config
 from tests.support.docs import (
     ROOT,
@@ -109,7 +109,7 @@ def test_the_python_of_the_readme_runs_on_files_of_these_names(
         shutil.copy(world_files / PACK, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     quick = partial(config.FitConfig, members=1, penalty=1e-4)
-    monkeypatch.setattr(pipeline, "FitConfig", quick)
+    monkeypatch.setattr(config, "FitConfig", quick)
     [code] = blocks(ROOT / "README.md", "python")
     assert len(code.splitlines()) <= 10
     names: dict[str, object] = {}
