@@ -1,4 +1,4 @@
-# `make app` and `make test` do all their own set-up in .venv and are safe to repeat.
+# `make app`, `make check` and `make test` do all their own set-up in .venv and are safe to repeat.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,18 +8,26 @@ MODELS ?=
 FAMILY ?= bookworm
 SIZES ?= xs s
 
-.PHONY: app test zoo zoo-check wheel-check clean
+# Tests that neither load a real model, nor start workers or a browser, nor take long.
+FAST := not slow and not worker and not browser
+
+.PHONY: app lint check test zoo zoo-check wheel-check clean
 
 app: $(VENV)/.runtime
 	$(BIN)/csvcore --db $(DB) init --zoo
 	CSVCORE_MODELS=$(MODELS) $(BIN)/csvcore --db $(DB) dashboard --port $(PORT)
 
-test: $(VENV)/.development
-	@tests/install_chromium.sh
+lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+check: lint
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e -m "$(FAST)"
+
+test: lint
+	@tests/install_chromium.sh
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
 	$(BIN)/pytest tests/e2e
 

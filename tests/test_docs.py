@@ -6,9 +6,17 @@ from pathlib import Path
 import click
 import pytest
 
-from csvcore import cli, pipeline
+from csvcore import cli
 from csvcore.fitting import config
-from tests.support.docs import ROOT, blocks, commands
+from tests.support.docs import (
+    ROOT,
+    blocks,
+    commands,
+    exists,
+    module_exists,
+    modules,
+    paths,
+)
 from tests.support.world import PACK
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
@@ -54,6 +62,27 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_of_the_repository_that_a_page_names_exists(page: Path) -> None:
+    assert [name for name in paths(page) if not exists(name, page)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    assert [name for name in modules(page) if not module_exists(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = [
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    ]
+    assert [link for link in re.findall(r"\]\(#([^)]+)\)", text) if link not in headings] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_in_the_documents_parses(page: Path) -> None:
     for arguments in commands(page):
         context = cli.main.make_context("csvcore", list(arguments))
@@ -64,7 +93,8 @@ def test_every_command_in_the_documents_parses(page: Path) -> None:
             context = command.make_context(name, rest, parent=context)
 
 
-def test_there_are_commands_and_links_to_check() -> None:
+def test_there_are_commands_and_paths_to_check() -> None:
+    assert len(paths(ROOT / "docs" / "architecture.md")) > 20
     assert len(commands(ROOT / "README.md")) > 8
     assert sum(len(commands(page)) for page in PAGES) > 16
 
@@ -79,7 +109,7 @@ def test_the_python_of_the_readme_runs_on_files_of_these_names(
         shutil.copy(world_files / PACK, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     quick = partial(config.FitConfig, members=1, penalty=1e-4)
-    monkeypatch.setattr(pipeline, "FitConfig", quick)
+    monkeypatch.setattr(config, "FitConfig", quick)
     [code] = blocks(ROOT / "README.md", "python")
     assert len(code.splitlines()) <= 10
     names: dict[str, object] = {}

@@ -7,6 +7,8 @@ import measure
 import page
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

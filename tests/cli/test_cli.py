@@ -22,6 +22,7 @@ Invoke = Callable[..., Result]
 # init and import
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_files_to_a_comparison(
     tmp_path: Path, world_files: Path, tiny_lm: Path, invoke: Invoke
 ) -> None:
@@ -139,6 +140,7 @@ def lightly(*arguments: object) -> str:
     return str(done.stdout)
 
 
+@pytest.mark.slow
 def test_help_names_every_command_and_loads_no_torch() -> None:
     shown = lightly("--help")
     for name in (
@@ -147,6 +149,7 @@ def test_help_names_every_command_and_loads_no_torch() -> None:
         assert re.search(rf"^  {name} ", shown, re.MULTILINE), name
 
 
+@pytest.mark.slow
 def test_what_needs_no_model_loads_no_torch(world_db: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
@@ -171,6 +174,7 @@ def test_every_name_of_the_pipeline_is_found_where_it_is_said_to_be() -> None:
         getattr(pipeline, "fits")  # noqa: B009
 
 
+@pytest.mark.slow
 def test_the_installed_command_refuses_in_one_line_with_status_1(tmp_path: Path) -> None:
     program = "from csvcore.cli import main; main()"
     done = subprocess.run(

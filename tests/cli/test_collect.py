@@ -23,6 +23,8 @@ from csvcore.pipeline.collect import CollectConfig, Collected
 from tests.support.collections import coverage
 from tests.support.world import DOCS, contents, copies, spoil, stored_losses
 
+pytestmark = pytest.mark.worker
+
 Invoke = Callable[..., Result]
 PROGRAM = "from csvcore.cli import main; main()"
 DEADLINE = 240.0  # seconds; a machine that trains beside us takes a minute to load PyTorch

@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from csvcore import cli
 from tests.support.docs import ROOT, blocks, commands
 
+pytestmark = pytest.mark.slow
+
 HEADING = "## From your evaluation results to a comparison"
 
 

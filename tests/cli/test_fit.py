@@ -12,6 +12,8 @@ from click.testing import Result
 from csvcore import store
 from tests.support.world import ALL_OR_NOTHING, DOCS, SIDES, World, change
 
+pytestmark = pytest.mark.slow
+
 FIT_KEYS = {
     "fit", "task", "method", "alpha", "beta", "gamma", "steps", "seconds", "n_models", "mse",
     "noise_floor", "predictions", "left_out", "notes", "choice",

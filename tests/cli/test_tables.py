@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
+pytestmark = pytest.mark.slow
+
 Invoke = Callable[..., Result]
 COMMANDS = {
     "compare": "--split sides --task adding --steps 2",

@@ -16,6 +16,8 @@ from csvcore.pipeline import imports
 from csvcore.records import ModelLosses
 from tests.support.world import DOCS, World, change, contents, pack_rows, write_pack
 
+pytestmark = pytest.mark.slow
+
 
 def findings(database: Path) -> list[Check]:
     """What is said of the database alone."""

@@ -19,6 +19,8 @@ from csvcore.methods import label
 from csvcore.pipeline import compare
 from tests.support.world import PACK, World, contents, pack_rows, write_pack
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lab(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:

@@ -18,6 +18,8 @@ from csvcore.methods import label
 from csvcore.pipeline import compare
 from tests.support.world import change
 
+pytestmark = pytest.mark.slow
+
 Invoke = Callable[..., Result]
 
 

@@ -16,6 +16,8 @@ from csvcore.pipeline import jobs
 from tests.support.job_queue import DEADLINE, job, wait_for
 from tests.support.world import contents
 
+pytestmark = pytest.mark.worker
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:

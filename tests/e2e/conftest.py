@@ -38,6 +38,12 @@ HOSTILE = (
 HOSTILE_ID = '"><img src=x onerror=window.hacked=1>'
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark every test of this folder as one that needs a browser."""
+    if item.path.is_relative_to(Path(__file__).parent):
+        item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

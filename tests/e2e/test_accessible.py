@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page
 
 from tests.e2e.browsing import drawn, settled
 
-pytestmark = pytest.mark.browser
 # Broken rules, each with the kind of element that broke it and where: the nearest element that
 # Streamlit names, the outer one where a component of ours has a tree of its own.
 SCAN = """async rules => {

@@ -6,7 +6,6 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.browsing import drawn
 
-pytestmark = pytest.mark.browser
 Visit = Callable[..., Page]
 # Contrast of text and shade as WCAG 2 defines it; a canvas turns any colour into red, green, blue.
 CONTRASTS = """tokens => {

@@ -1,14 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from csvcore import store
 from csvcore.jobs import queue
 from tests.support.world import DOCS, HOSTILE_NAME, SIDES
 
-pytestmark = pytest.mark.browser
 PATIENCE = 240_000  # ms; the worker is nice, and a machine that trains beside it takes a minute
 
 

@@ -8,7 +8,6 @@ from playwright.sync_api import Browser, Page, expect
 from csvcore import store
 from csvcore.jobs import queue
 
-pytestmark = pytest.mark.browser
 PATIENCE = 240_000  # ms; the worker is nice, and a machine that trains beside it takes a minute
 LONG = {  # far more steps than anybody waits for
     "corpus": "words",

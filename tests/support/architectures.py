@@ -178,7 +178,7 @@ TEXTS = (
 
 
 def save_tokenizer(folder: Path) -> Any:
-    """A byte-level tokenizer whose one special token begins and ends every text."""
+    """Train a byte-level tokenizer whose one special token begins and ends every text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -198,7 +198,7 @@ def save_tokenizer(folder: Path) -> Any:
 
 
 def save(name: str, folder: Path, seed: int = 0) -> Path:
-    """A model of an architecture and its tokenizer, in a folder."""
+    """Save a model of an architecture and its tokenizer in a folder."""
     import torch
     import transformers
 
@@ -230,7 +230,7 @@ def _stir(model: Any) -> None:
 
 
 def full_nll(model: Any, prefix: int, token_ids: NDArray[np.int64]) -> Floats:
-    """The definition: minus the log-softmax of the model's own logits, one text alone, float64."""
+    """Return minus the log-softmax of the model's own logits, one text alone, in float64."""
     import torch
 
     ids = torch.tensor([[prefix, *token_ids.tolist()]])  # the last is predicted, and no input

@@ -47,7 +47,7 @@ def missing(collection: Collection) -> int:
 
 
 def after(n_steps: int, model: str) -> Callable[[Progress], None]:
-    """A report that stops a model at so many scored steps after it was loaded."""
+    """Return a report that stops a model a number of scored steps after it was loaded."""
     seen: list[Progress] = []
 
     def report(step: Progress) -> None:

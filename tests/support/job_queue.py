@@ -1,4 +1,4 @@
-"""Looks into a queue, and changes to it behind its back."""
+"""Reads of a job queue, and changes to it from outside."""
 
 import sqlite3
 import time
@@ -15,7 +15,7 @@ def job(database: Path, number: int) -> jobs.Job:
 
 
 def change(database: Path, statement: str, *values: object) -> None:
-    """Make the queue say something else."""
+    """Change a stored job by SQL."""
     queue = sqlite3.connect(jobs.queue_path(database))
     with queue:
         queue.execute(statement, values)
@@ -23,7 +23,7 @@ def change(database: Path, statement: str, *values: object) -> None:
 
 
 def wait_for(database: Path, number: int, until: Callable[[jobs.Job], bool]) -> jobs.Job:
-    """The job as soon as it is so; fails at the deadline with what the worker had to say."""
+    """Return the job once the condition holds; fail at the deadline with the worker's log."""
     deadline = time.monotonic() + DEADLINE
     while not until(found := job(database, number)):
         log = database.with_name(f"{database.name}.worker.log")

@@ -66,7 +66,7 @@ def scores(table: TokenTable, theta: torch.Tensor, pull: int, kind: Activation) 
 
 
 def error(heads: Heads, k: int, score: torch.Tensor, alpha: float, beta: float) -> torch.Tensor:
-    """The weighted squared error of head k at a fixed law."""
+    """Return the weighted squared error of head k at a fixed law."""
     gamma = float(heads.gamma[k])
     predicted = gamma + (1 - gamma) / (1 + torch.exp(-alpha * (score - beta)))
     wrong = predicted - torch.from_numpy(np.nan_to_num(heads.accuracy[k]))

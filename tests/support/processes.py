@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def forked(work: Callable[[], object]) -> int:
-    """Another process that does this and ends; its number."""
+    """Run the work in a forked process; return its process id."""
     pid = os.fork()
     if pid == 0:  # it must not come back into pytest
         try:

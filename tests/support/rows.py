@@ -44,7 +44,7 @@ WEIGHT = np.array([0.5, 1.5, 2.0, 0.25])
 
 
 def words(db: store.Connection) -> None:
-    """The corpus, cards and tasks that other rows refer to."""
+    """Store the corpus, cards and tasks that other rows refer to."""
     store.add_corpus(db, "words", "abc", DOCS)
     store.add_models(db, CARDS)
     store.add_tasks(db, [READING, ADDING])

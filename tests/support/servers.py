@@ -35,7 +35,7 @@ def full_model(folder: Path) -> Any:
 
 
 def honest(server: "Vllm", body: dict[str, Any]) -> Answer:
-    """What vLLM answers: the prompt's log-probabilities, none for its first token, one generated.
+    """Answer as vLLM does: log-probabilities of the prompt but its first token, and one new token.
 
     As in vLLM prompt and answer have to fit the model's context together.
     """
@@ -175,7 +175,7 @@ def shard_files(database: Path) -> list[Path]:
 
 
 def refused(database: Path, server: Vllm, message: str, **more: Any) -> str:
-    """The one sentence of a ModelError; nothing is stored, not even a shard."""
+    """Return the one sentence of a ModelError, with nothing stored and no shard written."""
     before = contents(database)
     with pytest.raises(ModelError, match=message) as error:
         take(database, server, **more)

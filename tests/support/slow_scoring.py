@@ -27,7 +27,7 @@ def note(**entry: Any) -> None:
 
 
 def trace(path: Path) -> list[dict[str, Any]]:
-    """What was noted so far."""
+    """Return the notes taken so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

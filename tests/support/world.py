@@ -39,7 +39,7 @@ TRAINING_TEXT = tuple(doc.text for doc in DOCS)
 
 
 def save_gpt2(folder: Path, seed: int = 0) -> Path:
-    """A one-layer GPT-2 whose byte-level tokenizer has EOS and no BOS."""
+    """Save a one-layer GPT-2 whose byte-level tokenizer has EOS and no BOS."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -73,7 +73,7 @@ def save_gpt2(folder: Path, seed: int = 0) -> Path:
 
 
 def save_llama(folder: Path, seed: int = 0) -> Path:
-    """A one-layer Llama whose tokenizer itself puts BOS before every text."""
+    """Save a one-layer Llama whose tokenizer puts BOS before every text."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -114,7 +114,7 @@ def save_llama(folder: Path, seed: int = 0) -> Path:
 
 
 def copies(folder: Path, of: Path, *names: str) -> list[str]:
-    """Copies of a model's folder under these names."""
+    """Copy a model's folder under these names."""
     return [str(shutil.copytree(of, folder / name)) for name in names]
 
 
@@ -154,7 +154,7 @@ class World:
     accuracies: list[Accuracy]
 
     def accuracy(self, model: str, task: str) -> float:
-        """The accuracy of one model on one task."""
+        """Return the accuracy of one model on one task."""
         return next(a.accuracy for a in self.accuracies if (a.model, a.task) == (model, task))
 
     def all_token(self, model: str) -> float:
@@ -203,7 +203,7 @@ def made_up_world(seed: int = 3) -> World:
 
 
 def pack_row(model: str, doc: Document, nll: Floats) -> dict[str, Any]:
-    """A loss-pack row with one token a character."""
+    """Return a loss-pack row with one token per character."""
     ends = np.cumsum([len(char.encode()) for char in doc.text]).tolist()
     return {
         "model": model,
@@ -221,7 +221,7 @@ def pack_rows(world: World, models: Iterable[str] = SIDES) -> list[dict[str, Any
 
 
 def write_pack(path: Path, rows: Sequence[dict[str, Any]], sha256: str | None = None) -> Path:
-    """A loss pack with a manifest for this corpus, the world's unless told."""
+    """Write a loss pack with a manifest for this corpus, by default the world's."""
     made = {"weights_sha256": "made-up", "dtype": "float32", "engine": "none"}
     table = pa.Table.from_pylist(list(rows), schema=loss_packs.SCHEMA)
     names = dict.fromkeys((row["model"] for row in rows), made)
@@ -230,7 +230,7 @@ def write_pack(path: Path, rows: Sequence[dict[str, Any]], sha256: str | None = 
 
 
 def write_csv(path: Path, header: str, rows: Iterable[Sequence[object]]) -> Path:
-    """A CSV file; None becomes an empty cell."""
+    """Write a CSV file; None becomes an empty cell."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(header.split(","))
@@ -239,13 +239,13 @@ def write_csv(path: Path, header: str, rows: Iterable[Sequence[object]]) -> Path
 
 
 def write_accuracies(path: Path, entries: Iterable[Accuracy]) -> Path:
-    """An accuracies.csv."""
+    """Write an accuracies.csv."""
     rows = [[e.model, e.task, repr(e.accuracy), e.n_items] for e in entries]
     return write_csv(path, "model,task,accuracy,n_items", rows)
 
 
 def write_split(path: Path, sides: dict[str, Any]) -> Path:
-    """A split.csv."""
+    """Write a split.csv."""
     return write_csv(path, "model,split", sides.items())
 
 
@@ -279,7 +279,7 @@ def write_world(folder: Path, world: World) -> Path:
 
 
 def import_world(database: Path, folder: Path) -> Path:
-    """A new database with every file of a world's folder, one import after another."""
+    """Import every file of a world's folder into a new database."""
 
     imports.init(database)
     imports.import_corpus(database, folder / "documents.jsonl", "words")
@@ -343,7 +343,7 @@ def stored_weights(database: Path, fit: str) -> list[tuple[Document, np.ndarray,
 
 
 def all_weights(database: Path, fit: str) -> np.ndarray:
-    """The weights of every token, one document after another."""
+    """Return the weights of every token, one document after another."""
     return np.concatenate([weight for _, _, weight in stored_weights(database, fit)])
 
 

@@ -189,6 +189,7 @@ def open_at(app_on: Callable[..., AppTest], database: Path, page: str) -> AppTes
     return app
 
 
+@pytest.mark.slow
 def test_the_verdict_is_the_same_on_both_pages_in_the_report_and_in_the_terminal(
     compared: list[Comparison],
     world_db: Path,

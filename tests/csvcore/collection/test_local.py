@@ -24,6 +24,8 @@ from csvcore.pipeline.collect import CollectConfig
 from tests.support import slow_scoring
 from tests.support.world import DOCS, collect, spoil, stored_losses
 
+pytestmark = pytest.mark.worker
+
 CPU = CollectConfig(device="cpu")
 TWO = CollectConfig(device="cpu,cpu")
 DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to load PyTorch

@@ -18,6 +18,8 @@ from tests.support import slow_scoring
 from tests.support.collections import CPU, statuses
 from tests.support.world import DOCS, collect, save_gpt2, spoil, stored_losses
 
+pytestmark = pytest.mark.worker
+
 RAY = CollectConfig(device="cpu", engine="ray")
 DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 ALL = [("first", doc.doc_id) for doc in DOCS] + [("second", doc.doc_id) for doc in DOCS]

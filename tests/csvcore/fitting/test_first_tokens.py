@@ -32,6 +32,8 @@ from tests.support.world import (
     write_pack,
 )
 
+pytestmark = pytest.mark.slow
+
 METHODS: tuple[str, ...] = (*("csv", "all-token", "label-token", "source-token", "best-source"),)
 Run = Callable[..., Fit]
 

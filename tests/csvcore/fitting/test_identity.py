@@ -13,6 +13,8 @@ from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 from tests.support.world import DOCS, all_weights, change, contents, save_gpt2
 
+pytestmark = pytest.mark.slow
+
 PAPER: dict[str, Any] = {"algorithm": "paper", "steps": 1}
 QUICK: dict[str, Any] = {"penalty": 1e-4, "steps": 1, "members": 1}
 Run = Callable[..., Fit]

@@ -18,6 +18,8 @@ from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Fit, Floats, Penalty, PenaltyChoice, ScalingFit, TraceStep
 from tests.support.world import ALL_OR_NOTHING, DOCS, SIDES, World, alternate, change
 
+pytestmark = pytest.mark.slow
+
 TEST = [model for model, side in SIDES.items() if side == "test"]
 Run = Callable[..., Fit]
 NOISE = "UPDATE accuracies SET accuracy = accuracy * (1 - 0.002 * (ascii(model) * 7 % 30))"

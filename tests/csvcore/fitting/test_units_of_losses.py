@@ -17,6 +17,8 @@ from csvcore.pipeline import imports, predict
 from csvcore.records import Fit, ModelLosses
 from tests.support.world import DOCS, World, change, pack_rows, write_pack
 
+pytestmark = pytest.mark.slow
+
 
 def words(row: dict[str, Any], text: str) -> dict[str, Any]:
     """A row of one token a character as one of words, each with the space behind it."""

@@ -34,6 +34,7 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 # Properties
 
 
+@pytest.mark.slow
 @given(seeds, st.sampled_from([1e-2, 1e-4, 1e-6]), st.sampled_from(KINDS))
 @few
 def test_the_objective_never_rises_and_ends_where_its_gradient_is_small(
@@ -55,6 +56,7 @@ def test_the_objective_never_rises_and_ends_where_its_gradient_is_small(
         assert after < 0.5 * before  # the stopping rule is on F; the median is 0.001
 
 
+@pytest.mark.slow
 @given(seeds)
 @few
 def test_heads_fitted_together_come_out_as_fitted_alone(seed: int) -> None:

@@ -385,6 +385,7 @@ def test_unseen_models_are_predicted_almost_as_by_one_who_knows_the_planted_toke
     assert np.median(ratios) <= 2
 
 
+@pytest.mark.slow
 def test_where_nothing_is_planted_csv_is_rarely_surely_better_than_all_token() -> None:
     better = 0
     for seed in range(20):

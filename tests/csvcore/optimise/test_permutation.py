@@ -31,6 +31,7 @@ def small_world(seed: int, signal: bool) -> tuple[TokenTable, HeadProblem]:
     return table, HeadProblem("task", world.gamma, world.accuracy[0], train, ~train)
 
 
+@pytest.mark.slow
 def test_without_a_signal_the_p_value_is_uniform() -> None:
     found = []
     for seed in range(60):

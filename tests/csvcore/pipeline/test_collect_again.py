@@ -16,6 +16,8 @@ from csvcore.pipeline import imports
 from tests.support.collections import CPU, keys, manifest, missing, stop_within
 from tests.support.world import DOCS, collect, save_gpt2, stored_losses
 
+pytestmark = pytest.mark.slow
+
 # Never stale
 
 

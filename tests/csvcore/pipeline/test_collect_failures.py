@@ -16,6 +16,8 @@ from csvcore.pipeline.collect import CollectConfig
 from tests.support.collections import CPU, coverage, statuses
 from tests.support.world import DOCS, collect, contents, copies, save_gpt2, spoil
 
+pytestmark = pytest.mark.slow
+
 # Refused because something else is stored
 
 

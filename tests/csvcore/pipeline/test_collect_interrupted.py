@@ -21,6 +21,8 @@ from tests.support import slow_scoring
 from tests.support.collections import CPU, after, coverage, missing, stop_within
 from tests.support.world import DOCS, collect, contents, stored_losses
 
+pytestmark = pytest.mark.worker
+
 DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 
 

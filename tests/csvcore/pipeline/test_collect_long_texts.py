@@ -12,6 +12,8 @@ from csvcore.pipeline import collect as collecting
 from tests.support.collections import CPU, SIZES, manifest, statuses
 from tests.support.world import DOCS, collect
 
+pytestmark = pytest.mark.slow
+
 # Long documents
 
 

@@ -21,6 +21,8 @@ from csvcore.pipeline import fit as fitting
 from csvcore.records import Floats
 from tests.support.world import SIDES, World, alternate, change, contents
 
+pytestmark = pytest.mark.slow
+
 TEST = [model for model, side in SIDES.items() if side == "test"]
 TRAIN = [model for model, side in SIDES.items() if side == "train"]
 Compare = Callable[..., list[Comparison]]

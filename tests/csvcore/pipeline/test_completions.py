@@ -34,6 +34,8 @@ from tests.support.servers import (
 )
 from tests.support.world import DOCS, contents
 
+pytestmark = pytest.mark.slow
+
 
 def own_prompts(folder: Path, docs: Sequence[Document]) -> list[list[int]]:
     """Prefix and tokens of each document, from the tokenizer itself."""

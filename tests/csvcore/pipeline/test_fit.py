@@ -28,6 +28,8 @@ from tests.support.world import (
     stored_weights,
 )
 
+pytestmark = pytest.mark.slow
+
 METHODS: tuple[str, ...] = ("csv", "all-token", "label-token", "source-token", "best-source")
 N_CHARS = sum(len(doc.text) for doc in DOCS)
 TEST = [model for model, side in SIDES.items() if side == "test"]

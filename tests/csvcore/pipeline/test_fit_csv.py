@@ -11,6 +11,8 @@ from csvcore.optimise import STRENGTHS
 from csvcore.records import Fit
 from tests.support.world import DOCS, SIDES, THREE_FAMILIES, all_weights, change
 
+pytestmark = pytest.mark.slow
+
 PAPER: dict[str, Any] = {"algorithm": "paper", "steps": 12, "learning_rate": 0.05}
 FIXED: dict[str, Any] = {"penalty": 1e-4}  # nothing to choose, so quicker
 Run = Callable[..., Fit]

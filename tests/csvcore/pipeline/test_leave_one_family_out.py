@@ -14,6 +14,8 @@ from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline.leave_one_family_out import FamilyComparison, medians
 from tests.support.world import SIDES, World, change, contents
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = {
     "tame": {model for i, model in enumerate(SIDES) if i % 2 == 0},
     "wild": {model for i, model in enumerate(SIDES) if i % 2 == 1},

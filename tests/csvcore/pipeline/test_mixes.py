@@ -20,6 +20,8 @@ from csvcore.pipeline.mixes import draw_documents, judge_mix, search
 from csvcore.store.mixes import save_mix
 from tests.support.world import DOCS
 
+pytestmark = pytest.mark.slow
+
 Invoke = Callable[..., Result]
 SOURCES = sorted({doc.source for doc in DOCS})
 

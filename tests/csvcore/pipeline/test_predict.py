@@ -21,6 +21,8 @@ from csvcore.records import Fit
 from csvcore.scaling import sigmoid_law
 from tests.support.world import DOCS, SIDES, World, change, contents, pack_rows, write_pack
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Fit]
 Invoke = Callable[..., Result]
 NEW = "new"  # a model that no split and no accuracy speaks of

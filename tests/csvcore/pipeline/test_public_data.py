@@ -6,6 +6,8 @@ import pytest
 from csvcore.fitting import config as fit_config
 from csvcore.pipeline import leave_one_family_out
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PUBLIC = ROOT.parent / "shared" / "data"
 

@@ -92,6 +92,7 @@ def die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.worker
 @pytest.mark.parametrize("n_docs", [3, len(DOCS)], ids=["states", "edges"])
 def test_what_a_killed_process_left_behind_is_never_taken(
     database: Path, tiny_lm: Path, n_docs: int
@@ -138,6 +139,7 @@ def test_half_a_cache_is_made_again(database: Path, tiny_lm: Path, missing: str)
     assert len(cached(database)) == 2
 
 
+@pytest.mark.worker
 def test_two_processes_at_once_both_have_the_states(database: Path, tiny_lm: Path) -> None:
     both = [forked(lambda: ask(database, tiny_lm)) for _ in range(2)]
     assert [exit_code(pid) for pid in both] == [0, 0]

@@ -150,6 +150,7 @@ def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     assert contents(old) == before
 
 
+@pytest.mark.worker
 def test_processes_that_open_an_old_database_at_once_all_find_everything(old: Path) -> None:
     before = contents(old)
     start = multiprocessing.get_context("fork").Event()

@@ -17,6 +17,8 @@ from dashboard.queries import database as data
 from dashboard.widgets import text as controls
 from tests.support.world import DOCS, contents, copies, save_gpt2, spoil
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "**bold** <img src=x onerror=alert(1)> [link](x) $x^2$ :red[r] `c` &amp;"
 Report = Callable[[int, int, str], None]
 

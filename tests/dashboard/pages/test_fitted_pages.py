@@ -23,6 +23,8 @@ from dashboard.views import mixes
 from tests.support.job_queue import change as change_queue
 from tests.support.world import DOCS, World, pack_rows, write_pack
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("csv", "all-token", "label-token", "source-token", "best-source")
 
 

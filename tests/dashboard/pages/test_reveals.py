@@ -13,6 +13,8 @@ from dashboard.queries import database
 from tests.support.database_at import at
 from tests.support.world import SIDES, change
 
+pytestmark = pytest.mark.slow
+
 TESTED = {model for model, side in SIDES.items() if side == "test"}
 SHOWING = ("overview", "curves", "baselines", "predict", "mixes")
 Open = Callable[..., AppTest]

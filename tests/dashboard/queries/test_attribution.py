@@ -18,6 +18,8 @@ from dashboard.queries import attribution, comparisons, database
 from tests.support.database_at import at
 from tests.support.world import DOCS, World, pack_rows, write_pack
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Fit]
 
 

@@ -14,6 +14,8 @@ from csvcore.records import Fit
 from dashboard.widgets import text
 from tests.support.world import SIDES, change
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Fit]
 
 
