@@ -32,8 +32,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from csvcore import lm as scoring
-from csvcore.lm import LanguageModel, LoadConfig
+from csvcore.lm import LanguageModel, LoadConfig, default_batch, encode, load, score
 from csvcore.lm.passes import batches
 from csvcore.records import Document
 
@@ -187,7 +186,7 @@ def head_seconds(lm: LanguageModel, rows: Sequence[list[int]]) -> float:
     assert head is not None
     taken = 0.0
     sizes = [len(row) - 1 for row in rows]
-    for batch in batches(sizes, scoring.default_batch("cpu"), lm.passes.rows):
+    for batch in batches(sizes, default_batch("cpu"), lm.passes.rows):
         states = lm.passes.states([np.array(rows[i][:-1]) for i in batch])
         targets = torch.tensor([token for i in batch for token in rows[i][1:]])
         start = cpu_seconds()
@@ -208,11 +207,11 @@ def main() -> None:
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
     name = str(MODELS[given.model]()) if given.model in MODELS else given.model
-    lm = scoring.load(name, LoadConfig(device="cpu", prefix="auto"))
+    lm = load(name, LoadConfig(device="cpu", prefix="auto"))
     lines = given.texts.read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines]
     texts = texts[:: max(1, len(texts) // given.docs)][: given.docs]
-    ids = [scoring.encode(lm.tokenizer, text).token_ids for text in texts]
+    ids = [encode(lm.tokenizer, text).token_ids for text in texts]
     fits = [i for i, row in enumerate(ids) if len(row) <= MOST_TOKENS]
     texts = [texts[i] for i in fits]
     rows = [[lm.prefix.token_id, *ids[i]] for i in fits]
@@ -224,7 +223,7 @@ def main() -> None:
         "padded, sorted, 8": lambda: padded(lm, rows),
         "lm-eval, batch 1": lambda: harness(lm, texts, 1),
         "lm-eval, batch 8": lambda: harness(lm, texts, 8),
-        "csvcore": lambda: [row.nll for row in scoring.score(lm, docs)],
+        "csvcore": lambda: [row.nll for row in score(lm, docs)],
     }
     reference = exact(lm, rows)
     seconds: dict[str, list[float]] = {method: [] for method in methods}

@@ -36,7 +36,7 @@ import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from csvcore import store
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.formats.bundled import ZOO
 from csvcore.jobs import queue
 from csvcore.pipeline import collect, compare, imports
@@ -322,7 +322,7 @@ def main() -> int:
         database = (given.db or Path(folder) / "ui.duckdb").resolve()
         if not database.exists():
             imports.init(database, zoo=True)
-            compare.compare(database, "zoo", "by-size", ["facts"], fit_config.FitConfig())
+            compare.compare(database, "zoo", "by-size", ["facts"], FitConfig())
             add_long(database)
         check_made_here(database)
         with serving(database) as (address, process):

@@ -52,7 +52,7 @@ def comparison_table(rows: Iterable[Comparison]) -> pd.DataFrame:
     """
     names = [one.name for one in fields(Comparison)]
     table = pd.DataFrame([asdict(row) for row in rows], columns=names)
-    return table.astype(dict.fromkeys(OPTIONAL, float)).sort_values("test_mse")
+    return table.astype(dict.fromkeys(OPTIONAL, float)).sort_values("mse")
 
 
 def forecast_table(

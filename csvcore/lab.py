@@ -1,7 +1,7 @@
-"""Measurements in, fits, comparisons and forecasts out: the whole program in a notebook.
+"""The notebook API: fits, comparisons and predictions on a results database.
 
-Nothing is computed here: every call is one of `pipeline`'s on a results database, and figures are
-those of the dashboard. Reading what is stored loads no torch.
+Nothing is computed here: every call is one of `pipeline`'s, and figures are those of the dashboard.
+PyTorch is loaded by `fit` and `compare` alone.
 """
 
 import os
@@ -11,20 +11,20 @@ from inspect import signature
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import finalize
 
 import pandas as pd
 
 from csvcore import frames, store
 from csvcore.errors import InputError
-from csvcore.fitting import config as fit_config
-from csvcore.pipeline import compare as comparing
 from csvcore.pipeline import exports, imports
-from csvcore.pipeline import fit as fitting
-from csvcore.pipeline import predict as predicting
+from csvcore.pipeline.predict import predict
 from csvcore.records import Fit, Task
 from csvcore.results import Comparisons, Fits, Forecasts, read_fits
+
+if TYPE_CHECKING:
+    from csvcore.fitting.config import FitConfig
 
 File = str | os.PathLike[str]
 Report = Callable[[int, int, str], None]
@@ -32,7 +32,7 @@ Report = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Lab:
-    """A results database, and which of its corpora and splits to work on; see `open` and `load`.
+    """A results database with a corpus and a split to work on; see `open` and `load`.
 
     scorer: folder or hub name of the scoring model; the bundled one if not given.
     """
@@ -43,21 +43,21 @@ class Lab:
     scorer: str | None = None
 
     def tasks(self) -> list[Task]:
-        """The tasks that are stored."""
+        """Return the stored tasks."""
         with store.connect(self.database, read_only=True) as db:
             return store.tasks(db)
 
     def models(self) -> pd.DataFrame:
-        """One row a model: its card, and a column of accuracy for each task."""
+        """Return a row for each model: its card, and a column of accuracy for each task."""
         with store.connect(self.database, read_only=True) as db:
             return frames.models_table(store.models(db), store.accuracies(db))
 
     def fits(self) -> Fits:
-        """All stored fits on this corpus and split, newest first; torch is not loaded."""
+        """Return all stored fits on this corpus and split, newest first."""
         with store.connect(self.database, read_only=True) as db:
             table = store.fits(db)
-            own = table[(table["corpus"] == self.corpus) & (table["split"] == self.split)]
-            return read_fits(db, own["fit"])
+            here = table[(table["corpus"] == self.corpus) & (table["split"] == self.split)]
+            return read_fits(db, here["fit"])
 
     def fit(
         self,
@@ -66,24 +66,31 @@ class Lab:
         report: Report = lambda step, total, message: None,
         **settings: Any,
     ) -> Fits:
-        """One fit per task, all tasks if none is named; those stored already are taken from there.
+        """Fit each task, all tasks if none is named, or read the fit that is stored already.
 
         Args:
             *tasks: names of tasks.
             method: csv, or a baseline of `csvcore fit --method`.
             report: called with (step, steps, message).
-            **settings: fields of `pipeline.FitConfig`, such as seed or algorithm.
+            **settings: fields of `FitConfig`, such as seed or algorithm.
 
         Raises:
             InputError: a task cannot be fitted; see `pipeline.fit`.
         """
+        from csvcore.pipeline.fit import fit
+
         wanted = [(task, method) for task in tasks or [task.task for task in self.tasks()]]
-        found = fitting.fit(
-            *(self.database, self.corpus, self.split, wanted, self._config(settings), report),
+        fits = fit(
+            self.database,
+            self.corpus,
+            self.split,
+            wanted,
+            self._config(settings),
+            report,
             only_missing=True,
         )
         with store.connect(self.database, read_only=True) as db:
-            return read_fits(db, [one.fit for one in found])
+            return read_fits(db, [record.fit for record in fits])
 
     def compare(
         self,
@@ -92,19 +99,20 @@ class Lab:
         report: Report = lambda step, total, message: None,
         **settings: Any,
     ) -> Comparisons:
-        """Every method and null on the test models; see `pipeline.compare`.
+        """Compare every method and trivial baseline on the test models; see `pipeline.compare`.
 
         Without tasks, all that can be fitted.
         """
+        from csvcore.pipeline.compare import compare
+
         config = self._config(settings)
-        where = (self.database, self.corpus, self.split)
-        rows = comparing.compare(*where, tasks, config, report, permutations)
+        rows = compare(self.database, self.corpus, self.split, tasks, config, report, permutations)
         return Comparisons(tuple(rows))
 
     def predict(
         self, fit: Fit | str, models: Sequence[str] = (), losses: File | Sequence[File] = ()
     ) -> Forecasts:
-        """Accuracy of models that need none, with 90 % intervals; see `pipeline.predict`.
+        """Predict models without measured accuracy, with 90 % intervals; see `pipeline.predict`.
 
         Args:
             fit: a fit or its id.
@@ -113,27 +121,30 @@ class Lab:
             losses: loss packs of further models on the same corpus.
         """
         name = fit if isinstance(fit, str) else fit.fit
-        found = predicting.predict(self.database, name, models, _files(losses))
+        forecasts = predict(self.database, name, models, _files(losses))
         with store.connect(self.database, read_only=True) as db:
-            record, cards, known = store.fit(db, name), store.models(db), store.accuracies(db)
-        observed = {one.model: one.accuracy for one in known if one.task == record.task}
-        return Forecasts(tuple(found), record, frames.forecast_table(found, cards, observed))
+            record, cards, entries = store.fit(db, name), store.models(db), store.accuracies(db)
+        observed = {entry.model: entry.accuracy for entry in entries if entry.task == record.task}
+        table = frames.forecast_table(forecasts, cards, observed)
+        return Forecasts(tuple(forecasts), record, table)
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
-        """Salience of every token; columns of `pipeline.token_weights`."""
+        """Return the salience of every token; columns of `exports.token_weights`."""
         with store.connect(self.database, read_only=True) as db:
             rows = exports.token_weights(db, fit if isinstance(fit, str) else fit.fit)
         frame: pd.DataFrame = rows.to_pandas()
         return frame
 
-    def _config(self, settings: dict[str, Any]) -> Any:
+    def _config(self, settings: dict[str, Any]) -> "FitConfig":
+        """Return the settings of a fit; refuse a name that is none."""
+        from csvcore.fitting.config import FitConfig
 
-        known = signature(fit_config.FitConfig).parameters
+        names = signature(FitConfig).parameters
         for name in settings:
-            if name not in known:
-                raise InputError(f"there is no setting {name!r}; there are {', '.join(known)}")
-        own = {} if self.scorer is None else {"scorer": self.scorer}
-        return fit_config.FitConfig(**own | settings)
+            if name not in names:
+                raise InputError(f"there is no setting {name!r}; there are {', '.join(names)}")
+        scorer = {} if self.scorer is None else {"scorer": self.scorer}
+        return FitConfig(**scorer | settings)
 
 
 def open(
@@ -142,7 +153,7 @@ def open(
     split: str | None = None,
     scorer: str | None = None,
 ) -> Lab:
-    """A results database, as `csvcore init --zoo` and `csvcore import` make it.
+    """Open a results database made by `csvcore init --zoo` or `csvcore import`.
 
     Args:
         database: its file.
@@ -182,9 +193,10 @@ def load(
     scorer: str | None = None,
     results: Literal["csv", "lm-eval", "opencompass"] = "csv",
 ) -> Lab:
-    """A new results database of these files (docs/formats.md), all or nothing.
+    """Make a new results database of these files (docs/formats.md), all or nothing.
 
-    The corpus and the split are called as their files are.
+    The corpus and the split are named after their files. The parameters mirror the files of
+    `csvcore import`, and are keyword-only for that reason.
 
     Args:
         corpus: documents, one JSON object a line.
@@ -193,20 +205,20 @@ def load(
         accuracies: one or more files, or folders of lm-evaluation-harness.
         losses: one or more loss packs; one without a manifest counts as of this corpus.
         split: sides of the models.
-        database: where to keep it; in a folder that goes with the Lab if not given.
+        database: file to keep it in; by default a temporary folder that is deleted with the Lab.
         scorer: see `Lab`.
-        results: what wrote the accuracies.
+        results: format of the accuracies.
 
     Raises:
-        InputError: a file is not what it should be, or the database is there already.
+        InputError: a file is not valid, or the database exists already.
         OffsetsError: losses do not tile their documents.
     """
-    place = None if database is None else Path(database)
-    if place is not None and place.exists():
-        raise InputError(f"{place} is there already; csvcore.open({str(place)!r}) reads it")
-    folder = Path(mkdtemp(prefix=".csvcore-", dir=None if place is None else place.parent))
+    path = None if database is None else Path(database)
+    if path is not None and path.exists():
+        raise InputError(f"{path} is there already; csvcore.open({str(path)!r}) reads it")
+    folder = Path(mkdtemp(prefix=".csvcore-", dir=None if path is None else path.parent))
     building = folder / "results.duckdb"
-    lab = Lab(place or building, Path(corpus).stem, Path(split).stem, scorer)
+    lab = Lab(path or building, Path(corpus).stem, Path(split).stem, scorer)
     try:
         imports.init(building)
         imports.import_corpus(building, Path(corpus), lab.corpus)
@@ -215,17 +227,18 @@ def load(
         imports.import_accuracies(building, _files(accuracies), results)
         imports.import_split(building, Path(split), lab.split)
         imports.import_losses(building, _files(losses), lab.corpus)
-        if place is not None:
-            building.replace(place)
+        if path is not None:
+            building.replace(path)
     except BaseException:
         rmtree(folder)
         raise
-    if place is None:
+    if path is None:
         finalize(lab, rmtree, folder, ignore_errors=True)
     else:
         rmtree(folder)
     return lab
 
 
-def _files(given: File | Sequence[File]) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | os.PathLike) else [Path(one) for one in given]
+def _files(files: File | Sequence[File]) -> list[Path]:
+    """Return one file or several as paths."""
+    return [Path(files)] if isinstance(files, str | os.PathLike) else [Path(file) for file in files]

@@ -151,7 +151,7 @@ def _facts(record: Fit) -> list[str]:
 
 
 def _comparison(rows: list[Comparison], figure: Any) -> Part:
-    ordered = sorted(rows, key=lambda row: row.test_mse)
+    ordered = sorted(rows, key=lambda row: row.mse)
     said = verdict(rows)
     return Part(
         "Every method and trivial baseline on the test models",
@@ -163,9 +163,9 @@ def _comparison(rows: list[Comparison], figure: Any) -> Part:
         rows=[
             [
                 label(row.method),
-                f"{row.test_mse:.2e}",
+                f"{row.mse:.2e}",
                 "" if row.low is None else f"{row.low:.1e} to {row.high:.1e}",
-                f"{100 * row.test_mae:.1f}",
+                f"{100 * row.mae:.1f}",
                 *(
                     "" if value is None else f"{value:.2f}"
                     for value in (row.r2, row.spearman, row.pairwise)

@@ -107,7 +107,7 @@ class Comparisons(Results[Comparison]):
 
     def table(self) -> pd.DataFrame:
         """One row a task and method, best first; columns are the fields of `Comparison`."""
-        return frames.comparison_table(self).sort_values(["task", "test_mse"], ignore_index=True)
+        return frames.comparison_table(self).sort_values(["task", "mse"], ignore_index=True)
 
     def figure(self, task: str | None = None) -> Any:
         """Test error of every method with its 90 % interval, on one task.

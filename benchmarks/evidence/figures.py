@@ -11,9 +11,9 @@ from playwright.sync_api import Page, sync_playwright
 from csvcore import store
 from csvcore.figures import paper, tokens
 from csvcore.figures.scales import weight_scale
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.formats import bundled
-from csvcore.pipeline import fit as fitting
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 
 WIDTH = 1000
@@ -55,12 +55,10 @@ def _laws(split: str, methods: Iterable[str]) -> Callable[[Path], pd.DataFrame]:
     def made(db: Path) -> pd.DataFrame:
         tasks = _tasks(db)
         wanted = [(task, method) for method in methods for task in tasks]
-        config = fit_config.FitConfig()
-        found = fitting.fit(db, measure.CORPUS, split, wanted, config, only_missing=True)
-        several = len({fit.method for fit in found}) > 1
-        return _points(
-            db, [(f"{fit.task}, {fit.method}" if several else fit.task, fit) for fit in found]
-        )
+        fits = fit(db, measure.CORPUS, split, wanted, FitConfig(), only_missing=True)
+        several = len({record.method for record in fits}) > 1
+        titles = [f"{each.task}, {each.method}" if several else each.task for each in fits]
+        return _points(db, zip(titles, fits, strict=True))
 
     return made
 
@@ -85,9 +83,10 @@ def _points(db: Path, fits: Iterable[tuple[str, Fit]]) -> pd.DataFrame:
     """As `csvcore.figures.paper.draw` takes them; accuracies and scores to six digits."""
     parts = []
     with store.connect(db, read_only=True) as connection:
-        for title, fit in fits:
-            law = {"panel": title, "alpha": fit.alpha, "beta": fit.beta, "gamma": fit.gamma}
-            parts.append(store.predictions(connection, fit.fit).round(6).assign(**law))
+        for title, record in fits:
+            table = store.predictions(connection, record.fit).round(6)
+            law = {"alpha": record.alpha, "beta": record.beta, "gamma": record.gamma}
+            parts.append(table.assign(panel=title, **law))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -117,10 +116,10 @@ def _highlights(db: Path) -> str:
     texts = []
     top = 0.0
     for task, source, n_docs in HIGHLIGHTED:
-        fit = measure.csv_fit(db, task, "by-size")
+        record = measure.csv_fit(db, task, "by-size")
         with store.connect(db, read_only=True) as connection:
-            table = store.weights(connection, fit.fit).to_pylist()
-            docs = {doc.doc_id: doc for doc in store.documents(connection, fit.corpus)}
+            table = store.weights(connection, record.fit).to_pylist()
+            docs = {doc.doc_id: doc for doc in store.documents(connection, record.corpus)}
         rows = [row for row in table if docs[row["doc_id"]].source == source][:n_docs]
         for row in rows:
             cells = tokens.cells(docs[row["doc_id"]].text, row["byte_end"])

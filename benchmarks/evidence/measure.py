@@ -4,7 +4,7 @@ import importlib.util
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ import numpy as np
 from csvcore import salience, store
 from csvcore.alignment import Aligner, byte_clock
 from csvcore.analysis import token_kinds
+from csvcore.analysis.comparison import contract_row
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import learn
 from csvcore.fitting.outcome import FitResult
 from csvcore.formats import bundled
-from csvcore.pipeline import compare, leave_one_family_out
-from csvcore.pipeline import fit as fitting
-from csvcore.pipeline.compare import usable_tasks
+from csvcore.pipeline.compare import compare, usable_tasks
 from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.fit import fit
+from csvcore.pipeline.leave_one_family_out import leave_one_family_out
 from csvcore.pipeline.mixes import draw_documents
 from csvcore.records import Fit
 
@@ -48,17 +49,17 @@ def splits(db: Path) -> list[Row]:
     """Every method and null on every task of both splits (Table 1), with permutations."""
     config = FitConfig()
     return [
-        asdict(row) | {"split": split}
+        contract_row(row) | {"split": split}
         for split in SPLITS
-        for row in compare.compare(db, CORPUS, split, [], config, permutations=PERMUTATIONS)
+        for row in compare(db, CORPUS, split, [], config, permutations=PERMUTATIONS)
     ]
 
 
 def families(db: Path) -> list[Row]:
     """The same with each family left out in turn."""
     return [
-        asdict(row)
-        for row in leave_one_family_out.leave_one_family_out(db, CORPUS, [], FitConfig())
+        {"family": entry.family, "split": entry.split, "row": contract_row(entry.row)}
+        for entry in leave_one_family_out(db, CORPUS, [], FitConfig())
     ]
 
 
@@ -70,11 +71,12 @@ def steps(db: Path) -> list[Row]:
     for n_steps in PAPER_STEPS:
         config = FitConfig(algorithm="paper", steps=n_steps)
         wanted = [(task, "csv") for task in tasks]
-        for found in fitting.fit(db, CORPUS, "by-size", wanted, config, only_missing=True):
+        for record in fit(db, CORPUS, "by-size", wanted, config, only_missing=True):
             rows.append(
-                {"task": found.task, "steps": n_steps, "chosen_step": found.steps, "fit": found.fit}
-                | {f"{side}_mse": mse for side, mse in found.mse.items()}
-                | {"noise_floor": found.noise_floor.get("test")}
+                {"task": record.task, "steps": n_steps, "chosen_step": record.steps}
+                | {"fit": record.fit}
+                | {f"{side}_mse": mse for side, mse in record.mse.items()}
+                | {"noise_floor": record.noise_floor.get("test")}
             )
     return rows
 
@@ -140,11 +142,11 @@ def highlights(db: Path) -> list[Row]:
     return rows
 
 
-def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
+def results(db: Path, record: Fit, source: str) -> tuple[Any, Any]:
     """Which tokens of a source's worked part state a result, and the weights of all its tokens."""
     with store.connect(db, read_only=True) as connection:
-        table = store.weights(connection, fit.fit)
-        texts = {doc.doc_id: doc for doc in store.documents(connection, fit.corpus)}
+        table = store.weights(connection, record.fit)
+        texts = {doc.doc_id: doc for doc in store.documents(connection, record.corpus)}
     hits, weights = [], []
     for row in table.to_pylist():
         doc = texts[row["doc_id"]]
@@ -160,7 +162,7 @@ def results(db: Path, fit: Fit, source: str) -> tuple[Any, Any]:
 def csv_fit(db: Path, task: str, split: str) -> Fit:
     """The CSV fit of a task, made where it is missing."""
     wanted = [(task, "csv")]
-    return fitting.fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
+    return fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
 
 
 def _learn(

@@ -1,8 +1,8 @@
-"""Every method and every null of one task, judged on the same models, test models as a rule."""
+"""Errors of all methods and trivial baselines on the same models of one task, and the verdict."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,24 +22,26 @@ from csvcore.methods import METHODS, label, trivial
 from csvcore.records import SIDES, Control, Fit, Floats, ModelCard, Prediction, Side
 
 log = logging.getLogger(__name__)
+CONTRACT_KEYS = {"mse": "test_mse", "mae": "test_mae", "n_models": "n_test"}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One method on one task's test models, or on its validation models if these were asked for.
+    """One method's errors on one task's models of one side, test models as a rule.
 
-    low and high are the 90 % interval of test_mse; difference is test_mse less that of csv on the
-    same models, with its 90 % interval: above 0 throughout, csv is significantly better. covered is
-    the share of test models within their 90 % prediction interval. r2, spearman and pairwise are
-    None where they are not defined, as for a constant prediction; intervals where there is one run
-    only.
-    p_value is that of the permutation control, where it was run, now or before.
+    mse and mae: mean squared and mean absolute error of n_models models. low and high: 90 %
+    interval of mse. difference: mse less that of csv on the same models, with its 90 % interval; an
+    interval above 0 means that csv is significantly better. covered: share of the models within
+    their 90 % prediction intervals. r2, spearman and pairwise are None where they are not defined,
+    as for a constant prediction; intervals are None for models of a single run. p_value: of the
+    permutation test of a CSV fit, if there is one.
     """
 
     task: str
     method: str
-    test_mse: float
-    test_mae: float
+    side: Side
+    mse: float
+    mae: float
     r2: float | None
     spearman: float | None
     pairwise: float | None
@@ -50,7 +52,7 @@ class Comparison:
     difference_low: float | None
     difference_high: float | None
     covered: float | None
-    n_test: int
+    n_models: int
     fit: str | None
     p_value: float | None = None
     notes: tuple[str, ...] = ()
@@ -58,12 +60,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How CSV stands against every other method and null.
+    """CSV's standing against all other methods and trivial baselines.
 
     word: better (significantly better than each of them), unsure (the smallest error, but not
-    significantly) or worse (another has a smaller error). rival: the one that decides it.
-    significant: whether the difference to the rival is. left_out: methods that are no rivals, for
-    they were chosen on the models that judge.
+    significantly) or worse (another has a smaller error). rival: the method that decides it.
+    significant: the difference to the rival is significant. left_out: methods that were chosen on
+    the models of this side, and so are no rivals.
     """
 
     word: Literal["better", "unsure", "worse"]
@@ -73,16 +75,17 @@ class Verdict:
 
 
 def verdict(rows: Sequence[Comparison], side: Side = "test") -> Verdict | None:
-    """Decide whether CSV is better than all other methods and nulls of one task.
+    """Decide whether CSV is better than all other methods and trivial baselines of one task.
 
-    A difference is significant if its 90 % interval excludes 0. The rival is the closest one (of
-    those that CSV is not significantly better than, if there are any), or of those with a smaller
-    error the best; one that is significantly better than CSV comes first. The best constant is no
-    rival, for it knows the accuracies; nor is best-source on validation models, which chose it.
+    A difference is significant if its 90 % interval excludes 0. The rival is the closest method (of
+    those that CSV is not significantly better than, if there are any), or the best of those with a
+    smaller error; a method that is significantly better than CSV comes first. The best constant is
+    no rival, since it knows the accuracies; nor is best-source on validation models, which chose
+    it.
 
     Args:
         rows: of one task, from `judge_fits`.
-        side: whose models judge in these rows.
+        side: of the models in these rows.
 
     Returns:
         None without CSV or without any rival.
@@ -99,11 +102,11 @@ def verdict(rows: Sequence[Comparison], side: Side = "test") -> Verdict | None:
             for row in rows
             if row.method not in ("csv", *left_out) and not METHODS[row.method].oracle
         ),
-        key=lambda row: row.test_mse,
+        key=lambda row: row.mse,
     )
     if own is None or not others:
         return None
-    if below := [row for row in others if row.test_mse < own.test_mse]:
+    if below := [row for row in others if row.mse < own.mse]:
         surely = [row for row in below if _below(row.difference_high)]
         return Verdict("worse", (surely or below)[0].method, bool(surely), left_out)
     near = [row for row in others if not _above(row.difference_low)]
@@ -126,50 +129,62 @@ def judge_fits(
     control: Control | None = None,
     side: Side = "test",
 ) -> list[Comparison]:
-    """All methods fitted to one task, and the nulls that can be had, on the models of one side.
+    """Compare all fitted methods and possible trivial baselines on the models of one side.
 
     Args:
         fits: of one task on the same models, at least one, with models on this side.
         cards: of these models by name.
-        control: the permutation control of the CSV fit, where it was run.
-        side: whose models judge. Methods that learn have looked at validation to choose their
-            penalty, so only test is beyond doubt.
+        control: the permutation test of the CSV fit, if there is one.
+        side: of the models that are predicted. Methods chose their penalty on validation models,
+            so only test errors are unbiased.
 
     Raises:
         InputError: a fit lacks models of this side that the first one has.
     """
     first = fits[0]
-    tested = _on(first, side)
-    runs = [splits.run_of(cards[one.model]) for one in tested]
-    accuracy = np.array([one.accuracy for one in tested])
-    predicted: dict[str, Floats] = {}
-    within: dict[str, float] = {}
-    for found in fits:
-        place = {one.model: one for one in found.predictions}
-        if unknown := [one.model for one in tested if one.model not in place]:
-            raise InputError(
-                f"the fits {first.fit} and {found.fit} cannot be compared, only the first has "
-                f"{unknown[0]}; fit every method of {first.task} again"
-            )
-        at = [place[one.model] for one in tested]
-        predicted[found.method] = np.array([one.predicted for one in at])
-        within[found.method] = float(np.mean([p.low <= p.accuracy <= p.high for p in at]))
-    by_method = {found.method: found for found in fits}
-    csv = predicted.get("csv")
-    floor = first.noise_floor.get(side)
+    models = _on(first, side)
+    runs = [splits.run_of(cards[prediction.model]) for prediction in models]
+    accuracy = np.array([prediction.accuracy for prediction in models])
+    by_method: dict[str, Fit] = {fit.method: fit for fit in fits}
+    predictions = {method: _same_models(fit, first, models) for method, fit in by_method.items()}
+    predicted: dict[str, Floats] = {
+        method: np.array([prediction.predicted for prediction in of_fit])
+        for method, of_fit in predictions.items()
+    }
     rows = []
-    for method, guess in (predicted | null_predictions(first, cards, side)).items():
-        own = by_method.get(method)
-        rows.append(
-            replace(
-                judge(first.task, method, accuracy, guess, runs, floor, csv),
-                fit=own.fit if own else None,
-                covered=within.get(method),
-                notes=own.notes if own else (),
+    for method, values in (predicted | null_predictions(first, cards, side)).items():
+        row = judge(
+            Target(first.task, side, accuracy, runs, first.noise_floor.get(side)),
+            method,
+            values,
+            predicted.get("csv"),
+        )
+        if method in by_method:
+            row = replace(
+                row,
+                fit=by_method[method].fit,
+                covered=_coverage(predictions[method]),
+                notes=by_method[method].notes,
                 p_value=control.p_value if control and method == "csv" else None,
             )
-        )
+        rows.append(row)
     return rows
+
+
+def _same_models(fit: Fit, first: Fit, models: Sequence[Prediction]) -> list[Prediction]:
+    """Return a fit's predictions for the models of the first fit, in their order."""
+    by_model = {prediction.model: prediction for prediction in fit.predictions}
+    if missing := [other.model for other in models if other.model not in by_model]:
+        raise InputError(
+            f"the fits {first.fit} and {fit.fit} cannot be compared, only the first has "
+            f"{missing[0]}; fit every method of {first.task} again"
+        )
+    return [by_model[other.model] for other in models]
+
+
+def _coverage(predictions: Sequence[Prediction]) -> float:
+    """Return the share of accuracies within their prediction intervals."""
+    return float(np.mean([p.low <= p.accuracy <= p.high for p in predictions]))
 
 
 def null_predictions(
@@ -177,77 +192,95 @@ def null_predictions(
 ) -> dict[str, Floats]:
     """Predict the models of one side of a fit by every trivial baseline that their cards allow.
 
-    They know train, and for the test models validation too.
+    The baselines know the accuracies of train models, and for test models those of validation too.
     """
-    by_side = {side: _on(fit, side) for side in SIDES}
-    accuracy = {side: np.array([one.accuracy for one in by_side[side]]) for side in by_side}
-    own = {side: [cards[one.model] for one in by_side[side]] for side in by_side}
+    by_side = {name: _on(fit, name) for name in SIDES}
+    accuracy = {name: np.array([p.accuracy for p in by_side[name]]) for name in SIDES}
+    cards_of = {name: [cards[p.model] for p in by_side[name]] for name in SIDES}
     sides: tuple[Side, ...] = ("train", "validation") if side == "test" else ("train",)
-    seen = nulls.Observed(
-        train=own["train"],
+    observed = nulls.Observed(
+        train=cards_of["train"],
         train_accuracy=accuracy["train"],
-        known=[card for one in sides for card in own[one]],
-        known_accuracy=np.concatenate([accuracy[one] for one in sides]),
-        cards=own[side],
+        known=[card for name in sides for card in cards_of[name]],
+        known_accuracy=np.concatenate([accuracy[name] for name in sides]),
+        cards=cards_of[side],
         accuracy=accuracy[side],
         gamma=fit.gamma,
     )
-    found: dict[str, Floats] = {}
+    predicted: dict[str, Floats] = {}
     for name in trivial():
         try:
-            found[name] = nulls.PREDICTORS[name](seen)
+            predicted[name] = nulls.PREDICTORS[name](observed)
         except (InputError, FitError) as error:
             log.info("%s: no %s: %s", fit.task, name, error)
-    return found
+    return predicted
 
 
 def _on(fit: Fit, side: Side) -> list[Prediction]:
-    """The models of one side, in the same order for every fit of them."""
+    """Return the models of one side, in the same order for every fit of them."""
     return sorted((p for p in fit.predictions if p.side == side), key=lambda one: one.model)
 
 
-def judge(
-    task: str,
-    method: str,
-    accuracy: Floats,
-    predicted: Floats,
-    runs: Sequence[tuple[str, ...]],
-    floor: float | None,
-    csv: Floats | None = None,
-) -> Comparison:
-    """All figures of one method's predictions for the test models, (n_models,) each.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The models of one side of a task, whose accuracies are predicted.
 
-    Intervals draw whole training runs; they are missing where there is only one. csv: what CSV
-    predicts for the same models.
+    accuracy: (n_models,). runs: the training run of each model. floor: noise floor of their
+    accuracies, a squared error.
     """
-    wrong = np.square(accuracy - predicted)
+
+    task: str
+    side: Side
+    accuracy: Floats
+    runs: Sequence[tuple[str, ...]]
+    floor: float | None
+
+
+def judge(target: Target, method: str, predicted: Floats, csv: Floats | None = None) -> Comparison:
+    """Compute all errors of one method's predictions, (n_models,).
+
+    Intervals resample whole training runs; they are None for a single run. csv: CSV's predictions
+    for the same models.
+    """
+    accuracy = target.accuracy
+    squared = np.square(accuracy - predicted)
+    several_runs = len(set(target.runs)) > 1
     low = high = difference = difference_low = difference_high = None
-    if len(set(runs)) > 1:
-        low, high = bootstrap_mean(wrong, runs, np.random.default_rng(0))
+    if several_runs:
+        low, high = bootstrap_mean(squared, target.runs, np.random.default_rng(0))
     if csv is not None and method != "csv":
-        own = np.square(accuracy - csv)
-        difference = float(np.mean(wrong) - np.mean(own))
-        if len(set(runs)) > 1:
-            rng = np.random.default_rng(0)
-            difference_low, difference_high = bootstrap_difference(wrong, own, runs, rng)
+        squared_csv = np.square(accuracy - csv)
+        difference = float(np.mean(squared) - np.mean(squared_csv))
+        if several_runs:
+            difference_low, difference_high = bootstrap_difference(
+                squared, squared_csv, target.runs, np.random.default_rng(0)
+            )
     return Comparison(
-        task=task,
+        task=target.task,
         method=method,
-        test_mse=mean_squared_error(accuracy, predicted),
-        test_mae=mean_absolute_error(accuracy, predicted),
+        side=target.side,
+        mse=mean_squared_error(accuracy, predicted),
+        mae=mean_absolute_error(accuracy, predicted),
         r2=r_squared(accuracy, predicted),
         spearman=rank_correlation(accuracy, predicted),
         pairwise=pairwise_accuracy(accuracy, predicted),
-        noise_floor=floor,
+        noise_floor=target.floor,
         low=low,
         high=high,
         difference=difference,
         difference_low=difference_low,
         difference_high=difference_high,
         covered=None,
-        n_test=accuracy.size,
+        n_models=accuracy.size,
         fit=None,
     )
+
+
+def contract_row(row: Comparison) -> dict[str, object]:
+    """Return a comparison on test models with the keys of `csvcore compare --json`."""
+    record = asdict(row)
+    del record["side"]
+    return {CONTRACT_KEYS.get(key, key): value for key, value in record.items()}
 
 
 def verdict_label(said: Verdict) -> str:

@@ -1,7 +1,12 @@
-"""The `csvcore` command: a skin over `pipeline`; no number is computed here."""
+"""The command-line interface: it calls `pipeline` and prints; no number is computed here.
+
+Modules that load PyTorch are imported inside the commands that need them, so that `csvcore --help`
+and commands on stored results start fast.
+"""
 
 from csvcore.cli import (  # noqa: F401  # they add commands
     collect,
+    compare,
     corpora,
     dashboard,
     exports,

@@ -1,4 +1,4 @@
-"""The root of the `csvcore` command, and what its commands share."""
+"""The root command `csvcore`, and the file types, progress bar and text formats of its commands."""
 
 import logging
 import sys
@@ -16,10 +16,10 @@ FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 
 
 class _Output(click.Path):
-    """A file to write, in a folder that is there: told before the work, not after it."""
+    """A file to write in an existing folder; checked before the command runs."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path."""
+        """Return the path."""
         path = Path(str(super().convert(value, param, ctx)))
         if not path.absolute().parent.is_dir():
             self.fail(f"there is no folder {path.absolute().parent}; make it first", param, ctx)
@@ -27,10 +27,10 @@ class _Output(click.Path):
 
 
 class _Table(_Output):
-    """Such a file that says by its name what it is."""
+    """A CSV or Parquet file to write, by its suffix."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path."""
+        """Return the path."""
         path = super().convert(value, param, ctx)
         if path.suffix not in (".csv", ".parquet"):
             self.fail(f"{path.name} ends neither in .csv nor in .parquet", param, ctx)
@@ -42,8 +42,11 @@ TABLE = _Table(exists=False, dir_okay=False, path_type=Path)
 PATH = click.Path(exists=False, path_type=Path)  # a file or a folder
 
 
-class Refusals(click.Group):
-    """Turns errors meant for the user into one line and exit status 1; 130 when interrupted."""
+class ErrorGroup(click.Group):
+    """A group of commands that reports expected errors in one line, with exit status 1.
+
+    An interrupt has exit status 130; any other error keeps its traceback.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -53,7 +56,7 @@ class Refusals(click.Group):
             click.echo(f"csvcore: {error}", err=True)
             ctx.exit(1)
         except BrokenPipeError:
-            raise  # who reads the output has had enough
+            raise  # the reader of the output closed it
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             click.echo(f"csvcore: {error.strerror or error}{where}", err=True)
@@ -63,29 +66,29 @@ class Refusals(click.Group):
             ctx.exit(130)
 
 
-@click.group(cls=Refusals)
-@click.option("--db", type=FILE, default=Path("csvcore.duckdb"), help="The results database.")
+@click.group(cls=ErrorGroup)
+@click.option("--db", type=FILE, default=Path("csvcore.duckdb"), help="Results database.")
 @click.version_option(__version__)
 @click.pass_context
 def main(ctx: click.Context, db: Path) -> None:
-    """Predict what a language model can do from the loss it gives to text."""
+    """Predict the accuracies of language models from their losses on text."""
     ctx.obj = db
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
 def database(command: Callable[..., None]) -> Callable[..., None]:
-    """Give the command the database's path as its first argument."""
+    """Pass the database's path to the command as its first argument."""
     return click.pass_obj(command)
 
 
 def table_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds --table."""
-    told = "Write the rows here too, as CSV or Parquet by its name."
+    """Add --table."""
+    told = "Also write the rows to this CSV or Parquet file."
     return click.option("--table", type=TABLE, help=told)(command)
 
 
 class progress:
-    """A bar on standard error, where that is a terminal; the block gets what moves it."""
+    """A progress bar on standard error if that is a terminal; the block gets its `report`."""
 
     def __enter__(self) -> Callable[[int, int, str], None]:
         """Start the bar."""
@@ -105,9 +108,24 @@ class progress:
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned by spaces, the header first."""
+    """Return columns aligned by spaces, the header first."""
     widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
     return "\n".join(
         "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [header, *rows]
     )
+
+
+def format_number(value: float | None) -> str:
+    """Return a squared error with three digits, or a dash for None."""
+    return "-" if value is None else f"{value:.2e}"
+
+
+def format_decimal(value: float | None) -> str:
+    """Return a ratio or correlation with two decimals, or a dash for None."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def format_interval(low: float | None, high: float | None) -> str:
+    """Return an interval of squared errors, or a dash where an end is None."""
+    return "-" if low is None or high is None else f"{low:.1e} to {high:.1e}"

@@ -10,11 +10,10 @@ from tqdm import tqdm
 
 from csvcore.cli.base import OUT, database, main, text_table
 from csvcore.errors import CollectError
-from csvcore.pipeline import collect as collecting
 from csvcore.pipeline import exports
 
 
-@main.command()
+@main.command("collect")
 @click.argument("models", nargs=-1, required=True)
 @click.option("--corpus", required=True)
 @click.option(
@@ -36,7 +35,7 @@ from csvcore.pipeline import exports
 @click.option("--dry-run", is_flag=True, help="Load and try each model, then stop.")
 @click.option("--out", type=OUT, help="Also write the losses as a pack.")
 @database
-def collect(
+def collect_command(
     db: Path,
     models: tuple[str, ...],
     corpus: str,
@@ -45,13 +44,15 @@ def collect(
     **options: Any,
 ) -> None:
     """Per-token losses of MODELS: local folders, .gguf files or hub names; goes on where it was."""
-    config = collecting.CollectConfig(**options)
-    collection = collecting.prepare(db, models, corpus, config, whisper("looking at"))
+    from csvcore.pipeline.collect import CollectConfig, collect, prepare, try_out
+
+    config = CollectConfig(**options)
+    collection = prepare(db, models, corpus, config, whisper("looking at"))
     click.echo(plan_table(collection.plans), err=True)
     for note in collection.notes:
         click.echo(f"note: {note}", err=True)
     if dry_run:
-        finish_collection([tried_line(tried) for tried in collecting.try_out(collection)])
+        finish_collection([tried_line(tried) for tried in try_out(collection)])
         return
     n_tokens = sum(plan.total_tokens for plan in collection.plans if not plan.stored)
     with tqdm(total=n_tokens, unit="tok", unit_scale=True, leave=False, disable=None) as bar:
@@ -62,7 +63,7 @@ def collect(
                 bar.set_postfix_str(step.model)
                 tqdm.write(f"{step.model}: {step.message}", file=sys.stderr)
 
-        done = list(collecting.collect(collection, report))
+        done = list(collect(collection, report))
     kept = [found.model for found in done if found.status != "failed"]
     if out is not None and kept:
         click.echo(exports.export_losses(db, corpus, kept, out))

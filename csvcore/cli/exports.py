@@ -7,7 +7,6 @@ from typing import Literal
 
 import click
 
-from csvcore import report
 from csvcore.cli.base import OUT, database, main
 from csvcore.pipeline import exports
 
@@ -54,9 +53,11 @@ def export_weights(db: Path, fit_id: str, out: Path) -> None:
 @click.option("--fit", "fit_id", required=True, help="As `csvcore fits` lists it.")
 @click.option("--out", type=FOLDER, required=True, help="A folder.")
 @database
-def export_figures(db: Path, fit_id: str, out: Path) -> None:
+def export_figures_command(db: Path, fit_id: str, out: Path) -> None:
     """Every figure of a fit, and its highlights, as HTML."""
-    click.echo(report.export_figures(db, fit_id, out))
+    from csvcore.report import export_figures
+
+    click.echo(export_figures(db, fit_id, out))
 
 
 @main.command()
@@ -64,10 +65,10 @@ def export_figures(db: Path, fit_id: str, out: Path) -> None:
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check the installation, the database and every stored loss; exit status 1 if one is wrong."""
-    from csvcore import doctor as checks
+    from csvcore.doctor import look
 
     found = []
-    for check in checks.look(ctx.obj):
+    for check in look(ctx.obj):
         found.append(check)
         if not as_json:
             click.echo(f"{check.state:5}  {check.what}: {check.said}")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from csvcore.cli.base import FILE, PATH, database, main, progress
-from csvcore.pipeline import completions, imports, splits
+from csvcore.pipeline import imports, splits
 
 
 @main.command()
@@ -124,6 +124,8 @@ def import_accuracies(
 @database
 def import_completions(db: Path, corpus: str, **options: Any) -> None:
     """Token losses of a server (URL up to /v1), once two documents agree with the model itself."""
+    from csvcore.pipeline import completions
+
     with progress() as report:
         message = completions.import_completions(
             db,

@@ -1,34 +1,45 @@
-"""Commands that use fits: forecasts of new models, and what to validate on."""
+"""Commands that use fits: predictions for further models, and mixes of sources."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from csvcore.cli.base import FILE, OUT, database, main, progress, table_option, text_table
-from csvcore.cli.fit import METHODS, figure, settings, span
-from csvcore.pipeline import exports
-from csvcore.pipeline import mixes as mixing
-from csvcore.pipeline import predict as predicting
-from csvcore.records import Forecast, Mix
-from csvcore.store.mixes import save_mix
+from csvcore.cli.base import (
+    FILE,
+    OUT,
+    database,
+    format_interval,
+    format_number,
+    main,
+    progress,
+    table_option,
+    text_table,
+)
+from csvcore.cli.options import METHODS, fit_settings, json_option
+from csvcore.records import Fit, Forecast, Mix
+
+if TYPE_CHECKING:
+    from csvcore.fitting.config import FitConfig
+
+Forecasts = Mapping[str, Sequence[Forecast]]  # by the id of a fit
 
 
-@main.command()
-@click.option("--fit", "fit_ids", multiple=True, help="One or more, as `csvcore fits` lists them.")
-@click.option("--corpus", help="In place of --fit, with --split: of every task the newest fit.")
-@click.option("--split")
-@click.option("--method", type=click.Choice(METHODS), help="Of those fits.  [default: csv]")
-@click.option("--model", "models", multiple=True, help="One or more with losses in the database.")
+@main.command("predict")
+@click.option("--fit", "fit_ids", multiple=True, help="Ids of stored fits, from `csvcore fits`.")
+@click.option("--corpus", help="With --split: use the newest fit of every task on this corpus.")
+@click.option("--split", help="With --corpus: use the newest fit of every task on this split.")
+@click.option("--method", type=click.Choice(METHODS), help="Method of these fits.  [default: csv]")
+@click.option("--model", "models", multiple=True, help="Models with losses in the database.")
 @click.option("--losses", "files", type=FILE, multiple=True, help="Loss packs of further models.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.argument("more_models", nargs=-1, metavar="[MORE]...")  # models and packs behind the first
+@json_option
+@click.argument("more", nargs=-1, metavar="[MODEL|PACK]...")
 @table_option
 @database
-def predict(
+def predict_command(
     db: Path,
     table: Path | None,
     fit_ids: tuple[str, ...],
@@ -37,95 +48,114 @@ def predict(
     method: str | None,
     models: tuple[str, ...],
     files: tuple[Path, ...],
-    more_models: tuple[str, ...],
+    more: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Accuracy of models that need none, with 90 % intervals, on one task or on all.
+    """Predict accuracies of models without measured accuracy, with 90 % prediction intervals.
 
-    Without models and packs, of all with losses on the fit's corpus that the fit did not use.
+    By default for all models with losses on the fit's corpus that the fit did not use.
     """
-    files += tuple(Path(name) for name in more_models if files and name.endswith(".parquet"))
-    models += tuple(name for name in more_models if Path(name) not in files)
-    by_task = bool(corpus and split)
-    if by_task == bool(fit_ids) or (fit_ids and (corpus or split or method)):
+    from csvcore.pipeline import exports
+    from csvcore.pipeline.predict import newest_fits, predict
+
+    files += tuple(Path(name) for name in more if files and name.endswith(".parquet"))
+    models += tuple(name for name in more if Path(name) not in files)
+    all_tasks = bool(corpus and split)
+    if all_tasks == bool(fit_ids) or (fit_ids and (corpus or split or method)):
         raise click.UsageError("name fits by --fit, or all tasks' by --corpus and --split")
     if corpus and split:
-        fit_ids = tuple(predicting.newest_fits(db, corpus, split, method or "csv").values())
-    found = {name: predicting.predict(db, name, models, files) for name in fit_ids}
-    task_of = _tasks(db, fit_ids)
+        fit_ids = tuple(newest_fits(db, corpus, split, method or "csv").values())
+    forecasts = {name: predict(db, name, models, files) for name in fit_ids}
+    tasks = _tasks(db, fit_ids)
     if table is not None:
-        rows = [
-            {"fit": name, "task": task_of[name]} | asdict(one)
-            for name, own in found.items()
-            for one in own
-        ]
-        exports.write_rows(rows, table)
+        exports.write_rows(_rows(tasks, forecasts), table)
     if as_json:
-        told = [
-            {"fit": name, "predictions": [asdict(one) for one in own]}
-            for name, own in found.items()
-        ]
-        click.echo(json.dumps({"fits": told} if by_task or len(told) > 1 else told[0]))
-    elif by_task or len(found) > 1:
-        click.echo(_side_by_side(task_of, found))
+        click.echo(json.dumps(_document(forecasts, all_tasks)))
+    elif all_tasks or len(forecasts) > 1:
+        click.echo(_tasks_table(tasks, forecasts))
     else:
-        click.echo(_one_fit(next(iter(found.values()))))
+        click.echo(_models_table(next(iter(forecasts.values()))))
 
 
-def _one_fit(found: Sequence[Forecast]) -> str:
+def _rows(tasks: Mapping[str, str], forecasts: Forecasts) -> list[dict[str, Any]]:
+    """Return a row for each fit and model."""
+    return [
+        {"fit": name, "task": tasks[name]} | asdict(forecast)
+        for name, of_fit in forecasts.items()
+        for forecast in of_fit
+    ]
+
+
+def _document(forecasts: Forecasts, all_tasks: bool) -> dict[str, Any]:
+    """Return the contract's JSON: of one fit that was named, or of several."""
+    fits = [
+        {"fit": name, "predictions": [asdict(forecast) for forecast in of_fit]}
+        for name, of_fit in forecasts.items()
+    ]
+    return {"fits": fits} if all_tasks or len(fits) > 1 else fits[0]
+
+
+def _models_table(forecasts: Sequence[Forecast]) -> str:
+    """Return a text table of one fit: a row for each model."""
     rows = [
         [
-            *(one.model, f"{one.score:.4f}", f"{one.predicted:.3f}"),
-            f"{one.low:.3f} to {one.high:.3f}",
-            "beyond the train models" if one.extrapolated else "",
+            forecast.model,
+            f"{forecast.score:.4f}",
+            f"{forecast.predicted:.3f}",
+            f"{forecast.low:.3f} to {forecast.high:.3f}",
+            "beyond the train models" if forecast.extrapolated else "",
         ]
-        for one in found
+        for forecast in forecasts
     ]
-    return text_table(["model", "score", "predicted", "90 %", "score lies"], rows)
+    return text_table(["model", "score", "predicted", "90 % interval", "extrapolated"], rows)
 
 
 def _tasks(db: Path, fits: Sequence[str]) -> dict[str, str]:
-    """What each of these fits predicts."""
+    """Return the task of each fit."""
     from csvcore import store
 
     with store.connect(db, read_only=True) as connection:
-        return {name: store.fit(connection, name).task for name in fits}
+        records: dict[str, Fit] = {name: store.fit(connection, name) for name in fits}
+    return {name: record.task for name, record in records.items()}
 
 
-def _side_by_side(task_of: Mapping[str, str], found: Mapping[str, Sequence[Forecast]]) -> str:
-    """A column a fit, under its task's name, or its own where a task has several."""
+def _tasks_table(tasks: Mapping[str, str], forecasts: Forecasts) -> str:
+    """Return a text table of several fits: a column for each.
+
+    It is headed by the task, or by the fit's id where a task has several.
+    """
     import pandas as pd
 
     from csvcore import frames
 
-    several = len(set(task_of.values())) < len(task_of)
+    several = len(set(tasks.values())) < len(tasks)
     parts = [
-        frames.forecast_table(own, [], {}).assign(task=name if several else task_of[name])
-        for name, own in found.items()
+        frames.forecast_table(of_fit, [], {}).assign(task=name if several else tasks[name])
+        for name, of_fit in forecasts.items()
     ]
     wide = frames.by_task(pd.concat(parts)).fillna("")
-    note = "In brackets the 90 % interval; ×: the score lies beyond those of the train models."
+    note = "In brackets the 90 % prediction interval; ×: the score is beyond the train models'."
     return f"{text_table(list(wide.columns), wide.values.tolist())}\n{note}"
 
 
-@main.command()
-@click.option("--corpus", "corpora", required=True, multiple=True, help="One or more.")
-@click.option("--split", required=True)
-@click.option("--task", required=True)
+@main.command("mixes")
+@click.option(
+    "--corpus", "corpora", required=True, multiple=True, help="Corpora whose sources are mixed."
+)
+@click.option("--split", required=True, help="Name of a stored split.")
+@click.option("--task", required=True, help="Name of a stored task.")
 @click.option(
     "--budget-tokens",
     type=click.IntRange(1),
-    help="Size of every mix in tokens of the scorer.  [default: the smallest source's]",
+    help="Size of every mix in tokens of the scorer.  [default: size of the smallest source]",
 )
-@click.option("--out", type=OUT, help="Write the documents of the recommended mix here, as JSON.")
-@click.option("--save", "name", help="Store the recommended mix as a corpus of this name.")
-@click.option("--scorer", help="Folder or hub name of the scoring model.")
-@click.option("--own-units", is_flag=True, help="Weigh the losses' units, such as words.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--out", type=OUT, help="Write the document ids of the best mix to this JSON file.")
+@click.option("--save", "name", help="Store the best mix as a corpus of this name.")
+@json_option
 @table_option
 @database
-def mixes(
+@fit_settings("scorer", "own_units", "seed")
+def mixes_command(
     db: Path,
     table: Path | None,
     corpora: tuple[str, ...],
@@ -134,42 +164,59 @@ def mixes(
     budget_tokens: int | None,
     out: Path | None,
     name: str | None,
+    config: "FitConfig",
     as_json: bool,
-    **options: Any,
 ) -> None:
-    """Which sources, and how much of each, predict a task best; the recommended mix first.
+    """Search for the mix of sources that predicts a task best; the recommended mix comes first.
 
-    Mixes are chosen by the error on models left out inside train and validation; the test models
-    have no part in it.
+    Mixes are chosen by cross-validated error within train and validation models, never by the test
+    models.
     """
+    from csvcore.pipeline import exports
+    from csvcore.pipeline.mixes import mixes
+    from csvcore.store.mixes import save_mix
+
     with progress() as report:
-        found = mixing.mixes(db, corpora, split, task, settings(options), budget_tokens, report)
+        tried = mixes(db, corpora, split, task, config, budget_tokens, report)
     if out is not None:
-        building = out.with_name(f".{out.name}.part")
-        building.write_text(json.dumps({"doc_ids": found[0].doc_ids}) + "\n", encoding="utf-8")
-        building.replace(out)
+        _write_ids(tried[0], out)
     if name is not None:
-        save_mix(db, corpora, found[0].doc_ids, name)
+        save_mix(db, corpora, tried[0].doc_ids, name)
     if table is not None:
-        sources = list(dict.fromkeys(source for mix in found for source in mix.shares))
-        exports.write_rows([_mix_row(mix, sources) for mix in found], table)
+        sources = list(dict.fromkeys(source for mix in tried for source in mix.shares))
+        exports.write_rows([_mix_row(mix, sources) for mix in tried], table)
     if as_json:
-        click.echo(json.dumps({"mixes": [asdict(mix) for mix in found]}))
-        return
+        click.echo(json.dumps({"mixes": [asdict(mix) for mix in tried]}))
+    else:
+        click.echo(_mixes_table(tried))
+
+
+def _write_ids(mix: Mix, out: Path) -> None:
+    """Write the ids of a mix's documents, the whole file or nothing."""
+    building = out.with_name(f".{out.name}.part")
+    building.write_text(json.dumps({"doc_ids": mix.doc_ids}) + "\n", encoding="utf-8")
+    building.replace(out)
+
+
+def _mixes_table(mixes: Sequence[Mix]) -> str:
+    """Return a text table of mixes with their errors."""
     rows = [
         [
             ", ".join(f"{share:.0%} {source}" for source, share in mix.shares.items()),
-            *(str(mix.n_tokens), str(len(mix.doc_ids)), f"{100 * mix.error:.1f}"),
-            *(figure(mix.test_mse), span(mix.low, mix.high)),
+            str(mix.n_tokens),
+            str(len(mix.doc_ids)),
+            f"{100 * mix.error:.1f}",
+            format_number(mix.test_mse),
+            format_interval(mix.low, mix.high),
         ]
-        for mix in found
+        for mix in mixes
     ]
-    header = ["mix", "tokens", "documents", "points off when left out", "test MSE", "90 %"]
-    click.echo(text_table(header, rows))
+    header = ["mix", "tokens", "documents", "cross-validated RMSE (points)", "test MSE", "90 % CI"]
+    return text_table(header, rows)
 
 
 def _mix_row(mix: Mix, sources: Sequence[str]) -> dict[str, Any]:
-    """The mix with a column a source, 0 where it has none of it."""
+    """Return a mix as a row with the share of each source, 0 for those that it lacks."""
     row = asdict(mix)
     del row["shares"]
     return {f"share {source}": mix.shares.get(source, 0.0) for source in sources} | row

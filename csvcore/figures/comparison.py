@@ -15,7 +15,7 @@ def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test
     """Draw the error of every method with its interval, on a log axis, and the noise floor.
 
     Args:
-        table: method, test_mse, low and high, best first.
+        table: method, mse, low and high, best first.
         floor: noise floor of these models, where it is known.
         side: whose models judge.
     """
@@ -26,15 +26,15 @@ def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test
     for is_learnt, colour, symbol in ((True, PALETTE[0], "star"), (False, PALETTE[7], "circle")):
         rows = table[learnt == is_learnt]
         figure.add_scatter(
-            x=rows["test_mse"],
+            x=rows["mse"],
             y=rows["method"].map(label),
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 12 if is_learnt else 9},
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": rows["high"] - rows["test_mse"],
-                "arrayminus": rows["test_mse"] - rows["low"],
+                "array": rows["high"] - rows["mse"],
+                "arrayminus": rows["mse"] - rows["low"],
                 "color": colour,
             },
             hovertemplate="%{y}: %{x:.2e}<extra></extra>",

@@ -67,7 +67,7 @@ def compare(
     rows: list[Comparison] = []
     for task in chosen:
         rows += judge_fits([fit for fit in fits if fit.task == task], cards, controls.get(task))
-    return sorted(rows, key=lambda row: (row.task, row.test_mse))
+    return sorted(rows, key=lambda row: (row.task, row.mse))
 
 
 def usable_tasks(

@@ -81,9 +81,7 @@ def medians(rows: Sequence[FamilyComparison]) -> list[tuple[str, str, float, flo
 
     The ratio is None for a method that no family has beside all-token.
     """
-    by_family = {
-        (entry.family, entry.row.task, entry.row.method): entry.row.test_mse for entry in rows
-    }
+    by_family = {(entry.family, entry.row.task, entry.row.method): entry.row.mse for entry in rows}
     pairs = dict.fromkeys((entry.row.task, entry.row.method) for entry in rows)
     table = []
     for task, method in pairs:

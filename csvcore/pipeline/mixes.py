@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from csvcore import splits, store
-from csvcore.analysis.comparison import judge
+from csvcore.analysis.comparison import Target, judge
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
@@ -140,7 +140,8 @@ def judge_mix(
         ]
         predicted = np.array([by_model[name].predicted for name in tested])
         floor = fit.noise_floor.get("test")
-        judged = judge(task, "csv", models.accuracy[test], predicted, runs, floor)
+        target = Target(task, "test", models.accuracy[test], runs, floor)
+        judged = judge(target, "csv", predicted)
     return Mix(
         task=task,
         shares={name: float(count[names.index(name)]) if name in names else 0.0 for name in shares},
@@ -148,7 +149,7 @@ def judge_mix(
         n_tokens=int(source.size),
         error=fit.choice.chosen.cv_error,
         errors=tuple(np.sqrt(list(fit.choice.chosen.errors.values())).tolist()),
-        test_mse=judged.test_mse if judged else None,
+        test_mse=judged.mse if judged else None,
         low=judged.low if judged else None,
         high=judged.high if judged else None,
         noise_floor=judged.noise_floor if judged else None,

@@ -54,21 +54,21 @@ figure.figure(
     "and the noise floor",
 )
 columns = {
-    "test_mse": f"{found.side} MSE",
+    "mse": f"{found.side} MSE",
     "low": "from",
     "high": "to",
     "r2": "R2",
     "spearman": "Rank",
     "pairwise": "Pairs in order",
     "covered": "Within 90 %",
-    "test_mae": "Mean error",
+    "mae": "Mean error",
     "difference": "above CSV by",
     "difference_low": "difference from",
     "difference_high": "difference to",
     "left_out": "left out in turn, MSE",
 }
 named = table["method"].map(label)
-squares = ("test_mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
+squares = ("mse", "left_out", "low", "high", "difference", "difference_low", "difference_high")
 figure.table(
     table.assign(method=named)[["method", *columns]].dropna(axis="columns", how="all"),
     column_config={
@@ -77,8 +77,8 @@ figure.table(
     },
 )
 st.caption(
-    f"{int(table['n_test'].iloc[0])} {found.side} models; dotted, the noise floor. Intervals draw "
-    "whole training runs with replacement, since checkpoints of one run are not independent; "
+    f"{int(table['n_models'].iloc[0])} {found.side} models; dotted, the noise floor. Intervals "
+    "draw whole training runs with replacement, since checkpoints of one run are not independent; "
     "differences to CSV are paired. The best constant knows these accuracies: nobody has it, it "
     "shows what a flat guess could reach at most."
     + (CHOSEN_BY_VALIDATION if found.side == "validation" else "")

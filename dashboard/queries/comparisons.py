@@ -35,7 +35,7 @@ class Judgement:
     """All methods of one task and the nulls, on the models of one side; None: nobody can judge.
 
     left_out: MSE on models left out of a fit in turn, by method, where it is known. verdict: of
-    `judging.verdict` on these rows.
+    `comparison.verdict` on these rows.
     """
 
     side: Side | None
@@ -58,13 +58,13 @@ def judgement(db: Database, fits: tuple[str, ...]) -> Judgement:
         one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals
     }
     said = None if side is None else verdict(rows, side)
-    return Judgement(side, sorted(rows, key=lambda row: row.test_mse), errors, said)
+    return Judgement(side, sorted(rows, key=lambda row: row.mse), errors, said)
 
 
 def comparison(db: Database, fits: tuple[str, ...]) -> pd.DataFrame:
     """A judgement as a table, best first.
 
-    Columns: those of `Comparison`, where test_* are of the side that judges, and left_out.
+    Columns: those of `Comparison`, and left_out.
     """
     found = judgement(db, fits)
     table = frames.comparison_table(found.rows)
@@ -74,7 +74,7 @@ def comparison(db: Database, fits: tuple[str, ...]) -> pd.DataFrame:
 def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
     """Tell how CSV stands on every task, from the newest fits; a row a task.
 
-    Columns: task, side (test, validation or missing), verdict (word of `judging.verdict`), told
+    Columns: task, side (test, validation or missing), verdict (word of `comparison.verdict`), told
     (the verdict in words), rival (the one that decides), significant (the difference to it); these
     are missing where it cannot be said; left_out (methods that are no rivals), an MSE for each
     method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
@@ -86,7 +86,7 @@ def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for task, own in fits.groupby("task"):
         found = judgement(db, tuple(own["fit"]))
-        errors: dict[str, float] = {row.method: row.test_mse for row in found.rows}
+        errors: dict[str, float] = {row.method: row.mse for row in found.rows}
         nulls = [errors[name] for name in trivial() if name in errors and not METHODS[name].oracle]
         said = found.verdict
         both = {"csv", "all-token"} <= errors.keys()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tqdm import tqdm
 
-from csvcore import cli, pipeline, store
+from csvcore import cli, store
 from csvcore.cli.collect import collected_line, duration
 from csvcore.formats import loss_packs
 from csvcore.pipeline import imports
@@ -176,7 +176,7 @@ def test_every_option_is_a_setting(
         asked.append(arguments[:4])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "prepare", prepare)
+    monkeypatch.setattr("csvcore.pipeline.collect.prepare", prepare)
     options = (
         "a/model b/model --device cuda:1 --dtype bfloat16 --batch-tokens 7 --context 5 --stride 2 "
         "--prefix eos --engine ray --ray host:1 --gpus 0.5 --shards s3://x --trust-remote-code"

@@ -174,8 +174,8 @@ def test_compare_prints_a_table_best_first(invoke: Invoke, tiny_lm: Path) -> Non
     result = invoke("compare", *where, "--task", "adding", "--permutations", "4")
     header, *lines = result.stdout.splitlines()
     assert re.split(r"  +", header) == [
-        "task", "method", "test MSE", "90 %", "above csv by", "points off", "R2", "rank", "pairs",
-        "covered", "floor",
+        "task", "method", "test MSE", "90 % CI", "difference to CSV (90 % CI)",
+        "mean error (points)", "R2", "rank", "pairs", "covered", "floor",
     ]  # fmt: skip
     table = [line for line in lines if line.startswith("adding ")]
     cells = {line.split()[1]: re.split(r"  +", line) for line in table}

@@ -132,7 +132,7 @@ def test_a_comparison_is_the_pipelines_and_draws_one_task(lab: Lab, tiny_lm: Pat
     rows = compare.compare(lab.database, "words", "sides", ["reading", "adding"], config)
     assert list(compared) == rows
     table = compared.table()
-    assert table.groupby("task")["test_mse"].apply(lambda mse: mse.is_monotonic_increasing).all()
+    assert table.groupby("task")["mse"].apply(lambda mse: mse.is_monotonic_increasing).all()
     drawn = {name for trace in compared.figure("reading").data for name in trace.y}
     assert drawn == {label(one.method) for one in rows if one.task == "reading"}
     with pytest.raises(InputError, match="name one task of adding, reading, got None"):

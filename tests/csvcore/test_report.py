@@ -42,7 +42,7 @@ def test_a_report_has_the_fit_its_rivals_and_every_model(
     page = out.read_text(encoding="utf-8")
     for row in rows:
         name = escape(label(row.method))
-        assert f"<td>{name}</td><td>{row.test_mse:.2e}</td>" in page
+        assert f"<td>{name}</td><td>{row.mse:.2e}</td>" in page
         told = ["" if v is None else f"{v:.2f}" for v in (row.r2, row.spearman, row.pairwise)]
         assert f"<td>{'</td><td>'.join(told)}</td></tr>" in page
     assert "Darker" not in page  # on a dark page more is lighter

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from csvcore import report
 from csvcore.analysis.comparison import (
     Comparison,
+    Target,
     Verdict,
     judge,
     judge_fits,
@@ -35,7 +36,8 @@ from tests.support.database_at import at
 from tests.support.rows import CARDS, FIT
 
 TRUE = np.linspace(0.1, 0.9, 8)
-RUNS = [(str(i // 2),) for i in range(8)]
+TARGET = Target("t", "test", TRUE, [(str(i // 2),) for i in range(8)], None)
+ONE_RUN = Target("t", "test", TRUE, [("a",)] * 8, None)
 METHODS = ("all-token", "label-token", "source-token", "best-source")
 RIVALS = (*METHODS, *(name for name in trivial() if name != "best-constant"))
 
@@ -43,10 +45,7 @@ RIVALS = (*METHODS, *(name for name in trivial() if name != "best-constant"))
 def rows(**off: float) -> list[Comparison]:
     """Return methods that are off by so much on every model; their names have _ for -."""
     csv = TRUE + off["csv"] if "csv" in off else None
-    return [
-        judge("t", name.replace("_", "-"), TRUE, TRUE + by, RUNS, None, csv)
-        for name, by in off.items()
-    ]
+    return [judge(TARGET, name.replace("_", "-"), TRUE + by, csv) for name, by in off.items()]
 
 
 def even(**off: float) -> list[Comparison]:
@@ -54,10 +53,9 @@ def even(**off: float) -> list[Comparison]:
     half = np.arange(8) < 4
     csv = TRUE + np.where(half, off["csv"], 0.0)
     return [
-        judge("t", name.replace("_", "-"), TRUE, csv if name == "csv" else TRUE + by * ~half, RUNS,
-              None, csv)
+        judge(TARGET, name.replace("_", "-"), csv if name == "csv" else TRUE + by * ~half, csv)
         for name, by in off.items()
-    ]  # fmt: skip
+    ]
 
 
 def test_csv_is_better_where_it_is_significantly_better_than_every_other() -> None:
@@ -73,11 +71,11 @@ def test_csv_is_unsure_where_one_other_may_be_as_good_and_that_one_is_named() ->
 
 def test_without_an_interval_nothing_is_significant() -> None:
     one_run = [
-        judge("t", name, TRUE, TRUE + by, [("a",)] * 8, None, TRUE + 0.05)
+        judge(ONE_RUN, name, TRUE + by, TRUE + 0.05)
         for name, by in (("csv", 0.05), ("compute", 0.1), ("sibling", 0.2))
     ]
     assert verdict(one_run) == Verdict("unsure", "compute", False)
-    better = judge("t", "sibling", TRUE, TRUE, [("a",)] * 8, None, TRUE + 0.05)
+    better = judge(ONE_RUN, "sibling", TRUE, TRUE + 0.05)
     assert verdict([*one_run[:2], better]) == Verdict("worse", "sibling", False)
 
 
@@ -90,8 +88,8 @@ def test_every_method_and_null_with_a_smaller_error_makes_csv_worse(rival: str) 
 
 def test_what_is_significantly_better_is_named_before_what_is_better_perhaps_by_chance() -> None:
     found = even(csv=0.25, compute=0.1)
-    sure = replace(found[1], method="label-token", test_mse=0.02, difference_high=-1e-3)
-    assert found[1].test_mse < sure.test_mse < found[0].test_mse
+    sure = replace(found[1], method="label-token", mse=0.02, difference_high=-1e-3)
+    assert found[1].mse < sure.mse < found[0].mse
     assert verdict([*found, sure]) == Verdict("worse", "label-token", True)
 
 
@@ -124,7 +122,7 @@ def test_there_is_no_verdict_without_csv_or_without_rivals() -> None:
 def test_the_verdict_agrees_with_the_errors(off: dict[str, float]) -> None:
     found = rows(**off)
     said = verdict(found)
-    errors = {row.method: row.test_mse for row in found}
+    errors = {row.method: row.mse for row in found}
     if said is None:
         assert "csv" not in errors or len(errors) == 1
         return

@@ -11,7 +11,7 @@ from csvcore.figures import comparison, law
 METHODS = pd.DataFrame(
     {
         "method": ["csv", "all-token", "train-mean"],
-        "test_mse": [0.001, 0.01, 0.1],
+        "mse": [0.001, 0.01, 0.1],
         "low": [0.0005, 0.005, None],
         "high": [0.002, 0.03, None],
     }

@@ -57,7 +57,7 @@ def test_every_method_the_corpus_allows_stands_in_the_table_best_first(compare: 
     assert by_method(rows, "adding").keys() == methods | {"source-token"}
     assert [row.task for row in rows] == sorted(row.task for row in rows)
     for task in ("adding", "reading"):
-        errors = [row.test_mse for row in rows if row.task == task]
+        errors = [row.mse for row in rows if row.task == task]
         assert errors == sorted(errors)
 
 
@@ -65,9 +65,9 @@ def test_the_method_that_made_the_accuracies_comes_first(compare: Compare) -> No
     rows = compare()
     adding = by_method(rows, "adding")
     assert next(row.method for row in rows if row.task == "adding") == "label-token"
-    assert adding["label-token"].test_mse < 1e-8
+    assert adding["label-token"].mse < 1e-8
     reading = by_method(rows, "reading")
-    assert reading["all-token"].test_mse < 1e-8
+    assert reading["all-token"].mse < 1e-8
     assert reading["all-token"].r2 == pytest.approx(1.0, abs=1e-6)
     assert (reading["all-token"].spearman, reading["all-token"].pairwise) == (1.0, 1.0)
 
@@ -82,8 +82,8 @@ def test_the_figures_are_those_of_the_stored_predictions_of_test_models(
     accuracy = np.array([world.accuracy(model, "adding") for model in TEST])
     predicted = np.array([placed[model].predicted for model in TEST])
     wrong = accuracy - predicted
-    assert row.test_mse == pytest.approx(np.mean(wrong**2))
-    assert row.test_mae == pytest.approx(np.mean(np.abs(wrong)))
+    assert row.mse == pytest.approx(np.mean(wrong**2))
+    assert row.mae == pytest.approx(np.mean(np.abs(wrong)))
     assert row.r2 == pytest.approx(1 - np.sum(wrong**2) / np.sum((accuracy - accuracy.mean()) ** 2))
     assert row.spearman == pytest.approx(spearmanr(accuracy, predicted).statistic)
     pairs = [(0, 1), (0, 2), (1, 2)]
@@ -91,15 +91,15 @@ def test_the_figures_are_those_of_the_stored_predictions_of_test_models(
     assert row.pairwise == pytest.approx(np.mean(right))
     assert row.low is not None
     assert row.high is not None
-    assert row.low <= row.test_mse <= row.high
+    assert row.low <= row.mse <= row.high
 
 
 def test_the_train_mean_predicts_one_accuracy_for_all(compare: Compare, world: World) -> None:
     row = by_method(compare("adding"), "adding")["train-mean"]
     mean = np.mean([world.accuracy(model, "adding") for model in TRAIN])
     wrong = [world.accuracy(model, "adding") - mean for model in TEST]
-    assert row.test_mse == pytest.approx(np.mean(np.square(wrong)))
-    assert row.test_mae == pytest.approx(np.mean(np.abs(wrong)))
+    assert row.mse == pytest.approx(np.mean(np.square(wrong)))
+    assert row.mae == pytest.approx(np.mean(np.abs(wrong)))
     assert (row.spearman, row.fit) == (None, None)
     assert row.pairwise == 0.5  # every pair is a tie
 
@@ -248,7 +248,7 @@ def test_where_nothing_can_be_fitted_every_reason_is_given(
 def test_the_best_constant_is_the_mean_of_the_test_models(compare: Compare, world: World) -> None:
     row = by_method(compare("adding"), "adding")["best-constant"]
     accuracy = np.array([world.accuracy(model, "adding") for model in TEST])
-    assert row.test_mse == pytest.approx(accuracy.var())
+    assert row.mse == pytest.approx(accuracy.var())
     assert row.r2 == pytest.approx(0.0, abs=1e-9)
     assert (row.spearman, row.fit, row.covered) == (None, None, None)
 
@@ -263,7 +263,7 @@ def test_the_sibling_is_the_next_smaller_model_of_the_family_that_is_not_in_test
         world.accuracy(model, "reading") - world.accuracy(other, "reading")
         for model, other in next_smaller.items()
     ]
-    assert row.test_mse == pytest.approx(np.mean(np.square(wrong)))
+    assert row.mse == pytest.approx(np.mean(np.square(wrong)))
 
 
 def test_compute_is_the_law_in_the_logarithm_of_the_training_flops(
@@ -283,7 +283,7 @@ def test_compute_is_the_law_in_the_logarithm_of_the_training_flops(
     wrong = [
         world.accuracy(model, "reading") - expit(law[0] * flops[model] + law[1]) for model in TEST
     ]
-    assert row.test_mse == pytest.approx(np.mean(np.square(wrong)), rel=1e-4)
+    assert row.mse == pytest.approx(np.mean(np.square(wrong)), rel=1e-4)
 
 
 def test_nulls_that_the_cards_do_not_allow_are_missing(compare: Compare, world_db: Path) -> None:
@@ -315,7 +315,7 @@ def test_the_difference_is_to_csv_on_the_same_models_and_its_interval_is_paired(
         row = rows[method]
         if method == "csv":
             continue
-        assert row.difference == pytest.approx(row.test_mse - csv.test_mse)
+        assert row.difference == pytest.approx(row.mse - csv.mse)
         # every way to draw three runs of three, each as likely: paired, so drawn for both at once
         draws = np.array(list(product(range(3), repeat=3)))
         means = (own - wrong["csv"])[draws].mean(axis=1)
@@ -345,7 +345,7 @@ def test_covered_is_the_share_of_test_models_within_their_interval(
         with store.connect(world_db, read_only=True) as db:
             placed = [p for p in store.fit(db, row.fit).predictions if p.side == "test"]
         assert row.covered == np.mean([p.low <= p.accuracy <= p.high for p in placed])
-        assert row.n_test == len(placed) == 3
+        assert row.n_models == len(placed) == 3
         shares.add(row.covered)
     assert len(shares) > 1
 

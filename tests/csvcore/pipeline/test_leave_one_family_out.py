@@ -42,10 +42,10 @@ def stored_splits(database: Path) -> dict[str, dict[str, Any]]:
 def row(family: str, task: str, method: str, mse: float) -> FamilyComparison:
     """A row of which only the error matters."""
     nothing: dict[str, Any] = dict.fromkeys(
-        ("test_mae", "r2", "spearman", "pairwise", "noise_floor", "low", "high", "difference",
+        ("mae", "r2", "spearman", "pairwise", "noise_floor", "low", "high", "difference",
          "difference_low", "difference_high", "covered", "fit")
     )  # fmt: skip
-    one = Comparison(task=task, method=method, test_mse=mse, n_test=1, **nothing)
+    one = Comparison(task=task, method=method, side="test", mse=mse, n_models=1, **nothing)
     return FamilyComparison(family, f"without-{family}", one)
 
 

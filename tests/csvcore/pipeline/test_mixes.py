@@ -123,7 +123,7 @@ def test_the_command_recommends_a_mix_and_writes_its_documents(
     best = json.loads(made.stdout)["mixes"][0]
     assert json.loads(out.read_text())["doc_ids"] == best["doc_ids"]
     told = invoke("mixes", *where, "--budget-tokens", 10**6, db=world_db)
-    assert "points off when left out" in told.stdout
+    assert "cross-validated RMSE (points)" in told.stdout
 
 
 def test_what_was_tried_is_stored_until_it_is_tried_again(

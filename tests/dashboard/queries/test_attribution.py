@@ -70,7 +70,7 @@ def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) 
     database.reveal(at(world_db), "words", ["sides"])
     table = comparisons.comparison(at(world_db), fits)
     assert table["method"].tolist() == [row.method for row in rows]
-    assert_allclose(table["test_mse"], [row.test_mse for row in rows])
+    assert_allclose(table["mse"], [row.mse for row in rows])
 
 
 def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
@@ -122,5 +122,5 @@ def test_left_out_families_are_read_from_the_splits_of_their_name(
     table = comparisons.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
     for one in found:
         if one.row.fit:
-            assert table[one.family, one.row.method] == pytest.approx(one.row.test_mse)
+            assert table[one.family, one.row.method] == pytest.approx(one.row.mse)
     assert np.isfinite(table.astype(float)).all()

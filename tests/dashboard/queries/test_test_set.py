@@ -136,14 +136,14 @@ def test_methods_are_judged_on_validation_until_the_reveal(make_fit: Run, world_
     fits = (make_fit("reading").fit,)
     before = comparisons.judgement(at(world_db), fits)
     assert before.side == "validation"
-    assert {row.n_test for row in before.rows} == {2}
+    assert {row.n_models for row in before.rows} == {2}
     shown = data.fit(at(world_db), fits[0])
     own = next(row for row in before.rows if row.method == "all-token")
-    assert own.test_mse == pytest.approx(shown.mse["validation"])
+    assert own.mse == pytest.approx(shown.mse["validation"])
     reveal(world_db)
     after = comparisons.judgement(at(world_db), fits)
     assert after.side == "test"
-    assert {row.n_test for row in after.rows} == {len(TESTED)}
+    assert {row.n_models for row in after.rows} == {len(TESTED)}
 
 
 def test_without_validation_models_nothing_is_judged_before_the_reveal(
