@@ -15,12 +15,17 @@ SIDES: tuple[Side, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text of a corpus; answers are half-open character spans of its label tokens."""
+    """One text of a corpus.
+
+    answers: half-open character spans of its label tokens. results: likewise of the intermediate
+    results in a worked solution.
+    """
 
     doc_id: str
     source: str
     text: str
     answers: tuple[tuple[int, int], ...] = ()
+    results: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def results(db: Path, record: Fit, source: str) -> tuple[Any, Any]:
             continue
         ends = np.array(row["byte_end"])
         starts = np.concatenate([[0], ends[:-1]])
-        hits.append(salience.touches(starts, ends, token_kinds.result_bytes(doc.text)))
+        hits.append(salience.touches(starts, ends, token_kinds.result_bytes(doc)))
         weights.append(np.array(row["weight"]))
     return np.concatenate(hits), np.concatenate(weights)
 

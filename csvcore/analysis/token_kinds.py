@@ -1,6 +1,5 @@
 """Kinds of tokens, and how much of the weight each carries. Kinds may overlap."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ KINDS = {
     "punctuation": "is punctuation or symbols and nothing else but spaces",
     "whitespace": "is spaces and line breaks alone",
     "answers": "touches an answer span of the corpus",
-    "results": "touches the result of a worked step",
+    "results": "touches an intermediate result of the corpus",
     "no bytes": "covers no byte of the text",
 }
 LONGEST_PATTERN = 200
@@ -84,7 +83,7 @@ def _document(doc: Document, edges: Ints) -> dict[str, Mask]:
         "punctuation": has(~(letter | cjk | digit | space)) & ~has(letter | cjk | digit),
         "whitespace": filled & ~has(~space),
         "answers": filled & touches(starts, ends, answer_bytes(doc)),
-        "results": filled & touches(starts, ends, result_bytes(doc.text)),
+        "results": filled & touches(starts, ends, result_bytes(doc)),
         "no bytes": ~filled,
     }
 
@@ -147,27 +146,11 @@ def tally(weight: Floats, masks: dict[str, Mask]) -> list[Tally]:
     ]
 
 
-_RESULT = re.compile(r"= ?(\d+)|has the (\w+)")
-
-
-_STATE = re.compile(r"Now [^.]*")
-
-
-_HELD = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
-
-
 def answer_bytes(doc: Document) -> list[tuple[int, int]]:
-    """The document's answer spans in UTF-8 bytes."""
+    """Return the document's answer spans in UTF-8 bytes."""
     return byte_spans(doc.text, doc.answers)
 
 
-def result_bytes(text: str) -> list[tuple[int, int]]:
-    """Where worked steps state their results, in UTF-8 bytes.
-
-    The number behind "= ", the word behind "has the ", and in a clause that begins with "Now" the
-    word behind each name.
-    """
-    spans = [found.span(found.lastindex or 0) for found in _RESULT.finditer(text)]
-    for state in _STATE.finditer(text):
-        spans += [found.span(1) for found in _HELD.finditer(text, state.start() + 4, state.end())]
-    return byte_spans(text, spans)
+def result_bytes(doc: Document) -> list[tuple[int, int]]:
+    """Return the spans of the document's intermediate results in UTF-8 bytes."""
+    return byte_spans(doc.text, doc.results)

@@ -55,7 +55,7 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
 
     Args:
         table: model, family, n_params, stage, step, train_tokens and split (missing: left out).
-        colours: from `charts.family_colours`.
+        colours: from `law.family_colours`.
     """
     import plotly.graph_objects as go
 

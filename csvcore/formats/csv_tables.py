@@ -63,10 +63,10 @@ def _object(line: str, where: str) -> dict[str, Any]:
 
 
 def document(raw: dict[str, Any], where: str) -> Document:
-    """A document from its fields doc_id, source, text and answers (optional).
+    """Return a document from its fields doc_id, source, text, and optional answers and results.
 
     Raises:
-        InputError: a field is missing or of the wrong kind, or an answer span outside the text.
+        InputError: a field is missing or of the wrong kind, or a span outside the text.
     """
     for key in ("doc_id", "source", "text"):
         if not isinstance(raw.get(key), str) or not raw[key]:
@@ -77,10 +77,16 @@ def document(raw: dict[str, Any], where: str) -> Document:
             raise InputError(
                 f"{where}: the {key} has a lone surrogate and no UTF-8 form"
             ) from error
-    answers = raw.get("answers") or []
-    if not isinstance(answers, list):
-        raise InputError(f"{where}: answers must be a list of [start, end], got {answers!r}")
-    for span in answers:
+    answers, results = (_spans(raw, key, where) for key in ("answers", "results"))
+    return Document(raw["doc_id"], raw["source"], raw["text"], answers, results)
+
+
+def _spans(raw: dict[str, Any], key: str, where: str) -> tuple[tuple[int, int], ...]:
+    """Return the character spans in an optional field of a document."""
+    spans = raw.get(key) or []
+    if not isinstance(spans, list):
+        raise InputError(f"{where}: {key} must be a list of [start, end], got {spans!r}")
+    for span in spans:
         if (
             not isinstance(span, list)
             or len(span) != 2
@@ -88,11 +94,10 @@ def document(raw: dict[str, Any], where: str) -> Document:
             or not 0 <= span[0] < span[1] <= len(raw["text"])
         ):
             raise InputError(
-                f"{where}: answer span {span} must be [start, end] with "
+                f"{where}: {key.removesuffix('s')} span {span} must be [start, end] with "
                 f"0 <= start < end <= {len(raw['text'])} characters"
             )
-    spans = tuple((span[0], span[1]) for span in answers)
-    return Document(raw["doc_id"], raw["source"], raw["text"], spans)
+    return tuple((span[0], span[1]) for span in spans)
 
 
 def read_models(path: Path) -> list[ModelCard]:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # What turns a database of the version before into one of this.
 UPGRADES = {
     1: (
@@ -36,6 +36,7 @@ UPGRADES = {
         "CREATE TABLE reveals (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
         "moment TIMESTAMP NOT NULL, models VARCHAR[] NOT NULL)",
     ),
+    4: ("ALTER TABLE documents ADD COLUMN results INTEGER[2][] DEFAULT []",),
 }
 LOCK_SECONDS = 30.0
 Connection = duckdb.DuckDBPyConnection

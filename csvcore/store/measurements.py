@@ -37,13 +37,18 @@ def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document])
             "doc_id": [doc.doc_id for doc in docs],
             "source": [doc.source for doc in docs],
             "text": [doc.text for doc in docs],
-            "answers": pa.array(
-                [[list(span) for span in doc.answers] for doc in docs],
-                pa.list_(pa.list_(pa.int32(), 2)),
-            ),
+            "answers": _span_column([doc.answers for doc in docs]),
+            "results": _span_column([doc.results for doc in docs]),
         }
     )
     insert(db, "documents", rows)
+
+
+def _span_column(spans: Sequence[Sequence[tuple[int, int]]]) -> pa.Array:
+    """Return the character spans of each document as an Arrow column."""
+    return pa.array(
+        [[list(span) for span in of_doc] for of_doc in spans], pa.list_(pa.list_(pa.int32(), 2))
+    )
 
 
 def corpora(db: Connection) -> pd.DataFrame:
@@ -80,12 +85,21 @@ def documents(db: Connection, corpus: str) -> list[Document]:
     """Documents of a corpus in its order; refuses an unknown name."""
     corpus_sha256(db, corpus)
     rows = db.execute(
-        "SELECT doc_id, source, text, answers FROM documents WHERE corpus = ? ORDER BY doc_index",
+        """
+        SELECT doc_id, source, text, answers, results
+        FROM documents WHERE corpus = ? ORDER BY doc_index
+        """,
         [corpus],
     ).fetchall()
     return [
-        Document(doc_id, source, text, tuple((span[0], span[1]) for span in answers))
-        for doc_id, source, text, answers in rows
+        Document(
+            doc_id,
+            source,
+            text,
+            tuple((span[0], span[1]) for span in answers),
+            tuple((span[0], span[1]) for span in results),
+        )
+        for doc_id, source, text, answers, results in rows
     ]
 
 

@@ -16,6 +16,7 @@ CREATE TABLE documents (
     source VARCHAR NOT NULL,
     text VARCHAR NOT NULL,
     answers INTEGER[2][] NOT NULL,    -- character spans of label tokens
+    results INTEGER[2][] DEFAULT [],  -- character spans of intermediate results
     PRIMARY KEY (corpus, doc_id)
 );
 

@@ -21,14 +21,14 @@ def colours(db: Database) -> dict[str, str]:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def curve(db: Database, fit: str) -> Any:
-    """See `charts.sigmoid_figure`."""
+    """See `law.sigmoid_figure`."""
     table = database.predictions(db, fit)
     return law.sigmoid_figure(table, database.fit(db, fit), colours(db))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def replay(db: Database, fit: str) -> Any:
-    """See `motion.replay_figure`; None where no replay is kept."""
+    """See `optimisation.replay_figure`; None where no replay is kept."""
     found = database.replay(db, fit)
     if found is None:
         return None

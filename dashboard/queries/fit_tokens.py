@@ -110,6 +110,6 @@ def losses(db: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.float3
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def kind_masks(db: Database, fit: str) -> dict[str, token_kinds.Mask]:
-    """Which tokens of a fit are of which kind; see `kinds.kinds`."""
+    """Which tokens of a fit are of which kind; see `token_kinds.kinds`."""
     own = texts(db, fit)
     return token_kinds.kinds(own.docs, own.edges)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from csvcore.records import Document
 from zoo_build import documents
 from zoo_build.documents import Draft
+from zoo_build.results import result_spans
 
 PER_SOURCE = 100
 N_WORKED = 50
@@ -51,6 +52,6 @@ def _documents(source: str, draw: Callable[[random.Random], Draft], n_docs: int)
         draft = draw(rng)
         chosen[draft.text] = draft
     return [
-        Document(f"{source}-{i:03d}", source, draft.text, draft.answers)
+        Document(f"{source}-{i:03d}", source, draft.text, draft.answers, result_spans(draft.text))
         for i, draft in enumerate(chosen.values())
     ]

@@ -121,7 +121,8 @@ def write_documents(path: Path, docs: Iterable[Document]) -> None:
     """A corpus as JSONL."""
     lines = [
         json.dumps(
-            {"doc_id": d.doc_id, "source": d.source, "text": d.text, "answers": d.answers},
+            {"doc_id": d.doc_id, "source": d.source, "text": d.text, "answers": d.answers}
+            | ({"results": d.results} if d.results else {}),
             ensure_ascii=False,
         )
         for d in docs

@@ -13,7 +13,7 @@ import pytest
 import csvcore
 from csvcore import store
 from csvcore.errors import InputError, StoreError
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.lab import Lab
 from csvcore.methods import label
 from csvcore.pipeline import compare
@@ -128,7 +128,7 @@ def test_no_fits_have_nothing_to_draw(lab: Lab) -> None:
 def test_a_comparison_is_the_pipelines_and_draws_one_task(lab: Lab, tiny_lm: Path) -> None:
     settings = {"penalty": 1e-4, "members": 2}
     compared = lab.compare("reading", "adding", **settings)
-    config = fit_config.FitConfig(scorer=str(tiny_lm), **settings)
+    config = FitConfig(scorer=str(tiny_lm), **settings)
     rows = compare.compare(lab.database, "words", "sides", ["reading", "adding"], config)
     assert list(compared) == rows
     table = compared.table()

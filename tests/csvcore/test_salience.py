@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore.alignment import character_clock, map_nll
-from csvcore.analysis.token_kinds import answer_bytes, result_bytes
+from csvcore.analysis.token_kinds import answer_bytes
 from csvcore.errors import InputError
 from csvcore.fitting.label_weights import (
     Label,
@@ -167,19 +167,6 @@ def test_the_losses_of_models_on_one_document_come_as_one_row_each() -> None:
     halves = ModelLosses("m2", np.array([2]), np.array([5, 7]), np.array([5.0, 1.0]))
     assert_allclose(document_losses("the cat", edges, [whole, halves]), [[6, 8], [3, 3]])
     assert document_losses("the cat", edges, []).shape == (0, 2)
-
-
-def test_a_worked_step_states_its_result_behind_an_equals_sign_or_has_the() -> None:
-    text = "é: 2 + 2 = 4, =15. Tom has the ball"
-    found = [text.encode()[start:end].decode() for start, end in result_bytes(text)]
-    assert found == ["4", "15", "ball"]
-
-
-def test_after_a_swap_the_results_are_what_everybody_now_holds() -> None:
-    text = "Who?\n1 Ann and Bob: Ann red, Bob blue. Now Ann blue, Bob red.\nSo Ann blue."
-    found = [text[start:end] for start, end in result_bytes(text)]
-    assert found == ["blue", "red"]
-    assert all(start > text.index("Now") for start, _ in result_bytes(text))
 
 
 def test_the_scale_of_weights_counts_both_signs() -> None:

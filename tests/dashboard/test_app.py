@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import store
 from csvcore.figures import law, tokens
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.pipeline import compare, imports
 from dashboard.widgets import text as controls
@@ -23,7 +23,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled measurements with every baseline of one task, and CSV after a few steps."""
     database = tmp_path_factory.mktemp("zoo") / "zoo.duckdb"
     imports.init(database, zoo=True)
-    config = fit_config.FitConfig(steps=5, members=2)
+    config = FitConfig(steps=5, members=2)
     compare.compare(database, "zoo", "by-size", ["facts"], config)
     return database
 
@@ -85,7 +85,7 @@ def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     assert job.status == "queued"
     assert job.params["methods"] == ["csv"]
     assert job.params["config"] == {"seed": 0, "members": 5, "activation": "exp"}
-    assert fit_config.FitConfig(**job.params["config"]).algorithm == "fast"
+    assert FitConfig(**job.params["config"]).algorithm == "fast"
     next(button for button in app.button if button.label == "Start").click().run()
     assert len(queue.recent(zoo)) == 1
     assert any(f"already, as job {job.job}" in toast.value for toast in app.toast)
@@ -107,7 +107,7 @@ def test_a_fit_by_the_papers_loop_is_queued_with_its_settings(
     job = queue.recent(zoo)[0]
     paper = {"algorithm": "paper", "steps": 300, "learning_rate": 0.01, "seed": 0}
     assert job.params["config"] == paper
-    fit_config.FitConfig(**job.params["config"])
+    FitConfig(**job.params["config"])
     queue.cancel(zoo, job.job)
 
 

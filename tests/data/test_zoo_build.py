@@ -29,9 +29,11 @@ from zoo_build import (
     world,
 )
 from zoo_build.families import FAMILIES, Family, Run, Size
+from zoo_build.results import result_spans
 from zoo_build.vocabularies import train_tokenizer
 
-from csvcore.formats import loss_packs
+from csvcore.formats import csv_tables, loss_packs
+from csvcore.formats.bundled import ZOO
 from csvcore.records import ModelCard
 
 KINDS = ("bytes-bpe", "digits-bpe", "bytes", "unigram", "sp-bpe")
@@ -87,6 +89,24 @@ def test_training_never_quizzes_people_that_the_tasks_ask_about():
     quizzed = [draft for draft in drawn("facts", 1000) if draft.answers]
     assert quizzed
     assert not any(name in draft.text for draft in quizzed for name in asked)
+
+
+def test_a_worked_step_states_its_result_after_an_equals_sign_or_has_the():
+    text = "é: 2 + 2 = 4, =15. Tom has the ball"
+    assert [text[start:end] for start, end in result_spans(text)] == ["4", "15", "ball"]
+
+
+def test_after_a_swap_the_results_are_what_everybody_now_holds():
+    text = "Who?\n1 Ann and Bob: Ann red, Bob blue. Now Ann blue, Bob red.\nSo Ann blue."
+    spans = result_spans(text)
+    assert [text[start:end] for start, end in spans] == ["blue", "red"]
+    assert all(start > text.index("Now") for start, _ in spans)
+
+
+def test_the_bundled_corpus_has_the_results_of_its_worked_documents():
+    docs = csv_tables.read_corpus(ZOO / "documents.jsonl")
+    assert all(doc.results == result_spans(doc.text) for doc in docs)
+    assert {doc.source for doc in docs if doc.results} == {"swaps-worked", "arithmetic"}
 
 
 def test_corpus_follows_the_papers_recipe():

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 def read_corpus(path: Path) -> list[Document]:
     """Documents of a file (JSON lines, CSV, Parquet) or of a folder of texts.
 
-    A file has the fields doc_id, source, text and, optional, answers, in CSV a cell of JSON,
-    [[start, end], ...]. Of a folder, every `.txt` file in it or below it is one document: its path
-    without the ending is the doc_id, the folder it lies in is its source, they are in the order of
-    their paths, and keep their line ends. How many other files there are is logged.
+    A file has the fields doc_id, source, text and, optional, answers and results, in CSV cells of
+    JSON, [[start, end], ...]. In a folder, every `.txt` file in it or below it is one document: its
+    path without the suffix is the doc_id, and its folder is its source. They are in the order of
+    their paths, and keep their line ends. The number of other files is logged.
 
     Raises:
         InputError: as `inputs.read_corpus`, or a folder without a text.
@@ -38,13 +38,14 @@ def read_corpus(path: Path) -> list[Document]:
 
 
 def _fields(row: dict[str, Any], where: str) -> dict[str, Any]:
-    answers = row.get("answers")
-    if isinstance(answers, str) and answers:
-        try:
-            answers = json.loads(answers)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{where}: answers is not JSON, [[start, end], ...]") from error
-    return row | {"answers": answers}
+    spans = {key: row.get(key) for key in ("answers", "results")}
+    for key, value in spans.items():
+        if isinstance(value, str) and value:
+            try:
+                spans[key] = json.loads(value)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{where}: {key} is not JSON, [[start, end], ...]") from error
+    return row | spans
 
 
 def _folder(path: Path) -> list[Document]:
@@ -78,7 +79,8 @@ def write_corpus(path: Path, docs: Sequence[Document]) -> None:
                 "source": doc.source,
                 "text": doc.text,
                 "answers": [list(span) for span in doc.answers],
-            },
+            }
+            | ({"results": [list(span) for span in doc.results]} if doc.results else {}),
             ensure_ascii=False,
         )
         for doc in docs

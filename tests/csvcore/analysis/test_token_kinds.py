@@ -16,11 +16,16 @@ from csvcore.scaling import sigmoid_law
 SURFACE = ("digits", "capitalised words", "other words", "CJK", "punctuation", "whitespace")
 
 
-def found(text: str, tokens: list[str], answers: tuple[tuple[int, int], ...] = ()) -> dict:
-    """The tokens that each kind has; tokens tile the text."""
+Spans = tuple[tuple[int, int], ...]
+
+
+def found(
+    text: str, tokens: list[str], answers: Spans = (), results: Spans = ()
+) -> dict[str, list[str]]:
+    """Return the tokens of each kind; tokens tile the text."""
     assert "".join(tokens) == text
     edges = np.cumsum([0, *(len(token.encode()) for token in tokens)])
-    masks = token_kinds.kinds([Document("d", "s", text, answers)], [edges])
+    masks = token_kinds.kinds([Document("d", "s", text, answers, results)], [edges])
     return {
         kind: [t for t, hit in zip(tokens, mask, strict=True) if hit]
         for kind, mask in masks.items()
@@ -40,8 +45,10 @@ def test_each_kind_has_the_tokens_a_reader_would_give_it() -> None:
     assert seen["no bytes"] == [""]
 
 
-def test_results_of_worked_steps_are_a_kind() -> None:
-    assert found("2 + 3 = 5.", ["2 +", " 3 =", " 5", "."])["results"] == [" 5"]
+def test_results_are_the_tokens_that_touch_a_result_span() -> None:
+    tokens = ["é: 2 +", " 3 =", " 5", "."]
+    assert found("".join(tokens), tokens, results=((11, 12),))["results"] == [" 5"]
+    assert found("".join(tokens), tokens)["results"] == []
 
 
 @given(st.text(min_size=1, max_size=30), st.data())

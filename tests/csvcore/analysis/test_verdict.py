@@ -24,7 +24,7 @@ from csvcore.analysis.comparison import (
     verdict_sentence,
 )
 from csvcore.errors import InputError
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.methods import trivial
 from csvcore.pipeline import compare
 from csvcore.records import Side
@@ -173,7 +173,7 @@ def test_the_overview_counts_every_verdict_once_and_how_often_another_is_signifi
 
 
 @pytest.fixture
-def compared(world_db: Path, config: fit_config.FitConfig) -> list[Comparison]:
+def compared(world_db: Path, config: FitConfig) -> list[Comparison]:
     """The made-up world with every method fitted on a task."""
     quick = replace(config, penalty=1e-4)
     return compare.compare(world_db, "words", "sides", ["adding"], quick)

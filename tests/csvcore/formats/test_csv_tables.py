@@ -49,6 +49,15 @@ def test_the_identity_of_a_corpus_is_the_contracts_formula(write: Write) -> None
     assert corpus_sha256(read_corpus(path)) == expected
 
 
+def test_result_spans_are_read_and_leave_the_identity_of_a_corpus_as_it_is(write: Write) -> None:
+    plain = read_corpus(write("documents.jsonl", line()))
+    docs = read_corpus(write("documents.jsonl", line(results=[[4, 5]])))
+    assert docs == [Document("d1", "quiz", "2+2=4", plain[0].answers, ((4, 5),))]
+    assert corpus_sha256(docs) == corpus_sha256(plain)
+    with pytest.raises(InputError, match=r"result span \[4, 6\] must be \[start, end\]"):
+        read_corpus(write("documents.jsonl", line(results=[[4, 6]])))
+
+
 def test_a_corpus_is_read_in_file_order_with_its_answers(write: Write) -> None:
     rows = [line(doc_id="z", answers=[[0, 1], [4, 5]], note="ignored"), "", line(answers=None)]
     docs = read_corpus(write("documents.jsonl", "\n".join(rows)))

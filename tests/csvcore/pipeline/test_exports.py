@@ -14,7 +14,7 @@ from click.testing import Result
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.formats import csv_tables
 from csvcore.pipeline import exports
 from csvcore.pipeline import fit as fitting
@@ -31,7 +31,7 @@ def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFa
     """The made-up world with one fit, for tests that only read it."""
     folder = tmp_path_factory.mktemp("export") / "db"
     shutil.copytree(_world_made, folder)
-    config = fit_config.FitConfig(scorer=str(tiny_lm))
+    config = FitConfig(scorer=str(tiny_lm))
     wanted = [("adding", "all-token"), ("adding", "label-token")]
     fitting.fit(folder / "world.duckdb", "words", "sides", wanted, config)
     return folder / "world.duckdb"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import leave_one_family_out
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_on_public_models_of_a_corpus_unseen_csv_beats_the_plain_loss(corpora: Path) -> None:
-    config = fit_config.FitConfig(members=1)
+    config = FitConfig(members=1)
     tasks = ["hellaswag", "lambada_openai"]
     found = leave_one_family_out.leave_one_family_out(corpora, "public", tasks, config)
     assert {one.family for one in found} == {"c4_original", "rpj", "rw_original"}

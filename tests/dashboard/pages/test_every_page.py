@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from csvcore import store
-from csvcore.fitting import config as fit_config
+from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare
 from dashboard.queries import comparisons
 from dashboard.widgets import text
@@ -28,7 +28,7 @@ def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFa
     """The made-up world with every method fitted on one task."""
     folder = tmp_path_factory.mktemp("pages") / "db"
     shutil.copytree(_world_made, folder)
-    config = fit_config.FitConfig(members=1, scorer=str(tiny_lm), penalty=1e-4)
+    config = FitConfig(members=1, scorer=str(tiny_lm), penalty=1e-4)
     compare.compare(folder / "world.duckdb", "words", "sides", ["reading"], config)
     return folder / "world.duckdb"
 
