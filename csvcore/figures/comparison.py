@@ -1,6 +1,6 @@
-"""Figures of what is found: baselines, mixes, forecasts, and why a model is off the curve."""
+"""Figures of comparisons: baselines, mixes, predictions, and contributions to a model's score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -17,7 +17,7 @@ def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test
     Args:
         table: method, mse, low and high, best first.
         floor: noise floor of these models, where it is known.
-        side: whose models judge.
+        side: of the models.
     """
     import plotly.graph_objects as go
 
@@ -43,7 +43,7 @@ def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test
     if floor:
         figure.add_vline(x=floor, line={"dash": "dot", "color": CURVE_COLOUR})
         figure.add_annotation(
-            x=float(np.log10(floor)),  # Plotly takes the place of a text on a log axis as its log
+            x=float(np.log10(floor)),  # on a log axis Plotly positions text by log10
             yref="paper",
             y=1,
             yanchor="bottom",
@@ -59,10 +59,10 @@ def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test
 
 
 def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
-    """What every mix that was tried is off by, against the number of its sources.
+    """Draw the error of every tried mix against the number of its sources.
 
-    Left of each number the error on models left out, with the best and the worst group of them;
-    right of it the error on the test models with its 90 % interval. One of them alone stands on it.
+    Left of each number is the cross-validated error, with the best and the worst group; right of it
+    the error on the test models with its 90 % interval. A single kind of error is centred.
 
     Args:
         table: the best mix first; mix, sources and, in points of accuracy, error, best, worst, and
@@ -72,40 +72,14 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    beside = all(table.get(name, pd.Series()).notna().any() for name in ("error", "test"))
+    both = all(table.get(name, pd.Series()).notna().any() for name in ("error", "test"))
     for name, columns, shift, symbol, colour in (
-        ("models left out, best to worst group", ("error", "best", "worst"), -0.12, "circle", 0),
-        ("test models, 90 %", ("test", "test_low", "test_high"), 0.12, "diamond-open", 1),
+        ("cross-validated, best to worst group", ("error", "best", "worst"), -0.12, "circle", 0),
+        ("test models, 90 % CI", ("test", "test_low", "test_high"), 0.12, "diamond-open", 1),
     ):
-        middle, low, high = (table.get(column, pd.Series(dtype=float)) for column in columns)
-        known = middle.dropna().index
-        if not len(known):
-            continue
-        figure.add_scatter(
-            x=table["sources"][known] + shift * beside,
-            y=middle[known],
-            mode="markers",
-            marker={
-                "size": [14 if row == table.index[0] else 8 for row in known],
-                "symbol": [
-                    "star" + "-open" * ("open" in symbol) if row == table.index[0] else symbol
-                    for row in known
-                ],
-                "color": PALETTE[colour],
-            },
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": (high - middle).reindex(known),
-                "arrayminus": (middle - low).reindex(known),
-                "color": PALETTE[colour],
-                "thickness": 1,
-                "width": 2,
-            },
-            name=name,
-            text=table["mix"][known].map(escape),
-            hovertemplate="%{text}<br>%{y:.1f} points<extra></extra>",
-        )
+        trace = _mix_errors(table, columns, shift * both, symbol, PALETTE[colour])
+        if trace:
+            figure.add_scatter(**trace, name=name)
     if floor:
         figure.add_hline(
             y=100 * float(np.sqrt(floor)),
@@ -113,8 +87,8 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
             annotation_text="noise floor",
         )
     figure.update_layout(
-        xaxis={"title": "sources in the mix, number", "dtick": 1},
-        yaxis_title="root mean squared error, points of accuracy",
+        xaxis={"title": "sources in the mix", "dtick": 1},
+        yaxis_title="RMSE, points of accuracy",
         height=380,
         legend={"orientation": "h", "y": 1.12},
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -122,66 +96,105 @@ def search_figure(table: pd.DataFrame, floor: float | None) -> Any:
     return figure
 
 
-def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
-    """Predicted accuracy with its interval over training tokens, a line a run; observed beside it.
+def _mix_errors(
+    table: pd.DataFrame, columns: tuple[str, str, str], shift: float, symbol: str, colour: str
+) -> dict[str, Any]:
+    """Return the trace of one kind of error of all mixes, a star for the best; {} without any."""
+    middle, low, high = (table.get(column, pd.Series(dtype=float)) for column in columns)
+    rows = middle.dropna().index
+    if not len(rows):
+        return {}
+    star = "star" + "-open" * ("open" in symbol)
+    return {
+        "x": table["sources"][rows] + shift,
+        "y": middle[rows],
+        "mode": "markers",
+        "marker": {
+            "size": [14 if row == table.index[0] else 8 for row in rows],
+            "symbol": [star if row == table.index[0] else symbol for row in rows],
+            "color": colour,
+        },
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": (high - middle).reindex(rows),
+            "arrayminus": (middle - low).reindex(rows),
+            "color": colour,
+            "thickness": 1,
+            "width": 2,
+        },
+        "text": table["mix"][rows].map(escape),
+        "hovertemplate": "%{text}<br>%{y:.1f} points<extra></extra>",
+    }
 
-    Models of which no tokens are known stand at the right, in the order of their scores; all do
-    where there are not two numbers of tokens.
+
+def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
+    """Draw predicted accuracies with intervals over training tokens, a line for each run.
+
+    Models without known training tokens are at the right, ordered by score; so are all models where
+    there are not two different numbers of tokens. Observed accuracies are drawn where known.
 
     Args:
-        table: from `tables.forecast_table`.
+        table: from `frames.forecast_table`.
         gamma: chance level.
     """
     from plotly.subplots import make_subplots
 
     aged = table["train_tokens"].notna() & (table["train_tokens"].nunique() > 1)
-    sides = [side for side in (True, False) if (aged == side).any()]
+    panels = [panel for panel in (True, False) if (aged == panel).any()]
     figure = make_subplots(
         1,
-        len(sides),
+        len(panels),
         shared_yaxes=True,
-        column_widths=[0.7, 0.3] if len(sides) == 2 else None,
+        column_widths=[0.7, 0.3] if len(panels) == 2 else None,
         horizontal_spacing=0.04,
     )
     ordered = table.sort_values("score").assign(
         model=table["model"].map(escape), label=table["model"].map(shortened).map(escape)
     )
-    told: set[str] = set()  # a run on both sides stands in the legend once
+    in_legend: set[str] = set()  # a run in both panels is in the legend once
     for number, (run, rows) in enumerate(ordered.groupby("run", sort=True, dropna=False)):
         colour = PALETTE[number % len(PALETTE)]
         label = escape(shortened("no run" if pd.isna(run) else short_run(str(run))))
-        for column, side in enumerate(sides, 1):
-            own = rows[aged[rows.index] == side]
-            own = own.sort_values("train_tokens") if side else own
-            x = "train_tokens" if side else "model"
-            for trace in _forecast_traces(own, x, label, colour):
-                once = {"legendgroup": trace["name"], "showlegend": trace["name"] not in told}
-                told.add(trace["name"])
-                figure.add_trace(trace | once, row=1, col=column)
+        for column, by_tokens in enumerate(panels, 1):
+            models = rows[aged[rows.index] == by_tokens]
+            models = models.sort_values("train_tokens") if by_tokens else models
+            x = "train_tokens" if by_tokens else "model"
+            for trace in _forecast_traces(models, x, label, colour):
+                name = trace["name"]
+                trace |= {"legendgroup": name, "showlegend": name not in in_legend}
+                in_legend.add(name)
+                figure.add_trace(trace, row=1, col=column)
     figure.add_hline(y=gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
-    for column, side in enumerate(sides, 1):
-        if side:
-            figure.update_xaxes(title="training tokens, number", row=1, col=column)
+    _forecast_axes(figure, panels, ordered.loc[~aged[ordered.index]])
+    return figure
+
+
+def _forecast_axes(figure: Any, panels: Sequence[bool], without_tokens: pd.DataFrame) -> None:
+    """Set the axes of `forecast_figure`; panels: True for the one over training tokens."""
+    for column, by_tokens in enumerate(panels, 1):
+        if by_tokens:
+            figure.update_xaxes(title="training tokens", row=1, col=column)
         else:
+            labels = zip(without_tokens["model"], without_tokens["label"], strict=True)
             figure.update_xaxes(
                 title="model, best score first",
                 type="category",
                 categoryorder="array",
-                categoryarray=ordered.loc[~aged[ordered.index], "model"].tolist(),
-                labelalias=dict(zip(ordered["model"], ordered["label"], strict=True)),
+                categoryarray=without_tokens["model"].tolist(),
+                labelalias=dict(labels),
                 row=1,
                 col=column,
             )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title=ACCURACY_AXIS, row=1, col=1)
     figure.update_layout(height=420, margin={"l": 10, "r": 10, "t": 10, "b": 10})
-    return figure
 
 
 def _forecast_traces(
     rows: pd.DataFrame, x: str, label: str, colour: str
 ) -> Iterator[dict[str, Any]]:
-    """What is predicted of the models of one run, and what was observed, where there is any."""
+    """Yield the predicted and, where known, the observed accuracies of one run as traces."""
     if rows.empty:
         return
     yield {
@@ -207,22 +220,22 @@ def _forecast_traces(
         "text": rows["label"].tolist(),
         "hovertemplate": "%{text}<br>predicted %{y:.3f}<extra></extra>",
     }
-    seen = rows.dropna(subset=["accuracy"])
-    if not seen.empty:
+    observed = rows.dropna(subset=["accuracy"])
+    if not observed.empty:
         yield {
             "type": "scatter",
-            "x": seen[x].tolist(),
-            "y": seen["accuracy"].tolist(),
+            "x": observed[x].tolist(),
+            "y": observed["accuracy"].tolist(),
             "mode": "markers",
             "marker": {"color": colour, "size": 10, "symbol": "diamond-open"},
             "name": f"{label}, observed",
-            "text": seen["label"].tolist(),
+            "text": observed["label"].tolist(),
             "hovertemplate": "%{text}<br>observed %{y:.3f}<extra></extra>",
         }
 
 
 def added_bars(table: pd.DataFrame) -> Any:
-    """What each source adds to a model's score; hatched where it does worse than expected.
+    """Draw each source's contribution to a model's score; hatched = worse than expected.
 
     Args:
         table: source, added (nats per character).

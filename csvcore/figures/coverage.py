@@ -1,4 +1,4 @@
-"""Figures of what there is: what is stored and missing, and every model with its side."""
+"""Figures of the stored data: coverage by run and source, and the models of a split."""
 
 from html import escape
 from typing import Any
@@ -15,7 +15,7 @@ SIDE_MARKERS = MARKERS | {NO_SIDE: "x-thin"}
 
 
 def coverage_figure(shares: pd.DataFrame, what: str) -> Any:
-    """A row a run, a column a source; what is missing is red and says how much is there.
+    """Draw the stored share of each run (row) and source (column); incomplete cells are red.
 
     Args:
         shares: runs by sources, from 0 (nothing stored) to 1.
@@ -49,9 +49,9 @@ def coverage_figure(shares: pd.DataFrame, what: str) -> Any:
 
 
 def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
-    """Families, their runs below each other, and each run's checkpoints in a row.
+    """Draw families and their runs as rows, with the checkpoints of a run in each row.
 
-    Colour says the family, the marker the side in the split.
+    The colour is the family, the marker the side in the split.
 
     Args:
         table: model, family, n_params, stage, step, train_tokens and split (missing: left out).
@@ -66,50 +66,53 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
             for size, stage in zip(table["n_params"], table["stage"], strict=True)
         ],
     ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
-    rows["place"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
-    traces: list[dict[str, Any]] = []
-    # Every row once and unseen: Plotly orders both levels by what it meets first.
-    every = rows.drop_duplicates(["family", "label"]).sort_values(["n_params", "stage", "family"])
-    traces.append(
-        {
-            "type": "scatter",
-            "x": [1] * len(every),
-            "y": _rows(every),
-            "mode": "markers",
-            "marker": {"opacity": 0},
-            "showlegend": False,
-            "hoverinfo": "skip",
-        }
-    )
-    for (family, side), own in rows.groupby(["family", "split"], sort=False):
-        traces.append(
-            {
-                "type": "scatter",
-                "x": own["place"].tolist(),
-                "y": _rows(own),
-                "mode": "markers",
-                "marker": {
-                    "color": colours[str(family)],
-                    "symbol": SIDE_MARKERS[str(side)],
-                    "size": 12 if side == "test" else 9,
-                    "line": {"width": 2 if side == NO_SIDE else 0.5, "color": CURVE_COLOUR},
-                },
-                "name": escape(f"{family}, {side}"),
-                "showlegend": False,
-                "text": own["model"].map(escape).tolist(),
-                "customdata": np.stack([own["split"], own["train_tokens"].map(_tokens)], axis=-1),
-                "hovertemplate": "%{text}<br>%{customdata[0]}%{customdata[1]}<extra></extra>",
-            }
-        )
-    figure = go.Figure(traces)
+    rows["checkpoint"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
+    # An invisible marker for each row comes first: Plotly orders both levels of the axis by first
+    # appearance.
+    order = rows.drop_duplicates(["family", "label"]).sort_values(["n_params", "stage", "family"])
+    invisible = {
+        "type": "scatter",
+        "x": [1] * len(order),
+        "y": _rows(order),
+        "mode": "markers",
+        "marker": {"opacity": 0},
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+    groups = rows.groupby(["family", "split"], sort=False)
+    traces = [_checkpoints(str(keys[0]), str(keys[1]), part, colours) for keys, part in groups]
+    figure = go.Figure([invisible, *traces])
     figure.update_yaxes(autorange="reversed", type="multicategory", automargin=True)
     figure.update_xaxes(title="checkpoint of the run, first to last", dtick=1, automargin=True)
-    figure.update_layout(height=80 + ROW * len(every), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    figure.update_layout(height=80 + ROW * len(order), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 
 
+def _checkpoints(
+    family: str, side: str, rows: pd.DataFrame, colours: dict[str, str]
+) -> dict[str, Any]:
+    """Return the trace of the checkpoints of one family and side."""
+    return {
+        "type": "scatter",
+        "x": rows["checkpoint"].tolist(),
+        "y": _rows(rows),
+        "mode": "markers",
+        "marker": {
+            "color": colours[family],
+            "symbol": SIDE_MARKERS[side],
+            "size": 12 if side == "test" else 9,
+            "line": {"width": 2 if side == NO_SIDE else 0.5, "color": CURVE_COLOUR},
+        },
+        "name": escape(f"{family}, {side}"),
+        "showlegend": False,
+        "text": rows["model"].map(escape).tolist(),
+        "customdata": np.stack([rows["split"], rows["train_tokens"].map(_tokens)], axis=-1),
+        "hovertemplate": "%{text}<br>%{customdata[0]}%{customdata[1]}<extra></extra>",
+    }
+
+
 def _rows(table: pd.DataFrame) -> list[list[str]]:
-    """Both levels of the axis."""
+    """Return both levels of the axis."""
     return [table["family"].map(escape).tolist(), table["label"].map(escape).tolist()]
 
 

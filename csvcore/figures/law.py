@@ -1,4 +1,7 @@
-"""Table in, Plotly figure out. Model names are escaped: Plotly reads some HTML in text."""
+"""Figures of fitted laws: accuracy against score, growth, steps and penalties.
+
+Model names are escaped, since Plotly reads some HTML in text.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvcore.records import Fit, ScalingFit
+from csvcore.records import Fit, PenaltyChoice, ScalingFit
 from csvcore.scaling import sigmoid_law
 
 PALETTE = (
@@ -20,11 +23,11 @@ CURVE_COLOUR = "#888888"
 PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot"}
 SCORE_AXIS = "capability score, nats per character"
 ACCURACY_AXIS = "accuracy, 0 to 1"
-MSE_AXIS = "MSE, accuracy squared"
+MSE_AXIS = "MSE"
 
 
 def family_colours(families: Sequence[str]) -> dict[str, str]:
-    """A colour for each family, the same on every chart that knows the same families."""
+    """Return a colour for each family, the same in every figure of the same families."""
     names = sorted(set(families))
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
@@ -32,7 +35,7 @@ def family_colours(families: Sequence[str]) -> dict[str, str]:
 def sigmoid_figure(
     table: pd.DataFrame, fit: Fit, colours: dict[str, str], law: ScalingFit | None = None
 ) -> Any:
-    """Accuracy against score with the fitted law: colour by family, marker by split.
+    """Draw accuracy against score with the fitted law: colour by family, marker by side.
 
     Args:
         table: one row a model, columns of `store.predictions`.
@@ -60,9 +63,9 @@ def sigmoid_figure(
 def law_traces(
     table: pd.DataFrame, law: Fit | ScalingFit, gamma: float, colours: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """The fitted curve and the models around it, as Plotly's own dictionaries.
+    """Return the traces of the fitted curve and its models.
 
-    Plotly checks a figure of dictionaries once, and one that is built trace by trace twice.
+    They are plain dictionaries, which Plotly validates once; trace objects are validated twice.
     """
     low, high = table["score"].min(), table["score"].max()
     margin = 0.06 * (high - low)
@@ -79,35 +82,41 @@ def law_traces(
         }
     ]
     named = table.assign(model=[escape(model) for model in table["model"]])
-    for (family, split), rows in named.groupby(["family", "split"], sort=True):
-        traces.append(
-            {
-                "type": "scatter",
-                "x": rows["score"].tolist(),
-                "y": rows["accuracy"].tolist(),
-                "mode": "markers",
-                "marker": {
-                    "color": colours[str(family)],
-                    "symbol": MARKERS[str(split)],
-                    "size": 11 if split == "test" else 8,
-                    "opacity": 0.85,
-                    "line": {"width": 0.5, "color": CURVE_COLOUR},
-                },
-                "name": escape(f"{family}, {split}"),
-                "legendgroup": escape(str(family)),
-                "customdata": rows[["model", "predicted", "low", "high"]].values.tolist(),
-                "hovertemplate": (
-                    "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
-                    "<br>90 % interval %{customdata[2]:.3f} to %{customdata[3]:.3f}"
-                    "<br>score %{x:.4f}<extra></extra>"
-                ),
-            }
-        )
-    return traces
+    groups = named.groupby(["family", "split"], sort=True)
+    return traces + [
+        _model_points(str(keys[0]), str(keys[1]), rows, colours) for keys, rows in groups
+    ]
+
+
+def _model_points(
+    family: str, side: str, rows: pd.DataFrame, colours: dict[str, str]
+) -> dict[str, Any]:
+    """Return the trace of the models of one family and side."""
+    return {
+        "type": "scatter",
+        "x": rows["score"].tolist(),
+        "y": rows["accuracy"].tolist(),
+        "mode": "markers",
+        "marker": {
+            "color": colours[family],
+            "symbol": MARKERS[side],
+            "size": 11 if side == "test" else 8,
+            "opacity": 0.85,
+            "line": {"width": 0.5, "color": CURVE_COLOUR},
+        },
+        "name": escape(f"{family}, {side}"),
+        "legendgroup": escape(family),
+        "customdata": rows[["model", "predicted", "low", "high"]].values.tolist(),
+        "hovertemplate": (
+            "%{customdata[0]}<br>observed %{y:.3f}, predicted %{customdata[1]:.3f}"
+            "<br>90 % interval %{customdata[2]:.3f} to %{customdata[3]:.3f}"
+            "<br>score %{x:.4f}<extra></extra>"
+        ),
+    }
 
 
 def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> Any:
-    """Accuracy on a task over training tokens, one line a training run (family and size)."""
+    """Draw accuracy on a task over training tokens, a line for each run; thicker = larger."""
     import plotly.graph_objects as go
 
     traces: list[dict[str, Any]] = []
@@ -131,7 +140,7 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
         )
     figure = go.Figure(traces)
     figure.update_layout(
-        xaxis_title="training tokens, number",
+        xaxis_title="training tokens",
         yaxis_title=f"{escape(task)}, {ACCURACY_AXIS}",
         height=380,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -141,7 +150,7 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
 
 
 def trace_figure(fits: Sequence[Fit]) -> Any:
-    """MSE on train (line) and validation models (dots) over the steps, by task."""
+    """Draw the MSE of train (line) and validation models (dots) over the steps, by task."""
     import plotly.graph_objects as go
 
     traces: list[dict[str, Any]] = []
@@ -165,7 +174,7 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
             )
     figure = go.Figure(traces)
     figure.update_layout(
-        xaxis_title="step, number",
+        xaxis_title="step",
         yaxis_title=MSE_AXIS,
         yaxis_type="log",
         yaxis_exponentformat="e",
@@ -176,16 +185,16 @@ def trace_figure(fits: Sequence[Fit]) -> Any:
 
 
 def trace_table(fits: Sequence[Fit]) -> pd.DataFrame:
-    """What `trace_figure` draws. Columns: task, fit, step, train_mse, validation_mse."""
+    """Return the data of `trace_figure`. Columns: task, fit, step, train_mse, validation_mse."""
     rows = [{"task": fit.task, "fit": fit.fit, **asdict(one)} for fit in fits for one in fit.trace]
     return pd.DataFrame(rows)
 
 
 def penalty_table(fits: Sequence[Fit]) -> pd.DataFrame:
-    """What `penalty_figure` draws: a row for each penalty that was tried.
+    """Return the data of `penalty_figure`: a row for each penalty that was tried.
 
-    Columns: task, fit, pull, strength (missing for the pull alone), points (of accuracy, root mean
-    squared error on left-out models), chosen.
+    Columns: task, fit, pull, strength (missing for the pull alone), points (cross-validated root
+    mean squared error, points of accuracy), chosen.
     """
     return pd.DataFrame(
         [
@@ -205,54 +214,22 @@ def penalty_table(fits: Sequence[Fit]) -> pd.DataFrame:
 
 
 def penalty_figure(fits: Sequence[Fit]) -> Any:
-    """Error on left-out models against the strength of the penalty, a line a task and pull.
+    """Draw the cross-validated error against the penalty, a line for each task and pull.
 
-    The pull alone, without a head, stands at the left. A ring marks what was chosen.
+    The pull alone, without a head, is at the left. A ring marks the chosen penalty.
     """
     import plotly.graph_objects as go
 
     traces: list[dict[str, Any]] = []
-    for i, fit in enumerate(fits):
-        if fit.choice is None:
-            continue
-        colour = PALETTE[i % len(PALETTE)]
-        for pull, dash in PULL_DASHES.items():
-            tried = [one for one in fit.choice.tried if one.pull == pull]
-            if tried:
-                traces.append(
-                    {
-                        "type": "scatter",
-                        "x": [_strength(one.strength) for one in tried],
-                        "y": [100 * one.cv_error for one in tried],
-                        "mode": "lines+markers",
-                        "line": {"color": colour, "dash": dash},
-                        "marker": {"size": 5},
-                        "name": escape(f"{fit.task}, towards {pull}"),
-                        "hovertemplate": "penalty %{x}: %{y:.1f} points",
-                    }
-                )
-        best = fit.choice.chosen
-        traces.append(
-            {
-                "type": "scatter",
-                "x": [_strength(best.strength)],
-                "y": [100 * best.cv_error],
-                "mode": "markers",
-                "marker": {
-                    "color": colour,
-                    "size": 14,
-                    "symbol": "circle-open",
-                    "line": {"width": 2},
-                },
-                "showlegend": False,
-                "hoverinfo": "skip",
-            }
-        )
+    strengths: set[float] = set()
+    for number, fit in enumerate(fits):
+        if fit.choice is not None:
+            traces += _penalty_traces(fit.task, fit.choice, PALETTE[number % len(PALETTE)])
+            strengths |= {penalty.strength or np.inf for penalty in fit.choice.tried}
     figure = go.Figure(traces)
-    strengths = {one.strength or np.inf for fit in fits if fit.choice for one in fit.choice.tried}
     figure.update_layout(
-        xaxis_title="penalty on the head, no unit",
-        yaxis_title="error on left-out models, points of accuracy",
+        xaxis_title="penalty",
+        yaxis_title="cross-validated RMSE, points of accuracy",
         yaxis_type="log",
         height=380,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -265,12 +242,44 @@ def penalty_figure(fits: Sequence[Fit]) -> Any:
     return figure
 
 
+def _penalty_traces(task: str, choice: PenaltyChoice, colour: str) -> list[dict[str, Any]]:
+    """Return a line for each pull of one fit, and the ring around its chosen penalty."""
+    traces: list[dict[str, Any]] = []
+    for pull, dash in PULL_DASHES.items():
+        tried = [penalty for penalty in choice.tried if penalty.pull == pull]
+        if tried:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "x": [_strength(penalty.strength) for penalty in tried],
+                    "y": [100 * penalty.cv_error for penalty in tried],
+                    "mode": "lines+markers",
+                    "line": {"color": colour, "dash": dash},
+                    "marker": {"size": 5},
+                    "name": escape(f"{task}, towards {pull}"),
+                    "hovertemplate": "penalty %{x}: %{y:.1f} points",
+                }
+            )
+    traces.append(
+        {
+            "type": "scatter",
+            "x": [_strength(choice.chosen.strength)],
+            "y": [100 * choice.chosen.cv_error],
+            "mode": "markers",
+            "marker": {"color": colour, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
+    )
+    return traces
+
+
 def _strength(value: float | None) -> str:
     return "baseline" if value is None or np.isinf(value) else f"{value:.0e}"
 
 
 def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
-    """Each model's loss on chosen tokens. Columns of table: model, family, nll (nats)."""
+    """Draw each model's loss on selected tokens. Columns of table: model, family, nll (nats)."""
     import plotly.graph_objects as go
 
     ordered = table.sort_values("nll").assign(model=lambda rows: rows["model"].map(escape))
@@ -305,10 +314,10 @@ def loss_bars(table: pd.DataFrame, colours: dict[str, str]) -> Any:
 
 
 def with_legend(figure: Any) -> Any:
-    """A copy that tells by itself what a page tells beside it: every trace's name, once.
+    """Return a copy with a legend that has every trace's name once.
 
-    The legend stands right of the plot, which grows until all names have room. A figure that tells
-    every name already is copied as it is.
+    The legend is right of the plot, which grows until all names fit. A figure whose legend is
+    complete is copied unchanged.
     """
     own = type(figure)(figure)
     traces = [trace for trace in own.data if trace.name]
@@ -334,18 +343,18 @@ def with_legend(figure: Any) -> Any:
 
 
 def millions(count: float) -> str:
-    """A number of parameters for people: 0.38 M, 7.0 B."""
+    """Return a number of parameters as text: 0.38 M, 7.0 B."""
     return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.2f} M"
 
 
 def short_run(name: str) -> str:
-    """A training run's name, `splits.run_name`, with its parameters in millions."""
+    """Return a training run's name, `splits.run_name`, with its parameters in millions."""
     parts = [millions(float(part)) if part.isdigit() else part for part in name.split(" ")]
     return " ".join(parts)
 
 
 def legend_html(colours: dict[str, str]) -> str:
-    """One line of HTML that explains colours and markers of several figures at once."""
+    """Return a line of HTML that explains the colours and markers of several figures."""
     families = [
         f'<span><b style="color:{colour}">\u25cf</b> {escape(family)}</span>'
         for family, colour in colours.items()

@@ -1,6 +1,7 @@
-"""Figures that move: a fit while it is optimised, and the replay of one that is done."""
+"""Figures of an optimisation: the progress of a running fit, and the replay of a stored one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -21,27 +22,27 @@ SLIDER_BELOW = 100  # pixels below the plot: room for slanted labels of stages a
 SIDE_DASHES: dict[Side, str] = {"train": "solid", "validation": "dot", "test": "dash"}
 
 
-def errors_so_far(found: Sequence[Glimpse]) -> Any:
-    """MSE on train (line) and validation models (dots) over the steps made so far, by task."""
+def errors_so_far(glimpses: Sequence[Glimpse]) -> Any:
+    """Draw the MSE of train (line) and validation models (dots) over the steps so far, by task."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for number, one in enumerate(found):
+    for number, glimpse in enumerate(glimpses):
         colour = PALETTE[number % len(PALETTE)]
         for side, values in (
-            ("train", [entry.train_mse for entry in one.trace]),
-            ("validation", [entry.validation_mse for entry in one.trace]),
+            ("train", [entry.train_mse for entry in glimpse.trace]),
+            ("validation", [entry.validation_mse for entry in glimpse.trace]),
         ):
             figure.add_scatter(
-                x=[entry.step for entry in one.trace],
+                x=[entry.step for entry in glimpse.trace],
                 y=values,
-                mode="lines+markers" if len(one.trace) < 3 else "lines",
+                mode="lines+markers" if len(glimpse.trace) < 3 else "lines",
                 line={"color": colour, "dash": "solid" if side == "train" else "dot"},
-                name=escape(f"{one.task}, {side}"),
+                name=escape(f"{glimpse.task}, {side}"),
                 hovertemplate="step %{x}: %{y:.2e}",
             )
     figure.update_layout(
-        xaxis={"title": "step, number", "rangemode": "nonnegative"},
+        xaxis={"title": "step", "rangemode": "nonnegative"},
         yaxis={"title": MSE_AXIS, "type": "log", "exponentformat": "e"},
         height=300,
         margin=MARGIN,
@@ -50,16 +51,16 @@ def errors_so_far(found: Sequence[Glimpse]) -> Any:
     return figure
 
 
-def law_so_far(one: Glimpse) -> Any:
-    """The law at the last step around the models it is fitted to, and those that validate it."""
+def law_so_far(glimpse: Glimpse) -> Any:
+    """Draw the law at the last step with its train and validation models."""
     import plotly.graph_objects as go
 
-    score, accuracy = np.array(one.score), np.array(one.accuracy)
-    validates = np.array(one.validates, dtype=bool)
-    law = one.trace[-1]
+    score, accuracy = np.array(glimpse.score), np.array(glimpse.accuracy)
+    validates = np.array(glimpse.validates, dtype=bool)
+    law = glimpse.trace[-1]
     low, high = _range(score)
     grid = np.linspace(low, high, GRID)
-    figure = go.Figure(_curve(grid, law.alpha, law.beta, one.gamma))
+    figure = go.Figure(_curve(grid, law.alpha, law.beta, glimpse.gamma))
     for side, on in (("train", ~validates), ("validation", validates)):
         figure.add_scatter(
             x=score[on],
@@ -76,13 +77,23 @@ def law_so_far(one: Glimpse) -> Any:
         )
     figure.update_layout(
         xaxis={"title": SCORE_AXIS, "range": [low, high]},
-        yaxis={"title": f"{escape(one.task)}, {ACCURACY_AXIS}", "range": [-0.03, 1.03]},
+        yaxis={"title": f"{escape(glimpse.task)}, {ACCURACY_AXIS}", "range": [-0.03, 1.03]},
         height=300,
         margin=MARGIN,
         legend={"orientation": "h", "y": 1.15},
-        uirevision=one.task,
+        uirevision=glimpse.task,
     )
     return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The models of one family and side; columns: their places in the replay's scores."""
+
+    family: str
+    side: str
+    rows: pd.DataFrame
+    columns: list[int]
 
 
 def replay_figure(
@@ -92,10 +103,9 @@ def replay_figure(
     errors: Mapping[Side, Floats],
     colours: dict[str, str],
 ) -> Any:
-    """The models and the law at every stage of a fit, one frame each, and the errors beside them.
+    """Draw the models and the law at every stage of a fit as frames, with the errors beside them.
 
-    The axes are those of all frames, so that what moves is seen. A slider and a button that plays
-    are part of the figure; no server is asked.
+    All frames share their axes. The figure has a slider and a play button and needs no server.
 
     Args:
         table: the models to show, columns of `store.predictions`.
@@ -104,57 +114,35 @@ def replay_figure(
         errors: from `replays.side_errors`.
         colours: from `family_colours`.
     """
-    from plotly.subplots import make_subplots
-
     labels = stage_labels(replay, fit)
-    place = {model: k for k, model in enumerate(replay.models)}
-    shown = table[table["model"].isin(place)]
+    column = {model: k for k, model in enumerate(replay.models)}
+    shown = table[table["model"].isin(column)]
     groups = [
-        (str(keys[0]), str(keys[1]), rows, [place[model] for model in rows["model"]])
+        _Group(str(keys[0]), str(keys[1]), rows, [column[model] for model in rows["model"]])
         for keys, rows in shown.groupby(["family", "split"], sort=True)
     ]
-    low, high = _range(replay.score[:, [place[model] for model in shown["model"]]])
-    grid = np.linspace(low, high, GRID)
-    figure = make_subplots(1, 2, column_widths=[0.62, 0.38], horizontal_spacing=0.17)
-
-    def moving(k: int) -> list[dict[str, Any]]:
-        """What a stage changes of the first one's traces; colours and texts stay."""
-        curve = sigmoid_law(grid, replay.alpha[k], replay.beta[k], fit.gamma)
-        now = [values[k] for values in errors.values()]
-        return [
-            {"type": "scatter", "y": curve},
-            *({"type": "scatter", "x": replay.score[k][at]} for *_, at in groups),
-            {"type": "scatter", "x": [labels[k]] * len(now), "y": now},
-        ]
-
-    looks = [
-        _curve(grid, replay.alpha[0], replay.beta[0], fit.gamma),
-        *(_points(family, side, rows, colours) for family, side, rows, _ in groups),
-        _now(),
+    scores = _range(replay.score[:, [column[model] for model in shown["model"]]])
+    grid = np.linspace(*scores, GRID)
+    frames = [
+        _changes(replay, k, grid, fit.gamma, groups, (labels[k], errors))
+        for k in range(len(labels))
     ]
-    first = [look | change for look, change in zip(looks, moving(0), strict=True)]
+    traces = [
+        _curve(grid, replay.alpha[0], replay.beta[0], fit.gamma),
+        *(_points(group, colours) for group in groups),
+        _stage_marker(),
+    ]
+    unit = "step" if fit.choice is None else "penalty"
+    figure = _replay_axes(scores, unit, labels)
+    first = [trace | change for trace, change in zip(traces, frames[0], strict=True)]
     for number, trace in enumerate(first):
         figure.add_trace(trace, row=1, col=2 if number == len(first) - 1 else 1)
     for side, values in errors.items():
         figure.add_trace(_error_line(side, labels, values), row=1, col=2)
     figure.frames = [
-        {"name": str(k), "data": moving(k), "traces": list(range(len(first)))}
-        for k in range(len(labels))
+        {"name": str(k), "data": changes, "traces": list(range(len(first)))}
+        for k, changes in enumerate(frames)
     ]
-    unit = "step" if fit.choice is None else "penalty"
-    figure.update_xaxes(title=SCORE_AXIS, range=[low, high], row=1, col=1)
-    figure.update_yaxes(title=ACCURACY_AXIS, range=[-0.03, 1.03], row=1, col=1)
-    figure.update_xaxes(
-        title=f"{unit}, {'number' if fit.choice is None else 'no unit'}",
-        type="category",
-        categoryorder="array",
-        categoryarray=labels,
-        row=1,
-        col=2,
-    )
-    figure.update_yaxes(
-        title={"text": MSE_AXIS, "standoff": 5}, type="log", exponentformat="e", row=1, col=2
-    )
     figure.update_layout(
         height=520,
         margin=MARGIN | {"t": 30},
@@ -166,8 +154,42 @@ def replay_figure(
     return figure
 
 
+def _changes(
+    replay: Replay,
+    k: int,
+    grid: Floats,
+    gamma: float,
+    groups: Sequence[_Group],
+    stage: tuple[str, Mapping[Side, Floats]],
+) -> list[dict[str, Any]]:
+    """Return the changes of stage k to the first stage's traces; colours and texts stay."""
+    label, errors = stage
+    now = [values[k] for values in errors.values()]
+    return [
+        {"type": "scatter", "y": sigmoid_law(grid, replay.alpha[k], replay.beta[k], gamma)},
+        *({"type": "scatter", "x": replay.score[k][group.columns]} for group in groups),
+        {"type": "scatter", "x": [label] * len(now), "y": now},
+    ]
+
+
+def _replay_axes(scores: tuple[float, float], unit: str, labels: list[str]) -> Any:
+    """Return an empty figure: accuracy against score at the left, errors by stage at the right."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(1, 2, column_widths=[0.62, 0.38], horizontal_spacing=0.17)
+    figure.update_xaxes(title=SCORE_AXIS, range=list(scores), row=1, col=1)
+    figure.update_yaxes(title=ACCURACY_AXIS, range=[-0.03, 1.03], row=1, col=1)
+    figure.update_xaxes(
+        title=unit, type="category", categoryorder="array", categoryarray=labels, row=1, col=2
+    )
+    figure.update_yaxes(
+        title={"text": MSE_AXIS, "standoff": 5}, type="log", exponentformat="e", row=1, col=2
+    )
+    return figure
+
+
 def stage_labels(replay: Replay, fit: Fit) -> list[str]:
-    """The stages by name: numbers of steps, or penalties from the baseline on."""
+    """Return the names of the stages: numbers of steps, or penalties from the baseline on."""
     if fit.choice is None:
         return [f"{step:.0f}" for step in replay.at]
     return ["baseline" if np.isinf(strength) else f"{strength:.0e}" for strength in replay.at]
@@ -192,30 +214,28 @@ def _curve(grid: Floats, alpha: float, beta: float, gamma: float) -> dict[str, A
     }
 
 
-def _points(
-    family: str, side: str, rows: pd.DataFrame, colours: Mapping[str, str]
-) -> dict[str, Any]:
-    """The models of one family and side; their scores are what moves."""
+def _points(group: _Group, colours: Mapping[str, str]) -> dict[str, Any]:
+    """Return the trace of one family and side without scores, which change with the stage."""
     return {
         "type": "scatter",
-        "y": rows["accuracy"].tolist(),
+        "y": group.rows["accuracy"].tolist(),
         "mode": "markers",
         "marker": {
-            "color": colours[family],
-            "symbol": MARKERS[side],
-            "size": 11 if side == "test" else 8,
+            "color": colours[group.family],
+            "symbol": MARKERS[group.side],
+            "size": 11 if group.side == "test" else 8,
             "opacity": 0.85,
             "line": {"width": 0.5, "color": CURVE_COLOUR},
         },
-        "name": escape(f"{family}, {side}"),
+        "name": escape(f"{group.family}, {group.side}"),
         "showlegend": False,
-        "text": rows["model"].map(escape).tolist(),
+        "text": group.rows["model"].map(escape).tolist(),
         "hovertemplate": "%{text}<br>accuracy %{y:.3f}, score %{x:.4f}<extra></extra>",
     }
 
 
-def _now() -> dict[str, Any]:
-    """Where the frame stands on the lines of the errors."""
+def _stage_marker() -> dict[str, Any]:
+    """Return the marker of the shown stage on the lines of the errors."""
     return {
         "type": "scatter",
         "mode": "markers",

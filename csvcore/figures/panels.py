@@ -1,4 +1,4 @@
-"""Many small figures side by side, as the paper draws them: tables in, one Plotly figure out."""
+"""Small multiples as in the paper's figures: one panel for each task, split or method."""
 
 from collections.abc import Sequence
 from html import escape
@@ -29,7 +29,7 @@ def law_panels(
     colours: dict[str, str],
     n_columns: int = 3,
 ) -> Any:
-    """`sigmoid_figure` many times side by side, each under its title (the paper's Figures 2 to 6).
+    """Draw several laws with their models as panels (the paper's Figures 2 to 6).
 
     Args:
         panels: title, predictions and law of each.
@@ -50,7 +50,7 @@ def law_panels(
 
 
 def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str, str]) -> Any:
-    """Accuracy on each task against training compute, by family (the paper's Figure 1).
+    """Draw accuracy on each task against training compute, by family (the paper's Figure 1).
 
     Args:
         table: one row a checkpoint: model, family, n_params, train_tokens and a column a task.
@@ -90,7 +90,7 @@ def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str,
 def parity_panels(
     panels: Sequence[tuple[str, pd.DataFrame]], colours: dict[str, str], n_columns: int = 3
 ) -> Any:
-    """Predicted against observed accuracy of the test models (the paper's Figure 7).
+    """Draw observed against predicted accuracy of the test models (the paper's Figure 7).
 
     Args:
         panels: title and predictions of each.
@@ -100,7 +100,10 @@ def parity_panels(
     import plotly.graph_objects as go
 
     figure = _grid(
-        [title for title, _ in panels], n_columns, f"predicted {ACCURACY_AXIS}", "observed, 0 to 1"
+        [title for title, _ in panels],
+        n_columns,
+        f"predicted {ACCURACY_AXIS}",
+        "observed accuracy, 0 to 1",
     )
     for at, (_, table) in enumerate(panels):
         place = {"row": at // n_columns + 1, "col": at % n_columns + 1}
@@ -126,7 +129,7 @@ def parity_panels(
 
 
 def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float]) -> Any:
-    """Test error against the number of sources in the validation text (the paper's Figure 8).
+    """Draw test error against the number of sources in the validation text (the paper's Figure 8).
 
     Args:
         table: one row a mix and task: task, n_sources, test_mse, has_own (the task's source is in
@@ -134,42 +137,11 @@ def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float
         tasks: panels.
         floor: noise floor of each task.
     """
-    import plotly.graph_objects as go
-
-    figure = _grid(tasks, 3, "sources in the mix, number", f"test {MSE_AXIS}")
+    figure = _grid(tasks, 3, "sources in the mix", f"test {MSE_AXIS}")
     for at, task in enumerate(tasks):
         place = {"row": at // 3 + 1, "col": at % 3 + 1}
-        own = table[table["task"] == task]
-        for has_own, symbol, colour, name in (
-            (True, "circle", PALETTE[0], "the task's own source among them"),
-            (False, "diamond-open", PALETTE[1], "other sources only"),
-        ):
-            rows = own[own["has_own"] == has_own]
-            figure.add_trace(
-                go.Scatter(
-                    x=rows["n_sources"] + (-0.1 if has_own else 0.1),
-                    y=rows["test_mse"],
-                    mode="markers",
-                    marker={"color": colour, "symbol": symbol, "size": 6},
-                    name=name,
-                    showlegend=at == 0,
-                    text=rows["sources"].map(escape),
-                    hovertemplate="%{text}<br>test MSE %{y:.2e}<extra></extra>",
-                ),
-                **place,
-            )
-        median = own.groupby("n_sources")["test_mse"].median()
-        figure.add_trace(
-            go.Scatter(
-                x=median.index,
-                y=median,
-                mode="lines",
-                line={"color": CURVE_COLOUR, "width": 2},
-                name="median",
-                showlegend=at == 0,
-            ),
-            **place,
-        )
+        for trace in _mix_traces(table[table["task"] == task], showlegend=at == 0):
+            figure.add_trace(trace, **place)
         figure.add_hline(
             y=floor[task], line={"dash": "dot", "color": CURVE_COLOUR, "width": 1}, **place
         )
@@ -178,8 +150,45 @@ def mix_panels(table: pd.DataFrame, tasks: Sequence[str], floor: dict[str, float
     return figure
 
 
+def _mix_traces(rows: pd.DataFrame, showlegend: bool) -> list[dict[str, Any]]:
+    """Return the mixes of one task with and without its own source, and their median."""
+    traces: list[dict[str, Any]] = []
+    for has_own, symbol, colour, name in (
+        (True, "circle", PALETTE[0], "with the task's own source"),
+        (False, "diamond-open", PALETTE[1], "other sources only"),
+    ):
+        mixes = rows[rows["has_own"] == has_own]
+        traces.append(
+            {
+                "type": "scatter",
+                "x": mixes["n_sources"] + (-0.1 if has_own else 0.1),
+                "y": mixes["test_mse"],
+                "mode": "markers",
+                "marker": {"color": colour, "symbol": symbol, "size": 6},
+                "name": name,
+                "showlegend": showlegend,
+                "text": mixes["sources"].map(escape),
+                "hovertemplate": "%{text}<br>test MSE %{y:.2e}<extra></extra>",
+            }
+        )
+    median = rows.groupby("n_sources")["test_mse"].median()
+    line = {"color": CURVE_COLOUR, "width": 2}
+    traces.append(
+        {
+            "type": "scatter",
+            "x": median.index,
+            "y": median,
+            "mode": "lines",
+            "line": line,
+            "name": "median",
+            "showlegend": showlegend,
+        }
+    )
+    return traces
+
+
 def _grid(titles: Sequence[str], n_columns: int, x: str, y: str) -> Any:
-    """Empty panels under their titles, with one title for all x axes and one for all y axes."""
+    """Return empty panels with titles, and shared titles of the x and y axes."""
     from plotly.subplots import make_subplots
 
     n_rows = -(-len(titles) // n_columns)

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from csvcore.analysis import replay
-from csvcore.figures import law as charts
+from csvcore.figures import law
 from csvcore.figures import optimisation
 from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
@@ -164,11 +164,11 @@ def test_penalties_are_named_from_the_baseline_on() -> None:
 
 
 def test_axes_of_a_replay_name_their_units() -> None:
-    for choice, last in ((False, "step, number"), (True, "penalty, no unit")):
+    for choice, last in ((False, "step"), (True, "penalty")):
         layout = replayed(choice).layout
         axes = (layout.xaxis, layout.yaxis, layout.yaxis2, layout.xaxis2)
         assert [axis.title.text for axis in axes] == [
-            *(charts.SCORE_AXIS, charts.ACCURACY_AXIS, charts.MSE_AXIS, last)
+            *(law.SCORE_AXIS, law.ACCURACY_AXIS, law.MSE_AXIS, last)
         ]
 
 
@@ -266,9 +266,9 @@ def test_the_live_figures_name_what_they_show() -> None:
     figure = optimisation.errors_so_far([GLIMPSE])
     assert [trace.name for trace in figure.data] == ["t&lt;b&gt;, train", "t&lt;b&gt;, validation"]
     assert figure.layout.yaxis.type == "log"
-    law = optimisation.law_so_far(GLIMPSE)
-    assert {trace.name: list(trace.x) for trace in law.data if trace.name != "law"} == {
+    figure = optimisation.law_so_far(GLIMPSE)
+    assert {trace.name: list(trace.x) for trace in figure.data if trace.name != "law"} == {
         "train": [0.4],
         "validation": [0.6],
     }
-    assert law.layout.yaxis.title.text == "t&lt;b&gt;, accuracy, 0 to 1"
+    assert figure.layout.yaxis.title.text == "t&lt;b&gt;, accuracy, 0 to 1"
