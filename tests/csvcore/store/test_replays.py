@@ -10,8 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from csvcore.analysis import replay
-from csvcore.figures import law
-from csvcore.figures import optimisation
+from csvcore.figures import law, optimisation
 from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.optimise import Look
