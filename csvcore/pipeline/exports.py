@@ -75,9 +75,9 @@ def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) 
         if missing or not wanted:
             raise InputError(f"no losses of {', '.join(missing) or 'any model'} on {corpus}")
         table = store.loss_rows(db, corpus, wanted)
-        known = store.manifests(db, corpus)
-    manifests = {name: known[name] for name in wanted if known.get(name)}
-    loss_packs.write(out, table, sha256, manifests)
+        manifests = store.manifests(db, corpus)
+    known = {name: made for name in wanted if (made := manifests.get(name))}
+    loss_packs.write(out, table, sha256, known)
     return f"{out}: {len(wanted)} models, {len(table)} rows"
 
 

@@ -1,7 +1,7 @@
 """What was measured: corpora, models, tasks, accuracies, splits, losses, in and out of DuckDB."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore.errors import InputError
+from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Split, Task
 from csvcore.store.connection import Connection, first, flat, insert
 
@@ -192,7 +193,7 @@ def split(db: Connection, name: str) -> dict[str, Split]:
 
 
 def add_losses(
-    db: Connection, corpus: str, table: pa.Table, made_how: dict[str, Any] | None
+    db: Connection, corpus: str, table: pa.Table, made_how: Mapping[str, Manifest] | None = None
 ) -> int:
     """Store checked rows of a loss pack (columns of `packs.SCHEMA`); how many were not there yet.
 
@@ -211,9 +212,7 @@ def add_losses(
         )
     stored = {name: made for name, made in manifests(db, corpus).items() if name in names}
     for name, made in stored.items():
-        if made is not None and incoming.get(name, made).get("weights_sha256") != made.get(
-            "weights_sha256"
-        ):
+        if made and incoming.get(name, made).weights_sha256 != made.weights_sha256:
             raise InputError(f"losses of other weights are stored as {name} on {corpus}")
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
@@ -239,7 +238,7 @@ def add_losses(
     db.executemany(
         "INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)",
         [
-            [corpus, name, json.dumps(incoming[name]) if name in incoming else None]
+            [corpus, name, json.dumps(incoming[name].to_json()) if name in incoming else None]
             for name in names
         ],
     )
@@ -265,12 +264,12 @@ def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[
     return set(rows)
 
 
-def manifests(db: Connection, corpus: str) -> dict[str, dict[str, Any] | None]:
+def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
     """How each model's losses on a corpus were made; None where their pack did not say."""
     rows = db.execute(
         "SELECT model, manifest FROM manifests WHERE corpus = ? ORDER BY model", [corpus]
     ).fetchall()
-    return {model: None if text is None else json.loads(text) for model, text in rows}
+    return {model: None if text is None else from_json(json.loads(text)) for model, text in rows}
 
 
 def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from csvcore import frames, store
 from csvcore.errors import StoreError
-from csvcore.formats import loss_packs
+from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.records import Document, Fit, ModelCard, Replay, Split, Task
 from csvcore.splits import WITHOUT, run_name
 from csvcore.store import replays
@@ -150,15 +150,15 @@ def manifests(db: Database, corpus: str) -> pd.DataFrame:
             {
                 "model": model,
                 "documents": covered.get(model, 0),
-                "engine": made.get("engine"),
-                "dtype": made.get("dtype"),
-                "prefix": loss_packs.prefix_token(made),
-                "rows": made.get("rows"),
-                "context": str(made.get("context", "whole")),
-                "weights": str(made.get("weights_sha256", ""))[:12],
-                "created": made.get("created"),
+                "engine": made.engine,
+                "dtype": made.dtype,
+                "prefix": made.prefix_token,
+                "rows": made.rows,
+                "context": str(made.context or WHOLE),
+                "weights": made.short_weights,
+                "created": made.created,
             }
-            for model, made in ((model, made or {}) for model, made in found.items())
+            for model, made in ((model, made or Manifest()) for model, made in found.items())
         ]
     )
 

@@ -10,6 +10,7 @@ import streamlit as st
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
+from csvcore.formats.manifest import Manifest
 from csvcore.jobs import queue
 from dashboard.queries import database
 from dashboard.queries.database import Database
@@ -51,12 +52,12 @@ def examine(db: Database, corpus: str, name: str, content: bytes) -> Incoming:
         stored = store.covered_documents(con, home, names)
         families = {card.model: card.family for card in store.models(con)}
     loss_packs.check_documents(name, pack.table, n_bytes)
-    brought = (pack.manifest or {}).get("models", {})
+    brought = pack.models
     keys = zip(pack.table["model"].to_pylist(), pack.table["doc_id"].to_pylist(), strict=True)
     coming = set(keys)
     rows, why_not = [], []
     for model in names:
-        how, known = brought.get(model) or {}, made.get(model) or {}
+        how, known = brought.get(model, Manifest()), made.get(model)
         rows.append(
             {
                 "model": model,
@@ -64,10 +65,10 @@ def examine(db: Database, corpus: str, name: str, content: bytes) -> Incoming:
                 "new": sum(key[0] == model for key in coming - stored),
                 "stored": sum(key[0] == model for key in stored),
                 "of": len(n_bytes),
-                "dtype": how.get("dtype", ""),
-                "prefix": loss_packs.prefix_token(how) or "",
-                "weights": str(how.get("weights_sha256") or "")[:12],
-                "engine": how.get("engine", ""),
+                "dtype": how.dtype or "",
+                "prefix": how.prefix_token or "",
+                "weights": how.short_weights,
+                "engine": how.engine or "",
             }
         )
         if model not in families:
@@ -75,7 +76,7 @@ def examine(db: Database, corpus: str, name: str, content: bytes) -> Incoming:
                 f"{model} has no card: {database.command(db, 'import models FILE')}, a CSV of "
                 "model,family, comes first."
             )
-        elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
+        elif known and model in brought and brought[model].weights_sha256 != known.weights_sha256:
             why_not.append(f"Losses of other weights are stored as {model}.")
     if not coming - stored:
         why_not.append("All of these losses are stored already.")
@@ -86,7 +87,7 @@ def _corpus(db: store.Connection, chosen: str, name: str, pack: loss_packs.Pack)
     """The corpus that a pack scores: the one of its manifest's hash, else the chosen one."""
     if pack.manifest is None:
         return chosen
-    sha256 = str(pack.manifest.get("corpus_sha256"))
+    sha256 = str(pack.manifest.corpus_sha256)
     found = store.corpus_of_sha256(db, sha256)
     if found is None:
         raise InputError(

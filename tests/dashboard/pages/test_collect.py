@@ -238,7 +238,7 @@ def test_the_job_stores_the_losses_reports_its_progress_and_the_page_shows_how_t
     with store.connect(words_db, read_only=True) as db:
         made = store.manifests(db, "words")["ant"]
     assert made is not None
-    assert set(table["weights"]) == {made["weights_sha256"][:12]}
+    assert set(table["weights"]) == {made.short_weights}
     assert set(table["context"]) == {"whole"}
 
 
@@ -256,7 +256,7 @@ def test_the_dtype_reaches_the_model(models: Path, words_db: Path) -> None:
     with store.connect(words_db, read_only=True) as db:
         made = store.manifests(db, "words")["ant"]
     assert made is not None
-    assert made["dtype"] == "bfloat16"
+    assert made.dtype == "bfloat16"
 
 
 def test_the_same_job_again_finds_everything_stored(models: Path, words_db: Path) -> None:
