@@ -12,6 +12,7 @@ from csvcore.errors import InputError
 from csvcore.formats import loss_packs
 from csvcore.formats.manifest import Manifest
 from csvcore.jobs import queue
+from csvcore.jobs.specs import ImportJob
 from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.widgets import figure, text
@@ -105,8 +106,7 @@ def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
     building = file.with_suffix(".part")
     building.write_bytes(content)
     building.replace(file)
-    params = {"corpus": corpus, "file": str(file), "name": PurePath(name).name}
-    return queue.submit(db.path, "import", params)
+    return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file)))
 
 
 def view(db: Database, corpus: str) -> None:

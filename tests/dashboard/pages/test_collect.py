@@ -11,6 +11,7 @@ from csvcore import lm as scoring
 from csvcore import store
 from csvcore.errors import Cancelled, CollectError
 from csvcore.jobs import queue
+from csvcore.jobs.specs import CompareJob
 from csvcore.pipeline import collect, jobs
 from csvcore.pipeline.collect import CollectConfig
 from dashboard.queries import database as data
@@ -196,7 +197,9 @@ def test_a_running_job_behind_many_that_ended_does_not_keep_the_page_running(
     running = queue.submit(words_db, "collect", params_of(models / "ant"))
     assert queue.claim(words_db) is not None
     for seed in range(10):
-        queue.cancel(words_db, queue.submit(words_db, "fit", {"tasks": [f"t{seed}"]}))
+        queue.cancel(
+            words_db, queue.submit_spec(words_db, CompareJob("words", "sides", (f"t{seed}",)))
+        )
     try:
         app = open_page([models], seconds=15)
         assert any("running" in status.label for status in app.expander)
