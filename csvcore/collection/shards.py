@@ -42,7 +42,7 @@ def divide(docs: Sequence[Document], shard_bytes: int = SHARD_BYTES) -> list[tup
     runs: list[list[Document]] = []
     left = 0
     for doc in docs:
-        size = len(doc.text.encode())
+        size = doc.n_bytes
         if not runs or size > left:
             runs.append([])
             left = shard_bytes

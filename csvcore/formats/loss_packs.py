@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from csvcore.errors import InputError, OffsetsError
 from csvcore.formats.manifest import KEY, Manifest, PackManifest, decode_manifest, encode_manifest
-from csvcore.records import ModelLosses, TokenLosses
+from csvcore.records import Corpus, ModelLosses, TokenLosses
 
 SCHEMA = pa.schema(
     [
@@ -39,18 +39,31 @@ class Pack:
         return {} if self.manifest is None else self.manifest.models
 
 
-def check_corpus(name: str, pack: Pack, sha256: str, corpus: str) -> None:
-    """Refuse a pack whose manifest names another corpus than this one.
+def check(name: str, pack: Pack, corpus: Corpus) -> None:
+    """Check a pack against a corpus: the hash in its manifest, its documents and their spans.
 
     Raises:
-        InputError: it does.
+        InputError: the manifest names another corpus, or a document is not in the corpus.
+        OffsetsError: spans of a row do not tile their document.
     """
     theirs = None if pack.manifest is None else pack.manifest.corpus_sha256
-    if theirs not in (None, sha256):
+    if theirs not in (None, corpus.sha256):
         raise InputError(
-            f"{name} has losses on another corpus ({theirs[:12]}); collect them on {corpus}, "
+            f"{name} has losses on another corpus ({theirs[:12]}); collect them on {corpus.name}, "
             "or choose the pack's own corpus and a fit on it"
         )
+    check_documents(name, pack.table, corpus.n_bytes)
+
+
+def losses_on(name: str, content: bytes, corpus: Corpus) -> list[ModelLosses]:
+    """Return the losses of a pack, given as the bytes of its file, on every document of a corpus.
+
+    Raises:
+        InputError, OffsetsError: see `decode`, `check` and `model_losses`.
+    """
+    pack = decode(name, content)
+    check(name, pack, corpus)
+    return model_losses(name, pack.table, [doc.doc_id for doc in corpus.docs])
 
 
 def read(path: Path) -> Pack:
@@ -60,9 +73,14 @@ def read(path: Path) -> Pack:
         InputError: not a Parquet file of this format, a nll that is negative or not finite, a
             (model, doc_id) twice; what only a corpus can tell is checked by `check_documents`.
     """
+    return decode(path.name, content_of(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a file; refuse one that is not there."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    return decode(path.name, path.read_bytes())
+    return path.read_bytes()
 
 
 def decode(name: str, content: bytes) -> Pack:

@@ -332,7 +332,7 @@ def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
     """Put a model's shards into the database, in one transaction."""
     if outcome.error is not None:
         return Collected(one.model, "failed", outcome.error, seconds=outcome.seconds)
-    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in collection.docs}
+    n_bytes = {doc.doc_id: doc.n_bytes for doc in collection.docs}
     try:
         table, made = Shards(collection.place).read_all(collection.shards(one), one.model)
         made = replace(made, context=collection.seen(one))
@@ -354,7 +354,7 @@ def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
 
 def _bits_per_byte(table: pa.Table, docs: Sequence[Document]) -> float:
     total = float(loss_packs.flat(table, "nll").astype(np.float64).sum())
-    return total / log(2) / sum(len(doc.text.encode()) for doc in docs)
+    return total / log(2) / sum(doc.n_bytes for doc in docs)
 
 
 def _card(one: Plan) -> ModelCard:

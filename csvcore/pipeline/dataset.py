@@ -45,7 +45,7 @@ def load_dataset(
     for row, entry in enumerate(losses):
         nll[row] = aligner.map(entry) * counts
     models = [entry.model for entry in losses]
-    n_bytes = sum(len(doc.text.encode()) for doc in docs)
+    n_bytes = sum(doc.n_bytes for doc in docs)
     return Dataset(
         *(corpus, sha256, docs, units, models, [cards[name] for name in models], nll),
         *(split, sides, tasks, accuracies),

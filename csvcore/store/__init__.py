@@ -44,6 +44,7 @@ from csvcore.store.measurements import (
     add_split,
     add_tasks,
     corpora,
+    corpus,
     corpus_of_sha256,
     corpus_sha256,
     coverage,
@@ -58,6 +59,7 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
+from csvcore.store.packs import corpus_of_pack
 from csvcore.store.reveals import (
     add_reveal,
     n_reveals,
@@ -85,6 +87,8 @@ __all__ = [
     "control",
     "copy_losses",
     "corpora",
+    "corpus",
+    "corpus_of_pack",
     "corpus_of_sha256",
     "corpus_sha256",
     "coverage",

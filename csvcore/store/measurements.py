@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from csvcore.errors import InputError
 from csvcore.formats.manifest import Manifest, from_json
-from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Split, Task
+from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, Split, Task
 from csvcore.store.connection import Connection, first, flat, insert
 
 
@@ -75,6 +75,11 @@ def corpus_of_sha256(db: Connection, sha256: str) -> str | None:
     """Name of the stored corpus with this hash, or None."""
     row = first(db, "SELECT corpus FROM corpora WHERE sha256 = ?", [sha256])
     return None if row is None else str(row[0])
+
+
+def corpus(db: Connection, name: str) -> Corpus:
+    """Return a corpus with its documents; refuse an unknown name."""
+    return Corpus(name, corpus_sha256(db, name), documents(db, name))
 
 
 def documents(db: Connection, corpus: str) -> list[Document]:

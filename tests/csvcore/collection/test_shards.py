@@ -150,10 +150,8 @@ def test_a_shard_comes_back_as_it_was_written(url: str) -> None:
 
 def test_all_shards_of_a_model_are_one_table_in_their_order(url: str) -> None:
     place = Shards(url)
-    place.write(
-        OTHER, losses(DOCS[3:]), made("2026-01-01T10:00:00+00:00", others={"note": "first"})
-    )
-    place.write(KEY, losses(DOCS[:3]), made("2026-01-01T12:00:00+00:00", others={"note": "last"}))
+    place.write(OTHER, losses(DOCS[3:]), made("2026-01-01T10:00:00+00:00", served="first"))
+    place.write(KEY, losses(DOCS[:3]), made("2026-01-01T12:00:00+00:00", served="last"))
     table, how = place.read_all([Shard(KEY, DOCS[:3]), Shard(OTHER, DOCS[3:])], "m1")
     assert table["doc_id"].to_pylist() == [doc.doc_id for doc in DOCS]
     assert how.served == "last"
