@@ -16,7 +16,7 @@ from csvcore.analysis import token_kinds
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset
 from csvcore.fitting.learn import learn
-from csvcore.formats import bundled
+from csvcore.formats import atomic, bundled
 from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline import fit as fitting
 from csvcore.pipeline.compare import usable_tasks
@@ -37,9 +37,9 @@ Row = dict[str, Any]
 
 def write(path: Path, rows: object) -> None:
     """Rows as JSON, whole or not at all."""
-    building = path.with_name(f".{path.name}.part")
-    building.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    building.replace(path)
+    with atomic.file(path) as building:
+        text = json.dumps(rows, indent=1, ensure_ascii=False)
+        building.write_text(text + "\n", encoding="utf-8")
 
 
 def splits(db: Path) -> list[Row]:

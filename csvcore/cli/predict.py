@@ -10,6 +10,7 @@ import click
 
 from csvcore.cli.base import FILE, OUT, database, main, progress, table_option, text_table
 from csvcore.cli.fit import METHODS, figure, settings, span
+from csvcore.formats import atomic
 from csvcore.pipeline import exports
 from csvcore.pipeline import mixes as mixing
 from csvcore.pipeline import predict as predicting
@@ -145,9 +146,8 @@ def mixes(
     with progress() as report:
         found = mixing.mixes(db, corpora, split, task, settings(options), budget_tokens, report)
     if out is not None:
-        building = out.with_name(f".{out.name}.part")
-        building.write_text(json.dumps({"doc_ids": found[0].doc_ids}) + "\n", encoding="utf-8")
-        building.replace(out)
+        with atomic.file(out) as building:
+            building.write_text(json.dumps({"doc_ids": found[0].doc_ids}) + "\n", encoding="utf-8")
     if name is not None:
         save_mix(db, corpora, found[0].doc_ids, name)
     if table is not None:

@@ -8,7 +8,6 @@ at all. The folder may be on any file system fsspec knows.
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import loss_packs
+from csvcore.formats import atomic, loss_packs
 from csvcore.formats.manifest import Manifest
 from csvcore.records import Document, TokenLosses
 
@@ -138,12 +137,5 @@ class Shards:
 
 def _write_local(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with building.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        building.replace(path)
-    finally:
-        building.unlink(missing_ok=True)
+    with atomic.file(path) as building:
+        building.write_bytes(content)

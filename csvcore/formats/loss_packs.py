@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from csvcore.errors import InputError, OffsetsError
+from csvcore.formats import atomic
 from csvcore.formats.manifest import KEY, Manifest, PackManifest, decode_manifest, encode_manifest
 from csvcore.records import Corpus, ModelLosses, TokenLosses
 
@@ -204,9 +205,8 @@ def check_documents(name: str, table: pa.Table, n_bytes: Mapping[str, int]) -> N
 
 def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> None:
     """Write a loss pack; models maps each model to its part of the manifest. Atomic."""
-    building = path.with_name(f".{path.name}.part")
-    building.write_bytes(encode(table, corpus_sha256, models))
-    building.replace(path)
+    with atomic.file(path) as building:
+        building.write_bytes(encode(table, corpus_sha256, models))
 
 
 def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> bytes:

@@ -30,8 +30,8 @@ def load_dataset(
         tasks = {task.task: task for task in store.tasks(db)}
         accuracies = {(entry.model, entry.task): entry for entry in store.accuracies(db)}
         cards = {card.model: card for card in store.models(db)}
-        covered = store.coverage(db, corpus)
-        full = [name for name in sides if covered.get(name) == len(docs)]
+        complete = set(store.complete_models(db, corpus))
+        full = [name for name in sides if name in complete]
         losses = store.losses(db, corpus, full)
     units = scoring_units(database, sha256, docs, scorer)
     if own_units:

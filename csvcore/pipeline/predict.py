@@ -31,7 +31,7 @@ def predict(
         corpus = store.corpus(db, record.corpus)
         edges, weight = store.weight_vector(db, fit)
         covered = store.coverage(db, record.corpus)
-        full = [name for name, n_docs in covered.items() if n_docs == len(corpus.docs)]
+        full = store.complete_models(db, record.corpus)
         asked = list(models) or ([] if files else _unused(record, full))
         lacking = [name for name in asked if name not in full]
         if lacking:

@@ -260,6 +260,19 @@ def coverage(db: Connection, corpus: str) -> dict[str, int]:
     )
 
 
+def complete_models(db: Connection, corpus: str) -> list[str]:
+    """Return the models with losses on every document of a corpus, by name."""
+    rows = db.execute(
+        """
+        SELECT model FROM losses WHERE corpus = $corpus GROUP BY model
+        HAVING count(*) = (SELECT count(*) FROM documents WHERE corpus = $corpus)
+        ORDER BY model
+        """,
+        {"corpus": corpus},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
 def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[tuple[str, str]]:
     """Model and doc_id of every loss of these models on a corpus."""
     rows = db.execute(

@@ -126,13 +126,19 @@ def coverage(db: Database, corpus: str) -> dict[str, int]:
         return store.coverage(con, corpus)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def complete_models(db: Database, corpus: str) -> list[str]:
+    """See `store.complete_models`."""
+    with store.connect(db.path, read_only=True) as con:
+        return store.complete_models(con, corpus)
+
+
 def complete_runs(db: Database, corpus: str) -> dict[str, list[str]]:
     """Models with losses on every document, by their training run, in the order of their steps."""
-    n_docs = len(documents(db, corpus))
-    covered = coverage(db, corpus)
+    complete = set(complete_models(db, corpus))
     found: dict[str, list[str]] = {}
     for card in sorted(cards(db), key=lambda one: (one.step or 0, one.model)):
-        if covered.get(card.model) == n_docs:
+        if card.model in complete:
             found.setdefault(run_name(card), []).append(card.model)
     return dict(sorted(found.items()))
 

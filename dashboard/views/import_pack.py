@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 import streamlit as st
 
+from csvcore.formats import atomic
 from csvcore.jobs import queue
 from csvcore.jobs.specs import ImportJob
 from dashboard.queries import database
@@ -21,9 +22,8 @@ def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
     folder = db.path.with_name(f"{db.path.name}.uploads")
     folder.mkdir(exist_ok=True)
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    building = file.with_suffix(".part")
-    building.write_bytes(content)
-    building.replace(file)
+    with atomic.file(file) as building:
+        building.write_bytes(content)
     return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file)))
 
 
