@@ -27,6 +27,25 @@ class Document:
     answers: tuple[tuple[int, int], ...] = ()
     results: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def n_bytes(self) -> int:
+        """UTF-8 length of the text."""
+        return len(self.text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A stored corpus: its name, the hash of its documents, and the documents in order."""
+
+    name: str
+    sha256: str
+    docs: list[Document]
+
+    @property
+    def n_bytes(self) -> dict[str, int]:
+        """UTF-8 length of each document, by doc_id."""
+        return {doc.doc_id: doc.n_bytes for doc in self.docs}
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLosses:

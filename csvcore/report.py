@@ -11,7 +11,7 @@ from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
 from csvcore.figures import comparison, law, panels, tokens
 from csvcore.figures.html import Part, report
-from csvcore.formats.atomic import folder
+from csvcore.formats import atomic
 from csvcore.methods import label
 from csvcore.records import Document, Fit, ModelCard
 
@@ -78,9 +78,8 @@ def write_report(database: Path, fit: str, out: Path) -> str:
         InputError: there is no such fit.
     """
     record, page = fit_page(database, fit)
-    building = out.with_name(f".{out.name}.part")
-    building.write_text(page, encoding="utf-8")
-    building.replace(out)
+    with atomic.file(out) as building:
+        building.write_text(page, encoding="utf-8")
     return f"{out}: {record.task} by {record.method} on {record.corpus}, {record.split}"
 
 
@@ -114,7 +113,7 @@ def export_figures(database: Path, fit: str, out: Path) -> str:
         InputError: there is no such fit, or out is a file.
     """
     told = _told(database, fit)
-    with folder(out) as building:
+    with atomic.folder(out) as building:
         for name, figure in _figures(told).items():
             figure.write_html(building / f"{name}.html", include_plotlyjs="directory")
         title = f"{told.fit.task} by {label(told.fit.method)}"

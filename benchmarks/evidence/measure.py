@@ -19,7 +19,7 @@ from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import learn
 from csvcore.fitting.outcome import FitResult
-from csvcore.formats import bundled
+from csvcore.formats import atomic, bundled
 from csvcore.pipeline.compare import compare, usable_tasks
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.fit import fit
@@ -40,9 +40,9 @@ Row = dict[str, Any]
 
 def write(path: Path, rows: object) -> None:
     """Rows as JSON, whole or not at all."""
-    building = path.with_name(f".{path.name}.part")
-    building.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    building.replace(path)
+    with atomic.file(path) as building:
+        text = json.dumps(rows, indent=1, ensure_ascii=False)
+        building.write_text(text + "\n", encoding="utf-8")
 
 
 def splits(db: Path) -> list[Row]:

@@ -20,6 +20,7 @@ from csvcore.cli.base import (
     text_table,
 )
 from csvcore.cli.options import METHODS, fit_settings, json_option
+from csvcore.formats import atomic
 from csvcore.records import Fit, Forecast, Mix
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ def mixes_command(
     with progress() as report:
         tried = mixes(db, corpora, split, task, config, budget_tokens, report)
     if out is not None:
-        _write_ids(tried[0], out)
+        with atomic.file(out) as building:
+            building.write_text(json.dumps({"doc_ids": tried[0].doc_ids}) + "\n", encoding="utf-8")
     if name is not None:
         save_mix(db, corpora, tried[0].doc_ids, name)
     if table is not None:
@@ -189,13 +191,6 @@ def mixes_command(
         click.echo(json.dumps({"mixes": [asdict(mix) for mix in tried]}))
     else:
         click.echo(_mixes_table(tried))
-
-
-def _write_ids(mix: Mix, out: Path) -> None:
-    """Write the ids of a mix's documents, the whole file or nothing."""
-    building = out.with_name(f".{out.name}.part")
-    building.write_text(json.dumps({"doc_ids": mix.doc_ids}) + "\n", encoding="utf-8")
-    building.replace(out)
 
 
 def _mixes_table(mixes: Sequence[Mix]) -> str:

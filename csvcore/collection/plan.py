@@ -9,6 +9,7 @@ import psutil
 
 from csvcore import lm, store
 from csvcore.errors import InputError, ModelError
+from csvcore.formats.manifest import WHOLE
 from csvcore.lm import LoadConfig, ModelFiles
 from csvcore.records import Document
 
@@ -114,5 +115,5 @@ def free_memory() -> int:
 def stored_contexts(database: Path, corpus: str) -> set[str]:
     """Contexts that long documents of a corpus were seen through by models stored so far."""
     with store.connect(database, read_only=True) as db:
-        made = store.manifests(db, corpus).values()
-    return {str(how["context"]) for how in made if how and how.get("context", "whole") != "whole"}
+        manifests = store.manifests(db, corpus).values()
+    return {str(made.context) for made in manifests if made and made.context not in (None, WHOLE)}

@@ -8,7 +8,6 @@ at all. The folder may be on any file system fsspec knows.
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import loss_packs
+from csvcore.formats import atomic, loss_packs
+from csvcore.formats.manifest import Manifest
 from csvcore.records import Document, TokenLosses
 
 SHARD_BYTES = 1 << 16  # text in one shard: seconds on a GPU, about a minute on two CPU cores
@@ -41,7 +41,7 @@ def divide(docs: Sequence[Document], shard_bytes: int = SHARD_BYTES) -> list[tup
     runs: list[list[Document]] = []
     left = 0
     for doc in docs:
-        size = len(doc.text.encode())
+        size = doc.n_bytes
         if not runs or size > left:
             runs.append([])
             left = shard_bytes
@@ -83,15 +83,13 @@ class Shards:
             raise StoreError(f"shards cannot be read from {self.url}: {error}") from error
         return True
 
-    def write(self, key: str, rows: Sequence[TokenLosses], manifest: Mapping[str, Any]) -> None:
+    def write(self, key: str, rows: Sequence[TokenLosses], made: Manifest) -> None:
         """Store losses of one model and how they were made.
 
         Raises:
             StoreError: there is no room, or no permission to write.
         """
-        content = loss_packs.encode(
-            loss_packs.loss_table(rows), "", {rows[0].model: dict(manifest)}
-        )
+        content = loss_packs.encode(loss_packs.loss_table(rows), "", {rows[0].model: made})
         try:
             if isinstance(self._fs, LocalFileSystem):
                 _write_local(Path(self._path(key)), content)
@@ -113,7 +111,7 @@ class Shards:
         """
         return loss_packs.decode(f"shard {key[:12]}", self._fs.cat_file(self._path(key)))
 
-    def read_all(self, shards: Sequence[Shard], model: str) -> tuple[pa.Table, dict[str, Any]]:
+    def read_all(self, shards: Sequence[Shard], model: str) -> tuple[pa.Table, Manifest]:
         """The rows of all shards in their order, and how the one written last was made.
 
         Args:
@@ -133,18 +131,11 @@ class Shards:
             ) from error
         table = pa.concat_tables([pack.table for pack in found])
         table = table.set_column(0, "model", pa.array([model] * len(table), pa.string()))
-        made = [how for pack in found if pack.manifest for how in pack.manifest["models"].values()]
-        return table, max(made, key=lambda how: str(how.get("created", "")))
+        made = [manifest for pack in found for manifest in pack.models.values()]
+        return table, max(made, key=lambda manifest: manifest.created or "")
 
 
 def _write_local(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with building.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        building.replace(path)
-    finally:
-        building.unlink(missing_ok=True)
+    with atomic.file(path) as building:
+        building.write_bytes(content)

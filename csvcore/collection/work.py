@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from csvcore import lm as scoring
 from csvcore.collection.shards import Shard, Shards
@@ -19,8 +18,7 @@ class Work:
 
     name: folder, GGUF file or hub name. weights_sha256, tokenizer_sha256: what its shards are
     addressed by. shards: those that are missing. place: where they go.
-    context, stride, batch_tokens: see `scoring.score`. manifest: what to note beside what the
-    model itself says.
+    context, stride, batch_tokens: see `lm.score`. seen: the context to note in the manifest.
     """
 
     name: str
@@ -32,7 +30,7 @@ class Work:
     batch_tokens: int | None = None
     context: int | None = None
     stride: int | None = None
-    manifest: dict[str, Any] = field(default_factory=dict)
+    seen: str | int | None = None
 
     @property
     def model(self) -> str:
@@ -115,8 +113,8 @@ def score_shard(
     rows = list(
         scoring.score(lm, shard.docs, work.batch_tokens, work.context, work.stride, step, found)
     )
-    made = {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-    shards.write(shard.key, rows, lm.manifest() | work.manifest | made)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    shards.write(shard.key, rows, replace(lm.manifest(), context=work.seen, created=now))
 
 
 def encode_all(lm: LanguageModel, shard: Shard) -> list[Encoding]:

@@ -1,5 +1,6 @@
-"""Folders written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,22 +10,40 @@ from csvcore.errors import InputError
 
 
 @contextmanager
-def folder(out: Path) -> Iterator[Path]:
-    """A folder to write into; its files move to out when the block has ended without an error.
+def file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; the file moves to `path` when the block ends without an error.
+
+    It reaches the disk first, so that `path` is whole even after a loss of power.
+    """
+    building = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield building
+        with building.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        building.replace(path)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to write into; its files move to `path` when the block ends without an error.
+
+    Files of other names in `path` stay.
 
     Raises:
-        InputError: out is a file.
+        InputError: path is a file.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; name a folder")
-    building = out.with_name(f".{out.name}.part")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; name a folder")
+    building = path.with_name(f".{path.name}.part")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
         yield building
-        for file in [path for path in building.rglob("*") if path.is_file()]:
-            place = out / file.relative_to(building)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(place)
+        for written in [entry for entry in building.rglob("*") if entry.is_file()]:
+            target = path / written.relative_to(building)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            written.replace(target)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -13,6 +13,7 @@ from csvcore.errors import InputError
 from csvcore.records import Accuracy, Document, ModelCard, Task
 
 LARGEST_COUNT = 2**63 - 1  # what the database can hold
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # starts of a cell that a spreadsheet would run
 
 
 def corpus_sha256(docs: Sequence[Document]) -> str:
@@ -297,6 +298,11 @@ def number(value: str, name: str, where: str) -> float:
     if not math.isfinite(found):
         raise InputError(f"{where}: {name} must be finite, got {value!r}")
     return found
+
+
+def without_formula(cell: str) -> str:
+    """Return the text of a cell with an apostrophe before what a spreadsheet would run."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def _count(row: dict[str, str], name: str, where: str, least: int = 0) -> int | None:

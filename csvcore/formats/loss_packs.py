@@ -1,6 +1,5 @@
 """Loss packs: one Parquet file of per-token losses, with a manifest of how they were made."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from csvcore.errors import InputError, OffsetsError
-from csvcore.records import ModelLosses, TokenLosses
+from csvcore.formats import atomic
+from csvcore.formats.manifest import KEY, Manifest, PackManifest, decode_manifest, encode_manifest
+from csvcore.records import Corpus, ModelLosses, TokenLosses
 
-FORMAT = "csvcore-losspack/1"
-MANIFEST_KEY = b"csvcore.manifest"
 SCHEMA = pa.schema(
     [
         ("model", pa.string()),
@@ -33,21 +32,39 @@ class Pack:
     """A loss pack read and checked in itself: a table of SCHEMA, and its manifest if it has one."""
 
     table: pa.Table
-    manifest: dict[str, Any] | None
+    manifest: PackManifest | None
+
+    @property
+    def models(self) -> Mapping[str, Manifest]:
+        """The manifests of the models that have one."""
+        return {} if self.manifest is None else self.manifest.models
 
 
-def check_corpus(name: str, pack: Pack, sha256: str, corpus: str) -> None:
-    """Refuse a pack whose manifest names another corpus than this one.
+def check(name: str, pack: Pack, corpus: Corpus) -> None:
+    """Check a pack against a corpus: the hash in its manifest, its documents and their spans.
 
     Raises:
-        InputError: it does.
+        InputError: the manifest names another corpus, or a document is not in the corpus.
+        OffsetsError: spans of a row do not tile their document.
     """
-    theirs = (pack.manifest or {}).get("corpus_sha256")
-    if theirs not in (None, sha256):
+    theirs = None if pack.manifest is None else pack.manifest.corpus_sha256
+    if theirs not in (None, corpus.sha256):
         raise InputError(
-            f"{name} has losses on another corpus ({str(theirs)[:12]}); collect them on {corpus}, "
+            f"{name} has losses on another corpus ({theirs[:12]}); collect them on {corpus.name}, "
             "or choose the pack's own corpus and a fit on it"
         )
+    check_documents(name, pack.table, corpus.n_bytes)
+
+
+def losses_on(name: str, content: bytes, corpus: Corpus) -> list[ModelLosses]:
+    """Return the losses of a pack, given as the bytes of its file, on every document of a corpus.
+
+    Raises:
+        InputError, OffsetsError: see `decode`, `check` and `model_losses`.
+    """
+    pack = decode(name, content)
+    check(name, pack, corpus)
+    return model_losses(name, pack.table, [doc.doc_id for doc in corpus.docs])
 
 
 def read(path: Path) -> Pack:
@@ -57,9 +74,14 @@ def read(path: Path) -> Pack:
         InputError: not a Parquet file of this format, a nll that is negative or not finite, a
             (model, doc_id) twice; what only a corpus can tell is checked by `check_documents`.
     """
+    return decode(path.name, content_of(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a file; refuse one that is not there."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    return decode(path.name, path.read_bytes())
+    return path.read_bytes()
 
 
 def decode(name: str, content: bytes) -> Pack:
@@ -74,7 +96,8 @@ def decode(name: str, content: bytes) -> Pack:
 
 def _decoded(name: str, content: bytes) -> Pack:
     table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-    manifest = _manifest(name, table.schema.metadata or {})
+    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    manifest = decode_manifest(name, metadata[KEY]) if KEY in metadata else None
     missing = [column for column in SCHEMA.names[:5] if column not in table.column_names]
     if missing:
         raise InputError(f"{name} lacks the column {', '.join(missing)}")
@@ -92,32 +115,6 @@ def _decoded(name: str, content: bytes) -> Pack:
 
 def _first_line(error: Exception) -> str:
     return str(error).split("\n")[0]
-
-
-def _manifest(name: str, metadata: Mapping[bytes, bytes]) -> dict[str, Any] | None:
-    if MANIFEST_KEY not in metadata:
-        return None
-    try:
-        manifest = json.loads(metadata[MANIFEST_KEY])
-    except ValueError as error:
-        raise InputError(f"{name}: csvcore.manifest is not JSON") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{name}: csvcore.manifest must be an object of format {FORMAT}")
-    if not isinstance(manifest.get("models", {}), dict):
-        raise InputError(f"{name}: `models` in csvcore.manifest must be an object")
-    for model, made in manifest.get("models", {}).items():
-        if not isinstance(made, dict):
-            raise InputError(
-                f"{name}: csvcore.manifest must tell as an object how losses of {model!r} were made"
-            )
-    return manifest
-
-
-def prefix_token(made: Mapping[str, Any]) -> str | None:
-    """What a model read before each text, as its part of the manifest tells it."""
-    told = made.get("prefix")
-    found = told.get("token") if isinstance(told, dict) else told
-    return None if found is None else str(found)
 
 
 def check_rows(name: str, table: pa.Table) -> None:
@@ -206,18 +203,17 @@ def check_documents(name: str, table: pa.Table, n_bytes: Mapping[str, int]) -> N
         )
 
 
-def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, Any]) -> None:
+def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> None:
     """Write a loss pack; models maps each model to its part of the manifest. Atomic."""
-    building = path.with_name(f".{path.name}.part")
-    building.write_bytes(encode(table, corpus_sha256, models))
-    building.replace(path)
+    with atomic.file(path) as building:
+        building.write_bytes(encode(table, corpus_sha256, models))
 
 
-def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Any]) -> bytes:
+def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> bytes:
     """A loss pack as the bytes of its file."""
-    manifest = {"format": FORMAT, "corpus_sha256": corpus_sha256, "models": dict(models)}
+    manifest = encode_manifest(PackManifest(corpus_sha256, models))
     table = table.select(SCHEMA.names).cast(SCHEMA)
-    table = table.replace_schema_metadata({MANIFEST_KEY: json.dumps(manifest).encode()})
+    table = table.replace_schema_metadata({KEY: manifest})
     file = pa.BufferOutputStream()
     pq.write_table(
         table,

@@ -19,6 +19,8 @@ from typing import Any, Literal
 import psutil
 
 from csvcore.errors import Cancelled
+from csvcore.jobs import specs
+from csvcore.jobs.specs import CompareJob, Spec
 from csvcore.records import Glimpse, TraceStep
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
@@ -33,7 +35,7 @@ LOST = ("lost", "the worker process died; nothing stored was lost, start it agai
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     job INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,                -- fit, compare, collect, mixes or import
+    kind TEXT NOT NULL,                -- one of specs.KINDS
     params TEXT NOT NULL,              -- JSON
     status TEXT NOT NULL DEFAULT 'queued',
     step INTEGER NOT NULL DEFAULT 0,
@@ -73,6 +75,11 @@ class Job:
     cancel_asked: float | None
     pid: int | None
     pid_started: float | None
+
+    @property
+    def spec(self) -> Spec:
+        """The job as a record of its kind."""
+        return specs.from_json(self.kind, self.params)
 
     @property
     def live(self) -> bool:
@@ -127,10 +134,15 @@ def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
     return int(row[0])
 
 
+def submit_spec(database: Path, spec: Spec) -> int:
+    """Queue the job of a spec, see `submit`."""
+    return submit(database, spec.kind, specs.to_json(spec))
+
+
 def submit_compares(database: Path, corpus: str, split: str, tasks: Sequence[str]) -> None:
     """Queue every method on each of these tasks, a job each: the first results show soon."""
     for task in tasks:
-        submit(database, "compare", {"corpus": corpus, "split": split, "tasks": [task]})
+        submit_spec(database, CompareJob(corpus, split, (task,)))
 
 
 def ensure_worker(database: Path) -> None:

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from csvcore.errors import ModelError
+from csvcore.formats.manifest import Manifest
 from csvcore.lm import files, selftest
 from csvcore.lm import prefix as prefixes
 from csvcore.lm.encoding import Encoding, encode
@@ -87,19 +88,19 @@ class LanguageModel:
     weights_sha256: str
     tokenizer_sha256: str
 
-    def manifest(self) -> dict[str, Any]:
-        """What a loss pack says of this model (contracts: `csvcore.manifest`)."""
+    def manifest(self) -> Manifest:
+        """Return how this model's losses are made, for a loss pack."""
         prefix = asdict(self.prefix)
-        return {
-            "weights_sha256": self.weights_sha256,
-            "tokenizer_sha256": self.tokenizer_sha256,
-            "prefix": {key: prefix[key] for key in ("token_id", "token", "rule", "why")},
-            "dtype": self.dtype,
-            "engine": "transformers",
-            "rows": self.self_test.rows,
-            "head": self.self_test.head,
-            "scoring_version": SCORING_VERSION,
-        }
+        return Manifest(
+            weights_sha256=self.weights_sha256,
+            tokenizer_sha256=self.tokenizer_sha256,
+            prefix={key: prefix[key] for key in ("token_id", "token", "rule", "why")},
+            dtype=self.dtype,
+            engine="transformers",
+            rows=self.self_test.rows,
+            head=self.self_test.head,
+            scoring_version=SCORING_VERSION,
+        )
 
 
 def best_device() -> str:

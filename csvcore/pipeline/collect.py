@@ -32,6 +32,7 @@ from csvcore.collection.plan import (
 from csvcore.collection.shards import Shard, Shards
 from csvcore.errors import InputError, ModelError, StoreError
 from csvcore.formats import loss_packs
+from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.lm import LoadConfig
 from csvcore.records import Document, ModelCard
 
@@ -124,7 +125,7 @@ class Collection:
     def _recipe(self, one: Plan, sizes: Sequence[int]) -> dict[str, Any]:
         """All that losses of documents with these token counts depend on beside their texts."""
         assert one.files is not None
-        seen = "whole"
+        seen = WHOLE
         if windowed(sizes, self.context):
             seen = f"{self.context} by {self.config.stride or 'half'}"
         return {
@@ -151,12 +152,12 @@ class Collection:
             batch_tokens=self.config.batch_tokens,
             context=self.context,
             stride=self.config.stride,
-            manifest={"context": self.seen(one)},
+            seen=self.seen(one),
         )
 
     def seen(self, one: Plan) -> str | int:
         """The context of a model's windows, or that it saw every document whole."""
-        return self.context if self.context and windowed(one.n_tokens, self.context) else "whole"
+        return self.context if self.context and windowed(one.n_tokens, self.context) else WHOLE
 
 
 def prepare(
@@ -214,7 +215,7 @@ def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: Coll
         return one
     with store.connect(database, read_only=True) as db:
         n_stored = store.coverage(db, corpus).get(one.model, 0)
-        manifest = store.manifests(db, corpus).get(one.model) or {}
+        manifest = store.manifests(db, corpus).get(one.model) or Manifest()
     if n_stored == 0:
         return one
     problem = _stored_otherwise(one, corpus, manifest, config)
@@ -226,35 +227,32 @@ def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: Coll
     return replace(one, stored=True)
 
 
-def _stored_otherwise(
-    one: Plan, corpus: str, made: dict[str, Any], config: CollectConfig
-) -> str | None:
+def _stored_otherwise(one: Plan, corpus: str, made: Manifest, config: CollectConfig) -> str | None:
     """Why the stored losses are not those that would be collected, or None."""
     assert one.files is not None
-    if made.get("weights_sha256") != one.files.weights_sha256:
+    if made.weights_sha256 != one.files.weights_sha256:
         return (
             f"losses of other weights are stored as {one.model} on {corpus}; "
             "rename the folder to store these beside them"
         )
-    if made.get("dtype") != config.dtype:
+    if made.dtype != config.dtype:
         return (
-            f"losses of {one.model} on {corpus} are stored in {made.get('dtype')}, not "
+            f"losses of {one.model} on {corpus} are stored in {made.dtype}, not "
             f"{config.dtype}; models that are compared should share their dtype"
         )
-    if made.get("tokenizer_sha256", one.files.tokenizer_sha256) != one.files.tokenizer_sha256:
+    if made.tokenizer_sha256 not in (None, one.files.tokenizer_sha256):
         return (
             f"losses of {one.model} on {corpus} are stored with another tokenizer; "
             "rename the folder to store these beside them"
         )
     wanted = config.context
-    seen = wanted if wanted and windowed(one.n_tokens, wanted) else "whole"
-    if wanted and made.get("context", seen) != seen:
+    seen = wanted if wanted and windowed(one.n_tokens, wanted) else WHOLE
+    if wanted and made.context not in (None, seen):
         return (
-            f"losses of {one.model} on {corpus} are stored with the context {made['context']}, not "
+            f"losses of {one.model} on {corpus} are stored with the context {made.context}, not "
             f"{seen}; give the model another name to store both"
         )
-    told = made.get("prefix")
-    rule = told.get("rule") if isinstance(told, dict) else told
+    rule = made.prefix_rule
     if config.prefix not in (scoring.AUTO, rule):
         return (
             f"losses of {one.model} on {corpus} are stored with the prefix {rule}, not "
@@ -334,10 +332,10 @@ def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
     """Put a model's shards into the database, in one transaction."""
     if outcome.error is not None:
         return Collected(one.model, "failed", outcome.error, seconds=outcome.seconds)
-    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in collection.docs}
+    n_bytes = {doc.doc_id: doc.n_bytes for doc in collection.docs}
     try:
         table, made = Shards(collection.place).read_all(collection.shards(one), one.model)
-        made["context"] = collection.seen(one)
+        made = replace(made, context=collection.seen(one))
         loss_packs.check_documents(one.model, table, n_bytes)
         with store.connect(collection.database) as db:
             if one.model not in {card.model for card in store.models(db)}:
@@ -356,7 +354,7 @@ def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
 
 def _bits_per_byte(table: pa.Table, docs: Sequence[Document]) -> float:
     total = float(loss_packs.flat(table, "nll").astype(np.float64).sum())
-    return total / log(2) / sum(len(doc.text.encode()) for doc in docs)
+    return total / log(2) / sum(doc.n_bytes for doc in docs)
 
 
 def _card(one: Plan) -> ModelCard:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from csvcore.collection import shards
 from csvcore.collection.server import Server
 from csvcore.collection.shards import Shard, Shards
 from csvcore.errors import InputError, ModelError
+from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.lm import LanguageModel, LoadConfig
 from csvcore.records import Document, ModelCard, TokenLosses
 
@@ -90,18 +90,21 @@ def import_completions(
 
 def _manifest(
     lm: LanguageModel, docs: Sequence[Document], config: ServerConfig, apart: float
-) -> dict[str, Any]:
-    """How the losses were made; the weights are the reference's, which the server was held to."""
+) -> Manifest:
+    """Return how the losses were made; the weights are the reference's."""
     own, room = lm.manifest(), _room(lm)
     longest = max(len(scoring.encode(lm.tokenizer, doc.text).token_ids) for doc in docs)
-    return {key: own[key] for key in ("weights_sha256", "tokenizer_sha256", "prefix")} | {
-        "dtype": "as served",
-        "engine": "completions",
-        "served": config.served,
-        "apart": apart,
-        "context": room if room and longest > room else "whole",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return Manifest(
+        weights_sha256=own.weights_sha256,
+        tokenizer_sha256=own.tokenizer_sha256,
+        prefix=own.prefix,
+        dtype="as served",
+        engine="completions",
+        served=config.served,
+        apart=apart,
+        context=room if room and longest > room else WHOLE,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def parity(server: Server, lm: LanguageModel, docs: list[Document]) -> float:

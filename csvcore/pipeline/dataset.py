@@ -30,8 +30,8 @@ def load_dataset(
         tasks = {task.task: task for task in store.tasks(db)}
         accuracies = {(entry.model, entry.task): entry for entry in store.accuracies(db)}
         cards = {card.model: card for card in store.models(db)}
-        covered = store.coverage(db, corpus)
-        full = [name for name in sides if covered.get(name) == len(docs)]
+        complete = set(store.complete_models(db, corpus))
+        full = [name for name in sides if name in complete]
         losses = store.losses(db, corpus, full)
     units = scoring_units(database, sha256, docs, scorer)
     if own_units:
@@ -45,7 +45,7 @@ def load_dataset(
     for row, entry in enumerate(losses):
         nll[row] = aligner.map(entry) * counts
     models = [entry.model for entry in losses]
-    n_bytes = sum(len(doc.text.encode()) for doc in docs)
+    n_bytes = sum(doc.n_bytes for doc in docs)
     return Dataset(
         corpus=corpus,
         corpus_sha256=sha256,

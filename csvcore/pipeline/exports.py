@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.formats import loss_packs
-from csvcore.formats.atomic import folder
+from csvcore.formats import atomic, loss_packs
 from csvcore.store import Connection
 
 Format = Literal["csv", "parquet"]
@@ -75,9 +74,9 @@ def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) 
         if missing or not wanted:
             raise InputError(f"no losses of {', '.join(missing) or 'any model'} on {corpus}")
         table = store.loss_rows(db, corpus, wanted)
-        known = store.manifests(db, corpus)
-    manifests = {name: known[name] for name in wanted if known.get(name)}
-    loss_packs.write(out, table, sha256, manifests)
+        manifests = store.manifests(db, corpus)
+    known = {name: made for name in wanted if (made := manifests.get(name))}
+    loss_packs.write(out, table, sha256, known)
     return f"{out}: {len(wanted)} models, {len(table)} rows"
 
 
@@ -95,7 +94,7 @@ def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
     with store.connect(database, read_only=True) as db:
         names = [name for name in store.tables(db) if name not in APART]
         found = {name: store.table(db, name) for name in names}
-    with folder(out) as building:
+    with atomic.folder(out) as building:
         for name, table in found.items():
             file = building / f"{name}.{form}"
             if form == "parquet":
@@ -136,12 +135,11 @@ def write_rows(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 
 def _write(table: pa.Table, out: Path) -> None:
-    building = out.with_name(f".{out.name}.part")
-    if out.suffix == ".csv":
-        pyarrow.csv.write_csv(_flat("", table), building)
-    else:
-        pq.write_table(table, building)
-    building.replace(out)
+    with atomic.file(out) as building:
+        if out.suffix == ".csv":
+            pyarrow.csv.write_csv(_flat("", table), building)
+        else:
+            pq.write_table(table, building)
 
 
 def token_weights(db: Connection, fit: str) -> pa.Table:
@@ -185,7 +183,7 @@ def export_weights_dataset(database: Path, fit: str, out: Path) -> str:
         key: getattr(record, key)
         for key in ("fit", "corpus", "split", "task", "method", "alpha", "beta", "gamma", "mse")
     }
-    with folder(out) as building:
+    with atomic.folder(out) as building:
         (building / "data").mkdir()
         pq.write_table(rows, building / "data" / "tokens.parquet")
         pq.write_table(table, building / "data" / "documents.parquet")

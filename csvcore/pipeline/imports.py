@@ -205,27 +205,5 @@ def import_losses(database: Path, files: Sequence[Path], corpus: str | None = No
 def _add_losses(db: Connection, file: Path, corpus: str | None) -> tuple[int, int]:
     """Store a pack; how many of its rows are new, and how many it has."""
     pack = loss_packs.read(file)
-    name = _corpus_of(db, file.name, pack.manifest, corpus)
-    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in store.documents(db, name)}
-    loss_packs.check_documents(file.name, pack.table, n_bytes)
-    manifests = (pack.manifest or {}).get("models", {})
-    return store.add_losses(db, name, pack.table, manifests), len(pack.table)
-
-
-def _corpus_of(
-    db: Connection, pack: str, manifest: dict[str, object] | None, corpus: str | None
-) -> str:
-    if manifest is None:
-        if corpus is None:
-            raise InputError(f"{pack} has no manifest; say with --corpus which corpus it scores")
-        store.corpus_sha256(db, corpus)
-        return corpus
-    sha256 = str(manifest.get("corpus_sha256"))
-    found = store.corpus_of_sha256(db, sha256)
-    if found is None or (corpus is not None and sha256 != store.corpus_sha256(db, corpus)):
-        raise InputError(
-            f"{pack} was made on a corpus with hash {sha256[:12]}, "
-            f"{'which is not stored' if corpus is None else f'not on {corpus}'}; "
-            "import the corpus it was made on first"
-        )
-    return found if corpus is None else corpus
+    home = store.corpus_of_pack(db, file.name, pack, corpus)
+    return store.add_losses(db, home.name, pack.table, pack.models), len(pack.table)

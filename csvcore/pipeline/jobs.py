@@ -1,12 +1,14 @@
-"""What a worker does for a job of the queue."""
+"""Jobs of the queue, run by the worker."""
 
 from pathlib import Path
 from typing import Any
 
 from csvcore.collection import Progress
-from csvcore.errors import CollectError, InputError
+from csvcore.errors import CollectError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.learn import Report, Watch
+from csvcore.jobs import specs
+from csvcore.jobs.specs import CollectJob, CompareJob, FitJob, ImportJob, LeaveOutJob, MixesJob
 from csvcore.pipeline.collect import CollectConfig, collect, prepare
 from csvcore.pipeline.compare import compare
 from csvcore.pipeline.fit import fit
@@ -22,57 +24,75 @@ def run_job(
     report: Report,
     watch: Watch = lambda look: None,
 ) -> str:
-    """Run a queued job; one sentence of what came out.
+    """Run a queued job (see `jobs.specs`) and return one sentence about its result.
 
-    A `fit` job has corpus, split, tasks, methods (or one method) and the fields of FitConfig that
-    differ from its defaults; a `compare` job has no methods, for it fits them all, and may have
-    permutations; a `leave-out` job has no split either. A `collect` job has corpus, models
-    (folders) and the fields of CollectConfig that differ from its defaults. A `mixes` job has
-    corpora, split, task and budget_tokens, and the fields of FitConfig likewise. An `import` job
-    has corpus, name and file, a loss pack that is deleted when it is done with. watch: see `fit`.
+    Args:
+        database: the results database.
+        kind: the kind of the job.
+        params: its parameters, as the queue stores them.
+        report: called with (step, steps, message); may raise to stop.
+        watch: see `fit`.
+
+    Raises:
+        InputError: there is no such kind of job, or what the job itself refuses.
     """
-    if kind == "collect":
-        return _collect(database, params, report)
-    if kind == "import":
-        return _import(database, params)
-    if kind == "mixes":
-        where = (params["corpora"], params["split"], params["task"])
-        config = FitConfig(**params.get("config", {}))
-        found = mixes(database, *where, config, params.get("budget_tokens"), report)
-        return f"{len(found)} mixes tried"
-    config = FitConfig(**params.get("config", {}))
-    corpus, tasks = params["corpus"], params["tasks"]
-    if kind == "leave-out":
-        out = leave_one_family_out(database, corpus, tasks, config, report)
-        return f"{len({one.family for one in out})} families left out in turn"
-    split = params["split"]
-    if kind == "fit":
-        methods = params.get("methods") or [params["method"]]
-        wanted = [(task, method) for method in methods for task in tasks]
-        made = fit(database, corpus, split, wanted, config, report, watch=watch)
-        return f"{len(made)} fits stored"
-    if kind == "compare":
-        permutations = params.get("permutations", 0)
-        rows = compare(database, corpus, split, tasks, config, report, permutations)
-        return f"{sum(row.fit is not None for row in rows)} fits stored or found"
-    raise InputError(f"a job is a fit, compare, leave-out, collect, mixes or import, got {kind!r}")
+    match specs.from_json(kind, params):
+        case FitJob() as job:
+            return _fit(database, job, report, watch)
+        case CompareJob() as job:
+            return _compare(database, job, report)
+        case LeaveOutJob() as job:
+            return _leave_out(database, job, report)
+        case CollectJob() as job:
+            return _collect(database, job, report)
+        case MixesJob() as job:
+            return _mixes(database, job, report)
+        case ImportJob() as job:
+            return _import(database, job)
 
 
-def _import(database: Path, params: dict[str, Any]) -> str:
-    file = Path(params["file"])
+def _fit(database: Path, job: FitJob, report: Report, watch: Watch) -> str:
+    wanted = [(task, method) for method in job.methods for task in job.tasks]
+    config = FitConfig(**job.config)
+    fits = fit(database, job.corpus, job.split, wanted, config, report, watch=watch)
+    return f"{len(fits)} fits stored"
+
+
+def _compare(database: Path, job: CompareJob, report: Report) -> str:
+    config = FitConfig(**job.config)
+    rows = compare(database, job.corpus, job.split, job.tasks, config, report, job.permutations)
+    return f"{sum(row.fit is not None for row in rows)} fits stored or found"
+
+
+def _leave_out(database: Path, job: LeaveOutJob, report: Report) -> str:
+    config = FitConfig(**job.config)
+    comparisons = leave_one_family_out(database, job.corpus, job.tasks, config, report)
+    return f"{len({entry.family for entry in comparisons})} families left out in turn"
+
+
+def _mixes(database: Path, job: MixesJob, report: Report) -> str:
+    config = FitConfig(**job.config)
+    tried = mixes(database, job.corpora, job.split, job.task, config, job.budget_tokens, report)
+    return f"{len(tried)} mixes tried"
+
+
+def _import(database: Path, job: ImportJob) -> str:
+    file = Path(job.file)
     try:
-        return import_losses(database, [file], params["corpus"])
+        return import_losses(database, [file], job.corpus)
     finally:
         file.unlink(missing_ok=True)
 
 
-def _collect(database: Path, params: dict[str, Any], report: Report) -> str:
-    config = CollectConfig(**params.get("config", {}))
+def _collect(database: Path, job: CollectJob, report: Report) -> str:
     collection = prepare(
-        *(database, params["models"], params["corpus"], config),
+        database,
+        job.models,
+        job.corpus,
+        CollectConfig(**job.config),
         lambda model: report(0, 1, f"looking at {model}"),
     )
-    total = sum(one.total_tokens for one in collection.plans if not one.stored) or 1
+    total = sum(plan.total_tokens for plan in collection.plans if not plan.stored) or 1
     n_tokens = 0
 
     def step(progress: Progress) -> None:
@@ -80,10 +100,10 @@ def _collect(database: Path, params: dict[str, Any], report: Report) -> str:
         n_tokens += progress.n_tokens
         report(n_tokens, total, f"scoring {progress.model}")
 
-    done = list(collect(collection, step))
-    failed = [found for found in done if found.status == "failed"]
+    models = list(collect(collection, step))
+    failed = [model for model in models if model.status == "failed"]
     if failed:
-        reasons = "; ".join(found.reason for found in failed)
-        rest = "" if len(failed) == len(done) else ", the others are stored"
-        raise CollectError(f"{len(failed)} of {len(done)} models failed{rest}: {reasons}")
-    return f"losses of {len(done)} models on {params['corpus']} stored or found"
+        reasons = "; ".join(model.reason for model in failed)
+        rest = "" if len(failed) == len(models) else ", the others are stored"
+        raise CollectError(f"{len(failed)} of {len(models)} models failed{rest}: {reasons}")
+    return f"losses of {len(models)} models on {job.corpus} stored or found"

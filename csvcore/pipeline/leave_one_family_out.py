@@ -41,9 +41,9 @@ def leave_one_family_out(
         InputError: fewer than two families have losses on the corpus, or nothing can be fitted.
     """
     with store.connect(database, read_only=True) as db:
-        covered = store.coverage(db, corpus)
-        n_docs = len(store.documents(db, corpus))
-        cards = [card for card in store.models(db) if covered.get(card.model) == n_docs]
+        store.corpus_sha256(db, corpus)  # refuses an unknown corpus
+        complete = set(store.complete_models(db, corpus))
+        cards = [card for card in store.models(db) if card.model in complete]
         stored = {
             name: store.split(db, name)
             for name in set(store.splits(db))

@@ -7,7 +7,7 @@ from csvcore import store
 from csvcore.analysis.forecast import aligned, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
-from csvcore.records import Document, Fit, Forecast, ModelLosses
+from csvcore.records import Fit, Forecast
 
 
 def predict(
@@ -28,29 +28,26 @@ def predict(
     """
     with store.connect(database, read_only=True) as db:
         record = store.fit(db, fit)
-        docs = store.documents(db, record.corpus)
+        corpus = store.corpus(db, record.corpus)
         edges, weight = store.weight_vector(db, fit)
         covered = store.coverage(db, record.corpus)
-        full = [name for name, n_docs in covered.items() if n_docs == len(docs)]
+        full = store.complete_models(db, record.corpus)
         wanted = list(models) or ([] if files else _unused(record, full))
         lacking = [name for name in wanted if name not in full]
         if lacking:
             raise InputError(
-                f"{lacking[0]} has losses on {covered.get(lacking[0], 0)} of {len(docs)} documents "
-                f"of {record.corpus}; csvcore collect it first"
+                f"{lacking[0]} has losses on {covered.get(lacking[0], 0)} of {len(corpus.docs)} "
+                f"documents of {record.corpus}; csvcore collect it first"
             )
         losses = store.losses(db, record.corpus, wanted)
-        sha256 = store.corpus_sha256(db, record.corpus)
     for file in files:
-        pack = loss_packs.read(file)
-        loss_packs.check_corpus(file.name, pack, sha256, record.corpus)
-        losses += _from_pack(file.name, pack, docs)
+        losses += loss_packs.losses_on(file.name, loss_packs.content_of(file), corpus)
     if not losses:
         raise InputError(
             f"the fit {fit} used every model with losses on {record.corpus}; name models, or "
             "bring the losses of others"
         )
-    nll = aligned(docs, edges, losses)
+    nll = aligned(corpus.docs, edges, losses)
     return forecasts(record, weight, [entry.model for entry in losses], nll)
 
 
@@ -75,9 +72,3 @@ def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:
     """Return those of the covered models that the fit did not use."""
     used = {prediction.model for prediction in fit.predictions}
     return [name for name in covered if name not in used]
-
-
-def _from_pack(name: str, pack: loss_packs.Pack, docs: Sequence[Document]) -> list[ModelLosses]:
-    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
-    loss_packs.check_documents(name, pack.table, n_bytes)
-    return loss_packs.model_losses(name, pack.table, list(n_bytes))

@@ -8,6 +8,7 @@ import numpy as np
 
 from csvcore import lm as scoring
 from csvcore.fitting.units import Units
+from csvcore.formats import atomic
 from csvcore.records import Document, Ints
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,10 @@ def _compute(scorer: str, docs: list[Document], edges_file: Path, hidden_file: P
             width = states.shape[1]
             stream.write(np.ascontiguousarray(states, dtype=np.float32).tobytes())
     n_tokens = sum(cuts.size - 1 for cuts in edges)
-    building = hidden_file.with_suffix(f".{os.getpid()}.part")
-    whole = np.lib.format.open_memmap(building, "w+", np.float32, (n_tokens, width))
-    whole[:] = np.memmap(raw, np.float32, "r", shape=(n_tokens, width))
-    whole.flush()
-    raw.unlink()
-    building.replace(hidden_file)
-    building = edges_file.with_suffix(f".{os.getpid()}.part")
-    with building.open("wb") as stream:
+    with atomic.file(hidden_file) as building:
+        whole = np.lib.format.open_memmap(building, "w+", np.float32, (n_tokens, width))
+        whole[:] = np.memmap(raw, np.float32, "r", shape=(n_tokens, width))
+        whole.flush()
+        raw.unlink()
+    with atomic.file(edges_file) as building, building.open("wb") as stream:
         np.savez(stream, edges=np.concatenate(edges), n_edges=[cuts.size for cuts in edges])
-    building.replace(edges_file)

@@ -43,7 +43,9 @@ from csvcore.store.measurements import (
     add_models,
     add_split,
     add_tasks,
+    complete_models,
     corpora,
+    corpus,
     corpus_of_sha256,
     corpus_sha256,
     coverage,
@@ -58,6 +60,7 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
+from csvcore.store.packs import corpus_of_pack
 from csvcore.store.reveals import (
     add_reveal,
     n_reveals,
@@ -81,10 +84,13 @@ __all__ = [
     "add_split",
     "add_tasks",
     "broken_losses",
+    "complete_models",
     "connect",
     "control",
     "copy_losses",
     "corpora",
+    "corpus",
+    "corpus_of_pack",
     "corpus_of_sha256",
     "corpus_sha256",
     "coverage",

@@ -75,9 +75,9 @@ def loss_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
 def weight_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
     """Hash of each model's weights, where the manifest of its losses on a corpus tells."""
     return {
-        model: str(made["weights_sha256"])
+        model: made.weights_sha256
         for model, made in manifests(db, corpus).items()
-        if made and made.get("weights_sha256")
+        if made and made.weights_sha256
     }
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError
+from csvcore.formats import atomic
 
 SCHEMA_VERSION = 5
 # What turns a database of the version before into one of this.
@@ -154,12 +155,9 @@ def create(path: Path) -> bool:
                 with closing(_open(path, True)) as db:
                     _check_version(db, path)
             return False
-        building = path.with_name(f".{path.name}.part")
-        building.unlink(missing_ok=True)
-        with closing(_open(building, False)) as db:
+        with atomic.file(path) as building, closing(_open(building, False)) as db:
             db.execute(Path(__file__).with_name("schema.sql").read_text())
             db.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
-        building.replace(path)
         return True
 
 

@@ -1,7 +1,7 @@
 """What was measured: corpora, models, tasks, accuracies, splits, losses, in and out of DuckDB."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore.errors import InputError
-from csvcore.records import Accuracy, Document, ModelCard, ModelLosses, Side, Task
+from csvcore.formats.manifest import Manifest, from_json
+from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, Side, Task
 from csvcore.store.connection import Connection, first, flat, insert
 
 
@@ -79,6 +80,11 @@ def corpus_of_sha256(db: Connection, sha256: str) -> str | None:
     """Name of the stored corpus with this hash, or None."""
     row = first(db, "SELECT corpus FROM corpora WHERE sha256 = ?", [sha256])
     return None if row is None else str(row[0])
+
+
+def corpus(db: Connection, name: str) -> Corpus:
+    """Return a corpus with its documents; refuse an unknown name."""
+    return Corpus(name, corpus_sha256(db, name), documents(db, name))
 
 
 def documents(db: Connection, corpus: str) -> list[Document]:
@@ -206,7 +212,7 @@ def split(db: Connection, name: str) -> dict[str, Side]:
 
 
 def add_losses(
-    db: Connection, corpus: str, table: pa.Table, made_how: dict[str, Any] | None
+    db: Connection, corpus: str, table: pa.Table, made_how: Mapping[str, Manifest] | None = None
 ) -> int:
     """Store checked rows of a loss pack (columns of `packs.SCHEMA`); how many were not there yet.
 
@@ -225,9 +231,7 @@ def add_losses(
         )
     stored = {name: made for name, made in manifests(db, corpus).items() if name in names}
     for name, made in stored.items():
-        if made is not None and incoming.get(name, made).get("weights_sha256") != made.get(
-            "weights_sha256"
-        ):
+        if made and incoming.get(name, made).weights_sha256 != made.weights_sha256:
             raise InputError(f"losses of other weights are stored as {name} on {corpus}")
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
@@ -253,7 +257,7 @@ def add_losses(
     db.executemany(
         "INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)",
         [
-            [corpus, name, json.dumps(incoming[name]) if name in incoming else None]
+            [corpus, name, json.dumps(incoming[name].to_json()) if name in incoming else None]
             for name in names
         ],
     )
@@ -270,6 +274,19 @@ def coverage(db: Connection, corpus: str) -> dict[str, int]:
     )
 
 
+def complete_models(db: Connection, corpus: str) -> list[str]:
+    """Return the models with losses on every document of a corpus, by name."""
+    rows = db.execute(
+        """
+        SELECT model FROM losses WHERE corpus = $corpus GROUP BY model
+        HAVING count(*) = (SELECT count(*) FROM documents WHERE corpus = $corpus)
+        ORDER BY model
+        """,
+        {"corpus": corpus},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
 def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[tuple[str, str]]:
     """Model and doc_id of every loss of these models on a corpus."""
     rows = db.execute(
@@ -279,12 +296,12 @@ def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[
     return set(rows)
 
 
-def manifests(db: Connection, corpus: str) -> dict[str, dict[str, Any] | None]:
+def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
     """How each model's losses on a corpus were made; None where their pack did not say."""
     rows = db.execute(
         "SELECT model, manifest FROM manifests WHERE corpus = ? ORDER BY model", [corpus]
     ).fetchall()
-    return {model: None if text is None else json.loads(text) for model, text in rows}
+    return {model: None if text is None else from_json(json.loads(text)) for model, text in rows}
 
 
 def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:

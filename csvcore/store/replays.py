@@ -1,12 +1,12 @@
 """Replays of optimisations: one small file each beside the database, written when a fit is made."""
 
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from csvcore.formats import atomic
 from csvcore.records import Replay
 
 
@@ -20,8 +20,7 @@ def write(database: Path, fit: str, replay: Replay) -> None:
     """Keep the replay of a fit, in place of an earlier one; whole or not at all."""
     path = replay_path(database, fit)
     path.parent.mkdir(exist_ok=True)
-    building = path.with_suffix(f".{os.getpid()}.part")
-    with building.open("wb") as stream:
+    with atomic.file(path) as building, building.open("wb") as stream:
         np.savez_compressed(
             stream,
             at=replay.at,
@@ -31,7 +30,6 @@ def write(database: Path, fit: str, replay: Replay) -> None:
             models=np.array(replay.models),
             score=replay.score,
         )
-    building.replace(path)
 
 
 def read(database: Path, fit: str) -> Replay | None:

@@ -4,6 +4,7 @@ import streamlit as st
 from csvcore.analysis.comparison import verdict_sentence
 from csvcore.figures import comparison
 from csvcore.jobs import queue
+from csvcore.jobs.specs import CompareJob, LeaveOutJob
 from csvcore.methods import label
 from dashboard.queries import comparisons, database
 from dashboard.views import jobs as jobs_view
@@ -105,7 +106,7 @@ elif not csv.empty:
         help="Queues as many refits of CSV on this task.",
         disabled=jobs_view.waits(db, "compare", **params),
     ):
-        queue.submit(db.path, "compare", params)
+        queue.submit_spec(db.path, CompareJob(corpus, split, (task,), PERMUTATIONS))
         st.rerun()
 jobs_view.live(db)
 jobs_view.ended_badly(db, "compare", corpus=corpus, split=split, tasks=[task])
@@ -126,7 +127,7 @@ elif matrix.empty:
         help="Queues these fits on this task; `csvcore leave-one-family-out` does the same.",
         disabled=n_families < 2,
     ):
-        queue.submit(db.path, "leave-out", apart)
+        queue.submit_spec(db.path, LeaveOutJob(corpus, (task,)))
         st.rerun()
 else:
     test_set.gate_families(db, corpus, matrix)

@@ -20,7 +20,7 @@ if corpus is None:
 
 n_docs = len(database.documents(db, corpus))
 covered = database.coverage(db, corpus)
-complete = sum(n == n_docs for n in covered.values())
+complete = len(database.complete_models(db, corpus))
 with st.container(horizontal=True):
     st.metric("Documents", f"{n_docs:,}", border=True)
     st.metric("Models with all losses", complete, border=True)

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import streamlit as st
 
@@ -7,6 +5,7 @@ from csvcore.analysis.metrics import mean_squared_error
 from csvcore.errors import FitError
 from csvcore.figures import law as charts
 from csvcore.jobs import queue
+from csvcore.jobs.specs import MixesJob
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 from dashboard.queries import attribution, comparisons, database
 from dashboard.queries import figures as drawn
@@ -120,10 +119,8 @@ with st.form("search", border=True):
         "Search", icon=":material/search:", help="Learns new weights for some dozens of mixes."
     )
 if start and mixed:
-    params: dict[str, Any] = {"corpora": mixed, "split": split, "task": task}
-    if budget:
-        params["budget_tokens"] = int(budget)
-    queue.submit(db.path, "mixes", params)
+    size = int(budget) if budget else None
+    queue.submit_spec(db.path, MixesJob(tuple(mixed), split, task, size))
 jobs_view.live(db)
 jobs_view.ended_badly(db, "mixes", split=split, task=task)
 

@@ -179,14 +179,9 @@ def _stored_forecasts(db: Database, fits: tuple[str, ...], models: tuple[str, ..
 @st.cache_data(max_entries=4, show_spinner="Weighing the losses")
 def _pack_forecasts(db: Database, fits: tuple[str, ...], name: str, content: bytes) -> pd.DataFrame:
     _check_size(db, name, content)
-    pack = loss_packs.decode(name, content)
     with store.connect(db.path, read_only=True) as con:
-        corpus = store.fit(con, fits[0]).corpus
-        docs, own = store.documents(con, corpus), store.corpus_sha256(con, corpus)
-    loss_packs.check_corpus(name, pack, own, corpus)
-    n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in docs}
-    loss_packs.check_documents(name, pack.table, n_bytes)
-    return _tables(db, fits, loss_packs.model_losses(name, pack.table, list(n_bytes)))
+        corpus = store.corpus(con, store.fit(con, fits[0]).corpus)
+    return _tables(db, fits, loss_packs.losses_on(name, content, corpus))
 
 
 def _check_size(db: Database, name: str, content: bytes) -> None:

@@ -80,11 +80,8 @@ def sources(db: Database, corpus: str) -> pd.DataFrame:
 @st.cache_data(max_entries=8, show_spinner=False)
 def families(db: Database, corpus: str) -> pd.DataFrame:
     """Models, sizes and complete losses of each family."""
-    n_docs = len(database.documents(db, corpus))
-    covered = database.coverage(db, corpus)
-    table = database.models(db).assign(
-        complete=lambda frame: frame["model"].map(lambda name: covered.get(name) == n_docs)
-    )
+    complete = database.complete_models(db, corpus)
+    table = database.models(db).assign(complete=lambda frame: frame["model"].isin(complete))
     return (
         table.groupby("family")
         .agg(

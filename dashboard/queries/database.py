@@ -14,7 +14,7 @@ import streamlit as st
 
 from csvcore import frames, store
 from csvcore.errors import StoreError
-from csvcore.formats import loss_packs
+from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.records import Document, Fit, ModelCard, Replay, Side, Task
 from csvcore.splits import WITHOUT, run_name
 from csvcore.store import replays
@@ -126,13 +126,19 @@ def coverage(db: Database, corpus: str) -> dict[str, int]:
         return store.coverage(con, corpus)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def complete_models(db: Database, corpus: str) -> list[str]:
+    """See `store.complete_models`."""
+    with store.connect(db.path, read_only=True) as con:
+        return store.complete_models(con, corpus)
+
+
 def complete_runs(db: Database, corpus: str) -> dict[str, list[str]]:
     """Models with losses on every document, by their training run, in the order of their steps."""
-    n_docs = len(documents(db, corpus))
-    covered = coverage(db, corpus)
+    complete = set(complete_models(db, corpus))
     found: dict[str, list[str]] = {}
     for card in sorted(cards(db), key=lambda one: (one.step or 0, one.model)):
-        if covered.get(card.model) == n_docs:
+        if card.model in complete:
             found.setdefault(run_name(card), []).append(card.model)
     return dict(sorted(found.items()))
 
@@ -150,15 +156,15 @@ def manifests(db: Database, corpus: str) -> pd.DataFrame:
             {
                 "model": model,
                 "documents": covered.get(model, 0),
-                "engine": made.get("engine"),
-                "dtype": made.get("dtype"),
-                "prefix": loss_packs.prefix_token(made),
-                "rows": made.get("rows"),
-                "context": str(made.get("context", "whole")),
-                "weights": str(made.get("weights_sha256", ""))[:12],
-                "created": made.get("created"),
+                "engine": made.engine,
+                "dtype": made.dtype,
+                "prefix": made.prefix_token,
+                "rows": made.rows,
+                "context": str(made.context or WHOLE),
+                "weights": made.short_weights,
+                "created": made.created,
             }
-            for model, made in ((model, made or {}) for model, made in found.items())
+            for model, made in ((model, made or Manifest()) for model, made in found.items())
         ]
     )
 

@@ -169,9 +169,7 @@ def _settings(algorithm: str, one_unit: bool) -> dict[str, Any]:
 
 def _size(db: Database, corpus: str, split: str) -> duration.Size:
     docs = database.documents(db, corpus)
-    covered = database.coverage(db, corpus)
+    complete = set(database.complete_models(db, corpus))
     sides = database.split(db, split)
-    fitted = [
-        model for model, side in sides.items() if side != "test" and covered.get(model) == len(docs)
-    ]
+    fitted = [model for model, side in sides.items() if side != "test" and model in complete]
     return duration.Size(sum(len(doc.text) for doc in docs), len(fitted))

@@ -1,99 +1,20 @@
 """A loss pack dropped on a page: what is in it, what it would add, and its import by the worker."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import PurePath
 
-import pandas as pd
 import streamlit as st
 
-from csvcore import store
-from csvcore.errors import InputError
-from csvcore.formats import loss_packs
+from csvcore.formats import atomic
 from csvcore.jobs import queue
+from csvcore.jobs.specs import ImportJob
 from dashboard.queries import database
 from dashboard.queries.database import Database
+from dashboard.queries.loss_packs import examine
 from dashboard.widgets import figure, text
 
 SHOWN = 5  # reasons that are written out
 TAKEN = "packs_taken"  # how many packs were queued, in the session's state
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """What a pack would add to the database.
-
-    models: a row a model, columns model, family, new (documents it would add), stored (documents
-    with losses already), of (documents of the corpus), dtype, prefix, weights, engine.
-    why_not: what the import would be refused for, a sentence each; empty if nothing.
-    """
-
-    corpus: str
-    has_manifest: bool
-    models: pd.DataFrame
-    why_not: list[str]
-
-
-@st.cache_data(max_entries=4, show_spinner="Reading the pack")
-def examine(db: Database, corpus: str, name: str, content: bytes) -> Incoming:
-    """What a pack, given as the bytes of its file, would add; without a manifest, to this corpus.
-
-    Raises:
-        InputError, OffsetsError: the pack cannot be read, or was made on texts that are not stored.
-    """
-    name = PurePath(name).name
-    pack = loss_packs.decode(name, content)
-    with store.connect(db.path, read_only=True) as con:
-        home = _corpus(con, corpus, name, pack)
-        n_bytes = {doc.doc_id: len(doc.text.encode()) for doc in store.documents(con, home)}
-        made = store.manifests(con, home)
-        names = list(dict.fromkeys(pack.table["model"].to_pylist()))
-        stored = store.covered_documents(con, home, names)
-        families = {card.model: card.family for card in store.models(con)}
-    loss_packs.check_documents(name, pack.table, n_bytes)
-    brought = (pack.manifest or {}).get("models", {})
-    keys = zip(pack.table["model"].to_pylist(), pack.table["doc_id"].to_pylist(), strict=True)
-    coming = set(keys)
-    rows, why_not = [], []
-    for model in names:
-        how, known = brought.get(model) or {}, made.get(model) or {}
-        rows.append(
-            {
-                "model": model,
-                "family": families.get(model, ""),
-                "new": sum(key[0] == model for key in coming - stored),
-                "stored": sum(key[0] == model for key in stored),
-                "of": len(n_bytes),
-                "dtype": how.get("dtype", ""),
-                "prefix": loss_packs.prefix_token(how) or "",
-                "weights": str(how.get("weights_sha256") or "")[:12],
-                "engine": how.get("engine", ""),
-            }
-        )
-        if model not in families:
-            why_not.append(
-                f"{model} has no card: {database.command(db, 'import models FILE')}, a CSV of "
-                "model,family, comes first."
-            )
-        elif known and how and how.get("weights_sha256") != known.get("weights_sha256"):
-            why_not.append(f"Losses of other weights are stored as {model}.")
-    if not coming - stored:
-        why_not.append("All of these losses are stored already.")
-    return Incoming(home, pack.manifest is not None, pd.DataFrame(rows), why_not)
-
-
-def _corpus(db: store.Connection, chosen: str, name: str, pack: loss_packs.Pack) -> str:
-    """The corpus that a pack scores: the one of its manifest's hash, else the chosen one."""
-    if pack.manifest is None:
-        return chosen
-    sha256 = str(pack.manifest.get("corpus_sha256"))
-    found = store.corpus_of_sha256(db, sha256)
-    if found is None:
-        raise InputError(
-            f"{name} was made on a corpus with hash {sha256[:12]}, which is not stored; import the "
-            "corpus it was made on first"
-        )
-    return found
 
 
 def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
@@ -101,11 +22,9 @@ def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
     folder = db.path.with_name(f"{db.path.name}.uploads")
     folder.mkdir(exist_ok=True)
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    building = file.with_suffix(".part")
-    building.write_bytes(content)
-    building.replace(file)
-    params = {"corpus": corpus, "file": str(file), "name": PurePath(name).name}
-    return queue.submit(db.path, "import", params)
+    with atomic.file(file) as building:
+        building.write_bytes(content)
+    return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file)))
 
 
 def view(db: Database, corpus: str) -> None:

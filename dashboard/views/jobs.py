@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from csvcore.figures import optimisation
 from csvcore.jobs import queue
-from csvcore.methods import label
+from csvcore.jobs.specs import CollectJob, FitJob
 from csvcore.records import Glimpse
 from dashboard.queries.database import Database
 from dashboard.widgets import text as controls
@@ -37,15 +36,9 @@ def submit_fit(
     config: dict[str, Any],
 ) -> int:
     """Queue these methods on these tasks, as one job."""
-    params = {
-        "corpus": corpus,
-        "split": split,
-        "tasks": list(tasks),
-        "methods": list(methods),
-        "config": config,
-    }
+    spec = FitJob(corpus, split, tuple(tasks), tuple(methods), config)
     live = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
-    number = queue.submit(db.path, "fit", params)
+    number = queue.submit_spec(db.path, spec)
     if number in live:
         st.toast(f"This fit is in the queue already, as job {number}.")
     return number
@@ -53,8 +46,7 @@ def submit_fit(
 
 def submit_collect(db: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
     """Queue the collection of these model folders' losses."""
-    params = {"corpus": corpus, "models": list(models), "config": {"dtype": dtype}}
-    return queue.submit(db.path, "collect", params)
+    return queue.submit_spec(db.path, CollectJob(corpus, tuple(models), {"dtype": dtype}))
 
 
 def live(db: Database, history: bool = False) -> bool:
@@ -100,7 +92,7 @@ def ended_badly(db: Database, kind: str, **params: Any) -> None:
     newest: dict[str, queue.Job] = {}
     for job in queue.recent(db.path, REMEMBERED):
         if job.kind == kind and params.items() <= job.params.items():
-            newest.setdefault(_work(job), job)
+            newest.setdefault(job.spec.title, job)
     lines = [
         f"{controls.plain(work)}: {controls.sentence(_why(job))}"
         for work, job in newest.items()
@@ -115,26 +107,9 @@ def _why(job: queue.Job) -> str:
     return job.message if told else f"{job.status}, {job.message}"
 
 
-def _work(job: queue.Job) -> str:
-    """What a job does, for its title."""
-    if job.kind == "collect":
-        return f"Losses of {', '.join(Path(folder).name for folder in job.params['models'])}"
-    if job.kind == "import":
-        return f"Import of {job.params['name']}"
-    if job.kind == "mixes":
-        return f"Mixes of {', '.join(job.params['corpora'])} for {job.params['task']}"
-    if job.kind == "leave-out":
-        return f"Each family left out in turn, on {', '.join(job.params['tasks'])}"
-    if job.params.get("permutations"):
-        return f"{job.params['permutations']} permutations of {', '.join(job.params['tasks'])}"
-    one = [job.params["method"]] if "method" in job.params else []  # jobs of older versions
-    names = [label(method) for method in job.params.get("methods", one)]
-    return f"{', '.join(names) or 'All methods'} on {', '.join(job.params['tasks'])}"
-
-
 def _row(db: Database, job: queue.Job, moving: bool) -> None:
     state = job.status if job.cancel_asked is None or not job.live else "being cancelled"
-    title = f"{job.job}: {_work(job)}, {state}"
+    title = f"{job.job}: {job.spec.title}, {state}"
     # Not st.status: each of these keeps the script waiting.
     is_open = job.status == "running"
     box = st.expander(controls.plain(title), icon=ICONS[job.status], expanded=is_open)

@@ -8,8 +8,8 @@ import streamlit as st
 
 from csvcore.figures import comparison
 from csvcore.records import Mix
-from csvcore.store.mixes import save_mix
 from dashboard.queries.database import Database
+from dashboard.queries.mixes import store_mix
 from dashboard.widgets import figure, text
 
 
@@ -99,5 +99,5 @@ def _save(db: Database, best: Mix, corpora: Sequence[str]) -> None:
     if save and len(name.strip()) > text.LONGEST_NAME:
         st.warning(text.name_of("corpus", name.strip()))
     elif save:
-        said = save_mix(db.path, corpora, best.doc_ids, name.strip())
+        said = store_mix(db, corpora, best, name.strip())
         st.success(f"Stored {text.plain(said)}; choose it in the side bar.")

@@ -12,8 +12,7 @@ import streamlit as st
 from csvcore import report as reporting
 from csvcore.figures.html import Part, report
 from csvcore.figures.law import with_legend
-
-FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would run at the head of a cell
+from csvcore.formats.csv_tables import without_formula
 
 
 def figure(
@@ -110,7 +109,7 @@ def csv(table: pd.DataFrame | Callable[[], pd.DataFrame]) -> bytes:
 
 
 def _guarded(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    return without_formula(cell) if isinstance(cell, str) else cell
 
 
 def file_name(name: str) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from csvcore.formats import atomic
 from zoo_build.families import Run
 from zoo_build.runs import accuracies, chosen, is_done, status, waiting
 
@@ -121,9 +122,8 @@ def evaluate_run(run: Path) -> None:
         for name in missing:
             correct = evaluate.right_items(model, tokenizer, tasks.TASKS[name])
             right[name] = "".join("01"[one] for one in correct)
-        building = folder / ".items.json.part"
-        building.write_text(json.dumps(right))
-        building.replace(path)
+        with atomic.file(path) as building:
+            building.write_text(json.dumps(right))
         log.info("%s %s", folder.name, accuracies(folder))
 
 

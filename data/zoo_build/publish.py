@@ -171,8 +171,8 @@ def shorten(path: Path) -> None:
     table = pack.table.drop_columns(["nll", "token_id"])
     table = table.append_column("nll", pa.ListArray.from_arrays(nll.offsets, values))
     table = table.append_column("token_id", nothing)
-    manifest = pack.manifest or {}
-    loss_packs.write(path, table, manifest["corpus_sha256"], manifest["models"])
+    assert pack.manifest is not None and pack.manifest.corpus_sha256 is not None
+    loss_packs.write(path, table, pack.manifest.corpus_sha256, pack.models)
 
 
 def rounded(nll: NDArray[np.float32]) -> NDArray[np.float32]:

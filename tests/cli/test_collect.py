@@ -88,8 +88,7 @@ def test_the_losses_are_written_as_a_pack_that_another_database_takes(
     assert f"{out}: 2 models, {2 * len(DOCS)} rows\n" in result.stdout
     pack = loss_packs.read(out)
     assert set(pack.table["model"].to_pylist()) == {"tiny-gpt2", "tiny-llama"}
-    assert pack.manifest is not None
-    assert pack.manifest["models"]["tiny-llama"]["prefix"]["rule"] == "bos"
+    assert pack.models["tiny-llama"].prefix_rule == "bos"
     loss_packs.check_documents("pack", pack.table, {d.doc_id: len(d.text.encode()) for d in DOCS})
     with store.connect(words_db, read_only=True) as db:
         cards = store.models(db)

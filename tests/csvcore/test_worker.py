@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from csvcore import pipeline, store, worker
+from csvcore import store, worker
 from csvcore.jobs import queue
 from csvcore.pipeline import jobs
 from tests.support.job_queue import DEADLINE, job, wait_for
@@ -207,7 +207,7 @@ def test_a_running_job_that_is_cancelled_stores_nothing(
 
         return real(database, kind, content, watched, *more)
 
-    monkeypatch.setattr(pipeline, "run_job", cancelled_on_the_way)
+    monkeypatch.setattr(jobs, "run_job", cancelled_on_the_way)
     before = contents(world_db)
     found = run("fit", params("csv"))
     assert (found.status, found.message) == ("cancelled", "cancelled at step 2 of 3")

@@ -34,6 +34,7 @@ from zoo_build.vocabularies import train_tokenizer
 
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.formats.bundled import ZOO
+from csvcore.formats.manifest import Manifest
 from csvcore.records import ModelCard
 
 KINDS = ("bytes-bpe", "digits-bpe", "bytes", "unigram", "sp-bpe")
@@ -398,11 +399,11 @@ def test_a_shortened_pack_keeps_its_spans_and_manifest(tmp_path):
         "token_id": [[5, 6], [7]],
     }
     file = tmp_path / "pack.parquet"
-    loss_packs.write(file, pa.table(rows), "f" * 64, {"m": {"engine": "transformers"}})
+    loss_packs.write(file, pa.table(rows), "f" * 64, {"m": Manifest(engine="transformers")})
     publish.shorten(file)
     pack = loss_packs.read(file)
-    assert pack.manifest["corpus_sha256"] == "f" * 64
-    assert pack.manifest["models"] == {"m": {"engine": "transformers"}}
+    assert pack.manifest.corpus_sha256 == "f" * 64
+    assert pack.models == {"m": Manifest(engine="transformers")}
     short = pack.table.to_pydict()
     assert short["byte_end"] == rows["byte_end"]
     assert short["nll"] == [[pytest.approx(0.1235, abs=5e-4), pytest.approx(7.78, abs=0.02)], [0.0]]

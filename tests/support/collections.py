@@ -27,7 +27,7 @@ def manifest(database: Path, model: str) -> dict[str, Any]:
     with store.connect(database, read_only=True) as db:
         made = store.manifests(db, "words")[model]
     assert made is not None
-    return made
+    return made.to_json()
 
 
 def statuses(found: list[Any]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from scipy.special import expit
 
 from csvcore import store
 from csvcore.formats import csv_tables, loss_packs
+from csvcore.formats.manifest import Manifest
 from csvcore.pipeline import collect as collecting
 from csvcore.pipeline import imports
 from csvcore.records import Accuracy, Document, Floats, ModelCard, Side, Task
@@ -222,7 +223,7 @@ def pack_rows(world: World, models: Iterable[str] = SIDES) -> list[dict[str, Any
 
 def write_pack(path: Path, rows: Sequence[dict[str, Any]], sha256: str | None = None) -> Path:
     """Write a loss pack with a manifest for this corpus, by default the world's."""
-    made = {"weights_sha256": "made-up", "dtype": "float32", "engine": "none"}
+    made = Manifest(weights_sha256="made-up", dtype="float32", engine="none")
     table = pa.Table.from_pylist(list(rows), schema=loss_packs.SCHEMA)
     names = dict.fromkeys((row["model"] for row in rows), made)
     loss_packs.write(path, table, sha256 or csv_tables.corpus_sha256(DOCS), names)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from csvcore.errors import InputError
-from csvcore.formats import csv_tables
+from csvcore.formats import atomic, csv_tables
 from csvcore.formats.corpora import rows
 from csvcore.records import Document
 
@@ -85,6 +85,5 @@ def write_corpus(path: Path, docs: Sequence[Document]) -> None:
         )
         for doc in docs
     ]
-    building = path.with_name(f".{path.name}.part")
-    building.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    building.replace(path)
+    with atomic.file(path) as building:
+        building.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

@@ -10,10 +10,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from csvcore.figures import tokens as highlights
+from csvcore.formats.csv_tables import without_formula
 from dashboard.queries.fit_tokens import Texts
 from dashboard.views.salience.colouring import Coloured
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
 
 
 def html(own: Texts, docs: Sequence[int], coloured: Coloured) -> str:
@@ -57,7 +56,7 @@ def table(own: Texts, docs: Sequence[int], coloured: Coloured) -> pa.Table:
 
 def csv(tokens: pa.Table) -> bytes:
     """The table as CSV. Texts are JSON strings: one line each, and no spreadsheet runs them."""
-    names = [f"'{name}" if name.startswith(FORMULA) else name for name in _list(tokens, "doc_id")]
+    names = [without_formula(name) for name in _list(tokens, "doc_id")]
     texts = [json.dumps(text, ensure_ascii=False) for text in _list(tokens, "text")]
     tokens = tokens.set_column(0, "doc_id", pa.array(names, pa.string()))
     tokens = tokens.set_column(4, "text", pa.array(texts, pa.string()))

@@ -172,9 +172,8 @@ def _drawing(
 
 
 def complete_models(db: Database, own: Texts) -> list[str]:
-    """Models with losses on every document of the fit's corpus."""
-    covered = database.coverage(db, own.fit.corpus)
-    return [name for name, count in covered.items() if count == len(own.docs)]
+    """Return the models with losses on every document of the fit's corpus."""
+    return database.complete_models(db, own.fit.corpus)
 
 
 def selection_losses(db: Database, own: Texts, cells: np.ndarray) -> pd.DataFrame:

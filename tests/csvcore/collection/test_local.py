@@ -119,7 +119,7 @@ def test_work_may_be_sent_to_another_process(words_db: Path, tiny_lm: Path) -> N
     [one] = works(words_db, [str(tiny_lm)], replace(CPU, context=20))
     assert pickle.loads(pickle.dumps(one)) == one
     assert one.context == 20
-    assert one.manifest == {"context": 20}
+    assert one.seen == 20
     assert one.load == LoadConfig("cpu", "float32", "auto", False, 20)
 
 

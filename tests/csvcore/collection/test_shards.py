@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from csvcore.collection.shards import Shard, Shards, address, divide
 from csvcore.errors import CsvcoreError, InputError, StoreError
+from csvcore.formats.manifest import Manifest
 from csvcore.records import Document, TokenLosses
 from tests.support.world import DOCS
 
@@ -45,8 +46,8 @@ def losses(docs: Sequence[Document] = DOCS[:3], model: str = "m1") -> list[Token
     return rows
 
 
-def made(created: str, **more: Any) -> dict[str, Any]:
-    return {"created": created, "dtype": "float32", **more}
+def made(created: str, **more: Any) -> Manifest:
+    return Manifest(created=created, dtype="float32", **more)
 
 
 @pytest.fixture(params=["path", "file://", "memory://"])
@@ -139,8 +140,7 @@ def test_a_shard_comes_back_as_it_was_written(url: str) -> None:
     place.write(KEY, losses(), made("2026-01-01", prefix={"rule": "bos"}))
     assert Shards(url).missing([shard, Shard(OTHER, DOCS[3:])]) == [Shard(OTHER, DOCS[3:])]
     pack = Shards(url).read(KEY)
-    assert pack.manifest is not None
-    assert pack.manifest["models"] == {"m1": made("2026-01-01", prefix={"rule": "bos"})}
+    assert pack.models == {"m1": made("2026-01-01", prefix={"rule": "bos"})}
     for row, expected in zip(pack.table.to_pylist(), losses(), strict=True):
         assert (row["model"], row["doc_id"]) == ("m1", expected.doc_id)
         assert expected.token_id is not None
@@ -150,11 +150,11 @@ def test_a_shard_comes_back_as_it_was_written(url: str) -> None:
 
 def test_all_shards_of_a_model_are_one_table_in_their_order(url: str) -> None:
     place = Shards(url)
-    place.write(OTHER, losses(DOCS[3:]), made("2026-01-01T10:00:00+00:00", note="first"))
-    place.write(KEY, losses(DOCS[:3]), made("2026-01-01T12:00:00+00:00", note="last"))
+    place.write(OTHER, losses(DOCS[3:]), made("2026-01-01T10:00:00+00:00", served="first"))
+    place.write(KEY, losses(DOCS[:3]), made("2026-01-01T12:00:00+00:00", served="last"))
     table, how = place.read_all([Shard(KEY, DOCS[:3]), Shard(OTHER, DOCS[3:])], "m1")
     assert table["doc_id"].to_pylist() == [doc.doc_id for doc in DOCS]
-    assert how["note"] == "last"
+    assert how.served == "last"
 
 
 def test_a_shard_written_under_another_name_comes_back_under_the_present_one(url: str) -> None:
@@ -164,7 +164,7 @@ def test_a_shard_written_under_another_name_comes_back_under_the_present_one(url
     table, how = place.read_all([Shard(KEY, DOCS[:3]), Shard(OTHER, DOCS[3:])], "after")
     assert set(table["model"].to_pylist()) == {"after"}
     assert len(table) == len(DOCS)
-    assert how["dtype"] == "float32"
+    assert how.dtype == "float32"
 
 
 def test_writing_a_shard_again_leaves_one(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from csvcore.errors import InputError, OffsetsError
 from csvcore.formats import loss_packs
+from csvcore.formats.manifest import FORMAT, Manifest, PackManifest
 
 # "ab cd" in ASCII and "猫が" in 6 bytes
 SIZES = {"en": 5, "ja": 6}
@@ -52,14 +53,10 @@ def parquet(folder: Path, data: pa.Table, manifest: object = None) -> Path:
 
 def test_a_pack_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "pack.parquet"
-    loss_packs.write(path, table(*ROWS), "abc", {"m1": {"dtype": "float32"}})
+    loss_packs.write(path, table(*ROWS), "abc", {"m1": Manifest(dtype="float32")})
     pack = loss_packs.read(path)
     assert pack.table.to_pylist() == ROWS
-    assert pack.manifest == {
-        "format": "csvcore-losspack/1",
-        "corpus_sha256": "abc",
-        "models": {"m1": {"dtype": "float32"}},
-    }
+    assert pack.manifest == PackManifest("abc", {"m1": Manifest(dtype="float32")})
     loss_packs.check_documents("pack", pack.table, SIZES)
     assert loss_packs.lengths(pack.table).tolist() == [2, 3]
     assert loss_packs.flat(pack.table, "nll").tolist() == [1.5, 0.0, 0.25, 2.0, 4.0]
@@ -104,7 +101,7 @@ def test_a_failed_write_leaves_the_older_pack(tmp_path: Path) -> None:
     path = tmp_path / "pack.parquet"
     loss_packs.write(path, table(ROWS[0]), "abc", {})
     with pytest.raises(TypeError, match="not JSON serializable"):
-        loss_packs.write(path, table(ROWS[1]), "abc", {"m1": object()})
+        loss_packs.write(path, table(ROWS[1]), "abc", {"m1": Manifest(others={"key": object()})})
     assert loss_packs.read(path).table.to_pylist() == [ROWS[0]]
 
 
@@ -211,7 +208,7 @@ def test_a_column_of_the_wrong_type_is_refused(
         ({"format": "csvcore-losspack/2"}, "must be an object of format csvcore-losspack/1"),
         ({"corpus_sha256": "abc"}, "must be an object of format csvcore-losspack/1"),
         (["csvcore-losspack/1"], "must be an object of format csvcore-losspack/1"),
-        ({"format": loss_packs.FORMAT, "models": {"ant": "oops"}}, "how losses of 'ant' were made"),
+        ({"format": FORMAT, "models": {"ant": "oops"}}, "how losses of 'ant' were made"),
         (b"{", r"csvcore\.manifest is not JSON"),
         (b"\xff", r"csvcore\.manifest is not JSON"),
     ],
@@ -221,14 +218,6 @@ def test_a_manifest_of_another_format_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         loss_packs.read(parquet(tmp_path, table(*ROWS), manifest))
-
-
-def test_a_prefix_is_told_as_collect_writes_it_or_plainly() -> None:
-    assert loss_packs.prefix_token({"prefix": {"token": "<s>", "rule": "bos"}}) == "<s>"
-    assert loss_packs.prefix_token({"prefix": "<s>"}) == "<s>"
-    assert loss_packs.prefix_token({"prefix": 1}) == "1"
-    assert loss_packs.prefix_token({"prefix": {}}) is None
-    assert loss_packs.prefix_token({}) is None
 
 
 def test_a_file_that_is_not_there_or_no_parquet_is_refused(tmp_path: Path) -> None:

@@ -323,4 +323,4 @@ def test_the_weights_keep_the_dtype_that_was_asked_for(tiny_lm: Path) -> None:
     for name, dtype in loading.DTYPES.items():
         lm = scoring.load(str(tiny_lm), LoadConfig("cpu", name))
         assert lm.model.dtype == dtype
-        assert lm.dtype == lm.manifest()["dtype"] == name
+        assert lm.dtype == lm.manifest().dtype == name

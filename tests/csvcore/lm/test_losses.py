@@ -178,7 +178,7 @@ def test_half_precision_weights_give_nearly_the_same_losses(folder: Path, dtype:
 
 
 def test_the_manifest_says_how_the_losses_were_made(lm: LanguageModel) -> None:
-    made = lm.manifest()
+    made = lm.manifest().to_json()
     assert (made["dtype"], made["engine"]) == ("float32", "transformers")
     assert (made["rows"], made["head"]) == (lm.self_test.rows, lm.self_test.head)
     assert made["scoring_version"] == scoring.SCORING_VERSION

@@ -93,12 +93,13 @@ def test_the_manifest_says_how_the_losses_were_made(
         assert store.coverage(db, "words") == {"served": len(DOCS)}
     lm = loaded(tiny_lm)
     assert made is not None
-    assert (made["engine"], made["served"]) == ("completions", "served-name")
-    assert made["tokenizer_sha256"] == lm.tokenizer_sha256
-    assert made["weights_sha256"] == lm.weights_sha256
-    assert made["prefix"] == lm.manifest()["prefix"]
-    assert 0 <= made["apart"] < 1e-4
-    assert f"{made['apart']:.2g} nats a token apart" in message
+    assert (made.engine, made.served) == ("completions", "served-name")
+    assert made.tokenizer_sha256 == lm.tokenizer_sha256
+    assert made.weights_sha256 == lm.weights_sha256
+    assert made.prefix == lm.manifest().prefix
+    assert made.apart is not None
+    assert 0 <= made.apart < 1e-4
+    assert f"{made.apart:.2g} nats a token apart" in message
     assert (card.model, card.family, card.n_params) == ("served", "gpt2", lm.model.num_parameters())
 
 

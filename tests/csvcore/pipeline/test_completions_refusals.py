@@ -60,7 +60,7 @@ def test_the_tolerance_is_the_mean_difference_a_server_may_have(
     with store.connect(words_db, read_only=True) as db:
         made = store.manifests(db, "words")[tiny_lm.name]
     assert made is not None
-    assert made["apart"] == pytest.approx(0.008, abs=1e-4)
+    assert made.apart == pytest.approx(0.008, abs=1e-4)
 
 
 def with_logs(change: Callable[[list[Any]], list[Any] | None]) -> Behaviour:

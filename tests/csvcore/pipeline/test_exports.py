@@ -170,22 +170,6 @@ def test_hostile_names_stay_text_in_figures_and_cards(
     assert card.count("\n```") == 4  # two blocks, as the card has without
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), exports.folder(tmp_path / "out") as building:
-        (building / "half.csv").write_text("x")
-        1 / 0  # noqa: B018
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("mine")
-    with exports.folder(tmp_path / "out") as building:
-        (building / "new.csv").write_text("x")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mine.txt", "new.csv"}
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
 def test_a_file_in_place_of_the_folder_and_an_unknown_fit_are_refused(
     fitted: Path, tmp_path: Path
 ) -> None:

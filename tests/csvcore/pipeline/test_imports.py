@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from csvcore import pipeline, store
+from csvcore import store
 from csvcore.errors import InputError, OffsetsError
 from csvcore.formats import csv_tables, loss_packs
+from csvcore.formats.manifest import Manifest
 from csvcore.pipeline import exports, imports
 from csvcore.records import Accuracy
 from tests.support.world import (
@@ -342,7 +343,7 @@ def test_a_table_without_rows_is_refused(database: Path, tmp_path: Path, what: s
         if what == "accuracies":
             imports.import_accuracies(database, [file])
         else:
-            getattr(pipeline, f"import_{what}")(database, file)
+            getattr(imports, f"import_{what}")(database, file)
     assert contents(database) == before
 
 
@@ -371,7 +372,7 @@ def test_losses_of_other_weights_under_one_name_are_refused(
     first, *others = rows(world)
     imports.import_losses(database, [write_pack(tmp_path / "one.parquet", [first])])
     table = pq.read_table(write_pack(tmp_path / "two.parquet", others))
-    models = {str(first["model"]): {"weights_sha256": "other"}}
+    models = {str(first["model"]): Manifest(weights_sha256="other")}
     loss_packs.write(tmp_path / "two.parquet", table, csv_tables.corpus_sha256(DOCS), models)
     before = contents(database)
     with pytest.raises(InputError, match="losses of other weights are stored as ant on words"):

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
+from csvcore.formats.manifest import Manifest
 from csvcore.records import (
     Accuracy,
     Control,
@@ -119,7 +120,7 @@ def test_losses_come_back_by_model_and_in_document_order(database: Path, world: 
     rows = pack_rows(world, ["ant", "bee"])
     rows[0]["token_id"] = list(range(len(rows[0]["nll"])))
     shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
-    manifest = {"dtype": "float32", "prefix": {"rule": "bos"}}
+    manifest = Manifest(dtype="float32", prefix={"rule": "bos"})
     with store.connect(database) as db:
         words(db)
         incoming = pa.Table.from_pylist(shuffled, schema=loss_packs.SCHEMA)

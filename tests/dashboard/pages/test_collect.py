@@ -11,6 +11,7 @@ from csvcore import lm as scoring
 from csvcore import store
 from csvcore.errors import Cancelled, CollectError
 from csvcore.jobs import queue
+from csvcore.jobs.specs import CompareJob
 from csvcore.pipeline import collect, jobs
 from csvcore.pipeline.collect import CollectConfig
 from dashboard.queries import database as data
@@ -198,7 +199,9 @@ def test_a_running_job_behind_many_that_ended_does_not_keep_the_page_running(
     running = queue.submit(words_db, "collect", params_of(models / "ant"))
     assert queue.claim(words_db) is not None
     for seed in range(10):
-        queue.cancel(words_db, queue.submit(words_db, "fit", {"tasks": [f"t{seed}"]}))
+        queue.cancel(
+            words_db, queue.submit_spec(words_db, CompareJob("words", "sides", (f"t{seed}",)))
+        )
     try:
         app = open_page([models], seconds=15)
         assert any("running" in status.label for status in app.expander)
@@ -240,7 +243,7 @@ def test_the_job_stores_the_losses_reports_its_progress_and_the_page_shows_how_t
     with store.connect(words_db, read_only=True) as db:
         made = store.manifests(db, "words")["ant"]
     assert made is not None
-    assert set(table["weights"]) == {made["weights_sha256"][:12]}
+    assert set(table["weights"]) == {made.short_weights}
     assert set(table["context"]) == {"whole"}
 
 
@@ -258,7 +261,7 @@ def test_the_dtype_reaches_the_model(models: Path, words_db: Path) -> None:
     with store.connect(words_db, read_only=True) as db:
         made = store.manifests(db, "words")["ant"]
     assert made is not None
-    assert made["dtype"] == "bfloat16"
+    assert made.dtype == "bfloat16"
 
 
 def test_the_same_job_again_finds_everything_stored(models: Path, words_db: Path) -> None:
