@@ -34,6 +34,8 @@ from zoo_build.vocabularies import train_tokenizer
 from csvcore.formats import loss_packs
 from csvcore.records import ModelCard
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("bytes-bpe", "digits-bpe", "bytes", "unigram", "sp-bpe")
 TINY = Size("tiny", 2, 32)
 TEXTS = families.sample_texts(FAMILIES[0], 300)
