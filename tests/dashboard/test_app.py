@@ -14,6 +14,8 @@ from csvcore.jobs import queue
 from csvcore.pipeline import compare, imports
 from dashboard.widgets import text as controls
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
 
@@ -33,7 +35,6 @@ def app(app_on: Callable[[Path], AppTest], zoo: Path) -> AppTest:
     return app_on(zoo)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_opens_on_the_zoo_without_an_exception(app: AppTest, page: Path) -> None:
     app.query_params["task"] = "facts"
@@ -129,7 +130,6 @@ def test_a_split_with_too_few_train_models_is_refused_and_not_stored(
         assert store.split(db, "by-size") == before
 
 
-@pytest.mark.slow
 def test_no_page_loads_torch_or_transformers(zoo: Path) -> None:
     import subprocess
     import sys

@@ -37,6 +37,8 @@ from csvcore.formats.bundled import ZOO
 from csvcore.formats.manifest import Manifest
 from csvcore.records import ModelCard
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("bytes-bpe", "digits-bpe", "bytes", "unigram", "sp-bpe")
 TINY = Size("tiny", 2, 32)
 TEXTS = families.sample_texts(FAMILIES[0], 300)

@@ -138,6 +138,7 @@ def test_the_score_that_carries_the_accuracy_has_most_of_the_weight(seed: int) -
     assert np.all((low <= predicted) & (predicted <= high))
 
 
+@pytest.mark.slow
 def test_nine_of_ten_intervals_hold_on_families_that_were_never_seen() -> None:
     covered = []
     for seed in range(40):

@@ -85,6 +85,7 @@ def found(small: Known) -> WeightResult:
     return result
 
 
+@pytest.mark.slow
 def test_the_path_of_penalties_is_walked_to_its_end_where_its_middle_looks_useless(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -365,6 +366,7 @@ def planted(seed: int) -> tuple[Known, WeightResult]:
     return known, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_planted_tokens_have_the_largest_weights(seed: int) -> None:
     known, result = planted(seed)

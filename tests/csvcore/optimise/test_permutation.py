@@ -45,6 +45,7 @@ def test_without_a_signal_the_p_value_is_uniform() -> None:
     assert np.mean(np.array(found) <= 0.1) == pytest.approx(0.1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_with_a_signal_the_p_value_is_as_small_as_it_can_be() -> None:
     for seed in range(5):
         found = permutation_control(*small_world(seed, signal=True), CONFIG, 39)

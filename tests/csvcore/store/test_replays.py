@@ -66,6 +66,7 @@ def test_the_stage_that_was_kept_is_the_fit_itself(
     )
 
 
+@pytest.mark.slow
 def test_a_path_of_penalties_begins_at_the_baseline_and_one_that_stays_there_is_none(
     make_fit: Run, world_db: Path
 ) -> None:
