@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 Split = Literal["train", "validation", "test"]
 Method = Literal["csv", "all-token", "label-token", "source-token", "best-source"]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.records import (
     Floats,
+    Mask,
     Method,
     PenaltyChoice,
     ScalingFit,

@@ -8,7 +8,7 @@ import numpy as np
 
 from csvcore.fitting.baselines import baseline_notes, fixed_weight, pulls
 from csvcore.fitting.config import FitConfig, _settings, _steps, fast_config
-from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.diagnostics import choice_notes
 from csvcore.fitting.identity import fit_id
 from csvcore.fitting.outcome import Learnt, Made, finish, task_groups
@@ -23,7 +23,7 @@ from csvcore.optimise import (
     standardise,
     token_features,
 )
-from csvcore.records import SPLITS, Ints, Method
+from csvcore.records import SPLITS, Ints, Mask, Method
 
 Report = Callable[[int, int, str], None]
 

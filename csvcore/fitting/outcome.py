@@ -9,13 +9,14 @@ from csvcore import salience
 from csvcore.analysis.intervals import left_out_interval
 from csvcore.analysis.metrics import mean_squared_error, noise_floor
 from csvcore.errors import FitError
-from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.diagnostics import beyond_notes, coarse_notes, law_notes
 from csvcore.optimise import Singles
 from csvcore.records import (
     SPLITS,
     Fit,
     Floats,
+    Mask,
     Method,
     PenaltyChoice,
     Prediction,

@@ -5,7 +5,7 @@ from csvcore.optimise.features import TokenTable, token_features
 from csvcore.optimise.gauss_newton import Activation
 from csvcore.optimise.penalty_path import STRENGTHS, FastConfig, choose_heads
 from csvcore.optimise.permutation import permutation_control
-from csvcore.optimise.problem import HeadProblem, HeadResult, Look, Mask, Singles
+from csvcore.optimise.problem import HeadProblem, HeadResult, Look, Singles
 
 __all__ = [
     "STRENGTHS",
@@ -14,7 +14,6 @@ __all__ = [
     "HeadProblem",
     "HeadResult",
     "Look",
-    "Mask",
     "OptimiseConfig",
     "Singles",
     "TokenTable",

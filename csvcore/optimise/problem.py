@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore.records import Floats, Glimpse, PenaltyChoice, TraceStep
+from csvcore.records import Floats, Glimpse, Mask, PenaltyChoice, TraceStep
 
 Singles = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 # Tells how far the heads are at the moment it is called; costs nothing while nobody calls it.
 Look = Callable[[], list[Glimpse]]
 
