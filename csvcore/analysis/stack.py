@@ -23,10 +23,9 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from csvcore.errors import InputError
-from csvcore.records import Floats
+from csvcore.records import Floats, Mask
 from csvcore.scaling import Laws, fit_sigmoid_laws
 
-Mask = NDArray[np.bool_]
 # Scores (n_scores, n_models), nats per character, made with a look at the models of a mask alone.
 Scores = Callable[[Mask], Floats]
 

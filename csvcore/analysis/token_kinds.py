@@ -9,10 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from csvcore.errors import InputError
-from csvcore.records import Document, Floats, Ints
+from csvcore.records import Document, Floats, Ints, Mask
 from csvcore.salience import byte_spans, touches
-
-Mask = NDArray[np.bool_]
 
 KINDS = {
     "digits": "has a digit",

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.collection.shards import Shard, Shards
 from csvcore.errors import ModelError
 from csvcore.lm import Encoding, LanguageModel, LoadConfig
@@ -35,7 +35,7 @@ class Work:
     @property
     def model(self) -> str:
         """What the model is called."""
-        return scoring.model_name(self.name)
+        return lm.model_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +67,32 @@ def work_off(work: Work, report: Report) -> None:
         report: told of every step; may raise to stop, then at most one shard is lost.
 
     Raises:
-        ModelError: see `scoring.load` and `scoring.score`.
+        ModelError: see `lm.load` and `lm.score`.
         StoreError: a shard cannot be written.
     """
     report(Progress(work.model, message="loading"))
-    lm = load_for(work)
-    report(Progress(work.model, message=summary(lm)))
+    model = load_for(work)
+    report(Progress(work.model, message=summary(model)))
     shards = Shards(work.place)
-    for shard, encodings in _tokenised_ahead(lm, work.shards):
-        score_shard(lm, work, shard, shards, report, encodings)
+    for shard, encodings in _tokenised_ahead(model, work.shards):
+        score_shard(model, work, shard, shards, report, encodings)
 
 
 def load_for(work: Work) -> LanguageModel:
     """The model of a work, which must still be the one its shards are addressed by.
 
     Raises:
-        ModelError: see `scoring.load`; or its files have changed since the work was planned.
+        ModelError: see `lm.load`; or its files have changed since the work was planned.
     """
-    lm = scoring.load(work.name, work.load)
+    model = lm.load(work.name, work.load)
     planned = (work.weights_sha256, work.tokenizer_sha256)
-    if (lm.weights_sha256, lm.tokenizer_sha256) != planned:
-        raise ModelError(f"{lm.name} has changed since the collection began; start it again")
-    return lm
+    if (model.weights_sha256, model.tokenizer_sha256) != planned:
+        raise ModelError(f"{model.name} has changed since the collection began; start it again")
+    return model
 
 
 def score_shard(
-    lm: LanguageModel,
+    model: LanguageModel,
     work: Work,
     shard: Shard,
     shards: Shards,
@@ -100,7 +100,7 @@ def score_shard(
     encodings: list[Encoding] | None = None,
 ) -> None:
     """Score one shard with a loaded model and write it."""
-    found = encodings or encode_all(lm, shard)
+    found = encodings or encode_all(model, shard)
     sizes = [len(encoding.token_ids) for encoding in found]
     seen = 0
 
@@ -111,42 +111,42 @@ def score_shard(
         seen = so_far
 
     rows = list(
-        scoring.score(lm, shard.docs, work.batch_tokens, work.context, work.stride, step, found)
+        lm.score(model, shard.docs, work.batch_tokens, work.context, work.stride, step, found)
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    shards.write(shard.key, rows, replace(lm.manifest(), context=work.seen, created=now))
+    shards.write(shard.key, rows, replace(model.manifest(), context=work.seen, created=now))
 
 
-def encode_all(lm: LanguageModel, shard: Shard) -> list[Encoding]:
+def encode_all(model: LanguageModel, shard: Shard) -> list[Encoding]:
     """Tokens of a shard's documents."""
-    return [scoring.encode(lm.tokenizer, doc.text) for doc in shard.docs]
+    return [lm.encode(model.tokenizer, doc.text) for doc in shard.docs]
 
 
 def _tokenised_ahead(
-    lm: LanguageModel, shards: tuple[Shard, ...]
+    model: LanguageModel, shards: tuple[Shard, ...]
 ) -> Iterator[tuple[Shard, list[Encoding]]]:
     """Each shard with its tokens; the next one's are made while this one is scored."""
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(encode_all, lm, shards[0]) if shards else None
+        coming = pool.submit(encode_all, model, shards[0]) if shards else None
         for i, shard in enumerate(shards):
             assert coming is not None
             ready = coming.result()
             if i + 1 < len(shards):
-                coming = pool.submit(encode_all, lm, shards[i + 1])
+                coming = pool.submit(encode_all, model, shards[i + 1])
             yield shard, ready
 
 
-def summary(lm: LanguageModel) -> str:
+def summary(model: LanguageModel) -> str:
     """What loading a model found, in one line."""
-    test = lm.self_test
+    test = model.self_test
     parts = [
-        f"prefix {lm.prefix.token} ({lm.prefix.rule}, {lm.prefix.why})",
+        f"prefix {model.prefix.token} ({model.prefix.rule}, {model.prefix.why})",
         f"rows {test.rows}, head {test.head}",
         f"within {test.difference:.1e} nats of the full forward",
         *test.notes,
     ]
-    if lm.prefix.warning:
-        parts.append(lm.prefix.warning)
+    if model.prefix.warning:
+        parts.append(model.prefix.warning)
     return "; ".join(parts)
 
 

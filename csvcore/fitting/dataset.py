@@ -12,10 +12,7 @@ from csvcore import splits
 from csvcore.errors import FitError, InputError
 from csvcore.fitting.units import Units
 from csvcore.formats.csv_tables import corpus_sha256
-from csvcore.records import Accuracy, Document, Floats, Ints, ModelCard, Side, Task
-
-Mask = NDArray[np.bool_]
-
+from csvcore.records import Accuracy, Document, Floats, Ints, Mask, ModelCard, Side, Task
 
 # An accuracy this many standard errors above chance is not chance; without n_items, this far.
 CHANCE_ERRORS, CHANCE_MARGIN = 3.0, 0.02

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.methods import METHODS
-from csvcore.records import Floats, PenaltyChoice, ScalingFit
+from csvcore.records import Floats, Mask, PenaltyChoice, ScalingFit
 from csvcore.scaling import STEEPEST
 
 # A model nearer than this to the ends of its curve does not locate its slope.

@@ -8,7 +8,7 @@ import numpy as np
 
 from csvcore.fitting.baselines import baseline_result, pulls
 from csvcore.fitting.config import FitConfig, fast_config
-from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.diagnostics import choice_notes
 from csvcore.fitting.identity import FitRequest
 from csvcore.fitting.outcome import FitResult, finish, task_groups
@@ -24,7 +24,7 @@ from csvcore.optimise import (
     standardise,
     token_features,
 )
-from csvcore.records import SIDES, Ints
+from csvcore.records import SIDES, Ints, Mask
 
 Report = Callable[[int, int, str], None]
 

@@ -9,7 +9,7 @@ from csvcore import salience
 from csvcore.analysis.intervals import left_out_interval
 from csvcore.analysis.metrics import mean_squared_error, noise_floor
 from csvcore.errors import FitError
-from csvcore.fitting.dataset import Dataset, Mask, TaskModels
+from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.diagnostics import beyond_notes, coarse_notes, law_notes
 from csvcore.fitting.identity import FitRequest
 from csvcore.optimise import WeightResult
@@ -17,6 +17,7 @@ from csvcore.records import (
     SIDES,
     Fit,
     Floats,
+    Mask,
     Prediction,
     Replay,
 )

@@ -19,11 +19,10 @@ from transformers.utils import logging as transformers_logging
 from csvcore.errors import ModelError
 from csvcore.formats.manifest import Manifest
 from csvcore.lm import files, selftest
-from csvcore.lm import prefix as prefixes
 from csvcore.lm.encoding import Encoding, encode
 from csvcore.lm.files import ModelFiles, first_line
 from csvcore.lm.passes import Passes, Segment, is_out_of_memory, keep_freed_memory
-from csvcore.lm.prefix import AUTO, Prefix
+from csvcore.lm.prefix import AUTO, Prefix, choose_prefix, legal_prefixes
 from csvcore.lm.selftest import SelfTest
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # callers show their own
@@ -133,14 +132,17 @@ def load(name: str, config: LoadConfig | None = None) -> LanguageModel:
     context = context_of(model.config)
     probe = encode(tokenizer, PROBE)
     n_vocab = int(model.get_input_embeddings().weight.shape[0])
-    some = next(iter(prefixes.legal(tokenizer, n_vocab).values()), None)
+    some = next(iter(legal_prefixes(tokenizer, n_vocab).values()), None)
     start = 0 if some is None else some.token_id
     try:
         passes, tested = selftest.choose(
             model, device, start, probe.token_ids[:context], config.longest
         )
-        prefix = prefixes.choose(
-            *(tokenizer, n_vocab, found.name, config.prefix),
+        prefix = choose_prefix(
+            tokenizer,
+            n_vocab,
+            found.name,
+            config.prefix,
             lambda tried: _probe_loss(passes, tried, probe, context),
         )
     except RuntimeError as error:

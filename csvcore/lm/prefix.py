@@ -45,7 +45,7 @@ class Prefix:
         )
 
 
-def legal(tokenizer: Any, n_vocab: int) -> dict[str, Prefix]:
+def legal_prefixes(tokenizer: Any, n_vocab: int) -> dict[str, Prefix]:
     """BOS, EOS and the separator of documents by rule, where tokenizer and model have them.
 
     Args:
@@ -64,7 +64,7 @@ def legal(tokenizer: Any, n_vocab: int) -> dict[str, Prefix]:
     }
 
 
-def choose(
+def choose_prefix(
     tokenizer: Any, n_vocab: int, name: str, wanted: str, loss: Callable[[Prefix], float]
 ) -> Prefix:
     """The prefix of a model.
@@ -82,7 +82,7 @@ def choose(
     Raises:
         ModelError: there is no such prefix, or none at all.
     """
-    prefixes = legal(tokenizer, n_vocab)
+    prefixes = legal_prefixes(tokenizer, n_vocab)
     if not prefixes:
         raise ModelError(f"{name} has neither BOS nor EOS; its first token cannot be predicted")
     if wanted != AUTO and wanted not in prefixes:

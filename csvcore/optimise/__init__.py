@@ -5,7 +5,7 @@ from csvcore.optimise.features import TokenTable, token_features
 from csvcore.optimise.gauss_newton import Activation
 from csvcore.optimise.penalty_path import STRENGTHS, FastConfig, choose_heads
 from csvcore.optimise.permutation import permutation_control
-from csvcore.optimise.problem import HeadProblem, Look, Mask, Singles, WeightResult
+from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult
 
 __all__ = [
     "STRENGTHS",
@@ -13,7 +13,6 @@ __all__ = [
     "FastConfig",
     "HeadProblem",
     "Look",
-    "Mask",
     "OptimiseConfig",
     "Singles",
     "TokenTable",

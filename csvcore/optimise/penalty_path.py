@@ -23,8 +23,8 @@ from csvcore.optimise.gauss_newton import (
     head_weights,
     solve,
 )
-from csvcore.optimise.problem import HeadProblem, Look, Mask, Singles, WeightResult, glimpse
-from csvcore.records import Floats, Glimpse, Ints, Penalty, PenaltyChoice, TraceStep
+from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult, glimpse
+from csvcore.records import Floats, Glimpse, Ints, Mask, Penalty, PenaltyChoice, TraceStep
 
 # From the pulling baseline only to nearly unpenalised.
 STRENGTHS = (np.inf, 1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)

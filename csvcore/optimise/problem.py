@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore.records import Floats, Glimpse, PenaltyChoice, TraceStep
+from csvcore.records import Floats, Glimpse, Mask, PenaltyChoice, TraceStep
 
 Singles = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 # Returns the current progress of every head; lazy.
 Look = Callable[[], list[Glimpse]]
 

@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from csvcore import lm as scoring
-from csvcore import store
+from csvcore import lm, store
 from csvcore.collection import (
     ClusterConfig,
     Outcome,
@@ -53,7 +52,7 @@ class CollectConfig:
     batch_tokens: int | None = None
     context: int | None = None
     stride: int | None = None
-    prefix: str = scoring.AUTO
+    prefix: str = lm.AUTO
     trust_remote_code: bool = False
     engine: Engine = "local"
     shards: str | None = None
@@ -135,7 +134,7 @@ class Collection:
             "dtype": self.config.dtype,
             "context": seen,
             "engine": "transformers",
-            "version": scoring.SCORING_VERSION,
+            "version": lm.SCORING_VERSION,
         }
 
     def work(self, one: Plan, missing: Sequence[Shard]) -> Work:
@@ -181,8 +180,8 @@ def prepare(
             than a model's.
     """
     for what, value, known in (
-        ("dtype", config.dtype, tuple(scoring.DTYPES)),
-        ("prefix", config.prefix, (scoring.AUTO, *scoring.RULES)),
+        ("dtype", config.dtype, tuple(lm.DTYPES)),
+        ("prefix", config.prefix, (lm.AUTO, *lm.RULES)),
     ):
         if value not in known:
             raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}")
@@ -192,7 +191,7 @@ def prepare(
     counts: dict[str, Any] = {}
     plans = []
     for name in names:
-        report(scoring.model_name(name))
+        report(lm.model_name(name))
         one = plan(name, docs, config.load, counts)
         plans.append(_looked_up(database, corpus, one, len(docs), config))
     context = common_context([one for one in plans if one.problem is None], config.context)
@@ -203,7 +202,7 @@ def prepare(
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
-    models = [scoring.model_name(name) for name in names]
+    models = [lm.model_name(name) for name in names]
     twice = sorted({model for model in models if models.count(model) > 1})
     if twice:
         raise InputError(f"two of the models are called {twice[0]}; rename one folder")
@@ -253,7 +252,7 @@ def _stored_otherwise(one: Plan, corpus: str, made: Manifest, config: CollectCon
             f"{seen}; give the model another name to store both"
         )
     rule = made.prefix_rule
-    if config.prefix not in (scoring.AUTO, rule):
+    if config.prefix not in (lm.AUTO, rule):
         return (
             f"losses of {one.model} on {corpus} are stored with the prefix {rule}, not "
             f"{config.prefix}; give the model another name to store both"
@@ -386,9 +385,9 @@ def try_out(collection: Collection) -> Iterator[TriedOut]:
         elif not one.stored:
             work = collection.work(one, ())
             try:
-                lm = scoring.load(work.name, replace(work.load, device=device))
-                speed = scoring.tokens_per_second(lm, work.batch_tokens)
+                model = lm.load(work.name, replace(work.load, device=device))
+                speed = lm.tokens_per_second(model, work.batch_tokens)
             except ModelError as error:
                 yield TriedOut(one.model, str(error), failed=True)
             else:
-                yield TriedOut(one.model, summary(lm), seconds=one.total_tokens / speed)
+                yield TriedOut(one.model, summary(model), seconds=one.total_tokens / speed)

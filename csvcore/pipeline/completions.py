@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from csvcore import lm as scoring
-from csvcore import store
+from csvcore import lm, store
 from csvcore.collection import shards
 from csvcore.collection.server import Server
 from csvcore.collection.shards import Shard, Shards
@@ -54,46 +53,46 @@ def import_completions(
         docs = store.documents(db, corpus)
         stored = store.coverage(db, corpus)
     server = Server(config.url, config.served, config.key)
-    lm = scoring.load(config.reference, LoadConfig())
-    name = config.name or lm.name
+    model = lm.load(config.reference, LoadConfig())
+    name = config.name or model.name
     if name in stored:
         raise InputError(f"losses of {name} on {corpus} are stored; give another --name")
-    apart = parity(server, lm, docs)
+    apart = parity(server, model, docs)
     if apart > config.tolerance:
         raise ModelError(
-            f"{config.url} differs from {lm.name} by {apart:.3g} nats a token on {CHECKED} "
+            f"{config.url} differs from {model.name} by {apart:.3g} nats a token on {CHECKED} "
             f"documents, more than --tolerance {config.tolerance:g}; nothing was stored"
         )
     place = Shards(str(database.with_name(f"{database.name}.shards").resolve()))
     known = {
         "engine": "completions",
         "server": [config.url, config.served],
-        "prefix": lm.prefix.token_id,
-        "tokenizer": lm.tokenizer_sha256,
-        "weights": lm.weights_sha256,
+        "prefix": model.prefix.token_id,
+        "tokenizer": model.tokenizer_sha256,
+        "weights": model.weights_sha256,
     }
     whole = [Shard(shards.address(run, known), run) for run in shards.divide(docs)]
-    made = _manifest(lm, docs, config, apart)
+    made = _manifest(model, docs, config, apart)
     for number, shard in enumerate(whole):
         report(number, len(whole))
         if place.missing([shard]):
-            place.write(shard.key, served_losses(server, lm, shard.docs), made)
+            place.write(shard.key, served_losses(server, model, shard.docs), made)
     report(len(whole), len(whole))
     table, made = place.read_all(whole, name)
     with store.connect(database) as db:
         if name not in {card.model for card in store.models(db)}:
-            card = ModelCard(name, str(lm.model.config.model_type), lm.model.num_parameters())
+            card = ModelCard(name, str(model.model.config.model_type), model.model.num_parameters())
             store.add_models(db, [card])
         store.add_losses(db, corpus, table, {name: made})
     return f"{name}: {len(docs)} documents from {config.url}, {apart:.2g} nats a token apart"
 
 
 def _manifest(
-    lm: LanguageModel, docs: Sequence[Document], config: ServerConfig, apart: float
+    model: LanguageModel, docs: Sequence[Document], config: ServerConfig, apart: float
 ) -> Manifest:
     """Return how the losses were made; the weights are the reference's."""
-    own, room = lm.manifest(), _room(lm)
-    longest = max(len(scoring.encode(lm.tokenizer, doc.text).token_ids) for doc in docs)
+    own, room = model.manifest(), _room(model)
+    longest = max(len(lm.encode(model.tokenizer, doc.text).token_ids) for doc in docs)
     return Manifest(
         weights_sha256=own.weights_sha256,
         tokenizer_sha256=own.tokenizer_sha256,
@@ -107,23 +106,25 @@ def _manifest(
     )
 
 
-def parity(server: Server, lm: LanguageModel, docs: list[Document]) -> float:
+def parity(server: Server, model: LanguageModel, docs: list[Document]) -> float:
     """Mean absolute difference per token between server and model on two documents, nats."""
     some = [docs[0], docs[len(docs) // 2]][: min(CHECKED, len(docs))]
-    theirs = served_losses(server, lm, some)
-    ours = list(scoring.score(lm, some, context=_room(lm)))
+    theirs = served_losses(server, model, some)
+    ours = list(lm.score(model, some, context=_room(model)))
     pairs = zip(theirs, ours, strict=True)
     return float(np.abs(np.concatenate([one.nll - other.nll for one, other in pairs])).mean())
 
 
-def _room(lm: LanguageModel) -> int | None:
+def _room(model: LanguageModel) -> int | None:
     """Tokens of a window: its prefix and one token to generate have to fit the context too."""
-    return None if lm.max_tokens is None else max(1, lm.max_tokens - 2)
+    return None if model.max_tokens is None else max(1, model.max_tokens - 2)
 
 
-def served_losses(server: Server, lm: LanguageModel, docs: Sequence[Document]) -> list[TokenLosses]:
+def served_losses(
+    server: Server, model: LanguageModel, docs: Sequence[Document]
+) -> list[TokenLosses]:
     """Losses of documents as the server has them, on the reference's tokens."""
-    encodings = [scoring.encode(lm.tokenizer, doc.text) for doc in docs]
-    owners, segments = scoring.cut(lm, encodings, _room(lm), None)
+    encodings = [lm.encode(model.tokenizer, doc.text) for doc in docs]
+    owners, segments = lm.cut(model, encodings, _room(model), None)
     parts = server.nll(segments)
-    return list(scoring.put_together(lm.name, docs, encodings, owners, parts))
+    return list(lm.put_together(model.name, docs, encodings, owners, parts))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.fitting.units import Units
 from csvcore.formats import atomic
 from csvcore.records import Document, Ints
@@ -19,7 +19,7 @@ def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scor
 
     The states are a memory map, read in blocks where they are used.
     """
-    identity = scoring.scorer_sha256(scorer)
+    identity = lm.scorer_sha256(scorer)
     folder = database.with_name(f"{database.name}.cache")
     base = folder / f"{corpus_sha256[:16]}-{identity[:16]}"
     files = base.with_suffix(".edges.npz"), base.with_suffix(".hidden.npy")
@@ -34,12 +34,12 @@ def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scor
 
 def _compute(scorer: str, docs: list[Document], edges_file: Path, hidden_file: Path) -> None:
     """Score the documents one by one into the two files, which appear when all is there."""
-    lm = scoring.load(scorer)
+    model = lm.load(scorer)
     edges: list[Ints] = []
     raw = hidden_file.with_suffix(f".{os.getpid()}.raw")
     width = 0
     with raw.open("wb") as stream:
-        for encoding, states in scoring.hidden_states(lm, [doc.text for doc in docs]):
+        for encoding, states in lm.hidden_states(model, [doc.text for doc in docs]):
             edges.append(encoding.tiling.edges)
             width = states.shape[1]
             stream.write(np.ascontiguousarray(states, dtype=np.float32).tobytes())

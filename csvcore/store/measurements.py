@@ -214,7 +214,7 @@ def split(db: Connection, name: str) -> dict[str, Side]:
 def add_losses(
     db: Connection, corpus: str, table: pa.Table, made_how: Mapping[str, Manifest] | None = None
 ) -> int:
-    """Store checked rows of a loss pack (columns of `packs.SCHEMA`); how many were not there yet.
+    """Store checked rows of a loss pack and return how many were new.
 
     Raises:
         InputError: a model has no card, or other losses of it on one of these documents, or of

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from csvcore.store import measurements
 from csvcore.store.connection import Connection, first
-from csvcore.store.measurements import split as sides_of
 
 
 def add_reveal(db: Connection, corpus: str, split: str) -> None:
@@ -13,7 +13,7 @@ def add_reveal(db: Connection, corpus: str, split: str) -> None:
     Raises:
         InputError: there is no such split.
     """
-    tested = [model for model, side in sides_of(db, split).items() if side == "test"]
+    tested = [model for model, side in measurements.split(db, split).items() if side == "test"]
     now = datetime.now(UTC).replace(tzinfo=None)
     db.execute("INSERT INTO reveals VALUES (?, ?, ?, ?)", [corpus, split, now, tested])
 

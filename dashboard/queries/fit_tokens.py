@@ -12,7 +12,7 @@ from csvcore.analysis import token_kinds
 from csvcore.errors import InputError
 from csvcore.figures import tokens
 from csvcore.figures.tokens import Cells
-from csvcore.records import Document, Fit, Floats, Ints
+from csvcore.records import Document, Fit, Floats, Ints, Mask
 from dashboard.queries.database import Database
 
 
@@ -109,7 +109,7 @@ def losses(db: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.float3
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def kind_masks(db: Database, fit: str) -> dict[str, token_kinds.Mask]:
+def kind_masks(db: Database, fit: str) -> dict[str, Mask]:
     """Which tokens of a fit are of which kind; see `token_kinds.kinds`."""
     own = texts(db, fit)
     return token_kinds.kinds(own.docs, own.edges)

@@ -64,7 +64,7 @@ def hold_up() -> None:
 
 
 def process(work: Any, news: Any) -> None:
-    """In place of `engines.local._process`, in the child."""
+    """In place of `local._process`, in the child."""
     import sys
 
     from csvcore.collection import local
@@ -90,7 +90,7 @@ class Errand:
 
 
 def errand(work: Errand, news: Any) -> None:
-    """In place of `engines.local._process`: does what the model's name says."""
+    """In place of `local._process`: does what the model's name says."""
     if work.model == "dies while it tells its news":
         os.write(news.fileno(), b"\0\0\1\0 the first bytes of a message")
         os.kill(os.getpid(), signal.SIGKILL)

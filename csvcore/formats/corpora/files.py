@@ -8,7 +8,7 @@ from typing import Any
 
 from csvcore.errors import InputError
 from csvcore.formats import atomic, csv_tables
-from csvcore.formats.corpora import rows
+from csvcore.formats.corpora.rows import read_rows
 from csvcore.records import Document
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,14 @@ def read_corpus(path: Path) -> list[Document]:
     their paths, and keep their line ends. The number of other files is logged.
 
     Raises:
-        InputError: as `inputs.read_corpus`, or a folder without a text.
+        InputError: as `csv_tables.read_corpus`, or a folder without a text.
     """
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() not in (".csv", ".parquet"):
         return csv_tables.read_corpus(path)
     docs = csv_tables.check_documents(
-        (where, csv_tables.document(_fields(row, where), where)) for where, row in rows.read(path)
+        (where, csv_tables.document(_fields(row, where), where)) for where, row in read_rows(path)
     )
     if not docs:
         raise InputError(f"{path.name} has no documents")

@@ -12,8 +12,8 @@ import numpy as np
 
 from csvcore.errors import InputError
 from csvcore.formats import csv_tables
-from csvcore.formats.corpora import rows as records
 from csvcore.formats.corpora import templates
+from csvcore.formats.corpora.rows import Record, read_rows
 from csvcore.records import Document
 
 PAPER = Path(__file__).with_name("paper.toml")
@@ -152,14 +152,14 @@ def _draw(part: Part, seed: int) -> list[Document]:
     )
 
 
-def _rows(part: Part) -> Iterator[tuple[str, records.Record]]:
+def _rows(part: Part) -> Iterator[tuple[str, Record]]:
     """Rows of a part's files, in the order of their paths."""
     folder = _folder(part)
     files = sorted(file for file in folder.glob(part.files) if file.is_file())
     if not files:
         raise InputError(f"{part.source}: no file in {part.data} is like {part.files!r}")
     for file in files:
-        for where, row in records.read(file):
+        for where, row in read_rows(file):
             if not part.rows:
                 yield where, row
                 continue

@@ -16,7 +16,7 @@ Record = dict[str, Any]
 LONGEST_CELL = 2**31 - 1  # characters; 131,072 is too few for a document
 
 
-def read(path: Path) -> Iterator[tuple[str, Record]]:
+def read_rows(path: Path) -> Iterator[tuple[str, Record]]:
     """Rows of one file by its ending, each with its place for messages.
 
     A JSON file is a list of objects, or an object with one such list in it. A text file is one row

@@ -8,8 +8,9 @@ import streamlit as st
 
 from csvcore.analysis import token_kinds
 from csvcore.analysis.ablation import Brushed, brushed
-from csvcore.analysis.token_kinds import KINDS, LONGEST_PATTERN, Mask
+from csvcore.analysis.token_kinds import KINDS, LONGEST_PATTERN
 from csvcore.errors import CsvcoreError, InputError
+from csvcore.records import Mask
 from dashboard.queries import attribution, database, fit_tokens
 from dashboard.queries.database import Database
 from dashboard.queries.fit_tokens import Texts

@@ -337,9 +337,9 @@ def test_an_address_where_nothing_listens_is_refused_within_seconds(
 ) -> None:
     program = (
         "import sys\n"
-        "from csvcore.collection import ClusterConfig, cluster\n"
+        "from csvcore.collection import ClusterConfig, ray_cluster\n"
         "from csvcore.errors import InputError\n"
-        "try: list(cluster.run([], ClusterConfig('127.0.0.1:1'), print))\n"
+        "try: list(ray_cluster.run([], ClusterConfig('127.0.0.1:1'), print))\n"
         "except InputError as error: print(error)\n"
     )
     done = subprocess.run(

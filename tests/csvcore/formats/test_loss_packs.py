@@ -40,7 +40,7 @@ def table(*rows: dict[str, Any]) -> pa.Table:
 
 
 def parquet(folder: Path, data: pa.Table, manifest: object = None) -> Path:
-    """A Parquet file as others would write it, without `packs.write`."""
+    """A Parquet file as others would write it, without `loss_packs.write`."""
     if manifest is not None:
         text = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
         data = data.replace_schema_metadata({"csvcore.manifest": text})

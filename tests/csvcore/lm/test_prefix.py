@@ -72,9 +72,9 @@ RULES = {
 def test_the_prefix_is_chosen_by_rule(case: str) -> None:
     tokenizer, (bos, eos, separator), (rule, why) = RULES[case]
     known = {"bos": bos, "eos": eos, "separator": separator}
-    found = prefixes.choose(tokenizer, N_VOCAB, "m", "auto", losing(**known))
+    found = prefixes.choose_prefix(tokenizer, N_VOCAB, "m", "auto", losing(**known))
     assert (found.rule, found.why) == (rule, why)
-    legal = prefixes.legal(tokenizer, N_VOCAB)
+    legal = prefixes.legal_prefixes(tokenizer, N_VOCAB)
     assert (found.token_id, found.token) == (legal[rule].token_id, legal[rule].token)
     assert set(found.tried) == set(legal)
     assert all(found.tried[name] == known[name] for name in legal)
@@ -83,7 +83,7 @@ def test_the_prefix_is_chosen_by_rule(case: str) -> None:
 @pytest.mark.parametrize("wanted", ["bos", "eos", "separator"])
 def test_the_prefix_asked_for_is_taken_however_much_it_costs(wanted: str) -> None:
     costs = {"bos": 1.0, "eos": 1.0, "separator": 1.0, wanted: 5.0}
-    found = prefixes.choose(Stub(1, 2, 3, adds=True), N_VOCAB, "m", wanted, losing(**costs))
+    found = prefixes.choose_prefix(Stub(1, 2, 3, adds=True), N_VOCAB, "m", wanted, losing(**costs))
     assert (found.rule, found.why) == (wanted, ASKED)
 
 
@@ -91,9 +91,13 @@ def test_a_prefix_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(
         ModelError, match="m has no prefix 'bos' of its own; --prefix may be auto, "
     ):
-        prefixes.choose(Stub(None, 2, 3), N_VOCAB, "m", "bos", losing(eos=1.0, separator=1.0))
+        prefixes.choose_prefix(
+            Stub(None, 2, 3), N_VOCAB, "m", "bos", losing(eos=1.0, separator=1.0)
+        )
     with pytest.raises(ModelError, match=r"'banana' .* may be auto, eos, separator$"):
-        prefixes.choose(Stub(None, 2, 3), N_VOCAB, "m", "banana", losing(eos=1.0, separator=1.0))
+        prefixes.choose_prefix(
+            Stub(None, 2, 3), N_VOCAB, "m", "banana", losing(eos=1.0, separator=1.0)
+        )
 
 
 @pytest.mark.parametrize("wanted", ["auto", "bos"])
@@ -102,7 +106,7 @@ def test_a_tokenizer_with_neither_bos_nor_eos_is_refused(
 ) -> None:
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizers["byte-level"])
     with pytest.raises(ModelError, match="some-model has neither BOS nor EOS"):
-        prefixes.choose(bare, 1000, "some-model", wanted, losing())
+        prefixes.choose_prefix(bare, 1000, "some-model", wanted, losing())
 
 
 # The warning
@@ -110,7 +114,7 @@ def test_a_tokenizer_with_neither_bos_nor_eos_is_refused(
 
 def test_a_much_better_prefix_is_worth_a_warning_and_a_little_better_one_is_not() -> None:
     def warning(bos: float, eos: float) -> str | None:
-        return prefixes.choose(
+        return prefixes.choose_prefix(
             Stub(1, 2, None), N_VOCAB, "m", "bos", losing(bos=bos, eos=eos)
         ).warning
 
