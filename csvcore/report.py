@@ -20,8 +20,8 @@ TOP_SHARE = 0.995  # of the weights lies below the darkest shade
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a fit's report and figures tell of; weights by document, rows where there are tests."""
+class Content:
+    """The content of a fit's report and figures; weights by document, rows if there are tests."""
 
     fit: Fit
     table: pd.DataFrame
@@ -33,16 +33,16 @@ class Told:
     sources: tuple[str, ...]
 
 
-def _told(database: Path, fit: str) -> Told:
+def _content(database: Path, fit: str) -> Content:
     with store.connect(database, read_only=True) as db:
         record = store.fit(db, fit)
         cards = {card.model: card for card in store.models(db)}
         rivals = [store.fit(db, name) for name in _rivals(store.fits(db), record)]
-        judged = record.mse.get("test")
-        return Told(
+        tested = "test" in record.mse
+        return Content(
             fit=record,
             table=store.predictions(db, fit),
-            rows=judge_fits([record, *rivals], cards, store.control(db, fit)) if judged else [],
+            rows=judge_fits([record, *rivals], cards, store.control(db, fit)) if tested else [],
             docs=store.documents(db, record.corpus),
             weights={row["doc_id"]: row for row in store.weights(db, fit).to_pylist()},
             cards=cards,
@@ -51,18 +51,18 @@ def _told(database: Path, fit: str) -> Told:
         )
 
 
-def _figures(told: Told) -> dict[str, Any]:
-    """Every figure of a fit, by the name of its file."""
-    fit, colours = told.fit, law.family_colours(told.models["family"].tolist())
+def _figures(content: Content) -> dict[str, Any]:
+    """Draw every figure of a fit; keys are file names."""
+    fit, colours = content.fit, law.family_colours(content.models["family"].tolist())
     found = {
-        "curve": law.with_legend(law.sigmoid_figure(told.table, fit, colours)),
-        "growth": law.growth_figure(told.models, fit.task, colours),
+        "curve": law.with_legend(law.sigmoid_figure(content.table, fit, colours)),
+        "growth": law.growth_figure(content.models, fit.task, colours),
     }
-    if told.rows:
-        compared = frames.comparison_table(told.rows)
-        found["baselines"] = comparison.baselines_figure(compared, told.rows[0].noise_floor)
+    if content.rows:
+        compared = frames.comparison_table(content.rows)
+        found["baselines"] = comparison.baselines_figure(compared, content.rows[0].noise_floor)
         found["parity"] = law.with_legend(
-            panels.parity_panels([(fit.task, told.table)], colours, 1)
+            panels.parity_panels([(fit.task, content.table)], colours, 1)
         )
     if fit.choice is not None:
         found["penalty"] = law.penalty_figure([fit])
@@ -72,7 +72,7 @@ def _figures(told: Told) -> dict[str, Any]:
 
 
 def write_report(database: Path, fit: str, out: Path) -> str:
-    """Write `fit_page` as a file, whole or not at all; returns what was written, for people.
+    """Write `fit_page` as a file, whole or not at all; return a message about it.
 
     Raises:
         InputError: there is no such fit.
@@ -84,47 +84,47 @@ def write_report(database: Path, fit: str, out: Path) -> str:
 
 
 def fit_page(database: Path, fit: str) -> tuple[Fit, str]:
-    """A fit, and its page: its law, its rivals on the same models, its highlights, every model.
+    """Return a fit and its page: law, comparison, salient text and all models.
 
     Raises:
         InputError: there is no such fit.
     """
-    told = _told(database, fit)
-    record, figures = told.fit, _figures(told)
+    content = _content(database, fit)
+    record, figures = content.fit, _figures(content)
     parts = [
-        Part("What this is", lines=_facts(record)),
-        Part("Accuracy against the score", figure=figures["curve"]),
+        Part("Fit", lines=_facts(record)),
+        Part("Accuracy against score", figure=figures["curve"]),
     ]
-    if told.rows:
+    if content.rows:
         parts += [
-            _comparison(told.rows, figures["baselines"]),
-            Part("Predicted and observed", figure=figures["parity"]),
+            _comparison(content.rows, figures["baselines"]),
+            Part("Observed against predicted accuracy", figure=figures["parity"]),
         ]
-    parts += [_highlights(told), _models(record, told.cards)]
+    parts += [_salient_text(content), _models(record, content.cards)]
     return record, report(f"{record.task} by {label(record.method)}", parts)
 
 
 def export_figures(database: Path, fit: str, out: Path) -> str:
-    """Write every figure of a fit and its highlights as HTML files into a folder.
+    """Write every figure of a fit and its salient text as HTML files into a folder.
 
-    They share one copy of Plotly beside them and ask the network nothing.
+    They share one copy of Plotly beside them and need no network.
 
     Raises:
         InputError: there is no such fit, or out is a file.
     """
-    told = _told(database, fit)
+    content = _content(database, fit)
     with atomic.folder(out) as building:
-        for name, figure in _figures(told).items():
+        for name, figure in _figures(content).items():
             figure.write_html(building / f"{name}.html", include_plotlyjs="directory")
-        title = f"{told.fit.task} by {label(told.fit.method)}"
-        page = report(title, [_highlights(told)])
+        title = f"{content.fit.task} by {label(content.fit.method)}"
+        page = report(title, [_salient_text(content)])
         (building / "salience.html").write_text(page, encoding="utf-8")
         written = sorted(file.name for file in building.glob("*.html"))
     return f"{out}: {', '.join(written)}"
 
 
 def _rivals(fits: pd.DataFrame, record: Fit) -> list[str]:
-    """The newest fits of other methods on the same corpus, split and task."""
+    """Return the newest fits of other methods on the same corpus, split and task."""
     same = fits[
         (fits["corpus"] == record.corpus)
         & (fits["split"] == record.split)
@@ -151,12 +151,12 @@ def _facts(record: Fit) -> list[str]:
 
 def _comparison(rows: list[Comparison], figure: Any) -> Part:
     ordered = sorted(rows, key=lambda row: row.mse)
-    said = verdict(rows)
+    decision = verdict(rows)
     return Part(
-        "Every method and trivial baseline on the test models",
-        lines=[verdict_sentence(said)] if said else [],
+        "All methods and trivial baselines on the test models",
+        lines=[verdict_sentence(decision)] if decision else [],
         header=[
-            *("method", "test MSE", "90 %", "mean error, points"),
+            *("method", "test MSE", "90 % CI", "mean error, points"),
             *("R2", "rank correlation", "pairs in order"),
         ],
         rows=[
@@ -176,31 +176,31 @@ def _comparison(rows: list[Comparison], figure: Any) -> Part:
     )
 
 
-def _highlights(told: Told) -> Part:
-    own = [doc for doc in told.docs if not told.sources or doc.source in told.sources]
+def _salient_text(content: Content) -> Part:
+    docs = [doc for doc in content.docs if not content.sources or doc.source in content.sources]
     shown = [
         doc
-        for source in dict.fromkeys(doc.source for doc in own)
-        for doc in [d for d in own if d.source == source][:SHOWN_DOCS]
+        for source in dict.fromkeys(doc.source for doc in docs)
+        for doc in [d for d in docs if d.source == source][:SHOWN_DOCS]
     ]
     texts = []
     for doc in shown:
-        row = told.weights[doc.doc_id]
+        row = content.weights[doc.doc_id]
         cells = tokens.cells(doc.text, [int(end) for end in row["byte_end"]])
         texts.append((doc.doc_id, cells, cells.mean(np.array(row["weight"]))))
-    every = np.concatenate([row["weight"] for row in told.weights.values()])
+    weights = np.concatenate([row["weight"] for row in content.weights.values()])
     return Part(
-        "Where the weight lies",
-        lines=["The fuller the green, the more a token weighs; the mean over the corpus is 1."],
+        "Salient text",
+        lines=["Stronger green = larger weight; the mean over the corpus is 1."],
         texts=texts,
-        top=float(np.quantile(every, TOP_SHARE)),
+        top=float(np.quantile(weights, TOP_SHARE)),
     )
 
 
 def _models(record: Fit, cards: dict[str, ModelCard]) -> Part:
     return Part(
-        "Every model",
-        header=["model", "family", "side", "score", "accuracy", "predicted", "90 %"],
+        "All models",
+        header=["model", "family", "side", "score", "accuracy", "predicted", "90 % interval"],
         rows=[
             [
                 *(one.model, cards[one.model].family, one.side, f"{one.score:.4f}"),

@@ -1,4 +1,4 @@
-"""What a notebook gets: frozen records that give their pandas table and their Plotly figure."""
+"""Results of the notebook API: frozen records with a pandas table and a Plotly figure."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -24,27 +24,27 @@ class Results(ABC, Generic[Record]):
     records: tuple[Record, ...]
 
     def __len__(self) -> int:
-        """Number of records."""
+        """Return the number of records."""
         return len(self.records)
 
     def __iter__(self) -> Iterator[Record]:
-        """The records."""
+        """Return the records."""
         return iter(self.records)
 
     def __getitem__(self, at: int) -> Record:
-        """One record."""
+        """Return a record."""
         return self.records[at]
 
     @abstractmethod
     def table(self) -> pd.DataFrame:
-        """One row a record."""
+        """Return a row for each record."""
 
     @abstractmethod
     def figure(self) -> Any:
-        """The records drawn, of Plotly."""
+        """Draw the records as a Plotly figure."""
 
     def __repr__(self) -> str:
-        """The table, shortened as pandas does."""
+        """Return the table as text, shortened by pandas."""
         return f"{type(self).__name__}:\n{self.table()!r}"
 
     def _repr_html_(self) -> str:
@@ -59,11 +59,11 @@ class Fits(Results[Fit]):
     placed: tuple[pd.DataFrame, ...] = field(compare=False)
 
     def table(self) -> pd.DataFrame:
-        """One row a fit; columns of `store.fits`."""
+        """Return a row for each fit; columns of `store.fits`."""
         return self.known.copy()
 
     def predictions(self) -> pd.DataFrame:
-        """One row a model and fit: fit, task, method and the columns of `store.predictions`."""
+        """Return a row for each model and fit: fit, task, method, and `store.predictions`."""
         parts = []
         for one, rows in zip(self.records, self.placed, strict=True):
             parts.append(rows.copy())
@@ -72,7 +72,7 @@ class Fits(Results[Fit]):
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def figure(self) -> Any:
-        """Accuracy against the capability score with the fitted law, a panel a fit.
+        """Draw accuracy against the capability score with the fitted law, a panel for each fit.
 
         Raises:
             InputError: there are no fits.
@@ -90,7 +90,7 @@ class Fits(Results[Fit]):
 
 
 def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
-    """Stored fits by their ids."""
+    """Read stored fits by their ids."""
     ids = list(names)
     stored = store.fits(db).drop(columns="config").set_index("fit", drop=False)
     known = stored.loc[ids].reset_index(drop=True)
@@ -103,14 +103,14 @@ def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparisons(Results[Comparison]):
-    """Every method and null on the same test models."""
+    """All methods and trivial baselines on the same test models."""
 
     def table(self) -> pd.DataFrame:
-        """One row a task and method, best first; columns are the fields of `Comparison`."""
+        """Return a row for each task and method, best first; columns as in `Comparison`."""
         return frames.comparison_table(self).sort_values(["task", "mse"], ignore_index=True)
 
     def figure(self, task: str | None = None) -> Any:
-        """Test error of every method with its 90 % interval, on one task.
+        """Draw the test error of every method with its 90 % interval, on one task.
 
         Raises:
             InputError: the task is not among them, or there are several and none is named.
@@ -125,15 +125,15 @@ class Comparisons(Results[Comparison]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Forecasts(Results[Forecast]):
-    """What a fit says of models that need no accuracy; known is `tables.forecast_table`."""
+    """Predictions for models without measured accuracy; known is `frames.forecast_table`."""
 
     fit: Fit
     known: pd.DataFrame = field(compare=False)
 
     def table(self) -> pd.DataFrame:
-        """One row a model, best score first; columns of `tables.forecast_table`."""
+        """Return a row for each model, best score first; columns of `frames.forecast_table`."""
         return self.known.copy()
 
     def figure(self) -> Any:
-        """Predicted accuracy with its interval, over training tokens where they are known."""
+        """Draw predicted accuracies with intervals, over training tokens where known."""
         return comparison.forecast_figure(self.known, self.fit.gamma)

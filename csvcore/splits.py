@@ -1,4 +1,4 @@
-"""Which models train, validate and test: presets, and what looks like a leak."""
+"""Splits of the models into train, validation and test: presets and leak checks."""
 
 import re
 from collections import defaultdict
@@ -35,7 +35,7 @@ WITHOUT = "without-"  # and a family: the name of the split that leaves it out
 
 
 def by_size(cards: Sequence[ModelCard]) -> dict[str, Side]:
-    """Within each family the largest size tests, the next validates, the others train.
+    """Split by size: in each family the largest tests, the next validates, the others train.
 
     The paper's open-source split. A family of one size trains, of two has no validation.
 
@@ -61,7 +61,7 @@ def by_size(cards: Sequence[ModelCard]) -> dict[str, Side]:
 
 
 def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, Side]:
-    """One family tests; of every other the largest size validates and the others train.
+    """Leave one family out for test; of every other the largest size validates.
 
     Raises:
         InputError: no model is of that family, or all are.
@@ -85,7 +85,7 @@ def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, S
 
 
 def sisters(cards: Sequence[ModelCard]) -> tuple[str, str]:
-    """Two families that may be sisters: the first two with the same sizes, else the last two.
+    """Return two possible sister families: the first two with equal sizes, else the last two.
 
     The same name twice where there is one family.
     """
@@ -102,7 +102,7 @@ def sisters(cards: Sequence[ModelCard]) -> tuple[str, str]:
 def closed_source(
     cards: Sequence[ModelCard], validating: str, testing: str, n_first: int = 4
 ) -> dict[str, Side]:
-    """Two sister families are predicted from all others and from the beginning of their own runs.
+    """Test on the later checkpoints of two sister families; all other models train or validate.
 
     The paper's closed-source split (section 4.1): every other family and the first checkpoints of
     each run of both sisters train; one sister's later checkpoints validate, the other's test.
@@ -141,7 +141,7 @@ def closed_source(
 
 
 def table_2(cards: Sequence[ModelCard]) -> tuple[dict[str, Side], list[str]]:
-    """The paper's open-source split, Table 2, as far as its models are there, found by name.
+    """Return the paper's open-source split, Table 2, for the models found by name.
 
     Letter case, an organisation before the name, "meta", "hf" and _ for . make no difference.
 
@@ -167,7 +167,7 @@ def _table_name(name: str) -> str:
 
 
 def of_stage(cards: Sequence[ModelCard], stage: str) -> list[ModelCard]:
-    """The models of one stage, such as base or chat; presets then place these alone.
+    """Return the models of one stage, such as base or chat, to which presets then apply.
 
     Raises:
         InputError: no model is of that stage.
@@ -182,7 +182,7 @@ def of_stage(cards: Sequence[ModelCard], stage: str) -> list[ModelCard]:
 
 
 def run_of(card: ModelCard) -> tuple[str, ...]:
-    """What the model shares with the other checkpoints of its training run, as a key.
+    """Return a key that all checkpoints of a training run share.
 
     A model without a step is its own run.
     """
@@ -192,7 +192,7 @@ def run_of(card: ModelCard) -> tuple[str, ...]:
 
 
 def run_name(card: ModelCard) -> str:
-    """The training run in words, e.g. "pythia 1400000000"."""
+    """Return the training run in words, e.g. "pythia 1400000000"."""
     return " ".join(part for part in run_of(card) if part != "None")
 
 
@@ -201,7 +201,7 @@ def leaks(
     split: Mapping[str, Side],
     fingerprints: Sequence[Mapping[str, str]] = (),
 ) -> list[str]:
-    """One sentence for everything that stands on both sides of the test.
+    """Return a warning for each run or fingerprint that is both in test and in train.
 
     Args:
         cards: of the models; checkpoints of one training run are not independent.
@@ -226,7 +226,7 @@ def leaks(
 
 
 def copies(fingerprints: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
-    """Groups of models that share a fingerprint, each in alphabetical order and named once."""
+    """Return groups of models with equal fingerprints, in alphabetical order and named once."""
     groups: set[tuple[str, ...]] = set()
     for hashes in fingerprints:
         by_hash: dict[str, list[str]] = defaultdict(list)
@@ -237,7 +237,7 @@ def copies(fingerprints: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
 
 
 def check_split(split: dict[str, str], known: Iterable[str]) -> dict[str, Side]:
-    """The split, every name and side checked.
+    """Return the split after checking every name and side.
 
     Raises:
         InputError: a model is unknown, a side is none of train, validation and test, or fewer

@@ -55,7 +55,7 @@ def make_world(
     seed: int = 0,
     hidden: NDArray[np.float16] | None = None,
 ) -> World:
-    """A planted world; the same arguments give the same world.
+    """Make a planted world; the same arguments give the same world.
 
     Args:
         n_tokens: target tokens.

@@ -45,12 +45,12 @@ def draw(db: Path, parts: Iterable[str], data: Path, pictures: Path) -> None:
 
 
 def stem(name: str) -> str:
-    """File name of a figure, without an ending."""
+    """Return the file name of a figure, without suffix."""
     return name.lower().replace(" ", "-")
 
 
 def _laws(split: str, methods: Iterable[str]) -> Callable[[Path], pd.DataFrame]:
-    """Makes the table of every task's models around the laws of some methods."""
+    """Return a function that makes the table of every task's models and laws."""
 
     def made(db: Path) -> pd.DataFrame:
         tasks = _tasks(db)
@@ -80,7 +80,7 @@ POINTS: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 
 def _points(db: Path, fits: Iterable[tuple[str, Fit]]) -> pd.DataFrame:
-    """As `csvcore.figures.paper.draw` takes them; accuracies and scores to six digits."""
+    """Return the points for `csvcore.figures.paper.draw`, rounded to six digits."""
     parts = []
     with store.connect(db, read_only=True) as connection:
         for title, record in fits:
@@ -96,7 +96,7 @@ def _tasks(db: Path) -> list[str]:
 
 
 def _page(db: Path, name: str, data: Path) -> str:
-    """A figure as HTML."""
+    """Return a figure as HTML."""
     if name == "Figure 9":
         return _highlights(db)
     zoo = bundled.folder("zoo")
@@ -112,7 +112,7 @@ def _page(db: Path, name: str, data: Path) -> str:
 
 
 def _highlights(db: Path) -> str:
-    """A few worked documents shaded by what their task's fit gives each token."""
+    """Return a page of a few worked documents, shaded by the weights of their task's fit."""
     texts = []
     top = 0.0
     for task, source, n_docs in HIGHLIGHTED:

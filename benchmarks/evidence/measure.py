@@ -1,4 +1,4 @@
-"""What the evidence page tells, measured on a database with the zoo: plain rows of numbers."""
+"""Measurements of the evidence page on a database with the zoo, as plain rows."""
 
 import importlib.util
 import json
@@ -39,14 +39,14 @@ Row = dict[str, Any]
 
 
 def write(path: Path, rows: object) -> None:
-    """Rows as JSON, whole or not at all."""
+    """Write rows as JSON, the whole file or nothing."""
     with atomic.file(path) as building:
         text = json.dumps(rows, indent=1, ensure_ascii=False)
         building.write_text(text + "\n", encoding="utf-8")
 
 
 def splits(db: Path) -> list[Row]:
-    """Every method and null on every task of both splits (Table 1), with permutations."""
+    """Compare all methods on every task of both splits (Table 1), with permutations."""
     config = FitConfig()
     return [
         contract_row(row) | {"split": split}
@@ -56,7 +56,7 @@ def splits(db: Path) -> list[Row]:
 
 
 def families(db: Path) -> list[Row]:
-    """The same with each family left out in turn."""
+    """Compare all methods with each family left out in turn."""
     return [
         {"family": entry.family, "split": entry.split, "row": contract_row(entry.row)}
         for entry in leave_one_family_out(db, CORPUS, [], FitConfig())
@@ -111,7 +111,7 @@ def mixes(db: Path) -> list[Row]:
 
 
 def mixes_of(sources: Sequence[str]) -> list[tuple[str, ...]]:
-    """Sources alone, then at most MIXES_PER_SIZE draws of each larger number, then all of them."""
+    """Return single sources, then MIXES_PER_SIZE draws or fewer of each larger number, then all."""
     rng = random.Random(8)
     found: dict[tuple[str, ...], None] = dict.fromkeys((source,) for source in sources)
     for size in range(2, len(sources)):
@@ -123,7 +123,7 @@ def mixes_of(sources: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def highlights(db: Path) -> list[Row]:
-    """Mean weight of the tokens that state a step's result, and of the others (Figure 9)."""
+    """Return the mean weight of result tokens and of the others (Figure 9)."""
     rows = []
     for task, source in (("swaps", "swaps-worked"), ("arithmetic", "arithmetic")):
         found = csv_fit(db, task, "by-size")
@@ -143,7 +143,7 @@ def highlights(db: Path) -> list[Row]:
 
 
 def results(db: Path, record: Fit, source: str) -> tuple[Any, Any]:
-    """Which tokens of a source's worked part state a result, and the weights of all its tokens."""
+    """Return a mask of a source's result tokens, and the weights of all its tokens."""
     with store.connect(db, read_only=True) as connection:
         table = store.weights(connection, record.fit)
         texts = {doc.doc_id: doc for doc in store.documents(connection, record.corpus)}
@@ -160,7 +160,7 @@ def results(db: Path, record: Fit, source: str) -> tuple[Any, Any]:
 
 
 def csv_fit(db: Path, task: str, split: str) -> Fit:
-    """The CSV fit of a task, made where it is missing."""
+    """Return the CSV fit of a task; fit it if it is missing."""
     wanted = [(task, "csv")]
     return fit(db, CORPUS, split, wanted, FitConfig(), only_missing=True)[0]
 
@@ -209,7 +209,7 @@ def ablations(db: Path) -> list[Row]:
 
 
 def shared_by_byte(db: Path, data: Dataset) -> Dataset:
-    """The same losses, mapped to the scorer's tokens by bytes in place of characters."""
+    """Map the losses to the scorer's tokens by bytes instead of characters."""
     aligner = Aligner([doc.text for doc in data.docs], data.units.edges, byte_clock)
     with store.connect(db, read_only=True) as connection:
         losses = store.losses(connection, CORPUS, data.models)
@@ -218,7 +218,7 @@ def shared_by_byte(db: Path, data: Dataset) -> Dataset:
 
 
 def scorers() -> Iterable[tuple[str, Path]]:
-    """Other scoring models: the zoo's that are at hand, and SmolLM2-135M where it is installed."""
+    """Yield other scoring models: those of the zoo, and SmolLM2-135M if it is installed."""
     yield from ((folder.name, folder) for folder in sorted((bundled.ZOO / "models").glob("*")))
     for run in sorted(RUNS.glob("*-l")) + sorted(RUNS.glob("abacus-*")):  # where the zoo was made
         last = max(run.glob(f"{run.name}-step*"), key=lambda path: int(path.name.split("step")[1]))

@@ -1,4 +1,4 @@
-"""Puts the measured numbers into docs/evidence.md: each table between the marks of its name."""
+"""Tables of the measured numbers in docs/evidence.md, between the marks of their names."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def _covered(rows: Sequence[Row]) -> str:
 
 
 def _verdict(mse: Mapping[tuple[str, str], float], csv: Mapping[str, Row]) -> str:
-    """On how many tasks the claims hold."""
+    """Return a sentence with the number of tasks on which each claim holds."""
     lower = sum(mse[task, "csv"] < mse[task, "all-token"] for task in csv)
     fifth = sum(mse[task, "csv"] <= mse[task, "all-token"] / 5 for task in csv)
     near = sum(row["test_mse"] <= 2 * row["noise_floor"] for row in csv.values())
@@ -96,7 +96,7 @@ def _verdict(mse: Mapping[tuple[str, str], float], csv: Mapping[str, Row]) -> st
 
 
 def families(rows: Sequence[Row]) -> str:
-    """Medians over the families left out, by task and method."""
+    """Return the medians over the families left out, by task and method."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         found.setdefault((row["row"]["task"], row["row"]["method"]), []).append(
@@ -126,7 +126,7 @@ def steps(rows: Sequence[Row]) -> str:
 
 
 def mixes(rows: Sequence[Row]) -> str:
-    """Median test MSE over the mixes of so many sources, and with and without the task's own."""
+    """Return the median test MSE by number of sources, and with and without the task's own."""
     sizes = sorted({row["n_sources"] for row in rows})
     lines = []
     for task in dict.fromkeys(row["task"] for row in rows):
@@ -139,7 +139,7 @@ def mixes(rows: Sequence[Row]) -> str:
 
 
 def highlights(rows: Sequence[Row]) -> str:
-    """Mean weight of result tokens and of the others."""
+    """Return the mean weight of result tokens and of the others."""
     lines = [
         [
             row["source"],

@@ -1,4 +1,4 @@
-"""What a fit would be with some of its tokens left out, their weights staying as they are.
+"""Fits with some tokens left out and the other weights unchanged.
 
 The score is a sum over tokens, so only the law is fitted anew: no weight is learnt here.
 """
@@ -37,7 +37,7 @@ def brushed(
     side: Sequence[str],
     gamma: float,
 ) -> Brushed:
-    """Score all models on the kept tokens, fit alpha and beta to the train models, judge all sides.
+    """Score all models on the kept tokens, fit the law to train models, and evaluate all sides.
 
     Args:
         weight: (n_tokens,) salience.

@@ -1,4 +1,4 @@
-"""Why a model is off the curve: its score taken apart, token by token."""
+"""Contributions of tokens to a model's distance from the curve."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ END = 0.05
 
 
 def score_at(accuracy: float, alpha: float, beta: float, gamma: float) -> float:
-    """The score at which the law gives this accuracy, held END away from its two ends.
+    """Return the score at which the law gives this accuracy, END or more from its two ends.
 
     Args:
         accuracy: observed, 0 to 1.
@@ -25,7 +25,7 @@ def score_at(accuracy: float, alpha: float, beta: float, gamma: float) -> float:
 
 
 def expected_losses(nll: NDArray[np.floating], score: Floats, at: float) -> Floats:
-    """The loss that models of a score usually have on each token: a line through the models.
+    """Return the expected loss of each token at a score: a line through the models.
 
     The weighted sum of these losses is the score itself, so what a model loses more or less than
     expected adds up to how far it is off, exactly.
@@ -49,7 +49,7 @@ def expected_losses(nll: NDArray[np.floating], score: Floats, at: float) -> Floa
 
 
 def contributions(weight: Floats, nll: Floats, expected: Floats, n_chars: int) -> Floats:
-    """What each token adds to a model's score beyond what was expected, nats per character.
+    """Return each token's contribution to a model's score above expectation, nats per character.
 
     Args:
         weight: (n_tokens,) salience.

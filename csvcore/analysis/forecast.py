@@ -1,4 +1,4 @@
-"""What a fit's weights and law say of models from their losses alone."""
+"""Predictions for further models from a fit's weights and law, and their losses."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from csvcore.scaling import sigmoid_law
 def aligned(
     docs: Sequence[Document], edges: Sequence[Ints], losses: Sequence[ModelLosses]
 ) -> Floats:
-    """Losses of each model on the tokens of a fit's weights: (n_models, sum of n_tokens).
+    """Return models' losses on the tokens of a fit's weights: (n_models, sum of n_tokens).
 
     Args:
         docs: the corpus.
@@ -27,7 +27,7 @@ def aligned(
 
 
 def forecasts(fit: Fit, weight: Floats, models: Sequence[str], nll: Floats) -> list[Forecast]:
-    """Forecasts of models from their losses and a fit's weights, best score first.
+    """Return forecasts of models from their losses and a fit's weights, best score first.
 
     Args:
         fit: the record.

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap over training runs, left-out errors, permutations."""
+"""Uncertainty: bootstrap over training runs, prediction intervals, permutation p-values."""
 
 from collections.abc import Hashable, Sequence
 
@@ -15,7 +15,7 @@ def bootstrap_mean(
     level: float = 0.9,
     n_draws: int = 2000,
 ) -> tuple[float, float]:
-    """Percentile interval of a mean whose values come in clusters, such as checkpoints of a run.
+    """Return a percentile interval of a mean of clustered values, such as checkpoints of a run.
 
     Whole clusters are drawn with replacement, since checkpoints of one run are not independent.
 
@@ -49,7 +49,7 @@ def bootstrap_difference(
     level: float = 0.9,
     n_draws: int = 2000,
 ) -> tuple[float, float]:
-    """Interval of mean(values) - mean(others), both of the same models: paired, whole clusters.
+    """Return a paired interval of mean(values) - mean(others) by resampling whole clusters.
 
     See `bootstrap_mean`; below 0 throughout, values are significantly smaller than others.
     """
@@ -59,7 +59,7 @@ def bootstrap_difference(
 def left_out_interval(
     centre: Floats, residual: Floats, level: float = 0.9
 ) -> tuple[Floats, Floats]:
-    """Prediction intervals from errors on models that a fit did not see: jackknife+ / CV+.
+    """Return prediction intervals from errors on models that a fit did not see: jackknife+ / CV+.
 
     Barber, Candes, Ramdas and Tibshirani (2021): the ceil((n + 1) * level)-th smallest of
     centre + residual, and likewise from below; the outermost where n is too small for the level.
@@ -91,7 +91,7 @@ def left_out_interval(
 def residual_interval(
     predicted: Floats, residuals: Floats, level: float = 0.9
 ) -> tuple[Floats, Floats]:
-    """Prediction intervals of models that came after the fit, from its errors on left-out models.
+    """Return prediction intervals of new models, from a fit's errors on left-out models.
 
     As `left_out_interval` with the fit itself in the place of those without a group, which is what
     is known once a fit is stored.
@@ -112,7 +112,7 @@ def residual_interval(
 
 
 def permutation_p(observed: float, permuted: Floats) -> float:
-    """Share of permutations at least as good as the observed error, itself counted among them.
+    """Return the p-value: the share of errors at or below the observed one, itself included.
 
     (1 + how many are <= observed) / (1 + n): uniform where accuracies are exchangeable among
     models, and never 0 (Phipson and Smyth 2010).

@@ -1,4 +1,4 @@
-"""How good a prediction is, and the best that binomial noise allows."""
+"""Prediction errors, and the noise floor of measured accuracies."""
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -8,19 +8,19 @@ from csvcore.records import Floats
 
 
 def mean_squared_error(accuracy: Floats, predicted: Floats) -> float:
-    """Mean squared difference of two (n_models,) arrays of accuracies; not of an empty one."""
+    """Return the mean squared difference of two (n_models,) arrays, not empty, of accuracies."""
     _check(accuracy, predicted)
     return float(np.mean(np.square(accuracy - predicted)))
 
 
 def mean_absolute_error(accuracy: Floats, predicted: Floats) -> float:
-    """Mean absolute difference, as a fraction: 0.01 is one point."""
+    """Return the mean absolute difference, as a fraction: 0.01 is one point."""
     _check(accuracy, predicted)
     return float(np.mean(np.abs(accuracy - predicted)))
 
 
 def r_squared(accuracy: Floats, predicted: Floats) -> float | None:
-    """1 minus squared error over variance of these models; None if all accuracies are one value."""
+    """Return 1 - squared error / variance; None if all accuracies are equal."""
     _check(accuracy, predicted)
     if np.ptp(accuracy) == 0.0:
         return None
@@ -28,7 +28,7 @@ def r_squared(accuracy: Floats, predicted: Floats) -> float | None:
 
 
 def rank_correlation(accuracy: Floats, predicted: Floats) -> float | None:
-    """Spearman's rho; None where one side does not vary."""
+    """Return Spearman's rho; None where one side does not vary."""
     _check(accuracy, predicted)
     if accuracy.size < 2 or np.ptp(accuracy) == 0.0 or np.ptp(predicted) == 0.0:
         return None
@@ -36,7 +36,7 @@ def rank_correlation(accuracy: Floats, predicted: Floats) -> float | None:
 
 
 def pairwise_accuracy(accuracy: Floats, predicted: Floats) -> float | None:
-    """Share of model pairs put in the right order; pairs of equal accuracy do not count.
+    """Return the share of model pairs in the right order; pairs of equal accuracy do not count.
 
     A tie in the prediction is half right. None where no pair differs.
     """
@@ -51,7 +51,7 @@ def pairwise_accuracy(accuracy: Floats, predicted: Floats) -> float | None:
 
 
 def noise_floor(accuracy: Floats, n_items: Floats) -> float:
-    """Mean squared error that a perfect predictor of the true ability would still show.
+    """Return the mean squared error of a perfect predictor of true accuracies.
 
     The binomial variance p (1 - p) / n of each measured accuracy, averaged over models; an
     estimate, since the measured p stands for the true one.

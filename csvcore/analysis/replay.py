@@ -11,7 +11,7 @@ from csvcore.scaling import sigmoid_law
 def side_errors(
     replay: Replay, gamma: float, accuracy: Mapping[str, float], sides: Mapping[str, Side]
 ) -> dict[Side, Floats]:
-    """Mean squared error at every stage, (n_stages,) for each split that has models.
+    """Return the mean squared error at every stage, (n_stages,) for each side with models.
 
     Args:
         replay: of a fit.

@@ -30,7 +30,7 @@ _CJK = ((0x2E80, 0x9FFF), (0xAC00, 0xD7AF), (0xF900, 0xFAFF), (0xFF66, 0xFF9D), 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the tokens of a kind carry.
+    """Weight of the tokens of a kind.
 
     mean: of their weights. share: of the total absolute weight, 0 to 1. Both are None where a kind
     has no token.
@@ -43,7 +43,7 @@ class Tally:
 
 
 def kinds(docs: Sequence[Document], edges: Sequence[Ints]) -> dict[str, Mask]:
-    """Which tokens are of which of KINDS, each (sum of n_tokens,) over all documents in order.
+    """Return a mask for each of KINDS, (sum of n_tokens,) over all documents in order.
 
     Args:
         docs: the corpus.
@@ -87,13 +87,13 @@ def _document(doc: Document, edges: Ints) -> dict[str, Mask]:
 
 
 def _chars(codes: NDArray[np.uint32], test: Callable[[str], bool]) -> Mask:
-    """A test of str on every character; each different character is tried once."""
+    """Test every character with a method of str; each different character is tested once."""
     different, place = np.unique(codes, return_inverse=True)
     return np.array([test(chr(code)) for code in different.tolist()], dtype=bool)[place]
 
 
 def _capitalised(letter: Mask, upper: Mask) -> Mask:
-    """The characters of words whose first letter is a capital."""
+    """Return the characters of words whose first letter is a capital."""
     begins = letter & ~np.concatenate([[False], letter[:-1]])
     word = np.cumsum(begins)  # of each letter, from 1
     first = np.concatenate([[False], upper[begins]])
@@ -101,7 +101,7 @@ def _capitalised(letter: Mask, upper: Mask) -> Mask:
 
 
 def matching(texts: Sequence[str], pattern: str) -> Mask:
-    """Which texts a regular expression finds something in, (n_texts,).
+    """Return a mask of the texts that a regular expression matches, (n_texts,).
 
     By RE2, whose time grows with the text alone, so no pattern can hang; back-references and
     look-around do not exist in it. Each text counts with its first LONGEST_TOKEN characters.
@@ -126,7 +126,7 @@ def matching(texts: Sequence[str], pattern: str) -> Mask:
 
 
 def tally(weight: Floats, masks: dict[str, Mask]) -> list[Tally]:
-    """Count, mean weight and share of the total absolute weight of each kind.
+    """Compute count, mean weight and share of the total absolute weight of each kind.
 
     Args:
         weight: (n_tokens,) salience.

@@ -1,4 +1,4 @@
-"""`csvcore dashboard`: the pages in a browser."""
+"""The command that starts the dashboard."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ SERVER = Path(__file__).parents[2] / "dashboard" / "server.py"
 
 
 def queue_first_fits(database: Path) -> bool:
-    """Queue every method on the bundled zoo where nothing was fitted yet: pages then have results.
+    """Queue a comparison on the bundled zoo if the database has no fits yet.
 
     Raises:
         StoreError: the file is missing or no database, before anything starts.
@@ -34,24 +34,26 @@ def queue_first_fits(database: Path) -> bool:
 
 
 def in_use(port: int) -> bool:
-    """Whether something answers at this port of this machine."""
+    """Return whether a server answers at this port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
-@click.option("--db", "named", type=FILE, help="As before the command.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Port."
+)
+@click.option("--db", "named", type=FILE, help="Results database, as before the command.")
 @click.option(
     "--models",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
     envvar="CSVCORE_MODELS",
-    help="Folder of models that the Collect page may score; may be given more than once.",
+    help="Folder of models that the Collect page may score; repeat for several.",
 )
 @database
 def dashboard(db: Path, port: int, named: Path | None, models: tuple[Path, ...]) -> None:
-    """The dashboard on this database, for a browser of this machine."""
+    """Start the dashboard on this database, for a browser on this machine."""
     db = named or db
     if in_use(port):
         raise InputError(f"port {port} is in use; give another with --port")

@@ -35,7 +35,7 @@ class Part:
 
 
 def report(title: str, parts: Iterable[Part]) -> str:
-    """The whole page; every string is escaped here."""
+    """Return the whole page; every string is escaped here."""
     scripted = False
     body = []
     for part in parts:

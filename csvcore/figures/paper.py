@@ -1,4 +1,4 @@
-"""The paper's figures asked of the bundled zoo: tables of data/evidence in, Plotly figures out."""
+"""The paper's figures on the bundled zoo, from the tables of data/evidence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ OF_LAWS = {"Figure 2": 3, "Figure 4": 3, "Figure 5": 3, "Figure 6": 4}
 
 
 def draw(name: str, tables: Mapping[str, pd.DataFrame]) -> Any:
-    """One of the paper's Figures 1, 2 and 4 to 8.
+    """Draw one of the paper's Figures 1, 2 and 4 to 8.
 
     Args:
         name: as in the paper, such as "Figure 2".
@@ -58,7 +58,7 @@ def _compute(zoo: pd.DataFrame) -> Any:
 
 
 def _law(rows: pd.DataFrame) -> ScalingFit:
-    """The law that the models of a panel stand around."""
+    """Return the law of a panel's models."""
     alpha, beta, gamma = rows[["alpha", "beta", "gamma"]].iloc[0]
     train = rows[rows["split"] == "train"]
     error = mean_squared_error(train["accuracy"].to_numpy(), train["predicted"].to_numpy())

@@ -1,4 +1,4 @@
-"""How a token's value becomes a colour: the one rule for the dashboard and for files."""
+"""Colour scales of token values, for the dashboard and for files."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ HUES = {
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How values become colours.
+    """A colour scale of values.
 
     name: what they are. unit: of the values, in words. top: value of the fullest colour. hue: of
     HUES. low_hue: for values below zero where the scale is centred on it; without, they are blank.
@@ -31,7 +31,7 @@ class Scale:
     low_hue: str | None = None
 
     def levels(self, values: Floats) -> Ints:
-        """Shade of each value, 0 to LEVELS - 1, below zero on the other side of a centred scale."""
+        """Return the shade of each value, up to LEVELS - 1; negative below the centre."""
         if not self.top > 0:
             return np.zeros(values.shape, dtype=np.int64)
         share = np.clip(values / self.top, 0.0 if self.low_hue is None else -1.0, 1.0)
@@ -39,5 +39,5 @@ class Scale:
 
 
 def weight_scale(top: float) -> Scale:
-    """The paper's Figure 9: the darker, the more a token weighs."""
+    """Return the scale of the paper's Figure 9: stronger colour = larger weight."""
     return Scale("weight", "1 is the mean over the corpus", top)

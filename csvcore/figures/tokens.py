@@ -1,4 +1,4 @@
-"""Text coloured token by token as one self-contained HTML page; light and dark."""
+"""Text coloured token by token, as one self-contained HTML page in light and dark."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ span { unicode-bidi: isolate; border-radius: 2px; }
 
 
 def shades(scale: Scale) -> str:
-    """The style rules of a scale's levels; l3 is level 3 and n3 level -3, underlined on top."""
+    """Return the style rules of a scale's levels; l3 is level 3 and n3 level -3."""
     rules = [_rule(f".l{level}", scale.hue, level, "") for level in range(LEVELS)]
     if scale.low_hue is not None:
         rules += [_rule(f".l{level}", scale.hue, level, "underline") for level in range(1, LEVELS)]
@@ -56,7 +56,7 @@ class Cells:
         return np.asarray(np.add.reduceat(values, self.token_start, axis=-1), dtype=np.float64)
 
     def mean(self, values: NDArray[np.floating]) -> Floats:
-        """Mean over the tokens of each cell."""
+        """Average over the tokens of each cell."""
         width = np.subtract(self.token_end, self.token_start)
         return np.asarray(self.sum(values) / width, dtype=np.float64)
 
@@ -91,7 +91,7 @@ def cells(text: str, byte_end: Sequence[int]) -> Cells:
 
 
 def joined(documents: Iterable[Cells]) -> Cells:
-    """The cells of several documents as those of one long one, tokens counted through."""
+    """Join the cells of several documents; token ranges are shifted accordingly."""
     whole = Cells([], [], [])
     at = 0
     for one in documents:
@@ -107,7 +107,7 @@ def page(
     scale: Scale,
     note: str = "",
 ) -> str:
-    """A page of documents, each token coloured by its value, which its tooltip tells.
+    """Return a page of documents with tokens coloured by value; tooltips give the values.
 
     Args:
         texts: of each document its heading, the texts of its cells, their values, (n_cells,), and
@@ -127,7 +127,7 @@ def page(
 
 
 def legend(scale: Scale, note: str = "") -> str:
-    """The scale with its numbers and unit, as a line of HTML."""
+    """Return the scale's legend with numbers and unit, as a line of HTML."""
     low = -scale.top if scale.low_hue is not None else 0.0
     steps = np.linspace(low, scale.top, 2 * LEVELS - 1 if low else LEVELS)
     bar = "".join(f'<span class="{_shade(level)}"> &nbsp;</span>' for level in scale.levels(steps))
@@ -144,7 +144,7 @@ def _shade(level: int) -> str:
 def spans(
     tokens: Sequence[str], values: Floats, scale: Scale, hatched: NDArray[np.bool_] | None = None
 ) -> str:
-    """Tokens as escaped, coloured spans that tell their values."""
+    """Return tokens as escaped, coloured spans with their values as tooltips."""
     hatch = np.zeros(len(tokens), dtype=bool) if hatched is None else hatched
     rows = zip(tokens, scale.levels(values).tolist(), values.tolist(), hatch.tolist(), strict=True)
     return "".join(

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from csvcore import report as reports
 from csvcore.analysis import comparison
 from csvcore.errors import InputError
 from csvcore.figures.html import Part, report
 from csvcore.fitting.config import FitConfig
 from csvcore.methods import label
 from csvcore.pipeline import compare
+from csvcore.report import write_report
 from tests.support.world import change
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def test_a_report_has_the_fit_its_rivals_and_every_model(
 def test_a_report_loads_nothing_from_the_network(
     rows: list[comparison.Comparison], world_db: Path, tmp_path: Path
 ) -> None:
-    reports.write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
+    write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text(encoding="utf-8")
     outside = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)\s*=|url\(|@import", outside)
@@ -65,7 +65,7 @@ def test_hostile_names_and_texts_stay_text(
 ) -> None:
     bad = "<img src=x onerror=alert(1)>"
     change(world_db, f"UPDATE fits SET notes = ['{bad}']", f"UPDATE models SET family = '{bad}'")
-    reports.write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
+    write_report(world_db, own(rows, "csv"), tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text(encoding="utf-8")
     assert bad not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
@@ -73,7 +73,7 @@ def test_hostile_names_and_texts_stay_text(
 
 def test_a_fit_that_is_not_there_leaves_no_file(world_db: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no fit 'nothing'"):
-        reports.write_report(world_db, "nothing", tmp_path / "fit.html")
+        write_report(world_db, "nothing", tmp_path / "fit.html")
     assert not list(tmp_path.glob("*.html*"))
 
 
