@@ -47,9 +47,9 @@ page = st.navigation(
 )
 try:
     sidebar.show()
-    if page.url_path in NEED_CORPUS and text.chosen("corpus") is None:
+    if page.url_path in NEED_CORPUS and sidebar.choices().corpus is None:
         st.header(page.title)
-        text.next_step("No documents yet", "The Overview says how to load or bring them.")
+        text.next_step("No documents yet", "The Overview shows how to load them.")
         text.to_overview()
     else:
         page.run()

@@ -1,62 +1,33 @@
 import streamlit as st
 
 from csvcore import frames
-from csvcore.figures import comparison, law
-from csvcore.methods import label, weighted
+from csvcore.figures import comparison
+from csvcore.methods import label
 from dashboard.queries import comparisons, database
-from dashboard.views import test_set
-from dashboard.widgets import address, figure, sidebar, text
+from dashboard.views import forecast_form, test_set
+from dashboard.widgets import figure, sidebar, text
 
 st.header("Predict")
 db = database.database()
-corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
+chosen = sidebar.choices()
+corpus, split, task = chosen.corpus, chosen.split, chosen.task
 every = sidebar.fits(db)
 fits = every[every["task"] == task].set_index("method")
 if fits.empty or corpus is None:
-    text.next_step("No fit of this task yet", "A forecast needs one; start it on the Fit page.")
-    st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
+    text.next_step("No fit of this task yet", "Start one on the Fit page.")
+    text.to_fit()
     st.stop()
 
-known = [name for name in weighted() if name in fits.index]
-method = address.choose(
-    st.segmented_control,
-    "By",
-    known,
-    default=known[0],
-    format_func=label,
-    key="by",
-    help="The fit whose weights and law make the forecast.",
-)
-fit = database.fit(db, str(fits.loc[method or known[0], "fit"]))
+fit = forecast_form.choose_fit(db, fits)
 test_set.gate(db, corpus, str(split), fits)
 if not fit.residuals:
-    text.next_step("This fit is of an older version", "Fit it again, then it has intervals.")
+    text.next_step("No intervals", "This fit is of an older version; fit it again.")
     st.stop()
-
-runs = database.complete_runs(db, corpus)
 sides = database.split(db, fit.split)
 tested = {model for model, side in sides.items() if side == "test"}
-first = next((run for run, models in runs.items() if tested & set(models)), next(iter(runs), None))
-left, right = st.columns(2)
-picked = address.choose(
-    left.multiselect,
-    "Training runs",
-    list(runs),
-    default=[first] if first else [],
-    format_func=law.short_run,
-    key="runs",
-    help="Checkpoints of these runs that have losses on every document of the corpus.",
-)
-upload = right.file_uploader(
-    "Loss pack",
-    type="parquet",
-    max_upload_size=comparisons.UPLOAD_MB,
-    help="Losses of your own models on this corpus, from csvcore collect --out; nothing is stored.",
-)
-models = tuple(model for run in picked or () for model in runs[run])
-pack = None if upload is None else (upload.name, upload.getvalue())
+models, pack = forecast_form.choose_models(db, corpus, tested)
 if not models and pack is None:
-    text.next_step("Nothing chosen", "Pick a training run or drop a loss pack here.")
+    text.next_step("Nothing chosen", "Choose a training run or upload a loss pack.")
     st.stop()
 tasks = every.sort_values("task")
 by_method = [
@@ -64,9 +35,9 @@ by_method = [
     for name in tasks.loc[tasks["method"] == fit.method, "fit"]
     if database.fit(db, name).residuals
 ]
-found = comparisons.forecasts_of(db, tuple(by_method), models, pack)
-table = found[found["fit"] == fit.fit]
-figure.figure(
+forecasts = comparisons.forecasts_of(db, tuple(by_method), models, pack)
+table = forecasts[forecasts["fit"] == fit.fit]
+figure.show(
     comparison.forecast_figure(table, fit.gamma),
     table,
     key="forecast",
@@ -74,10 +45,10 @@ figure.figure(
     alt=f"Predicted accuracy on {task} with 90 % intervals, and what was observed",
 )
 st.caption(
-    "Bars are 90 % intervals from the errors on models left out of the fit; a cross marks a score "
-    "outside the range of the train models, where they may be too narrow. Open diamonds: observed."
+    "Bars: 90 % intervals from cross-validation. Crosses: the score is outside the range of the "
+    "train models, where intervals may be too narrow. Open diamonds: observed."
 )
-figure.table(
+figure.show_table(
     table.assign(split=table["model"].map(sides))[
         ["model", "split", "score", "predicted", "low", "high", "extrapolated", "accuracy"]
     ],
@@ -87,16 +58,16 @@ figure.table(
     }
     | {
         "score": st.column_config.NumberColumn("score, nats per character", format="%.4f"),
-        "split": st.column_config.TextColumn(help="Side in the split, or a dash if it has none"),
+        "split": st.column_config.TextColumn(help="Shows the side of the model, or a dash."),
     },
 )
 
-st.subheader("On every task", divider="gray")
-figure.table(frames.by_task(found))
+st.subheader("All tasks", divider="gray")
+figure.show_table(frames.by_task(forecasts))
 figure.csv_button(
-    found, f"forecasts-{fit.method}", "One row a model and task, with score, interval and flag."
+    forecasts, f"forecasts-{fit.method}", "Downloads all forecasts, a row per model and task."
 )
 st.caption(
     f"By the newest {label(fit.method)} fit of each task, or the one chosen in the "
-    "side bar, with the 90 % interval; ×: the score lies outside the range of the train models."
+    "side bar, with 90 % intervals; ×: the score is outside the range of the train models."
 )

@@ -1,33 +1,31 @@
 import streamlit as st
 
 from dashboard.queries import database, fit_tokens
-from dashboard.views.salience import controls, tables
-from dashboard.views.salience import text as salience_view
+from dashboard.views.salience import coloured_text, controls, strongest_tokens, token_kinds
 from dashboard.widgets import sidebar, text
 
 st.header("Salience")
 db = database.database()
-corpus, split, task = (text.chosen(key) for key in ("corpus", "split", "task"))
+task = sidebar.choices().task
 fits = sidebar.fits(db)
 by_task = fits[fits["method"] == "csv"].set_index("task")["fit"]
 if task not in by_task.index:
     text.next_step("No CSV fit of this task yet", "Start one on the Fit page.")
-    st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
+    text.to_fit()
     st.stop()
-own = fit_tokens.texts(db, str(by_task[str(task)]))
+texts = fit_tokens.read(db, str(by_task[str(task)]))
 others = {str(name): str(fit) for name, fit in by_task.items() if name != task}
-models = salience_view.complete_models(db, own)
-preferred = [own.strongest_source()]
-controls.follow(own, preferred[0])
-controls.begin(own, preferred)
-missing = controls.gone(own, models, list(others), preferred)
+models = database.complete_models(db, texts.fit.corpus)
+preferred = [texts.strongest_source()]
+controls.follow(texts, preferred[0])
+controls.complete_link(texts, preferred)
+missing = controls.missing_from_link(texts, models, list(others), preferred)
 if missing:
     st.warning(missing, icon=":material/link_off:")
 
-ordered, every, find = controls.reading_controls(own, preferred)
-usual = [models[i] for i in database.hover_models(db, models, 2)]
-asked = controls.colour_controls(models, usual, others)
-coloured = salience_view.colouring(db, own, asked)
-salience_view.text(db, own, ordered, find, asked, coloured)
-tables.show_strongest(own, ordered, every, coloured)
-tables.kinds_and_brush(db, own)
+ordered, every, search = controls.reading_controls(texts, preferred)
+choice = controls.colour_controls(models, database.hover_models(db, models, 2), others)
+coloured = coloured_text.coloured_or_weight(db, texts, choice)
+coloured_text.show(db, texts, ordered, search, choice, coloured)
+strongest_tokens.show(texts, ordered, every, coloured)
+token_kinds.show(db, texts)

@@ -1,87 +1,94 @@
-"""Cached looks inside a stored fit: what its sources add, and why a model is off the curve."""
+"""Contributions to a model's score: by source, document and token."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
-from csvcore import salience, store
-from csvcore.alignment import Aligner
+from csvcore import salience
+from csvcore.analysis import ablation
 from csvcore.analysis.attribution import contributions, expected_losses, score_at
 from csvcore.errors import InputError
-from csvcore.figures import tokens
-from csvcore.records import Document, Fit, Floats, Ints
-from dashboard.queries import test_set
+from csvcore.figures import tokens as cell_texts
+from csvcore.records import Document, Floats, Ints, Mask
+from dashboard.queries import database, fit_tokens
 from dashboard.queries.database import Database
+from dashboard.queries.fit_tokens import FitTokens
 
 CONTEXT = 30  # characters shown before and after a token
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """A fit on its tokens: nll is (n_models, n_tokens) of the models of its predictions, in order.
+@st.cache_data(max_entries=4, show_spinner=False)
+def partial_scores(db: Database, fit: str) -> pd.DataFrame:
+    """Return each source's part of every model's score: a row per model, a column per source."""
+    tokens, nll = fit_tokens.read(db, fit), fit_tokens.fitted_losses(db, fit)
+    sources, token_source = tokens.sources, tokens.token_source()
+    parts = salience.partial_scores(tokens.weight, nll, token_source, len(sources), tokens.n_chars)
+    names = [entry.model for entry in tokens.fit.predictions]
+    return pd.DataFrame(parts, index=names, columns=sources)
 
-    edges: byte boundaries by document. source: (n_tokens,) index into sources.
+
+def mixed_law(db: Database, fit: str, factors: dict[str, float]) -> ablation.Refit:
+    """Fit the law anew with each source's part of the score multiplied by its factor.
+
+    Raises:
+        FitError: no law fits these scores.
     """
-
-    fit: Fit
-    docs: list[Document]
-    edges: list[Ints]
-    weight: Floats
-    nll: NDArray[np.float32]
-    sources: list[str]
-    source: Ints
-
-    @property
-    def n_chars(self) -> int:
-        """Characters that count."""
-        return self.fit.n_chars or sum(len(doc.text) for doc in self.docs)
+    score = partial_scores(db, fit).to_numpy() @ np.array(list(factors.values()))
+    record = fit_tokens.read(db, fit).fit
+    accuracy = np.array([entry.accuracy for entry in record.predictions])
+    sides = [entry.side for entry in record.predictions]
+    return ablation.refit(score, accuracy, sides, record.gamma)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading losses")
-def inside(db: Database, fit: str) -> Inside:
-    """The losses of all models of a fit on its own tokens."""
-    with store.connect(db.path, read_only=True) as con:
-        record = test_set.fit(con, fit)
-        docs = store.documents(con, record.corpus)
-        edges, weight = store.weight_vector(con, fit)
-        names = [one.model for one in record.predictions]
-        found = {entry.model: entry for entry in store.losses(con, record.corpus, names)}
-    if not names:
-        raise InputError(f"no model of fit {fit} may be shown; reveal its test set first")
-    aligner = Aligner([doc.text for doc in docs], edges)
-    nll = np.stack([aligner.map(found[name]) for name in names]).astype(np.float32)
-    sources = list(dict.fromkeys(doc.source for doc in docs))
-    sizes = [cuts.size - 1 for cuts in edges]
-    return Inside(
-        fit=record,
-        docs=docs,
-        edges=edges,
-        weight=weight,
-        nll=nll,
-        sources=sources,
-        source=np.repeat([sources.index(doc.source) for doc in docs], sizes),
+def mixed_predictions(db: Database, fit: str, refitted: ablation.Refit) -> pd.DataFrame:
+    """Return the table of predictions with score, predicted, low and high of a refitted law."""
+    names = [entry.model for entry in fit_tokens.read(db, fit).fit.predictions]
+    table = database.predictions(db, fit).set_index("model").loc[names].reset_index()
+    predicted = refitted.predicted
+    return table.assign(score=refitted.score, predicted=predicted, low=predicted, high=predicted)
+
+
+def ablated(db: Database, fit: str, kept: Mask) -> ablation.Refit:
+    """Return the law of a fit on some of its tokens alone; see `ablation.ablated`."""
+    tokens = fit_tokens.read(db, fit)
+    models = tokens.fit.predictions
+    return ablation.ablated(
+        tokens.weight,
+        fit_tokens.fitted_losses(db, fit),
+        kept,
+        tokens.n_chars,
+        np.array([entry.accuracy for entry in models]),
+        [entry.side for entry in models],
+        tokens.fit.gamma,
     )
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def partial_scores(db: Database, fit: str) -> pd.DataFrame:
-    """What each source adds to every model's score: a row a model, a column a source."""
-    own = inside(db, fit)
-    parts = salience.partial_scores(own.weight, own.nll, own.source, len(own.sources), own.n_chars)
-    names = [one.model for one in own.fit.predictions]
-    return pd.DataFrame(parts, index=names, columns=own.sources)
+def selection_losses(db: Database, tokens: FitTokens, cells: Ints) -> pd.DataFrame:
+    """Return every model's nll on some cells, lowest first. Columns: model, family, nll (nats)."""
+    ranges = [(tokens.cells.token_start[i], tokens.cells.token_end[i]) for i in cells.tolist()]
+    chosen = np.concatenate([np.arange(start, end) for start, end in ranges])
+    fitted = fit_tokens.fitted_losses(db, tokens.fit.fit)
+    names = [entry.model for entry in tokens.fit.predictions]
+    nll = [fitted[:, chosen].sum(axis=1, dtype=np.float64)]
+    complete = database.complete_models(db, tokens.fit.corpus)
+    others = tuple(name for name in complete if name not in set(names))
+    if others:  # collected, but without an accuracy on the task
+        rows = fit_tokens.losses(db, tokens.fit.fit, others)
+        nll.append(rows[:, chosen].sum(axis=1, dtype=np.float64))
+    table = pd.DataFrame({"model": [*names, *others], "nll": np.concatenate(nll)})
+    table["family"] = table["model"].map(database.family_of(db))
+    return table[["model", "family", "nll"]].sort_values("nll")
 
 
 @dataclass(frozen=True, slots=True)
 class OffCurve:
-    """Why a model is off the curve; added is nats per character, above 0 where it does worse.
+    """Contributions to a model's distance from the curve, nats per character, above 0: worse.
 
-    score: the model's. on_curve: the score its accuracy has on the curve. by_source: source, added.
+    score: of the model. on_curve: the curve's score at its accuracy. by_source: source, added.
     by_document: doc_id, source, added. by_token: doc_id, token, text, before, after, weight, nll,
-    expected, added; the tokens that add or take most.
+    expected, added; the tokens of the largest contributions.
     """
 
     score: float
@@ -93,59 +100,73 @@ class OffCurve:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def off_curve(db: Database, fit: str, model: str, n_tokens: int = 30) -> OffCurve:
-    """Take the difference between a model's score and its place on the curve apart.
+    """Return the contributions to the distance of a model from the curve.
 
-    Expected is what models of its accuracy usually lose on a token: a line through the models of
-    the fit, at the score where the law gives that accuracy. The parts add up exactly.
+    Expected is a line through all models of the fit, at the score where the law has the model's
+    accuracy. The contributions sum to the distance exactly.
 
     Raises:
         InputError: the fit has no such model.
     """
-    own = inside(db, fit)
-    at = {one.model: k for k, one in enumerate(own.fit.predictions)}
-    if model not in at:
-        raise InputError(f"the fit {fit} has no model {model!r}; choose one of its {len(at)}")
-    law, row = own.fit, at[model]
-    score = np.array([one.score for one in law.predictions])
-    known = law.predictions[row].accuracy
-    on_curve = score_at(known, law.alpha, law.beta, law.gamma)
-    expected = expected_losses(own.nll, score, on_curve)
-    nll = own.nll[row].astype(np.float64)
-    added = contributions(own.weight, nll, expected, own.n_chars)
-    starts = np.cumsum([0, *(cuts.size - 1 for cuts in own.edges)])
-    by_source = pd.DataFrame(
+    tokens = fit_tokens.read(db, fit)
+    law = tokens.fit
+    rows = {entry.model: k for k, entry in enumerate(law.predictions)}
+    if model not in rows:
+        raise InputError(f"the fit {fit} has no model {model!r}; choose one of its {len(rows)}")
+    losses = fit_tokens.fitted_losses(db, fit)
+    score = np.array([entry.score for entry in law.predictions])
+    accuracy = law.predictions[rows[model]].accuracy
+    on_curve = score_at(accuracy, law.alpha, law.beta, law.gamma)
+    expected = expected_losses(losses, score, on_curve)
+    nll = losses[rows[model]].astype(np.float64)
+    added = contributions(tokens.weight, nll, expected, tokens.n_chars)
+    return OffCurve(
+        float(score[rows[model]]),
+        on_curve,
+        _by_source(tokens, added),
+        _by_document(tokens, added),
+        _by_token(tokens, nll, expected, added, n_tokens),
+    )
+
+
+def _by_source(tokens: FitTokens, added: Floats) -> pd.DataFrame:
+    sums = np.bincount(tokens.token_source(), weights=added, minlength=len(tokens.sources))
+    return pd.DataFrame({"source": tokens.sources, "added": sums})
+
+
+def _by_document(tokens: FitTokens, added: Floats) -> pd.DataFrame:
+    return pd.DataFrame(
         {
-            "source": own.sources,
-            "added": np.bincount(own.source, weights=added, minlength=len(own.sources)),
+            "doc_id": [doc.doc_id for doc in tokens.docs],
+            "source": [doc.source for doc in tokens.docs],
+            "added": np.add.reduceat(added, tokens.first_token[:-1]),
         }
     )
-    by_document = pd.DataFrame(
-        {
-            "doc_id": [doc.doc_id for doc in own.docs],
-            "source": [doc.source for doc in own.docs],
-            "added": np.add.reduceat(added, starts[:-1]),
-        }
-    )
-    strongest = np.argsort(-np.abs(added))[:n_tokens]
-    document = np.searchsorted(starts, strongest, side="right") - 1
-    rows = []
-    for token, number in zip(strongest.tolist(), document.tolist(), strict=True):
-        place = token - int(starts[number])
-        rows.append(
-            _place(own.docs[number], own.edges[number], place)
+
+
+def _by_token(
+    tokens: FitTokens, nll: Floats, expected: Floats, added: Floats, n_tokens: int
+) -> pd.DataFrame:
+    """Return the tokens of the largest contributions, of either sign."""
+    largest = np.argsort(-np.abs(added))[:n_tokens]
+    document = np.searchsorted(tokens.first_token, largest, side="right") - 1
+    return pd.DataFrame(
+        [
+            _in_context(tokens.docs[i], tokens.edges[i], token - int(tokens.first_token[i]))
             | {
-                "weight": float(own.weight[token]),
+                "weight": float(tokens.weight[token]),
                 "nll": float(nll[token]),
                 "expected": float(expected[token]),
                 "added": float(added[token]),
             }
-        )
-    return OffCurve(float(score[row]), on_curve, by_source, by_document, pd.DataFrame(rows))
+            for token, i in zip(largest.tolist(), document.tolist(), strict=True)
+        ]
+    )
 
 
-def _place(doc: Document, edges: Ints, token: int) -> dict[str, object]:
-    """A token with the text around it, and the cell of the heatmap it lies in."""
-    cells = tokens.cells(doc.text, edges[1:].tolist())
+def _in_context(doc: Document, edges: Ints, token: int) -> dict[str, object]:
+    """Return a token's cell of the heatmap with the text around it."""
+    cells = cell_texts.cells(doc.text, edges[1:].tolist())
     cell = int(np.searchsorted(cells.token_end, token, side="right"))
     before, after = "".join(cells.text[:cell]), "".join(cells.text[cell + 1 :])
     return {

@@ -1,4 +1,4 @@
-"""Cached judgements of stored fits: every method against the nulls, and forecasts of models."""
+"""Cached comparisons of stored fits with trivial baselines, and forecasts of models."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -32,9 +32,9 @@ UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any num
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All methods of one task and the nulls, on the models of one side; None: nobody can judge.
+    """All methods and trivial baselines of one task, evaluated on one side; None: on no models.
 
-    left_out: MSE on models left out of a fit in turn, by method, where it is known. verdict: of
+    left_out: cross-validated MSE by method, where it is stored. verdict: of
     `comparison.verdict` on these rows.
     """
 
@@ -46,64 +46,65 @@ class Judgement:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def judgement(db: Database, fits: tuple[str, ...]) -> Judgement:
-    """Judge fits of one task on the same models: on test or, while that is hidden, validation."""
+    """Return the judgement of fits of one task on test or, while hidden, validation models."""
     with store.connect(db.path, read_only=True) as con:
-        found = [test_set.fit(con, name) for name in fits]
+        records = [test_set.fit(con, name) for name in fits]
         cards = {card.model: card for card in store.models(con)}
-        control = next((store.control(con, one.fit) for one in found if one.method == "csv"), None)
+        csv = next((fit.fit for fit in records if fit.method == "csv"), None)
+        control = None if csv is None else test_set.control(con, csv)
     sides: tuple[Side, ...] = ("test", "validation")
-    side = next((one for one in sides if all(one in fit.mse for fit in found)), None)
-    rows = [] if side is None else judge_fits(found, cards, control, side)
+    side = next((name for name in sides if all(name in fit.mse for fit in records)), None)
+    rows = [] if side is None else judge_fits(records, cards, control, side)
     errors: dict[str, float] = {
-        one.method: float(np.mean(np.square(one.residuals))) for one in found if one.residuals
+        fit.method: float(np.mean(np.square(fit.residuals))) for fit in records if fit.residuals
     }
-    said = None if side is None else verdict(rows, side)
-    return Judgement(side, sorted(rows, key=lambda row: row.mse), errors, said)
+    result = None if side is None else verdict(rows, side)
+    return Judgement(side, sorted(rows, key=lambda row: row.mse), errors, result)
 
 
 def comparison(db: Database, fits: tuple[str, ...]) -> pd.DataFrame:
-    """A judgement as a table, best first.
+    """Return a judgement as a table, best first.
 
-    Columns: those of `Comparison`, and left_out.
+    Columns: those of `Comparison`, where test_* are of the side of the judgement, and left_out.
     """
-    found = judgement(db, fits)
-    table = frames.comparison_table(found.rows)
-    return table.assign(left_out=table["method"].map(found.left_out))
+    judged = judgement(db, fits)
+    table = frames.comparison_table(judged.rows)
+    return table.assign(left_out=table["method"].map(judged.left_out))
 
 
 def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
-    """Tell how CSV stands on every task, from the newest fits; a row a task.
+    """Return the verdict on each task from the newest fits, a row per task.
 
     Columns: task, side (test, validation or missing), verdict (word of `comparison.verdict`), told
     (the verdict in words), rival (the one that decides), significant (the difference to it); these
-    are missing where it cannot be said; left_out (methods that are no rivals), an MSE for each
+    are missing where it cannot be given; left_out (methods that are no rivals), an MSE for each
     method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
 
     Args:
         db: the database.
-        fits: from `data.newest_fits`.
+        fits: from `database.newest_fits`.
     """
     rows = []
-    for task, own in fits.groupby("task"):
-        found = judgement(db, tuple(own["fit"]))
-        errors: dict[str, float] = {row.method: row.mse for row in found.rows}
+    for task, rows_of_task in fits.groupby("task"):
+        judged = judgement(db, tuple(rows_of_task["fit"]))
+        errors: dict[str, float] = {row.method: row.mse for row in judged.rows}
         nulls = [errors[name] for name in trivial() if name in errors and not METHODS[name].oracle]
-        said = found.verdict
+        result = judged.verdict
         both = {"csv", "all-token"} <= errors.keys()
         rows.append(
             {
                 "task": task,
-                "side": found.side,
-                "verdict": said.word if said else None,
-                "told": verdict_label(said) if said else None,
-                "rival": said.rival if said else None,
-                "significant": said.significant if said else None,
-                "left_out": said.left_out if said else (),
+                "side": judged.side,
+                "verdict": result.word if result else None,
+                "told": verdict_label(result) if result else None,
+                "rival": result.rival if result else None,
+                "significant": result.significant if result else None,
+                "left_out": result.left_out if result else (),
                 **{method: errors.get(method) for method in weighted()},
                 "nulls": min(nulls) if nulls else None,
                 "ratio": errors["all-token"] / errors["csv"] if both else None,
-                "floor": found.rows[0].noise_floor if found.rows else None,
-                "fitted": own["created"].max(),
+                "floor": judged.rows[0].noise_floor if judged.rows else None,
+                "fitted": rows_of_task["created"].max(),
             }
         )
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
@@ -111,7 +112,7 @@ def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def left_out(db: Database, corpus: str) -> pd.DataFrame:
-    """Test MSE where a family was left out, of the newest fits.
+    """Return the test MSE of the newest leave-one-family-out fits.
 
     Columns: family, split, task, method, revealed, mse_test (missing while hidden).
     """
@@ -125,18 +126,31 @@ def left_out(db: Database, corpus: str) -> pd.DataFrame:
     ]
 
 
+def left_out_by_family(table: pd.DataFrame) -> pd.DataFrame:
+    """Return test MSE with a row per method and a column per family, after their median.
+
+    Args:
+        table: from `left_out`, of one task; hidden errors are missing.
+    """
+    wide = table.pivot(index="method", columns="family", values="mse_test").astype(float)
+    if not wide.notna().any(axis=None):
+        return wide.iloc[:0]
+    wide.insert(0, "median", wide.median(axis=1))
+    return wide.sort_values("median")
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
 def mixes(db: Database, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
-    """The mixes last tried, the recommended one first; see `hidden.mixes`."""
+    """Return the mixes of the last search, the recommended one first; see `test_set.mixes`."""
     with store.connect(db.path, read_only=True) as con:
         return test_set.mixes(con, corpora, split, task)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def mixes_are_hidden(db: Database, corpora: tuple[str, ...], split: str, task: str) -> bool:
-    """See `hidden.mixes_are`."""
+    """Return `test_set.mixes_are_hidden`."""
     with store.connect(db.path, read_only=True) as con:
-        return test_set.mixes_are(con, corpora, split, task)
+        return test_set.mixes_are_hidden(con, corpora, split, task)
 
 
 def forecasts_of(
@@ -145,10 +159,10 @@ def forecasts_of(
     models: tuple[str, ...],
     pack: tuple[str, bytes] | None = None,
 ) -> pd.DataFrame:
-    """Forecasts of fits on one corpus, for stored models and those of a pack (its name and bytes).
+    """Return forecasts of fits on one corpus, for stored models and a pack's (name and bytes).
 
-    Columns: those of `tables.forecast_table`, fit and task; of each fit the best score first. A
-    model of the pack that is called like one of the stored ones has the pack's name behind it.
+    Columns: those of `frames.forecast_table`, fit and task; of each fit the best score first. A
+    model of the pack with the name of a stored one has the pack's name after its own.
 
     Raises:
         InputError, OffsetsError: the pack is too large, cannot be read or does not fit the corpus,
@@ -157,10 +171,10 @@ def forecasts_of(
     parts = [_stored_forecasts(db, fits, models)] if models else []
     if pack is not None:
         name = PurePath(pack[0]).name
-        brought = _pack_forecasts(db, fits, name, pack[1])
-        own = brought["model"]
-        named = own.mask(own.isin(models), own + f" ({name})")
-        parts.append(brought.assign(model=named))
+        uploaded = _pack_forecasts(db, fits, name, pack[1])
+        model = uploaded["model"]
+        labels = model.mask(model.isin(models), model + f" ({name})")
+        parts.append(uploaded.assign(model=labels))
     order = {fit: number for number, fit in enumerate(fits)}
     return pd.concat(parts).sort_values(
         ["fit", "score"],
@@ -172,7 +186,7 @@ def forecasts_of(
 @st.cache_data(max_entries=16, show_spinner="Weighing the losses")
 def _stored_forecasts(db: Database, fits: tuple[str, ...], models: tuple[str, ...]) -> pd.DataFrame:
     with store.connect(db.path, read_only=True) as con:
-        losses = store.losses(con, store.fit(con, fits[0]).corpus, models)
+        losses = store.losses(con, test_set.fit(con, fits[0]).corpus, models)
     return _tables(db, fits, losses)
 
 
@@ -180,12 +194,12 @@ def _stored_forecasts(db: Database, fits: tuple[str, ...], models: tuple[str, ..
 def _pack_forecasts(db: Database, fits: tuple[str, ...], name: str, content: bytes) -> pd.DataFrame:
     _check_size(db, name, content)
     with store.connect(db.path, read_only=True) as con:
-        corpus = store.corpus(con, store.fit(con, fits[0]).corpus)
+        corpus = store.corpus(con, test_set.fit(con, fits[0]).corpus)
     return _tables(db, fits, loss_packs.losses_on(name, content, corpus))
 
 
 def _check_size(db: Database, name: str, content: bytes) -> None:
-    """Refuse what would take too much memory; what is no Parquet file is left to the reader."""
+    """Refuse a pack that takes too much memory; other faults are left to the reader."""
     if len(content) > UPLOAD_MB * 2**20:
         held = f"{len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are"
     else:
@@ -204,30 +218,27 @@ def _check_size(db: Database, name: str, content: bytes) -> None:
 
 
 def _tables(db: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> pd.DataFrame:
-    """Forecasts with what is known of the models, not the accuracy of hidden test models."""
+    """Return forecasts with the models' cards and accuracies, except those of hidden models."""
     if not losses:
         raise InputError("none of these models has losses on the corpus of the fit")
     names = [entry.model for entry in losses]
     parts = []
     with store.connect(db.path, read_only=True) as con:
-        docs = store.documents(con, store.fit(con, fits[0]).corpus)
-        cards, known = store.models(con), store.accuracies(con)
+        docs = store.documents(con, test_set.fit(con, fits[0]).corpus)
+        cards = store.models(con)
         tokens: list[Ints] = []
         for fit in fits:
-            record, unseen = test_set.fit(con, fit), test_set.models_of_fit(con, fit)
+            record, hidden = test_set.fit(con, fit), test_set.models_of_fit(con, fit)
             edges, weight = store.weight_vector(con, fit)
             if not _same(tokens, edges):  # fits by one scorer share their tokens
                 tokens, nll = edges, aligned(docs, edges, losses)
-            found = forecasts(record, weight, names, nll)
-            seen = {
-                e.model: e.accuracy
-                for e in known
-                if e.task == record.task and e.model not in unseen
-            }
-            table = frames.forecast_table(found, cards, seen)
+            rows = forecasts(record, weight, names, nll)
+            entries = test_set.accuracies(con, hidden)
+            accuracy = {e.model: e.accuracy for e in entries if e.task == record.task}
+            table = frames.forecast_table(rows, cards, accuracy)
             parts.append(table.assign(fit=fit, task=record.task))
     return pd.concat(parts, ignore_index=True)
 
 
-def _same(one: list[Ints], two: list[Ints]) -> bool:
-    return len(one) == len(two) and all(map(np.array_equal, one, two))
+def _same(edges: list[Ints], others: list[Ints]) -> bool:
+    return len(edges) == len(others) and all(map(np.array_equal, edges, others))

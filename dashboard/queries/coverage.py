@@ -1,4 +1,4 @@
-"""What is stored of models, documents and accuracies, what is missing, and whether it is sound."""
+"""Coverage of models, documents and accuracies, and the audit of losses."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ import streamlit as st
 from csvcore import splits, store
 from csvcore.alignment import Aligner, character_edges, lost_share
 from csvcore.records import Document
-from dashboard.queries import database
+from dashboard.queries import database, test_set
 from dashboard.queries.database import Database
 
-AT_ONCE = 10_000_000  # token losses that are audited without being asked
+AT_ONCE = 10_000_000  # token losses that are audited without a request
 BATCH = 20  # models read at once
 ROUNDING = 1e-6  # share of a model's nll that sums may differ by
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def by_model(db: Database, corpus: str) -> pd.DataFrame:
-    """Documents with losses by model and source.
+    """Return the number of documents with losses by model and source.
 
     Columns: model, family, run, source, stored, wanted.
     """
@@ -34,9 +34,9 @@ def by_model(db: Database, corpus: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def accuracies_by_model(db: Database) -> pd.DataFrame:
-    """The same of accuracies: a task in place of a source, stored 1 or 0, wanted 1."""
+    """Return `by_model` for accuracies: source is a task, stored 1 or 0, wanted 1."""
     with store.connect(db.path, read_only=True) as con:
-        known = {(entry.model, entry.task) for entry in store.accuracies(con)}
+        present = test_set.accuracy_keys(con)
         tasks = store.tasks(con)
         rows = [
             {
@@ -44,7 +44,7 @@ def accuracies_by_model(db: Database) -> pd.DataFrame:
                 "family": card.family,
                 "run": splits.run_name(card),
                 "source": task.task,
-                "stored": int((card.model, task.task) in known),
+                "stored": int((card.model, task.task) in present),
                 "wanted": 1,
             }
             for card in store.models(con)
@@ -56,7 +56,7 @@ def accuracies_by_model(db: Database) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def sources(db: Database, corpus: str) -> pd.DataFrame:
-    """Documents and characters of each source of a corpus."""
+    """Return documents and characters of each source of a corpus."""
     docs = database.documents(db, corpus)
     table = pd.DataFrame(
         {
@@ -79,9 +79,17 @@ def sources(db: Database, corpus: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def families(db: Database, corpus: str) -> pd.DataFrame:
-    """Models, sizes and complete losses of each family."""
+    """Return models, sizes and models with all losses of each family."""
     complete = database.complete_models(db, corpus)
-    table = database.models(db).assign(complete=lambda frame: frame["model"].isin(complete))
+    cards = database.cards(db)
+    table = pd.DataFrame(
+        {
+            "model": [card.model for card in cards],
+            "family": [card.family for card in cards],
+            "n_params": pd.array([card.n_params for card in cards], "Int64"),
+            "complete": [card.model in complete for card in cards],
+        }
+    )
     return (
         table.groupby("family")
         .agg(
@@ -97,13 +105,13 @@ def families(db: Database, corpus: str) -> pd.DataFrame:
 
 
 def incomplete_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """Share stored of each source in every run that lacks something, the emptiest first.
+    """Return the share stored of each source in each incomplete run, the emptiest first.
 
     Args:
         table: from `by_model` or `accuracies_by_model`.
 
     Returns:
-        A row a run, a column a source, from 0 to 1.
+        A row per run, a column per source, from 0 to 1.
     """
     sums = table.groupby(["run", "source"], sort=False)[["stored", "wanted"]].sum()
     wide = (sums["stored"] / sums["wanted"]).unstack("source")
@@ -113,7 +121,7 @@ def incomplete_runs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
-    """Models that lack something. Columns: model, family, run, stored, missing, where."""
+    """Return the incomplete models. Columns: model, family, run, stored, missing, where."""
     short = table[table["stored"] < table["wanted"]]
     where = short.groupby("model")["source"].agg(", ".join)
     lacking = table[table["model"].isin(where.index)]
@@ -124,16 +132,16 @@ def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing_csv(db: Database, corpus: str) -> str:
-    """Every model and document without losses, as CSV text: model,source,doc_id."""
+    """Return the models and documents without losses as CSV text: model,source,doc_id."""
     with store.connect(db.path, read_only=True) as con:
         return str(store.missing_losses(con, corpus).to_csv(index=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found in the losses of a corpus, by model.
+    """Result of an audit of the losses of a corpus, by model.
 
-    broken: documents whose tokens do not tile their text or whose losses are no losses. lost: share
+    broken: documents whose tokens do not tile their text or whose losses are invalid. lost: share
     of the total nll that alignment to characters loses or invents, where it is not rounding.
     """
 
@@ -144,47 +152,47 @@ class Audit:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def fingerprints(db: Database, corpus: str) -> dict[str, str]:
-    """See `store.loss_fingerprints`."""
+    """Return `store.loss_fingerprints`."""
     with store.connect(db.path, read_only=True) as con:
         return store.loss_fingerprints(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def weight_hashes(db: Database, corpus: str) -> dict[str, str]:
-    """See `store.weight_fingerprints`."""
+    """Return `store.weight_fingerprints`."""
     with store.connect(db.path, read_only=True) as con:
         return store.weight_fingerprints(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def is_large(db: Database, corpus: str) -> bool:
-    """Whether an audit takes long enough that one should ask for it."""
+    """Return whether an audit is slow, so that it waits for a request."""
     with store.connect(db.path, read_only=True) as con:
         return store.n_losses(con, corpus) > AT_ONCE
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def audit(db: Database, corpus: str) -> Audit:
-    """Look at every stored loss of a corpus; kept until losses change, whatever else does."""
+    """Audit all losses of a corpus; cached until losses change."""
     return _audit(db.path, corpus, tuple(fingerprints(db, corpus).items()))
 
 
 @st.cache_data(max_entries=4, show_spinner="Auditing the losses")
 def _audit(path: Path, corpus: str, losses: tuple[tuple[str, str], ...]) -> Audit:
-    with store.connect(path, read_only=True) as db:
-        docs = store.documents(db, corpus)
-        damaged = store.broken_losses(db, corpus)
-        gaps = store.missing_losses(db, corpus)
-    broken = {str(model): own.tolist() for model, own in damaged.groupby("model")["doc_id"]}
-    without = {str(model): frozenset(own) for model, own in gaps.groupby("model")["doc_id"]}
+    with store.connect(path, read_only=True) as con:
+        docs = store.documents(con, corpus)
+        damaged = store.broken_losses(con, corpus)
+        gaps = store.missing_losses(con, corpus)
+    broken = {str(model): ids.tolist() for model, ids in damaged.groupby("model")["doc_id"]}
+    without = {str(model): frozenset(ids) for model, ids in gaps.groupby("model")["doc_id"]}
     aligners: dict[frozenset[str], Aligner] = {}
     lost = {}
     sound = [model for model, _ in losses if model not in broken]
     for at in range(0, len(sound), BATCH):
         names = sound[at : at + BATCH]
-        with store.connect(path, read_only=True) as db:
-            found = store.losses(db, corpus, names)
-        for entry in found:
+        with store.connect(path, read_only=True) as con:
+            batch = store.losses(con, corpus, names)
+        for entry in batch:
             missing = without.get(entry.model, frozenset())
             if missing not in aligners:
                 aligners[missing] = _aligner(docs, missing)
@@ -200,27 +208,31 @@ def _aligner(docs: list[Document], missing: frozenset[str]) -> Aligner:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def provenance(db: Database, corpus: str) -> list[str]:
-    """What differs in how models' losses were made, a sentence each; none where all is alike."""
+    """Return the differences in collection settings as sentences; none if consistent."""
     made = database.manifests(db, corpus)
     if made.empty:
         return []
-    found = []
+    sentences = []
     unknown = int(made["dtype"].isna().sum())
     if unknown:
-        found.append(f"{unknown} of {len(made)} models came without a manifest: how is not known.")
+        sentences.append(
+            f"{unknown} of {len(made)} models came without a manifest: collection settings unknown."
+        )
     # Whether rows are packed is a matter of speed: the self-test of collection sees to that.
     for column, what in (("dtype", "weights in"), ("context", "context")):
         counts = Counter(made[column].dropna().astype(str))
         if len(counts) > 1:
             parts = ", ".join(f"{value} ({count})" for value, count in counts.most_common())
-            found.append(f"Models differ in {what}: {parts}.")
-    known = made[made["dtype"].notna()]
-    bare = int(known["prefix"].isna().sum())
-    if 0 < bare < len(known):
-        found.append(f"{bare} of {len(known)} models were scored without a known prefix token.")
+            sentences.append(f"Models differ in {what}: {parts}.")
+    recorded = made[made["dtype"].notna()]
+    bare = int(recorded["prefix"].isna().sum())
+    if 0 < bare < len(recorded):
+        sentences.append(
+            f"{bare} of {len(recorded)} models were scored without a known prefix token."
+        )
     families = database.family_of(db)
-    by_family = known.assign(family=known["model"].map(families)).groupby("family")["prefix"]
+    by_family = recorded.assign(family=recorded["model"].map(families)).groupby("family")["prefix"]
     mixed = sorted(by_family.nunique().loc[lambda counts: counts > 1].index)
     if mixed:
-        found.append(f"The prefix token differs within {', '.join(mixed)}.")
-    return found
+        sentences.append(f"The prefix token differs within {', '.join(mixed)}.")
+    return sentences

@@ -26,14 +26,14 @@ MODELS_VARIABLE = "CSVCORE_MODELS"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The results database as it is now; changed is its modification time in nanoseconds."""
+    """The results database; changed is its modification time in nanoseconds."""
 
     path: Path
     changed: int
 
 
 def database() -> Database:
-    """The database the dashboard shows: $CSVCORE_DB, else csvcore.duckdb in the working folder.
+    """Return the dashboard's database: $CSVCORE_DB, else csvcore.duckdb in the working folder.
 
     Raises:
         StoreError: it does not exist.
@@ -48,14 +48,14 @@ def database() -> Database:
 
 
 def command(db: Database, words: str) -> str:
-    """A command on this database as Markdown, to be copied into a terminal."""
+    """Return a command on this database as Markdown, for copying into a terminal."""
     return f"`csvcore --db {shlex.quote(str(db.path))} {words}`"
 
 
 def model_folders() -> list[Path]:
-    """Model folders that may be collected from the page, as $CSVCORE_MODELS names them.
+    """Return the model folders named by $CSVCORE_MODELS, for collection from the page.
 
-    A folder counts that has config.json and safetensors, named itself or lying in a named one.
+    These are named folders, and their subfolders, that have config.json and safetensors.
     """
     named = [Path(part) for part in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if part]
     inside = [child for folder in named for child in _children(folder)]
@@ -68,7 +68,7 @@ def model_folders() -> list[Path]:
 
 
 def _children(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing if it cannot be read."""
+    """Return the entries of a folder; none if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -77,216 +77,219 @@ def _children(folder: Path) -> list[Path]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def corpora(db: Database) -> pd.DataFrame:
-    """See `store.corpora`."""
+    """Return `store.corpora`."""
     with store.connect(db.path, read_only=True) as con:
         return store.corpora(con)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def splits(db: Database) -> list[str]:
-    """See `store.splits`."""
+    """Return `store.splits`."""
     with store.connect(db.path, read_only=True) as con:
         return store.splits(con)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def split(db: Database, name: str) -> dict[str, Side]:
-    """See `store.split`."""
+    """Return `store.split`."""
     with store.connect(db.path, read_only=True) as con:
         return store.split(con, name)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def tasks(db: Database) -> list[Task]:
-    """See `store.tasks`."""
+    """Return `store.tasks`."""
     with store.connect(db.path, read_only=True) as con:
         return store.tasks(con)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def cards(db: Database) -> list[ModelCard]:
-    """See `store.models`."""
+    """Return `store.models`."""
     with store.connect(db.path, read_only=True) as con:
         return store.models(con)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def models(db: Database, unseen: frozenset[str] = frozenset()) -> pd.DataFrame:
-    """See `tables.models_table`; accuracies of models in `unseen` are missing (`hidden_models`)."""
+def models(db: Database, hidden: frozenset[str]) -> pd.DataFrame:
+    """Return `frames.models_table`, without the accuracies of hidden models (`hidden_models`)."""
     with store.connect(db.path, read_only=True) as con:
-        found = store.models(con)
-        scores = [entry for entry in store.accuracies(con) if entry.model not in unseen]
-    return frames.models_table(found, scores)
+        return frames.models_table(store.models(con), test_set.accuracies(con, hidden))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def coverage(db: Database, corpus: str) -> dict[str, int]:
-    """See `store.coverage`."""
+    """Return `store.coverage`."""
     with store.connect(db.path, read_only=True) as con:
         return store.coverage(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def complete_models(db: Database, corpus: str) -> list[str]:
-    """See `store.complete_models`."""
+    """Return `store.complete_models`."""
     with store.connect(db.path, read_only=True) as con:
         return store.complete_models(con, corpus)
 
 
 def complete_runs(db: Database, corpus: str) -> dict[str, list[str]]:
-    """Models with losses on every document, by their training run, in the order of their steps."""
+    """Return the models with losses on every document by training run, in order of steps."""
     complete = set(complete_models(db, corpus))
-    found: dict[str, list[str]] = {}
-    for card in sorted(cards(db), key=lambda one: (one.step or 0, one.model)):
+    runs: dict[str, list[str]] = {}
+    for card in sorted(cards(db), key=lambda card: (card.step or 0, card.model)):
         if card.model in complete:
-            found.setdefault(run_name(card), []).append(card.model)
-    return dict(sorted(found.items()))
+            runs.setdefault(run_name(card), []).append(card.model)
+    return dict(sorted(runs.items()))
+
+
+def n_runs(db: Database) -> int:
+    """Return the number of training runs."""
+    return len({run_name(card) for card in cards(db)})
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def manifests(db: Database, corpus: str) -> pd.DataFrame:
-    """How each model's losses on a corpus were made; a cell is empty where its pack did not say.
+    """Return the collection settings of each model; a cell is empty where its pack has no manifest.
 
     Columns: model, documents, engine, dtype, prefix, rows, context, weights, created.
     """
     with store.connect(db.path, read_only=True) as con:
-        found, covered = store.manifests(con, corpus), store.coverage(con, corpus)
+        stored, covered = store.manifests(con, corpus), store.coverage(con, corpus)
     return pd.DataFrame(
         [
             {
                 "model": model,
                 "documents": covered.get(model, 0),
-                "engine": made.engine,
-                "dtype": made.dtype,
-                "prefix": made.prefix_token,
-                "rows": made.rows,
-                "context": str(made.context or WHOLE),
-                "weights": made.short_weights,
-                "created": made.created,
+                "engine": manifest.engine,
+                "dtype": manifest.dtype,
+                "prefix": manifest.prefix_token,
+                "rows": manifest.rows,
+                "context": str(manifest.context or WHOLE),
+                "weights": manifest.short_weights,
+                "created": manifest.created,
             }
-            for model, made in ((model, made or Manifest()) for model, made in found.items())
+            for model, manifest in ((model, entry or Manifest()) for model, entry in stored.items())
         ]
     )
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def have_one_unit(db: Database, corpus: str) -> bool:
-    """See `store.have_one_unit`."""
+    """Return `store.have_one_unit`."""
     with store.connect(db.path, read_only=True) as con:
         return store.have_one_unit(con, corpus)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def documents(db: Database, corpus: str) -> list[Document]:
-    """See `store.documents`."""
+    """Return `store.documents`."""
     with store.connect(db.path, read_only=True) as con:
         return store.documents(con, corpus)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def fits(db: Database) -> pd.DataFrame:
-    """See `store.fits` and `hidden.fits`."""
+    """Return `test_set.fits`."""
     with store.connect(db.path, read_only=True) as con:
         return test_set.fits(con)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def fit(db: Database, name: str) -> Fit:
-    """See `store.fit` and `hidden.fit`."""
+    """Return `test_set.fit`."""
     with store.connect(db.path, read_only=True) as con:
         return test_set.fit(con, name)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def predictions(db: Database, name: str) -> pd.DataFrame:
-    """See `store.predictions` and `hidden.predictions`."""
+    """Return `test_set.predictions`."""
     with store.connect(db.path, read_only=True) as con:
         return test_set.predictions(con, name)
 
 
+def predictions_with_error(db: Database, name: str) -> pd.DataFrame:
+    """Return `predictions` with a column error, predicted less observed accuracy."""
+    table = predictions(db, name)
+    return table.assign(error=table["predicted"] - table["accuracy"])
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
 def replay(db: Database, fit: str) -> Replay | None:
-    """See `replays.read`."""
+    """Return the replay of a fit; see `replays.read`."""
     return replays.read(db.path, fit)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def hidden_models(db: Database, corpus: str, split: str) -> frozenset[str]:
-    """See `hidden.models`."""
+    """Return `test_set.models`."""
     with store.connect(db.path, read_only=True) as con:
         return test_set.models(con, corpus, split)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def revealed_models(db: Database, corpus: str, split: str) -> frozenset[str]:
-    """See `store.revealed_models`."""
+    """Return `store.revealed_models`."""
     with store.connect(db.path, read_only=True) as con:
         return frozenset(store.revealed_models(con, corpus, split))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def n_reveals(db: Database, corpus: str, split: str) -> int:
-    """See `store.n_reveals`."""
+    """Return `store.n_reveals`."""
     with store.connect(db.path, read_only=True) as con:
         return store.n_reveals(con, corpus, split)
 
 
 def reveal(db: Database, corpus: str, splits: Sequence[str]) -> None:
-    """Note that the test sets of these splits are looked at from now on."""
+    """Store a reveal of the test sets of these splits."""
     with store.connect(db.path) as con:
         for name in splits:
             store.add_reveal(con, corpus, name)
 
 
 def save_split(db: Database, name: str, split: dict[str, Side]) -> None:
-    """See `store.add_split`."""
+    """Store a split; see `store.add_split`."""
     with store.connect(db.path) as con:
         store.add_split(con, name, split)
 
 
 def newest_fits(db: Database, corpus: str, split: str, before: str | None = None) -> pd.DataFrame:
-    """See `store.newest`; the fit `before` counts as the newest of all."""
+    """Return `store.newest`, with the fit `before` as the newest of all."""
     table = fits(db)
     first = table["fit"] == before
     return store.newest(pd.concat([table[first], table[~first]]), corpus, split)
 
 
-def newest_place(db: Database) -> dict[str, str]:
-    """Corpus and split of the newest fit that leaves no family out; empty where there is none."""
+def newest_corpus_and_split(db: Database) -> dict[str, str]:
+    """Return corpus and split of the newest fit that leaves no family out; empty without fits."""
     table = fits(db)
     table = table[~table["stale"] & ~table["split"].str.startswith(WITHOUT)]
     return {} if table.empty else {key: str(table.iloc[0][key]) for key in ("corpus", "split")}
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def weights(db: Database, name: str) -> pd.DataFrame:
-    """Salience by document. Columns: doc_id, byte_end, weight (lists, one entry a token)."""
-    with store.connect(db.path, read_only=True) as con:
-        table = store.weights(con, name)
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+def report(db: Database, name: str) -> str:
+    """Return the report of a fit; see `test_set.report`."""
+    return test_set.report(db.path, name)
 
 
 def family_of(db: Database) -> dict[str, str]:
-    """Family of each model."""
+    """Return the family of each model."""
     return {card.model: card.family for card in cards(db)}
 
 
-def hover_models(db: Database, names: list[str], limit: int) -> list[int]:
-    """Indices of a few models to compare at a glance: of each family the largest, trained longest.
+def hover_models(db: Database, names: list[str], limit: int) -> list[str]:
+    """Return a few models to compare: the largest of each family, trained longest.
 
-    Then the smallest of each, as far as the limit goes.
+    Then the smallest of each, up to the limit.
     """
-    known = {card.model: card for card in cards(db)}
+    by_name = {card.model: card for card in cards(db)}
 
-    def size(i: int) -> tuple[int, int]:
-        card = known[names[i]]
+    def size(name: str) -> tuple[int, int]:
+        card = by_name[name]
         return card.n_params or 0, card.train_tokens or 0
 
-    chosen: list[int] = []
+    chosen: list[str] = []
     for pick in (max, min):
-        for family in sorted({known[name].family for name in names}):
-            chosen.append(
-                pick((i for i, n in enumerate(names) if known[n].family == family), key=size)
-            )
+        for family in sorted({by_name[name].family for name in names}):
+            chosen.append(pick((n for n in names if by_name[n].family == family), key=size))
     return list(dict.fromkeys(chosen))[:limit]

@@ -1,4 +1,4 @@
-"""How long a fit will take, from the fits before it or else from a benchmark."""
+"""Expected time of a fit, from earlier fits or else from a benchmark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import store
+from dashboard.queries import database, test_set
 from dashboard.queries.database import Database
 
 # docs/fitting.md: six tasks on 165,000 tokens and 49 models, on 2 cores, a task's share.
@@ -19,7 +20,7 @@ CHARS_PER_TOKEN = 4  # roughly, of English
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a fit has to go through: characters of the corpus, models that train or validate."""
+    """Size of a fit: characters of the corpus, train and validation models."""
 
     n_chars: int
     n_models: int
@@ -27,7 +28,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Seconds of optimising, and in a few words where the number is from."""
+    """Seconds of optimising, and the basis of the estimate in words."""
 
     seconds: float
     basis: str
@@ -35,62 +36,75 @@ class Expected:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def timings(db: Database) -> pd.DataFrame:
-    """See `store.timings`."""
+    """Return `store.timings`."""
     with store.connect(db.path, read_only=True) as con:
-        return store.timings(con)
+        return test_set.timings(con)
 
 
 def expected(
-    known: pd.DataFrame,
-    size: Size,
+    earlier_fits: pd.DataFrame,
+    fit_size: Size,
     n_tasks: int,
     methods: Sequence[str],
     algorithm: str,
     scorer: str,
     steps: int,
 ) -> Expected:
-    """The time of fitting these tasks by these methods; baselines take next to none.
+    """Return the expected time of fitting these tasks by these methods; 0 for baselines.
 
     Args:
-        known: from `timings`.
-        size: of the corpus and the split.
+        earlier_fits: from `timings`.
+        fit_size: of the corpus and the split.
         n_tasks: tasks to fit.
         methods: ways to weigh tokens.
         algorithm: fast or paper, of CSV.
         scorer: name of the scorer.
-        steps: of the paper's loop.
+        steps: of Algorithm 2.
     """
     if "csv" not in methods:
-        return Expected(0.0, "fixed weights have nothing to optimise")
-    work = float(size.n_chars) * size.n_models * n_tasks
+        return Expected(0.0, "fixed weights need no optimisation")
+    work = float(fit_size.n_chars) * fit_size.n_models * n_tasks
     if algorithm == "paper":
         work *= steps + 1
-    own = known[(known["method"] == "csv") & (known["algorithm"] == algorithm)]
-    own = own[(own["scorer"] == scorer) & own["penalty"].isna()].dropna(subset=["n_chars"])
-    own = own.head(LATEST)
-    done = own["n_chars"].astype(float) * own["n_models"]
+    earlier = earlier_fits[
+        (earlier_fits["method"] == "csv") & (earlier_fits["algorithm"] == algorithm)
+    ]
+    earlier = earlier[(earlier["scorer"] == scorer) & earlier["penalty"].isna()].dropna(
+        subset=["n_chars"]
+    )
+    earlier = earlier.head(LATEST)
+    done = earlier["n_chars"].astype(float) * earlier["n_models"]
     if algorithm == "paper":
-        done *= own["steps"].astype(float) + 1.0
-    if not own.empty:
-        pace = own["seconds"].astype(float) / done
+        done *= earlier["steps"].astype(float) + 1.0
+    if not earlier.empty:
+        pace = earlier["seconds"].astype(float) / done
         slowest = in_words(work * float(pace.max()))
         return Expected(
             work * float(pace.median()),
-            f"from the last {len(own)} fits by this scorer, scaled by text, models and tasks; at "
-            f"the pace of the slowest {slowest}",
+            f"based on {len(earlier)} earlier fit{'s' * (len(earlier) > 1)}; {slowest} at the "
+            f"slowest pace",
         )
     done_there = float(BENCHMARK_TOKENS * CHARS_PER_TOKEN * BENCHMARK_MODELS)
     if algorithm == "paper":
         done_there *= BENCHMARK_STEPS + 1
     return Expected(
         work * BENCHMARK_SECONDS[algorithm] / done_there,
-        "a rough guess from the benchmark in docs/fitting.md, for no fit by this scorer is stored; "
-        "its first one on a corpus also has to read the text",
+        "estimated from the benchmark in docs/fitting.md; the first fit by a scorer on a corpus "
+        "also "
+        "encodes the text",
     )
 
 
+def size(db: Database, corpus: str, split: str) -> Size:
+    """Return the size of a fit on a corpus and a split."""
+    complete = set(database.complete_models(db, corpus))
+    sides = database.split(db, split)
+    n_models = sum(side != "test" and model in complete for model, side in sides.items())
+    return Size(sum(len(doc.text) for doc in database.documents(db, corpus)), n_models)
+
+
 def in_words(seconds: float) -> str:
-    """A time for people, no finer than it is known."""
+    """Return a time in words, rounded."""
     if seconds < 1:
         return "less than a second"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""The texts of a fit token by token, cached: cells, weights, losses of some models."""
+"""A fit token by token: texts, cells, weights and losses, cached once for all views."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,19 @@ from csvcore import salience, store
 from csvcore.alignment import Aligner, character_clock
 from csvcore.analysis import token_kinds
 from csvcore.errors import InputError
-from csvcore.figures import tokens
+from csvcore.figures import tokens as cell_texts
 from csvcore.figures.tokens import Cells
 from csvcore.records import Document, Fit, Floats, Ints, Mask
+from dashboard.queries import test_set
 from dashboard.queries.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """All documents of a fit, one after another.
+class FitTokens:
+    """All documents of a fit, one after another, without hidden test results.
 
     edges: byte boundaries by document. cells: of all documents. first_cell, first_token: (n_docs +
-    1,) where each document begins among them. cell_at: (n_cells,) first character of each cell in
+    1,) first cell and token of each document. cell_at: (n_cells,) first character of each cell in
     its document. weight, spread: (n_tokens,); spread is None where the fit has none. chars:
     (n_tokens,) characters of each token, a part of one where tokens cut it. aligner: maps losses to
     these tokens.
@@ -39,8 +40,23 @@ class Texts:
     chars: Floats
     aligner: Aligner
 
+    @property
+    def n_chars(self) -> int:
+        """N_c of equation 1: characters of the texts."""
+        return self.fit.n_chars or sum(len(doc.text) for doc in self.docs)
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources of the documents, in order."""
+        return list(dict.fromkeys(doc.source for doc in self.docs))
+
+    def token_source(self) -> Ints:
+        """Return for each token the index of its source, (n_tokens,)."""
+        names = self.sources
+        return np.repeat([names.index(doc.source) for doc in self.docs], np.diff(self.first_token))
+
     def doc_of(self, cell: int) -> int:
-        """Index of the document that a cell lies in."""
+        """Return the index of a cell's document."""
         return int(np.searchsorted(self.first_cell, cell, side="right")) - 1
 
     def strongest_source(self) -> str:
@@ -48,38 +64,38 @@ class Texts:
         return salience.strongest_source(self.docs, self.edges, self.weight)
 
     def index(self, doc_id: str) -> int | None:
-        """Place of a document in the corpus, None if it has no such document."""
+        """Return the index of a document in the corpus, None if it has no such document."""
         return next((i for i, doc in enumerate(self.docs) if doc.doc_id == doc_id), None)
 
     def n_cells(self, doc: int) -> int:
-        """Cells of a document."""
+        """Return the number of cells of a document."""
         return int(self.first_cell[doc + 1] - self.first_cell[doc])
 
     def token_text(self) -> list[str]:
-        """(n_tokens,) what each token shows; those that share a character show it whole."""
+        """Return the text of each token, (n_tokens,); tokens of one character show it whole."""
         width = np.subtract(self.cells.token_end, self.cells.token_start)
         return [t for t, n in zip(self.cells.text, width.tolist(), strict=True) for _ in range(n)]
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading texts")
-def texts(db: Database, fit: str) -> Texts:
-    """The documents of a fit and what it gives their tokens."""
+def read(db: Database, fit: str) -> FitTokens:
+    """Return the documents of a fit with the weights of their tokens."""
     with store.connect(db.path, read_only=True) as con:
-        record = store.fit(con, fit)
+        record = test_set.fit(con, fit)
         docs = store.documents(con, record.corpus)
         edges, weight = store.weight_vector(con, fit)
         spread = store.spread_vector(con, fit)
     cells = [
-        tokens.cells(doc.text, cuts[1:].tolist()) for doc, cuts in zip(docs, edges, strict=True)
+        cell_texts.cells(doc.text, cuts[1:].tolist()) for doc, cuts in zip(docs, edges, strict=True)
     ]
     clocks = [np.diff(character_clock(d.text)[cuts]) for d, cuts in zip(docs, edges, strict=True)]
-    starts = [np.cumsum([0, *map(len, one.text)])[:-1] for one in cells]
-    return Texts(
+    starts = [np.cumsum([0, *map(len, part.text)])[:-1] for part in cells]
+    return FitTokens(
         fit=record,
         docs=docs,
         edges=edges,
-        cells=tokens.joined(cells),
-        first_cell=np.cumsum([0, *(len(one.text) for one in cells)]),
+        cells=cell_texts.joined(cells),
+        first_cell=np.cumsum([0, *(len(part.text) for part in cells)]),
         first_token=np.cumsum([0, *(cuts.size - 1 for cuts in edges)]),
         cell_at=np.concatenate(starts),
         weight=weight,
@@ -91,25 +107,38 @@ def texts(db: Database, fit: str) -> Texts:
 
 @st.cache_resource(max_entries=16, show_spinner="Reading losses")
 def losses(db: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.float32]:
-    """Losses of some models on the tokens of a fit, (n_models, n_tokens) nats.
+    """Return the losses of some models on the tokens of a fit, (n_models, n_tokens) nats.
 
     Raises:
         InputError: a model has no losses on every document of the corpus.
     """
-    own = texts(db, fit)
+    tokens = read(db, fit)
     with store.connect(db.path, read_only=True) as con:
-        stored = store.losses(con, own.fit.corpus, models)
-    found = {entry.model: entry for entry in stored if entry.n_tokens.size == len(own.docs)}
-    missing = [name for name in models if name not in found]
+        stored = store.losses(con, tokens.fit.corpus, models)
+    by_model = {entry.model: entry for entry in stored if entry.n_tokens.size == len(tokens.docs)}
+    missing = [name for name in models if name not in by_model]
     if missing:
         raise InputError(
-            f"{missing[0]} lacks losses on some documents of {own.fit.corpus}; collect them first"
+            f"{missing[0]} lacks losses on some documents of {tokens.fit.corpus}; collect them "
+            "first"
         )
-    return np.stack([own.aligner.map(found[name]) for name in models]).astype(np.float32)
+    return np.stack([tokens.aligner.map(by_model[name]) for name in models]).astype(np.float32)
+
+
+def fitted_losses(db: Database, fit: str) -> NDArray[np.float32]:
+    """Return `losses` of the models of a fit's predictions, in their order.
+
+    Raises:
+        InputError: all of them are hidden test models.
+    """
+    models = tuple(entry.model for entry in read(db, fit).fit.predictions)
+    if not models:
+        raise InputError(f"no model of fit {fit} may be shown; reveal its test set first")
+    return losses(db, fit, models)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def kind_masks(db: Database, fit: str) -> dict[str, Mask]:
-    """Which tokens of a fit are of which kind; see `token_kinds.kinds`."""
-    own = texts(db, fit)
-    return token_kinds.kinds(own.docs, own.edges)
+    """Return a mask of the tokens of each kind; see `token_kinds.kinds`."""
+    tokens = read(db, fit)
+    return token_kinds.kinds(tokens.docs, tokens.edges)

@@ -1,4 +1,4 @@
-"""The paper's tables and our evidence as they are bundled, and what sets the two apart."""
+"""The paper's tables, this replication's evidence, and the differences between the two."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ UNPUBLISHED = (
 DIFFERENT = (
     "**Tasks** are six of our own that mirror the paper's; models see invented people, towns, "
     "sums and swaps.",
-    "**The fit** is second order, with a penalty chosen inside train and weights in two levels (a "
+    "**The fit** is Gauss-Newton, with a cross-validated penalty and weights in two levels (a "
     "scale a source, a factor a token). The paper's Algorithm 2, with Adam in place of SGD, is "
     "`--algorithm paper`.",
     "**The score** is per character, as equation 1 prints it. Algorithm 1 runs on UTF-8 bytes and "
@@ -64,7 +64,7 @@ DIFFERENT = (
 
 @st.cache_data(show_spinner=False)
 def _read(path: str, changed: int) -> pd.DataFrame:
-    """A table of a CSV, JSON or Parquet file."""
+    """Return the table of a CSV, JSON or Parquet file."""
     if path.endswith(".parquet"):
         return pd.read_parquet(path)
     if path.endswith(".json"):
@@ -78,65 +78,65 @@ def _bundled(folder: str, file: str) -> pd.DataFrame | None:
 
 
 def table(name: str) -> pd.DataFrame | None:
-    """A table of the paper, by its name, as printed; None where it is not installed."""
+    """Return a table of the paper as printed, None if it is not installed."""
     return _bundled("paper", f"{name.lower().replace(' ', '-')}.csv")
 
 
 def evidence() -> dict[str, pd.DataFrame]:
-    """What `python benchmarks/evidence` measured, by part and figure, and `zoo`.
+    """Return the tables of `python benchmarks/evidence` by part and figure, and `zoo`.
 
-    `zoo` has a row a model and task. What was not measured or is not at hand is missing.
+    `zoo` has a row per model and task. Parts that are not measured or installed are missing.
     """
-    found = {part: _bundled("evidence", f"{part}.json") for part in PARTS}
+    tables = {part: _bundled("evidence", f"{part}.json") for part in PARTS}
     for name in EVIDENCE:
-        found[name] = _bundled("evidence", f"{name.lower().replace(' ', '-')}.parquet")
-    cards, known = _bundled("zoo", "models.csv"), _bundled("zoo", "accuracies.csv")
-    if cards is not None and known is not None:
-        found["zoo"] = known.merge(cards, on="model")
-    return {name: rows for name, rows in found.items() if rows is not None}
+        tables[name] = _bundled("evidence", f"{name.lower().replace(' ', '-')}.parquet")
+    cards, scores = _bundled("zoo", "models.csv"), _bundled("zoo", "accuracies.csv")
+    if cards is not None and scores is not None:
+        tables["zoo"] = scores.merge(cards, on="model")
+    return {name: rows for name, rows in tables.items() if rows is not None}
 
 
 def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[claims.Claim]:
-    """Every claim of the paper that ours can be asked; none without the zoo."""
+    """Return the claims of the paper that the evidence can check; none without the zoo."""
     first = claims.table_1(parts["splits"], printed) if "splits" in parts else []
     return first + (claims.figures(parts, parts["zoo"]) if "zoo" in parts else [])
 
 
-def drawn(shown: str, parts: dict[str, pd.DataFrame]) -> Any:
-    """Ours as a figure; None for what is a table."""
-    return None if shown in ("Table 1", "Figure 9") else figures.draw(shown, parts)
+def figure(name: str, parts: dict[str, pd.DataFrame]) -> Any:
+    """Return this replication's figure, None where it is a table."""
+    return None if name in ("Table 1", "Figure 9") else figures.draw(name, parts)
 
 
-def numbers(shown: str, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Our numbers behind one of EVIDENCE; for Table 1 test MSE, a column a method."""
-    rows = parts[EVIDENCE[shown]]
-    if shown != "Table 1":
+def numbers(name: str, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the numbers behind one of EVIDENCE; for Table 1 test MSE, a column per method."""
+    rows = parts[EVIDENCE[name]]
+    if name != "Table 1":
         return rows
-    own = rows[rows["split"] == "by-size"]
-    wide = own.pivot(index="task", columns="method", values="test_mse")
-    return wide.assign(noise_floor=own.groupby("task")["noise_floor"].first()).reset_index()
+    by_size = rows[rows["split"] == "by-size"]
+    wide = by_size.pivot(index="task", columns="method", values="test_mse")
+    return wide.assign(noise_floor=by_size.groupby("task")["noise_floor"].first()).reset_index()
 
 
-def quarrels(split: pd.DataFrame, results: pd.DataFrame) -> list[str]:
-    """Where the paper's Table 2 and its Tables 3 and 4 do not fit, in sentences.
+def contradictions(split: pd.DataFrame, results: pd.DataFrame) -> list[str]:
+    """Return the contradictions between the paper's Table 2 and Tables 3 and 4 as sentences.
 
     Args:
         split: Table 2: printed, model (its name in the results, missing if it has none).
         results: Tables 3 and 4: model.
     """
     named = split["model"].dropna()
-    found = {
+    tables = {
         "Table 2 lists more than once": sorted(set(named[named.duplicated()])),
         "Table 2 lists without a result": sorted(set(split.loc[split["model"].isna(), "printed"])),
         "Tables 3 and 4 have results of, but Table 2 leaves out": sorted(
             set(results["model"]) - set(named)
         ),
     }
-    return [f"{what}: {', '.join(names)}." for what, names in found.items() if names]
+    return [f"{what}: {', '.join(names)}." for what, names in tables.items() if names]
 
 
 def scale(zoo: pd.DataFrame) -> str:
-    """How large our models are and how many, in a sentence."""
+    """Return the number and sizes of the zoo's models as a sentence."""
     models = zoo.drop_duplicates("model")
     runs = len(models.drop_duplicates(["family", "n_params"]))
     low, high = models["n_params"].min(), models["n_params"].max()

@@ -1,75 +1,119 @@
-"""What of the test set the pages may not see until it is revealed; every read passes through here.
+"""Reads that omit test results until they are revealed; all fits and accuracies come from here.
 
-A fit's test figures are shown if it is not newer than the last reveal of its corpus and split.
+A fit's test results are shown if it is not newer than the last reveal of its corpus and split.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
+from csvcore import report as reports
 from csvcore import store
-from csvcore.records import Fit, Mix
+from csvcore.errors import InputError
+from csvcore.records import Accuracy, Control, Fit, Mix
 
 
-def fit(db: store.Connection, name: str) -> Fit:
-    """A stored fit; without its test error and test models while they are hidden."""
-    found = store.fit(db, name)
-    if name in store.revealed_fits(db):
-        return found
+def is_revealed(con: store.Connection, name: str) -> bool:
+    """Return whether a fit's test results may be shown."""
+    return name in store.revealed_fits(con)
+
+
+def fit(con: store.Connection, name: str) -> Fit:
+    """Return a stored fit; without its test error and test models while they are hidden."""
+    record = store.fit(con, name)
+    if is_revealed(con, name):
+        return record
     return replace(
-        found,
-        mse={side: value for side, value in found.mse.items() if side != "test"},
-        predictions=tuple(one for one in found.predictions if one.side != "test"),
+        record,
+        mse={side: value for side, value in record.mse.items() if side != "test"},
+        predictions=tuple(entry for entry in record.predictions if entry.side != "test"),
     )
 
 
-def fits(db: store.Connection) -> pd.DataFrame:
-    """The table of `store.fits`, mse_test missing where it is hidden, and a column revealed."""
-    table = store.fits(db)
-    table["revealed"] = table["fit"].isin(store.revealed_fits(db))
+def fits(con: store.Connection) -> pd.DataFrame:
+    """Return the table of `store.fits` and a column revealed; a hidden mse_test is missing."""
+    table = store.fits(con)
+    table["revealed"] = table["fit"].isin(store.revealed_fits(con))
     table.loc[~table["revealed"], "mse_test"] = pd.NA
     return table
 
 
-def predictions(db: store.Connection, name: str) -> pd.DataFrame:
-    """The table of `store.predictions`, without hidden test models."""
-    table = store.predictions(db, name)
-    if name in store.revealed_fits(db):
+def timings(con: store.Connection) -> pd.DataFrame:
+    """Return the table of `store.timings`, which has no errors."""
+    return store.timings(con)
+
+
+def control(con: store.Connection, name: str) -> Control | None:
+    """Return the permutation control of a fit, which knows no test model."""
+    return store.control(con, name)
+
+
+def predictions(con: store.Connection, name: str) -> pd.DataFrame:
+    """Return the table of `store.predictions`, without hidden test models."""
+    table = store.predictions(con, name)
+    if is_revealed(con, name):
         return table
     return table[table["split"] != "test"].reset_index(drop=True)
 
 
-def models(db: store.Connection, corpus: str, split: str) -> frozenset[str]:
-    """Test models of a split whose accuracies were never revealed."""
-    if split not in store.splits(db):
-        return frozenset()
-    tested = {model for model, side in store.split(db, split).items() if side == "test"}
-    return frozenset(tested - store.revealed_models(db, corpus, split))
+def accuracies(con: store.Connection, hidden: Collection[str]) -> list[Accuracy]:
+    """Return the stored accuracies, without those of hidden models."""
+    return [entry for entry in store.accuracies(con) if entry.model not in hidden]
 
 
-def models_of_fit(db: store.Connection, name: str) -> frozenset[str]:
-    """Models whose accuracies a page about this fit may not show.
+def accuracy_keys(con: store.Connection) -> set[tuple[str, str]]:
+    """Return the model and task of each stored accuracy, without its value."""
+    return {(entry.model, entry.task) for entry in store.accuracies(con)}
 
-    Of a fit that is newer than the last reveal those are all its test models.
+
+def report(database: Path, name: str) -> str:
+    """Return the report of a fit as one HTML page.
+
+    Raises:
+        InputError: its test results, which the report shows, are hidden.
     """
-    found = store.fit(db, name)
-    tested = {one.model for one in found.predictions if one.side == "test"}
-    known = set()
-    if name in store.revealed_fits(db):
-        known = store.revealed_models(db, found.corpus, found.split)
-    return models(db, found.corpus, found.split) | frozenset(tested - known)
+    with store.connect(database, read_only=True) as con:
+        revealed = is_revealed(con, name)
+    if not revealed:
+        raise InputError(f"the report of {name} shows test errors; reveal its test set first")
+    return reports.fit_page(database, name)[1]
 
 
-def mixes_are(db: store.Connection, corpora: tuple[str, ...], split: str, task: str) -> bool:
-    """Whether the mixes last tried for a task have test errors that are hidden."""
-    found = store.mixes(db, corpora, split, task)
-    tested = any(one.test_mse is not None for one in found)
-    return tested and not store.revealed_mixes(db, corpora, split, task)
+def models(con: store.Connection, corpus: str, split: str) -> frozenset[str]:
+    """Return the test models of a split whose accuracies were never revealed."""
+    if split not in store.splits(con):
+        return frozenset()
+    tested = {model for model, side in store.split(con, split).items() if side == "test"}
+    return frozenset(tested - store.revealed_models(con, corpus, split))
 
 
-def mixes(db: store.Connection, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
-    """The mixes of `store.mixes`, without their test errors while they are hidden."""
-    found = store.mixes(db, corpora, split, task)
-    if store.revealed_mixes(db, corpora, split, task):
-        return found
-    return [replace(one, test_mse=None, low=None, high=None) for one in found]
+def models_of_fit(con: store.Connection, name: str) -> frozenset[str]:
+    """Return the models whose accuracies a page about this fit may not show.
+
+    These are all its test models if the fit is newer than the last reveal.
+    """
+    record = store.fit(con, name)
+    tested = {entry.model for entry in record.predictions if entry.side == "test"}
+    revealed = set()
+    if is_revealed(con, name):
+        revealed = store.revealed_models(con, record.corpus, record.split)
+    return models(con, record.corpus, record.split) | frozenset(tested - revealed)
+
+
+def mixes_are_hidden(
+    con: store.Connection, corpora: tuple[str, ...], split: str, task: str
+) -> bool:
+    """Return whether the mixes of the last search have hidden test errors."""
+    stored = store.mixes(con, corpora, split, task)
+    tested = any(mix.test_mse is not None for mix in stored)
+    return tested and not store.revealed_mixes(con, corpora, split, task)
+
+
+def mixes(con: store.Connection, corpora: tuple[str, ...], split: str, task: str) -> list[Mix]:
+    """Return the mixes of `store.mixes`, without their test errors while they are hidden."""
+    stored = store.mixes(con, corpora, split, task)
+    if store.revealed_mixes(con, corpora, split, task):
+        return stored
+    return [replace(mix, test_mse=None, low=None, high=None) for mix in stored]

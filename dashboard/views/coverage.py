@@ -1,15 +1,14 @@
-"""Whether what is stored is complete and sound: badges, what is missing, what to do next."""
+"""Coverage and soundness of the stored data: badges, gaps and next steps."""
 
 from typing import Any
 
 import streamlit as st
 
-from csvcore.figures import coverage
+from csvcore.figures.coverage import coverage_figure
 from csvcore.splits import copies
-from dashboard.queries import coverage as stored
-from dashboard.queries import database
+from dashboard.queries import coverage, database
 from dashboard.queries.database import Database
-from dashboard.widgets import figure, text
+from dashboard.widgets import figure, state, text
 
 SHOWN_RUNS = 40
 FINE, WRONG = ("green", ":material/check:"), ("orange", ":material/warning:")
@@ -20,37 +19,37 @@ AUDIT_HELP = (
 
 
 def badges(db: Database, corpus: str) -> None:
-    """A badge for coverage, accuracies, audit and provenance, with what is wrong below it."""
-    losses = stored.incomplete_models(stored.by_model(db, corpus))
-    accuracies = stored.incomplete_models(stored.accuracies_by_model(db))
-    differing = stored.provenance(db, corpus)
-    same = copies([stored.fingerprints(db, corpus), stored.weight_hashes(db, corpus)])
+    """Draw badges for the soundness of the data, with warnings below."""
+    losses = coverage.incomplete_models(coverage.by_model(db, corpus))
+    accuracies = coverage.incomplete_models(coverage.accuracies_by_model(db))
+    differing = coverage.provenance(db, corpus)
+    same = copies([coverage.fingerprints(db, corpus), coverage.weight_hashes(db, corpus)])
     with st.container(horizontal=True, gap="small"):
         _badge(
             losses.empty,
-            "Every model has losses on every document",
+            "All losses present",
             f"{len(losses)} models lack losses",
             "Fits use models with losses on every document and list the others.",
         )
         _badge(
             accuracies.empty,
-            "Every accuracy is there",
+            "All accuracies present",
             f"{len(accuracies)} models lack accuracies",
             "A fit of a task needs the accuracies of its models.",
         )
         _badge(
             not differing,
-            "All made alike",
-            "Made in different ways",
-            "Dtype, prefix and context, as the manifests of the losses say.",
+            "Collected consistently",
+            "Collection settings differ or unknown",
+            "Compares dtype, prefix and context in the manifests of the losses.",
         )
         _badge(
             not same,
-            "No model twice",
-            f"{len(same)} models twice",
-            "Models with the same weights or exactly the same losses under two names.",
+            "No duplicate models",
+            f"{len(same)} duplicate models",
+            "Finds models with the same weights or losses under two names.",
         )
-        found = _audited(db, corpus)
+        audit = _audited(db, corpus)
     for sentence in differing:
         st.warning(text.plain(sentence), icon=":material/warning:")
     for names in same:
@@ -58,27 +57,27 @@ def badges(db: Database, corpus: str) -> None:
             text.plain(f"{' and '.join(names)} have the same weights or losses."),
             icon=":material/content_copy:",
         )
-    if found:
-        for model, docs in found.broken.items():
+    if audit:
+        for model, docs in audit.broken.items():
             st.error(text.plain(f"{model}: losses of {', '.join(docs[:5])} are damaged."))
-        for model, share in found.lost.items():
+        for model, share in audit.lost.items():
             st.error(text.plain(f"{model}: alignment changes its total loss by {share:.1e}."))
 
 
 def gaps(db: Database, corpus: str) -> None:
-    """Runs that lack losses or accuracies as a matrix, and every model that lacks some."""
-    losses = stored.by_model(db, corpus)
-    accuracies = stored.accuracies_by_model(db)
+    """Draw the runs and models with missing losses or accuracies."""
+    losses = coverage.by_model(db, corpus)
+    accuracies = coverage.accuracies_by_model(db)
     for title, table, what in (
-        ("Losses that are missing", losses, "the documents"),
-        ("Accuracies that are missing", accuracies, "the accuracies"),
+        ("Missing losses", losses, "the documents"),
+        ("Missing accuracies", accuracies, "the accuracies"),
     ):
         if table["stored"].sum() == 0 or not (table["stored"] < table["wanted"]).any():
             continue  # nothing at all is a next step, not a gap
         st.subheader(title, divider="gray")
-        runs = stored.incomplete_runs(table)
-        figure.figure(
-            coverage.coverage_figure(runs.head(SHOWN_RUNS), what),
+        runs = coverage.incomplete_runs(table)
+        figure.show(
+            coverage_figure(runs.head(SHOWN_RUNS), what),
             runs.reset_index(),
             key=f"gaps-{what}",
             name=title,
@@ -87,27 +86,39 @@ def gaps(db: Database, corpus: str) -> None:
         complete = table["run"].nunique() - len(runs)
         more = f" {len(runs) - SHOWN_RUNS} more below." if len(runs) > SHOWN_RUNS else ""
         st.caption(
-            f"Share of {what} stored; grey cells are complete. {complete} other runs lack "
-            f"nothing.{more}"
+            f"Share of {what} stored; grey cells are complete. {complete} other runs are "
+            f"complete.{more}"
         )
-        short = stored.incomplete_models(table)
-        figure.table(short, height=min(38 + 35 * len(short), 260))
+        short = coverage.incomplete_models(table)
+        figure.show_table(short, height=min(38 + 35 * len(short), 260))
         if table is losses:
             st.download_button(
-                "Every missing model and document",
-                data=lambda: stored.missing_csv(db, corpus),
+                "Download the list",
+                data=lambda: coverage.missing_csv(db, corpus),
                 file_name=f"missing-{corpus}.csv",
                 mime="text/csv",
                 on_click="ignore",
                 icon=":material/download:",
-                help="One line for each, model,source,doc_id.",
+                help="Downloads every missing model and document, a line each: "
+                "model,source,doc_id.",
             )
 
 
+def contents(db: Database, corpus: str) -> None:
+    """Draw the sources of a corpus and the model families."""
+    grid = st.grid(2, min_column_width=400, gap="medium")
+    with grid.cell():
+        st.subheader("Sources", divider="gray")
+        figure.show_table(coverage.sources(db, corpus))
+    with grid.cell():
+        st.subheader("Families", divider="gray")
+        figure.show_table(coverage.families(db, corpus))
+
+
 def next_steps(db: Database, corpus: str, split: str | None) -> bool:
-    """What is to be done before anything can be fitted; whether something is."""
-    losses = stored.by_model(db, corpus)
-    accuracies = stored.accuracies_by_model(db)
+    """Draw the steps before a fit is possible; return whether there are any."""
+    losses = coverage.by_model(db, corpus)
+    accuracies = coverage.accuracies_by_model(db)
     missing = False
     if losses["stored"].sum() == 0:
         missing = True
@@ -124,17 +135,16 @@ def next_steps(db: Database, corpus: str, split: str | None) -> bool:
         text.next_step(
             "No accuracies",
             f"{database.command(db, 'import tasks FILE')}, then "
-            f"{database.command(db, 'import accuracies FILE...')}: a law needs what some "
-            "models can do.",
+            f"{database.command(db, 'import accuracies FILE...')}: a law is fitted to "
+            "them.",
         )
     if split is None:
         missing = True
         text.next_step(
-            "No split yet", "Say which models train, validate and test; presets do it in one click."
+            "No split yet",
+            "Divide the models into train, validation and test; presets do it in one click.",
         )
-        st.page_link(
-            "dashboard/pages/models.py", label="Go to Models & splits", icon=":material/call_split:"
-        )
+        text.to_models()
     return missing
 
 
@@ -144,20 +154,20 @@ def _badge(fine: bool, good: str, bad: str, help_text: str) -> None:
     st.badge(good if fine else bad, icon=icon, color=color, help=help_text)
 
 
-def _audited(db: Database, corpus: str) -> stored.Audit | None:
-    """The audit with its badge; of very many losses only once it is asked for."""
-    asked = f"audit-{corpus}"
-    if stored.is_large(db, corpus) and not st.session_state.get(asked):
+def _audited(db: Database, corpus: str) -> coverage.Audit | None:
+    """Return the audit and draw its badge; a large corpus is audited on request."""
+    requested = state.audit(corpus)
+    if coverage.is_large(db, corpus) and not requested.get(False):
         if not st.button("Audit the losses", icon=":material/fact_check:", help=AUDIT_HELP):
             return None
-        st.session_state[asked] = True
-    found = stored.audit(db, corpus)
-    if found.n_models:
-        wrong = len(found.broken) + len(found.lost)
+        requested.set(True)
+    audit = coverage.audit(db, corpus)
+    if audit.n_models:
+        wrong = len(audit.broken) + len(audit.lost)
         _badge(
             wrong == 0,
-            f"Audited: no loss is lost in {found.n_models} models",
+            f"Losses audited: {audit.n_models} of {audit.n_models} models",
             f"Losses of {wrong} models are damaged",
             AUDIT_HELP,
         )
-    return found
+    return audit

@@ -1,5 +1,6 @@
-"""What is to be fitted, how, and how long that will take; Start puts it into the queue."""
+"""The form of a fit: tasks, methods, settings, expected time, and Start."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,167 +10,173 @@ from csvcore.methods import label, weighted
 from dashboard.queries import database, duration
 from dashboard.queries.database import Database
 from dashboard.views import jobs
-from dashboard.widgets import address, text
-
-ALGORITHMS = {"fast": "Second order", "paper": "The paper's loop"}
+from dashboard.widgets import address, state, text
 
 
 @st.fragment
 def form(db: Database, corpus: str, split: str, names: list[str]) -> None:
-    """The controls of a fit of some of these tasks; only they are drawn anew while they change."""
+    """Draw the controls of a fit of some of these tasks; a fragment of its own."""
     with st.container(border=True):
-        tasks = address.choose(
-            st.pills,
-            "Tasks",
-            names,
-            default=names,
-            selection_mode="multi",
-            format_func=text.plain,
-            key="fit-tasks",
-            help="One law each; all that are chosen are optimised together.",
-        )
-        methods = address.choose(
-            st.pills,
-            "Methods",
-            weighted(),
-            default=["csv"],
-            selection_mode="multi",
-            format_func=label,
-            key="fit-methods",
-            help="CSV learns a weight for every token; the baselines have fixed weights.",
-        )
-        algorithm = address.choose(
-            st.segmented_control,
-            "Optimisation of CSV",
-            list(ALGORITHMS),
-            default="fast",
-            required=True,
-            format_func=ALGORITHMS.__getitem__,
-            key="fit-algorithm",
-            help="Second order chooses its penalty by leaving train's own families (or runs) out "
-            "in turn; the paper's loop is Algorithm 2, stopped where validation is best.",
-        )
+        tasks, methods, algorithm = _choices(names)
         scorer = _scorer()
         with st.expander("Settings"):
-            config = _settings(str(algorithm), database.have_one_unit(db, corpus))
+            config = _settings(algorithm, database.have_one_unit(db, corpus))
         if scorer:
             config["scorer"] = scorer
         if not tasks or not methods:
             st.warning("Choose at least one task and one method.")
             return
-        size = _size(db, corpus, split)
-        time = duration.expected(
-            duration.timings(db),
-            size,
-            len(tasks),
-            list(methods),
-            str(algorithm),
-            Path(scorer).name or text.BUNDLED,
-            config.get("steps", 0),
-        )
-        st.caption(
-            f"Expected: {duration.in_words(time.seconds)} of optimising ({time.basis}), and some "
-            f"seconds to load PyTorch and the losses of {size.n_models} train and validation "
-            "models."
-        )
-        placed = set(database.split(db, split).values())
+        _expected(db, corpus, split, len(tasks), methods, config)
+        sides = set(database.split(db, split).values())
         for side in ("validation", "test"):
-            if side not in placed:
+            if side not in sides:
                 st.caption(f":orange[:material/warning:] {text.plain(split)} has no {side} models.")
-        if st.button("Start", type="primary", icon=":material/play_circle:", help="Queues it."):
-            jobs.submit_fit(db, corpus, split, list(tasks), list(methods), config)
+        if st.button(
+            "Start",
+            type="primary",
+            icon=":material/play_circle:",
+            help="Adds the fit to the queue.",
+        ):
+            jobs.submit_fit(db, corpus, split, tasks, methods, config)
             st.rerun()
 
 
-def _scorer() -> str:
-    """Folder of the scoring model; empty for the bundled one."""
-    folders = [str(folder) for folder in database.model_folders()]
-    named = [Path(folder).name for folder in folders]
-    labels = {
-        folder: name if named.count(name) == 1 else folder
-        for folder, name in zip(folders, named, strict=True)
-    }
-    found = st.selectbox(
-        "Scorer",
-        ["", *folders],
-        format_func=lambda folder: labels.get(folder, "the bundled one"),
-        key="fit-scorer",
-        persist_state="session",
-        help="The model whose hidden states tell tokens apart; name folders with "
-        "`make app MODELS=DIR` to choose among them.",
+def _choices(names: list[str]) -> tuple[list[str], list[str], str]:
+    """Draw tasks, methods and optimizer and return the choices."""
+    tasks = address.choose(
+        st.pills,
+        "Tasks",
+        names,
+        default=names,
+        selection_mode="multi",
+        format_func=text.plain,
+        key=state.FIT_TASKS,
+        help="Sets the tasks to fit, together; each has a law of its own.",
     )
-    return str(found or "")
+    methods = address.choose(
+        st.pills,
+        "Methods",
+        weighted(),
+        default=["csv"],
+        selection_mode="multi",
+        format_func=label,
+        key=state.FIT_METHODS,
+        help="Sets the methods: CSV learns a weight per token, the baselines have fixed weights.",
+    )
+    algorithm = address.choose(
+        st.segmented_control,
+        "Optimizer",
+        list(text.ALGORITHMS),
+        default="fast",
+        required=True,
+        format_func=text.ALGORITHMS.__getitem__,
+        key=state.FIT_ALGORITHM,
+        help="Sets the optimizer of CSV: Gauss-Newton chooses its penalty by cross-validation over "
+        "train families or runs; Algorithm 2 stops at the lowest validation error.",
+    )
+    return list(tasks), list(methods), str(algorithm)
+
+
+def _expected(
+    db: Database, corpus: str, split: str, n_tasks: int, methods: list[str], config: dict[str, Any]
+) -> None:
+    """Draw the expected time."""
+    size = duration.size(db, corpus, split)
+    time = duration.expected(
+        duration.timings(db),
+        size,
+        n_tasks,
+        methods,
+        config.get("algorithm", "fast"),
+        Path(config.get("scorer", "")).name or text.BUNDLED,
+        config.get("steps", 0),
+    )
+    st.caption(
+        f"Expected: {duration.in_words(time.seconds)} of optimising ({time.basis}), and some "
+        f"seconds to load PyTorch and the losses of {size.n_models} train and validation models."
+    )
+
+
+def _scorer() -> str:
+    """Choose the folder of the scoring model; empty for the bundled one."""
+    labels = text.unique_labels([str(folder) for folder in database.model_folders()])
+    folder = st.selectbox(
+        "Scorer",
+        ["", *labels],
+        format_func=lambda folder: labels.get(folder, "bundled"),
+        key=state.FIT_SCORER.name,
+        persist_state="session",
+        help="Sets the model whose hidden states the head reads; `make app MODELS=DIR` adds "
+        "folders.",
+    )
+    return str(folder or "")
 
 
 def _settings(algorithm: str, one_unit: bool) -> dict[str, Any]:
-    """The fields of FitConfig that bear on this algorithm, and on losses in one unit."""
-    fast = algorithm == "fast"
+    """Draw the settings of an algorithm; return the fields of FitConfig."""
     columns = st.columns(3)
     seed = columns[0].number_input(
-        "Seed", 0, 1_000_000, 0, help="Of all random draws; the same seed gives the same fit."
+        "Seed", 0, 1_000_000, 0, help="Sets all random draws; the same seed gives the same fit."
     )
     config: dict[str, Any] = {"seed": int(seed or 0)}
-    if fast:
-        members = columns[1].number_input(
-            "Stability",
-            1,
-            50,
-            5,
-            help="Heads fitted to random draws of train's runs, to see how stable each weight is.",
-        )
-        activation = columns[2].selectbox(
-            "Non-linearity",
-            ["exp", "softplus"],
-            help="What makes a weight of the head's output; the paper has softplus.",
-        )
-        penalty = columns[0].number_input(
-            "Penalty",
-            0.0,
-            10.0,
-            None,
-            format="%.0e",
-            placeholder="chosen inside train",
-            help="A fixed pull towards the baseline; left empty, it is chosen inside train.",
-        )
-        config |= {"members": int(members or 1), "activation": activation}
-        if penalty:
-            config["penalty"] = float(penalty)
-    else:
-        steps = columns[1].number_input(
-            "Steps", 1, 10_000, 300, help="How many steps to take; the paper takes 300."
-        )
-        rate = columns[2].number_input(
-            "Learning rate",
-            1e-5,
-            1.0,
-            1e-2,
-            format="%.0e",
-            help="Of every step; the paper has 1e-3, which needs more steps.",
-        )
-        config |= {
-            "algorithm": "paper",
-            "steps": int(steps or 300),
-            "learning_rate": float(rate or 1e-2),
-        }
+    config |= _gauss_newton(columns) if algorithm == "fast" else _algorithm_2(columns)
     if st.toggle(
         "Mask first tokens",
-        help="Leave out, for every model, what is the first token of any: its context is only the "
-        "prefix, which differs between families.",
+        help="Leaves out each document's first token of any model, whose context is the prefix "
+        "alone.",
     ):
         config["mask_first_token"] = True
     if st.toggle(
         "Weigh the losses' own units",
         disabled=not one_unit,
-        help="A weight for each unit that all losses come in, such as a word, in place of each of "
-        "the scorer's tokens" + ("." if one_unit else "; here models have units of their own."),
+        help="Learns a weight per unit that all losses share, such as a word, instead of per "
+        "scorer token" + ("." if one_unit else "; here models have units of their own."),
     ):
         config["own_units"] = True
     return config
 
 
-def _size(db: Database, corpus: str, split: str) -> duration.Size:
-    docs = database.documents(db, corpus)
-    complete = set(database.complete_models(db, corpus))
-    sides = database.split(db, split)
-    fitted = [model for model, side in sides.items() if side != "test" and model in complete]
-    return duration.Size(sum(len(doc.text) for doc in docs), len(fitted))
+def _gauss_newton(columns: Sequence[Any]) -> dict[str, Any]:
+    members = columns[1].number_input(
+        "Stability heads",
+        1,
+        50,
+        5,
+        help="Sets the number of heads fitted to random draws of train runs, for the spread of "
+        "each weight.",
+    )
+    activation = columns[2].selectbox(
+        "Activation",
+        ["exp", "softplus"],
+        help="Sets the function from the head's output to a weight; the paper uses softplus.",
+    )
+    penalty = columns[0].number_input(
+        "Penalty",
+        0.0,
+        10.0,
+        None,
+        format="%.0e",
+        placeholder="cross-validated",
+        help="Sets a fixed pull towards the baseline; empty: chosen by cross-validation in train.",
+    )
+    fixed = {"penalty": float(penalty)} if penalty else {}
+    return {"members": int(members or 1), "activation": activation} | fixed
+
+
+def _algorithm_2(columns: Sequence[Any]) -> dict[str, Any]:
+    steps = columns[1].number_input(
+        "Steps", 1, 10_000, 300, help="Sets the number of steps; the paper takes 300."
+    )
+    rate = columns[2].number_input(
+        "Learning rate",
+        1e-5,
+        1.0,
+        1e-2,
+        format="%.0e",
+        help="Sets the step size; the paper's 1e-3 needs more steps.",
+    )
+    return {
+        "algorithm": "paper",
+        "steps": int(steps or 300),
+        "learning_rate": float(rate or 1e-2),
+    }

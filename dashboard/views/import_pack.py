@@ -1,4 +1,4 @@
-"""A loss pack dropped on a page: what is in it, what it would add, and its import by the worker."""
+"""Import of a loss pack: preview, checks and the button that queues it."""
 
 import hashlib
 from pathlib import PurePath
@@ -11,10 +11,9 @@ from csvcore.jobs.specs import ImportJob
 from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.queries.loss_packs import examine
-from dashboard.widgets import figure, text
+from dashboard.widgets import figure, state, text
 
 SHOWN = 5  # reasons that are written out
-TAKEN = "packs_taken"  # how many packs were queued, in the session's state
 
 
 def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
@@ -27,14 +26,15 @@ def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
     return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file)))
 
 
-def view(db: Database, corpus: str) -> None:
-    """The place to drop a pack, what it would add, and the button that imports it."""
-    taken = st.session_state.setdefault(TAKEN, 0)
+def show(db: Database, corpus: str) -> None:
+    """Draw the uploader, a preview of the pack, and the button that imports it."""
+    n_queued = state.N_QUEUED_PACKS.get(0)
     upload = st.file_uploader(
         "Loss pack",
         type="parquet",
-        key=f"pack-{taken}",  # another once a pack is queued: the place is empty again
-        help="One Parquet file from csvcore collect --out or csvcore export losses. Larger files: "
+        key=f"pack-{n_queued}",  # a new one once a pack is queued, which is empty
+        help="Adds the losses of a Parquet file from csvcore collect --out or csvcore export "
+        "losses; for larger files: "
         f"{database.command(db, 'import losses FILE')}.",
     )
     if upload is None:
@@ -44,9 +44,10 @@ def view(db: Database, corpus: str) -> None:
     by = "by its hash" if found.has_manifest else "chosen in the side bar, the pack has no manifest"
     st.caption(
         f"{text.plain(upload.name)} scores corpus {text.plain(found.corpus)} ({by}): "
-        f"{len(found.models)} models, {int(found.models['new'].sum()):,} documents' losses are new."
+        f"{len(found.models)} models, losses of {int(found.models['new'].sum()):,} documents "
+        f"are new."
     )
-    figure.table(
+    figure.show_table(
         found.models,
         column_config={
             "family": st.column_config.TextColumn(help="Empty: the model has no card yet"),
@@ -68,11 +69,11 @@ def view(db: Database, corpus: str) -> None:
         disabled=bool(found.why_not),
         on_click=_take,
         args=(db, found.corpus, upload.name, content),
-        help="All of it or nothing; what is stored already has to be the same. The worker does it, "
-        "and the queue says when.",
+        help="Adds the import to the queue; it stores all of the pack or nothing, and "
+        "stored losses must be the same.",
     )
 
 
 def _take(db: Database, corpus: str, name: str, content: bytes) -> None:
     submit(db, corpus, name, content)
-    st.session_state[TAKEN] += 1
+    state.N_QUEUED_PACKS.set(state.N_QUEUED_PACKS.get(0) + 1)

@@ -1,4 +1,4 @@
-"""The queue on a page: what runs, how long it still takes, how to stop it."""
+"""The queue on a page: progress, remaining time and Cancel."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from csvcore.jobs import queue
 from csvcore.jobs.specs import CollectJob, FitJob
 from csvcore.records import Glimpse
 from dashboard.queries.database import Database
-from dashboard.widgets import text as controls
+from dashboard.widgets import text
 
 POLL_SECONDS, IDLE_SECONDS = 1.5, 6.0
 ICONS = {
@@ -23,8 +23,8 @@ ICONS = {
     "cancelled": ":material/cancel:",
 }
 SHOWN = 8
-REMEMBERED = 50  # jobs among which a page looks for its own
-TOLD_SECONDS = 86_400.0  # for which a page tells that a job did not finish
+REMEMBERED = 50  # jobs among which a page finds its own
+TOLD_SECONDS = 86_400.0  # during which a page warns of an unfinished job
 
 
 def submit_fit(
@@ -35,7 +35,7 @@ def submit_fit(
     methods: Sequence[str],
     config: dict[str, Any],
 ) -> int:
-    """Queue these methods on these tasks, as one job."""
+    """Queue these methods on these tasks as one job."""
     spec = FitJob(corpus, split, tuple(tasks), tuple(methods), config)
     live = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
     number = queue.submit_spec(db.path, spec)
@@ -50,34 +50,32 @@ def submit_collect(db: Database, corpus: str, models: Sequence[str], dtype: str)
 
 
 def live(db: Database, history: bool = False) -> bool:
-    """Progress of live jobs, refreshed while there are any.
+    """Draw the progress of live jobs, refreshed while there are any.
 
-    With `history` ended ones too, and how the errors of a fit move.
-
-    Returns whether any job waits or runs.
+    With `history` also ended jobs, and the errors of a running fit. Return whether any job is live.
     """
     before = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
 
     @st.fragment(run_every=POLL_SECONDS if before else IDLE_SECONDS if history else None)
     def view() -> None:
-        found = queue.recent(db.path, SHOWN)
-        waiting = sorted((job for job in found if job.live), key=lambda job: job.job)
+        recent = queue.recent(db.path, SHOWN)
+        waiting = sorted((job for job in recent if job.live), key=lambda job: job.job)
         if before != {job.job for job in waiting}:
             st.rerun()  # one ended, so that the page reads new results; or another tab began one
         for job in waiting:
             _row(db, job, history)
-        for job in found:
+        for job in recent:
             if history and not job.live:
                 _row(db, job, history)
-        if history and not found:
-            st.caption("Nothing was queued yet.")
+        if history and not recent:
+            st.caption("Queue is empty.")
 
     view()
     return bool(before)
 
 
 def waits(db: Database, kind: str, **params: Any) -> bool:
-    """Whether a job of this kind, with these parameters among its own, waits or runs."""
+    """Return whether a job of this kind and with these parameters is live."""
     return any(
         job.live and job.kind == kind and params.items() <= job.params.items()
         for job in queue.recent(db.path, SHOWN)
@@ -85,16 +83,16 @@ def waits(db: Database, kind: str, **params: Any) -> bool:
 
 
 def ended_badly(db: Database, kind: str, **params: Any) -> None:
-    """Say of the jobs of this kind, with these parameters among theirs, which did not finish.
+    """Warn of unfinished jobs of this kind and with these parameters.
 
-    Of the same work the newest job counts, for a day.
+    The newest job of the same work counts, for a day.
     """
     newest: dict[str, queue.Job] = {}
     for job in queue.recent(db.path, REMEMBERED):
         if job.kind == kind and params.items() <= job.params.items():
             newest.setdefault(job.spec.title, job)
     lines = [
-        f"{controls.plain(work)}: {controls.sentence(_why(job))}"
+        f"{text.plain(work)}: {text.sentence(_why(job))}"
         for work, job in newest.items()
         if job.ended and job.status != "done" and time.time() - job.ended < TOLD_SECONDS
     ]
@@ -103,19 +101,18 @@ def ended_badly(db: Database, kind: str, **params: Any) -> None:
 
 
 def _why(job: queue.Job) -> str:
-    told = job.message.startswith(job.status)
-    return job.message if told else f"{job.status}, {job.message}"
+    return job.message if job.message.startswith(job.status) else f"{job.status}, {job.message}"
 
 
 def _row(db: Database, job: queue.Job, moving: bool) -> None:
-    state = job.status if job.cancel_asked is None or not job.live else "being cancelled"
+    state = job.status if job.cancel_asked is None or not job.live else "cancelling\u2026"
     title = f"{job.job}: {job.spec.title}, {state}"
     # Not st.status: each of these keeps the script waiting.
     is_open = job.status == "running"
-    box = st.expander(controls.plain(title), icon=ICONS[job.status], expanded=is_open)
+    box = st.expander(text.plain(title), icon=ICONS[job.status], expanded=is_open)
     if job.live:
         share = job.step / job.total if job.total else 0.0
-        box.progress(min(share, 1.0), controls.plain(_pace(job, time.time())))
+        box.progress(min(share, 1.0), text.plain(_pace(job, time.time())))
         if moving and job.kind == "fit":
             with box:
                 _moving(job.job, queue.glimpses(db.path, job.job))
@@ -125,7 +122,7 @@ def _row(db: Database, job: queue.Job, moving: bool) -> None:
             on_click=queue.cancel,
             args=(db.path, job.job),
             disabled=job.cancel_asked is not None,
-            help="Stops at the next step; what is stored by then stays.",
+            help="Stops the job at its next step; results stored by then stay.",
         )
     else:
         seconds = (job.ended or job.created) - (job.started or job.created)
@@ -133,44 +130,46 @@ def _row(db: Database, job: queue.Job, moving: bool) -> None:
 
 
 def _pace(job: queue.Job, now: float) -> str:
-    """What a live job does, how far it is, how long it has taken and will take."""
+    """Return the progress of a live job with its time so far and left."""
     if job.started is None:
         return f"{job.status}, for {now - job.created:.0f} s"
     left = job.seconds_left(now)
-    text = f"{job.message}, {now - job.started:.0f} s so far"
+    progress = f"{job.message}, {now - job.started:.0f} s so far"
     if left is None:
-        return text
+        return progress
     if job.kind == "fit":  # most end before their last step
-        return f"step {job.step} of at most {job.total}, {text}, at most about {left:.0f} s left"
-    return f"{text}, about {left:.0f} s left"
+        return (
+            f"step {job.step} of at most {job.total}, {progress}, at most about {left:.0f} s left"
+        )
+    return f"{progress}, about {left:.0f} s left"
 
 
-def _moving(job: int, found: Sequence[Glimpse]) -> None:
-    """The errors so far of a fit that runs, and the law of one of its tasks at the last step."""
-    found = [one for one in found if one.trace]
-    if not found:
+def _moving(job: int, glimpses: Sequence[Glimpse]) -> None:
+    """Draw the errors of a running fit, and the law of one of its tasks at the last step."""
+    glimpses = [glimpse for glimpse in glimpses if glimpse.trace]
+    if not glimpses:
         return
-    names = [one.task for one in found]
+    names = [glimpse.task for glimpse in glimpses]
     task = names[0]
     if len(names) > 1:
         task = st.segmented_control(
-            "Curve of",
+            "Curve",
             names,
             default=names[0],
             required=True,
-            format_func=controls.plain,
+            format_func=text.plain,
             key=f"moving-{job}",
-            help="The task whose law is drawn beside the errors while it is optimised.",
+            help="Sets the task whose law is drawn.",
         )
     left, right = st.columns(2)
     left.plotly_chart(
-        optimisation.errors_so_far(found),
+        optimisation.errors_so_far(glimpses),
         key=f"errors-{job}",
         alt="Mean squared error on train and validation models over the steps so far",
     )
     right.plotly_chart(
-        optimisation.law_so_far(next(one for one in found if one.task == task)),
+        optimisation.law_so_far(next(glimpse for glimpse in glimpses if glimpse.task == task)),
         key=f"law-{job}",
         alt=f"Accuracy on {task} against the capability score at the last step",
     )
-    st.caption("Train and validation models alone; test models are not looked at.")
+    st.caption("Train and validation models alone; test models are not used.")

@@ -1,4 +1,4 @@
-"""The mixes that a search tried: which is recommended, how sure that is, and saving it."""
+"""The mixes of a search: the recommended one, its error, and saving it."""
 
 from collections.abc import Sequence
 
@@ -13,27 +13,27 @@ from dashboard.queries.mixes import store_mix
 from dashboard.widgets import figure, text
 
 
-def table(found: Sequence[Mix]) -> pd.DataFrame:
-    """One row a mix, errors as root mean squares in points of accuracy.
+def table(mixes: Sequence[Mix]) -> pd.DataFrame:
+    """Return a row per mix, errors as root mean squares in points of accuracy.
 
     Columns: mix, sources, documents, tokens, error, best, worst (over the groups left out), test,
-    test_low, test_high; missing where they are not known or hidden.
+    test_low, test_high; missing where unknown or hidden.
     """
     return pd.DataFrame(
         [
             {
-                "mix": ", ".join(f"{share:.0%} {name}" for name, share in one.shares.items()),
-                "sources": sum(share > 0 for share in one.shares.values()),
-                "documents": len(one.doc_ids),
-                "tokens": one.n_tokens,
-                "error": 100 * one.error,
-                "best": 100 * min(one.errors, default=np.nan),
-                "worst": 100 * max(one.errors, default=np.nan),
-                "test": _points(one.test_mse),
-                "test_low": _points(one.low),
-                "test_high": _points(one.high),
+                "mix": ", ".join(f"{share:.0%} {name}" for name, share in mix.shares.items()),
+                "sources": sum(share > 0 for share in mix.shares.values()),
+                "documents": len(mix.doc_ids),
+                "tokens": mix.n_tokens,
+                "error": 100 * mix.error,
+                "best": 100 * min(mix.errors, default=np.nan),
+                "worst": 100 * max(mix.errors, default=np.nan),
+                "test": _points(mix.test_mse),
+                "test_low": _points(mix.low),
+                "test_high": _points(mix.high),
             }
-            for one in found
+            for mix in mixes
         ]
     )
 
@@ -42,44 +42,45 @@ def _points(mse: float | None) -> float:
     return np.nan if mse is None else 100 * float(np.sqrt(mse))
 
 
-def found(db: Database, mixes: Sequence[Mix], corpora: Sequence[str]) -> None:
-    """What was tried, the recommended one first, and a way to keep that."""
+def show(db: Database, mixes: Sequence[Mix], corpora: Sequence[str]) -> None:
+    """Draw the mixes, the recommended one first, and a form that saves it."""
     rows, best = table(mixes), mixes[0]
     st.markdown(f"Recommended: **{text.plain(rows['mix'].iloc[0])}**")
     tested = rows["test"].notna().any()
-    figure.figure(
+    figure.show(
         comparison.search_figure(rows, best.noise_floor if tested else None),
         rows,
         key="search",
         name=f"mixes-{best.task}",
-        alt="Error of every mix, with how far it may reach, against the number of its sources",
+        alt="Error of each mix with its range, against the number of its sources",
     )
-    figure.table(
+    figure.show_table(
         rows.dropna(axis="columns", how="all"),
         column_config={
             name: st.column_config.NumberColumn(title, format="%.1f")
             for name, title in (
-                ("error", "points off when left out"),
-                ("best", "best group"),
-                ("worst", "worst group"),
-                ("test", "points off on test"),
-                ("test_low", "from"),
-                ("test_high", "to"),
+                ("error", "cross-validated RMSE (points)"),
+                ("best", "best fold"),
+                ("worst", "worst fold"),
+                ("test", "test RMSE (points)"),
+                ("test_low", "90 % CI, low"),
+                ("test_high", "90 % CI, high"),
             )
         },
     )
     st.caption(
-        "Mixes are ranked by the error on models left out inside train and validation, in points "
-        "of accuracy; the test models have no part in it. Bars reach from the best to the worst "
-        "group left out" + (", and over the 90 % interval of the test error." if tested else ".")
+        "Ranked by cross-validated RMSE on train and validation models, in points of accuracy; "
+        "test "
+        "models are not used. Bars span the best to the worst fold"
+        + (", and the 90 % CI of the test error." if tested else ".")
     )
     st.download_button(
-        "Documents of the recommended mix",
+        "Download the documents",
         data="\n".join(best.doc_ids) + "\n",
         file_name=f"mix-{best.task}.txt",
         on_click="ignore",
         icon=":material/download:",
-        help="Their ids, one a line.",
+        help="Downloads the ids of the recommended mix's documents, one per line.",
     )
     _save(db, best, corpora)
 
@@ -88,16 +89,13 @@ def _save(db: Database, best: Mix, corpora: Sequence[str]) -> None:
     with st.form("save-mix", border=True):
         left, right = st.columns([2, 1], vertical_alignment="bottom")
         name = left.text_input(
-            "Save the recommended mix as a corpus",
+            "Name of the recommended mix as a corpus",
             placeholder=f"mix-{best.task}",
-            help="The documents and every model's losses on them are copied; it can then be chosen "
-            "in the side bar like any other corpus.",
+            help="Sets the corpus that the documents and all models' losses on them are copied to.",
         )
-        save = right.form_submit_button(
-            "Save", icon=":material/save:", help="Stores the corpus at once."
-        )
+        save = right.form_submit_button("Save", icon=":material/save:", help="Stores the corpus.")
     if save and len(name.strip()) > text.LONGEST_NAME:
-        st.warning(text.name_of("corpus", name.strip()))
+        st.warning(text.refused_name("corpus", name.strip()))
     elif save:
         said = store_mix(db, corpora, best, name.strip())
         st.success(f"Stored {text.plain(said)}; choose it in the side bar.")

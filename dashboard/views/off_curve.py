@@ -1,4 +1,4 @@
-"""The view that takes a model's place off the curve apart, down to the token in its text."""
+"""Contributions to a model's distance from the curve, down to the token in its text."""
 
 from html import unescape
 
@@ -7,107 +7,110 @@ import streamlit as st
 
 from csvcore.figures import comparison
 from csvcore.methods import label, weighted
+from csvcore.records import Prediction
 from dashboard.queries import attribution, database
+from dashboard.queries.attribution import OffCurve
 from dashboard.queries.database import Database
 from dashboard.views.salience import controls
-from dashboard.widgets import address as links
-from dashboard.widgets import figure, text
+from dashboard.widgets import address, figure, state, text
 
 SALIENCE = "dashboard/pages/salience.py"
+TOKENS = "why-tokens"
+FORMATS = {"weight": "%.2f", "nll": "%.3f", "expected": "%.3f", "added": "%.5f"}
 
 
 def clicked(method: str) -> None:
-    """Take over the model that was clicked on a curve; called when its selection changes."""
-    for point in st.session_state[f"curve-{method}"]["selection"]["points"]:
+    """Choose the model that was clicked on a curve; called when its selection changes."""
+    for point in state.curve(method).get({})["selection"]["points"]:
         if point.get("customdata"):
-            st.session_state["why-method"] = method
-            st.session_state["why-model"] = unescape(str(point["customdata"][0]))
+            state.CURVE_METHOD.set(method)
+            state.CURVE_MODEL.set(unescape(str(point["customdata"][0])))
 
 
 @st.fragment
-def off_the_curve(db: Database, fits: pd.DataFrame) -> None:
-    """Choose a model of one of these fits, by method, and see what its losses add to its score.
-
-    The choice is `why-method` and `why-model` in the address and in the session's state.
-    """
-    methods = [name for name in weighted() if name in fits.index]
-    left, right = st.columns([1, 2])
-    method = links.choose(
-        left.selectbox,
-        "Curve",
-        methods,
-        format_func=label,
-        key="why-method",
-        help="The method whose weights and law the model is held against.",
-    )
-    fit = database.fit(db, str(fits.loc[method, "fit"]))
-    apart = sorted(fit.predictions, key=lambda one: -abs(one.predicted - one.accuracy))
-    names = [one.model for one in apart]
-    if st.session_state.get("why-model") not in names:  # of another method or a hidden test model
-        st.session_state.pop("why-model", None)
-    model = links.choose(
-        right.selectbox,
-        "Model, farthest from the curve first",
-        names,
-        key="why-model",
-        help="Or click a point of a curve above.",
-    )
-    if model is None:
+def show(db: Database, fits: pd.DataFrame) -> None:
+    """Choose a model of one of these fits, by method, and draw the contributions to its score."""
+    prediction, fit = _choose(db, fits)
+    if prediction is None:
         return
-    place = next(one for one in apart if one.model == model)
-    found = attribution.off_curve(db, fit.fit, model)
-    better = found.score < found.on_curve
+    parts = attribution.off_curve(db, fit, prediction.model)
+    side = "lower" if parts.score < parts.on_curve else "higher"
     st.markdown(
-        f"{text.plain(model)} scores {found.score:.4f}; at its accuracy of "
-        f"{place.accuracy:.3f} the curve has {found.on_curve:.4f} nats per character, and for its "
-        f"score it says {place.predicted:.3f}. It loses **{'less' if better else 'more'}** on "
-        "the weighted text than models of its accuracy usually do. Where:"
+        f"{text.plain(prediction.model)}: score {parts.score:.4f}; the curve expects "
+        f"{parts.on_curve:.4f} nats per character at accuracy {prediction.accuracy:.3f} (predicted "
+        f"accuracy {prediction.predicted:.3f}). Its weighted loss is **{side}** than its peers'. "
+        "Contributions:"
     )
-    columns = st.columns(2)
-    with columns[0]:
-        figure.figure(
-            comparison.added_bars(found.by_source),
-            found.by_source,
+    left, right = st.columns(2)
+    with left:
+        figure.show(
+            comparison.added_bars(parts.by_source),
+            parts.by_source,
             key="why-sources",
-            alt=f"What each source adds to the score of {model}",
-            name=f"off-the-curve-{model}",
+            alt=f"Contribution of each source to the score of {prediction.model}",
+            name=f"off-the-curve-{prediction.model}",
         )
-    with columns[1]:
-        figure.table(
-            found.by_document.sort_values("added", key=abs, ascending=False).head(50),
+    with right:
+        figure.show_table(
+            parts.by_document.sort_values("added", key=abs, ascending=False).head(50),
             height=260,
             column_config={"added": st.column_config.NumberColumn(format="%.5f")},
         )
     st.caption(
-        "In nats per character, above 0 where the model does worse than expected; the parts add up "
-        "to the difference of the two scores. Expected is a line through all models of the fit."
+        "In nats per character, above 0 where the model does worse than expected; contributions "
+        "sum to the difference of the two scores. Expected: a line through all models of the fit."
     )
-    chosen = figure.table(
-        found.by_token,
+    _tokens(parts)
+
+
+def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, str]:
+    """Choose a method and one of its models; return the model's prediction and the fit's id."""
+    left, right = st.columns([1, 2])
+    method = address.choose(
+        left.selectbox,
+        "Curve",
+        [name for name in weighted() if name in fits.index],
+        format_func=label,
+        key=state.CURVE_METHOD,
+        help="Sets the method whose weights and law the model is compared with.",
+    )
+    fit = database.fit(db, str(fits.loc[method, "fit"]))
+    ordered = sorted(fit.predictions, key=lambda entry: -abs(entry.predicted - entry.accuracy))
+    by_model = {entry.model: entry for entry in ordered}
+    if state.CURVE_MODEL.find() not in by_model:  # of another method, or a hidden test model
+        state.CURVE_MODEL.drop()
+    model = address.choose(
+        right.selectbox,
+        "Model (largest error first)",
+        list(by_model),
+        key=state.CURVE_MODEL,
+        help="Sets the model to explain; a click on a point of a curve does the same.",
+    )
+    return by_model.get(model), fit.fit
+
+
+def _tokens(parts: OffCurve) -> None:
+    """Draw the tokens of the largest contributions, and a button that shows one in its text."""
+    figure.show_table(
+        parts.by_token,
         height=300,
-        key="why-tokens",
+        key=TOKENS,
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            name: st.column_config.NumberColumn(format=shape)
-            for name, shape in (
-                ("weight", "%.2f"),
-                ("nll", "%.3f"),
-                ("expected", "%.3f"),
-                ("added", "%.5f"),
-            )
+            name: st.column_config.NumberColumn(format=shape) for name, shape in FORMATS.items()
         },
     )
-    rows = chosen["selection"]["rows"]
+    rows = state.rows(TOKENS)
     go = st.button(
         "Show the token in its text",
         disabled=not rows,
-        help="Select a row of the table first; opens the Salience page there.",
+        help="Opens the selected row's token on the Salience page.",
         icon=":material/format_ink_highlighter:",
     )
     if rows and go:
-        token = found.by_token.iloc[rows[0]]
-        by_doc = found.by_document.set_index("doc_id")["source"]
+        token = parts.by_token.iloc[rows[0]]
+        source_of = parts.by_document.set_index("doc_id")["source"]
         document = str(token["doc_id"])
-        address = controls.open_at(str(by_doc[document]), document, int(token["token"]))
-        st.switch_page(SALIENCE, query_params=address)
+        parameters = controls.open_at(str(source_of[document]), document, int(token["token"]))
+        st.switch_page(SALIENCE, query_params=parameters)

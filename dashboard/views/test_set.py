@@ -1,4 +1,4 @@
-"""The test set on a page: hidden behind a button, then shown with how often it was looked at."""
+"""The button that reveals a test set, and the number of reveals."""
 
 from collections.abc import Mapping
 
@@ -8,105 +8,107 @@ import streamlit as st
 from csvcore.records import Fit, Side
 from dashboard.queries import database
 from dashboard.queries.database import Database
-from dashboard.widgets import text as controls
+from dashboard.widgets import state, text
 
 WHY = (
-    "Whoever chooses methods or splits by test errors fits the test set too, so choose by "
-    "validation first; every look is counted."
+    "Choosing by test error overfits the test set: choose by validation error first. Every reveal "
+    "is counted."
 )
-SHOWS = "Shows the errors on test models, their points and accuracies, on every page."
+SHOWS = "Shows errors, points and accuracies of the test models on every page."
 
 
 def gate(db: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
-    """The button that reveals the test set of a split to these fits, or the count of reveals.
+    """Draw the button that reveals the test set of a split to these fits, or the count of reveals.
 
     Args:
         db: the database.
         corpus: whose fits.
         split: whose test models.
-        fits: some rows of `data.fits`; nothing is drawn if none of them has test models.
+        fits: rows of `database.fits`; nothing is drawn if none of them has test models.
     """
     tested = fits[fits["n_test"].fillna(0) > 0]
     if tested.empty:
         return
-    looked = _looked(database.n_reveals(db, corpus, split))
+    count = _count(database.n_reveals(db, corpus, split))
     if tested["revealed"].all():
-        st.caption(f":material/visibility: {looked}")
+        st.caption(f":material/visibility: {count}")
         return
     n_models, n_fits = int(tested["n_test"].max()), int((~tested["revealed"]).sum())
     _ask(
         db,
         corpus,
         [split],
-        f"The {n_models} test models of split {controls.plain(split)} are hidden for {n_fits} "
-        f"fit{'s' * (n_fits > 1)}. {looked}",
+        f"The {n_models} test models of split {text.plain(split)} are hidden for {n_fits} "
+        f"fit{'s' * (n_fits > 1)}. {count}",
         "Reveal the test set",
     )
 
 
 def gate_families(db: Database, corpus: str, table: pd.DataFrame) -> None:
-    """The same for the splits that leave a family out; table as of `judged.left_out`."""
+    """Draw the same for leave-one-family-out splits; table from `comparisons.left_out`."""
     waiting = sorted(table.loc[~table["revealed"], "split"].unique())
     counts = {split: database.n_reveals(db, corpus, split) for split in table["split"].unique()}
-    looks = f"Their test sets have been looked at {sum(counts.values())} times in all."
+    total = f"Their test sets were revealed {sum(counts.values())} times in total."
     if not waiting:
-        st.caption(f":material/visibility: {looks}")
+        st.caption(f":material/visibility: {total}")
         return
-    text = f"The families left out are the test sets of {len(waiting)} splits, hidden too. {looks}"
-    _ask(db, corpus, waiting, text, "Reveal the families left out")
+    message = (
+        f"The families left out are the test sets of {len(waiting)} splits, hidden too. {total}"
+    )
+    _ask(db, corpus, waiting, message, "Reveal the families left out")
 
 
 def gate_mixes(db: Database, corpus: str, split: str) -> None:
-    """The same for mixes whose test errors are hidden: they are newer than the last reveal."""
-    looked = _looked(database.n_reveals(db, corpus, split))
-    text = f"The test errors of these mixes are hidden. {looked}"
-    _ask(db, corpus, [split], text, "Reveal the test errors")
+    """Draw the same for mixes that are newer than the last reveal."""
+    count = _count(database.n_reveals(db, corpus, split))
+    message = f"The test errors of these mixes are hidden. {count}"
+    _ask(db, corpus, [split], message, "Reveal the test errors")
 
 
 def error_metrics(fit: Fit) -> None:
-    """Error and noise floor of a fit, on test or, while that is hidden, on validation models."""
+    """Draw error and noise floor of a fit, on test or, while hidden, validation models."""
     side = "test" if "test" in fit.mse else "validation"
     st.metric(
         f"{side.capitalize()} MSE",
-        controls.scientific(fit.mse.get(side)),
-        help=f"Mean squared error of the predicted accuracy of the {side} models.",
+        text.scientific(fit.mse.get(side)),
+        help=f"Shows the mean squared error of the accuracy predicted for the {side} models.",
     )
     st.metric(
         "Noise floor",
-        controls.scientific(fit.noise_floor.get(side)),
-        help="The error that the binomial noise of the accuracies alone would leave.",
+        text.scientific(fit.noise_floor.get(side)),
+        help="Shows the error that binomial noise of the accuracies alone leaves.",
     )
 
 
-def _looked(times: int) -> str:
-    how_often = {0: "never been looked at", 1: "been looked at once"}
-    often = how_often.get(times, f"been looked at {times} times")
-    return f"The test set of this split has {often}."
+def _count(times: int) -> str:
+    how_often = {0: "never revealed", 1: "revealed once"}
+    often = how_often.get(times, f"revealed {times} times")
+    return f"Test set of this split: {often}."
 
 
-def _ask(db: Database, corpus: str, splits: list[str], text: str, label: str) -> None:
+def _ask(db: Database, corpus: str, splits: list[str], message: str, label: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/visibility_off: {text} {WHY}", width="stretch")
+        st.markdown(f":material/visibility_off: {message} {WHY}", width="stretch")
         if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=SHOWS):
             database.reveal(db, corpus, splits)
             st.rerun()
 
 
-def unseen(
+def hidden(
     db: Database, corpus: str | None, sides: Mapping[str, Side], name: str
 ) -> frozenset[str]:
-    """Models whose accuracies a page about a split hides: its test models, and the side bar's.
+    """Return the models whose accuracies are hidden: test models of a split and of the side bar's.
 
     Args:
         db: the database.
         corpus: of the side bar.
         sides: the split that the page shows, stored or not.
-        name: of that split; models revealed under it are no secret.
+        name: of that split; models revealed under it are shown.
     """
     tested = frozenset(model for model, side in sides.items() if side == "test")
     if corpus is None:
         return tested
-    known = database.revealed_models(db, corpus, name)
-    chosen = controls.chosen("split")
+    revealed = database.revealed_models(db, corpus, name)
+    chosen = state.SPLIT.find()
     others = database.hidden_models(db, corpus, chosen) if chosen else frozenset()
-    return (tested - known) | others
+    return (tested - revealed) | others

@@ -1,4 +1,4 @@
-"""The table that says for every task whether CSV beats all others, with every method's error."""
+"""The table of verdicts, with the error of each method on each task."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from dashboard.widgets import figure
 
 MARKS = {"better": "\u2713", "unsure": "\u223c", "worse": "\u2717"}
 FIRST = ("task", "verdict", "csv", "all-token", "ratio", "floor", "nulls", "rival", "side")
-INNER = ("told", "significant", "left_out")  # columns that the others tell of
+INNER = ("told", "significant", "left_out")  # columns shown through others
 
 
 def table(verdicts: pd.DataFrame) -> None:
-    """Draw `judged.verdicts`: better than all others or not, and the error of every method."""
-    known = verdicts.reindex(columns=["side", "verdict", "rival", "told", "significant"])
+    """Draw `comparisons.verdicts`."""
+    columns = verdicts.reindex(columns=["side", "verdict", "rival", "told", "significant"])
     marked: list[Any] = [
         f"{MARKS[word]} {told}" if word in MARKS else None
-        for word, told in zip(known["verdict"], known["told"], strict=True)
+        for word, told in zip(columns["verdict"], columns["told"], strict=True)
     ]
     rows = verdicts.drop(columns=[name for name in INNER if name in verdicts.columns]).assign(
         verdict=marked,
-        rival=known["rival"].map(label, na_action="ignore"),
-        side=known["side"].fillna("nothing yet"),
+        rival=columns["rival"].map(label, na_action="ignore"),
+        side=columns["side"].fillna("no models yet"),
     )
     first = [name for name in FIRST if name in rows.columns]
-    st.markdown(summary(known))
-    figure.table(
+    st.markdown(summary(columns))
+    figure.show_table(
         rows[[*first, *(name for name in rows.columns if name not in first)]],
         column_config={
             "verdict": st.column_config.TextColumn(
@@ -62,8 +62,8 @@ def table(verdicts: pd.DataFrame) -> None:
     )
     left_out = {name for row in verdicts.get("left_out", ()) for name in row}
     st.caption(
-        "Mean squared error of the predicted accuracy. On validation models the errors of methods "
-        "that learn are a little too small: their penalty was chosen with the help of them. "
+        "Mean squared error of the predicted accuracy. On validation models the errors of CSV are "
+        "slightly optimistic: its penalty was chosen with their help. "
         + " ".join(map(left_out_sentence, sorted(left_out)))
     )
 
@@ -72,17 +72,17 @@ def summary(verdicts: pd.DataFrame) -> str:
     """Return on how many tasks CSV is better, significantly or not, or worse, as Markdown.
 
     Args:
-        verdicts: side, verdict, significant of `judged.verdicts`.
+        verdicts: side, verdict, significant of `comparisons.verdicts`.
     """
-    said = verdicts["verdict"]
-    if not said.notna().any():
-        return "There is nothing to judge by yet: no fit has validation or test models."
+    words = verdicts["verdict"]
+    if not words.notna().any():
+        return "No verdict yet: no fit has validation or test models."
     sides = " and ".join(sorted(verdicts["side"].dropna().unique()))
-    worse = said == "worse"
+    worse = words == "worse"
     beaten = int((worse & verdicts["significant"].eq(True)).sum())
     return (
         f"Evaluated on {sides} models, CSV is significantly better than all other methods and "
-        f"trivial baselines on **{int((said == 'better').sum())} of {int(said.notna().sum())}** "
-        f"tasks, better but not significantly on {int((said == 'unsure').sum())}. Another has a "
+        f"trivial baselines on **{int((words == 'better').sum())} of {int(words.notna().sum())}** "
+        f"tasks, better but not significantly on {int((words == 'unsure').sum())}. Another has a "
         f"smaller error on {int(worse.sum())}, significantly on {beaten}."
     )

@@ -1,48 +1,50 @@
-"""A figure on a page, and what can be taken away of it: PNG, HTML and the table behind it."""
+"""Figures and tables with their downloads: PNG, HTML and CSV."""
 
 import re
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from csvcore import report as reporting
 from csvcore.figures.html import Part, report
 from csvcore.figures.law import with_legend
 from csvcore.formats.csv_tables import without_formula
+from dashboard.queries import database
+from dashboard.queries.database import Database
+
+FORMULA = tuple("=+-@\t\r")  # first characters of a cell that a spreadsheet would run
 
 
-def figure(
-    drawn: Any,
+def show(
+    chart: Any,
     table: pd.DataFrame | Callable[[], pd.DataFrame],
     *,
     key: str,
     alt: str,
     name: str,
-    **choice: Any,
+    **selection: Any,
 ) -> Any:
-    """Draw a Plotly figure with its downloads below; returns what `st.plotly_chart` does.
+    """Draw a Plotly figure with its downloads below; return the state of `st.plotly_chart`.
 
-    The files are made when they are asked for, so a rerun pays nothing for them.
+    The files are made on click, so a rerun costs nothing.
 
     Args:
-        drawn: the figure.
-        table: all data it was drawn from, or what makes it when it is asked for.
+        chart: the Plotly figure.
+        table: all data behind it, or a function that makes them on click.
         key: of the chart; its downloads have keys of their own.
-        alt: for screen readers, and the title of the HTML.
+        alt: text for screen readers, and the title of the HTML.
         name: of the files, without an ending.
-        choice: `on_select` and `selection_mode` of `st.plotly_chart`.
+        selection: `on_select` and `selection_mode` of `st.plotly_chart`.
     """
     stem = file_name(name)
     image = {"toImageButtonOptions": {"format": "png", "filename": stem, "scale": 2}}
-    state = st.plotly_chart(drawn, key=key, alt=alt, config=image, **choice)
+    selected = st.plotly_chart(chart, key=key, alt=alt, config=image, **selection)
     with st.container(horizontal=True, gap="small"):
-        for ending, content, mime, told in (
-            ("html", partial(page, drawn, alt), "text/html", "This figure as one file to open"),
-            ("csv", partial(csv, table), "text/csv", "All data behind this figure"),
+        for ending, content, mime, about in (
+            ("html", partial(page, chart, alt), "text/html", "Downloads this figure as one page"),
+            ("csv", partial(csv, table), "text/csv", "Downloads all data behind this figure"),
         ):
             st.download_button(
                 ending.upper(),
@@ -50,21 +52,21 @@ def figure(
                 f"{stem}.{ending}",
                 mime,
                 key=f"{key}-{ending}",
-                help=f"{told}; the camera on the figure makes a PNG.",
+                help=f"{about}; the camera on the figure makes a PNG.",
                 on_click="ignore",
                 type="tertiary",
                 icon=":material/download:",
             )
-    return state
+    return selected
 
 
-def table(frame: pd.DataFrame, **settings: Any) -> Any:
-    """Draw a table without its index, a dash where nothing is known; as `st.dataframe` else."""
+def show_table(frame: pd.DataFrame, **settings: Any) -> Any:
+    """Draw a table without its index, with a dash for missing values."""
     return st.dataframe(frame, hide_index=True, placeholder="\u2013", **settings)
 
 
-def csv_button(table: pd.DataFrame, name: str, told: str) -> None:
-    """A button that takes a table away as CSV; told: its help, a sentence."""
+def csv_button(table: pd.DataFrame, name: str, about: str) -> None:
+    """Draw a button that downloads a table as CSV; about is its help."""
     st.download_button(
         "CSV",
         partial(csv, table),
@@ -74,18 +76,18 @@ def csv_button(table: pd.DataFrame, name: str, told: str) -> None:
         on_click="ignore",
         type="tertiary",
         icon=":material/download:",
-        help=told,
+        help=about,
     )
 
 
-def report_button(database: Path, fit: str, revealed: bool) -> None:
-    """A button that makes the report of a stored fit, once its test set is revealed."""
+def report_button(db: Database, fit: str, revealed: bool) -> None:
+    """Draw a button that downloads the report of a fit, off until its test set is revealed."""
     st.download_button(
         "Report",
-        lambda: reporting.fit_page(database, fit)[1],
+        lambda: database.report(db, fit),
         f"{file_name(fit)}.html",
         "text/html",
-        help="The fit, its rivals, its highlights and every model as one HTML file, made on click."
+        help="Downloads the fit, its rivals, its highlights and all models as one HTML file."
         if revealed
         else "The report shows test errors: reveal the test set first.",
         disabled=not revealed,
@@ -94,14 +96,14 @@ def report_button(database: Path, fit: str, revealed: bool) -> None:
     )
 
 
-def page(drawn: Any, title: str) -> str:
-    """A figure as one HTML file that asks the network nothing; it has the legend of its page."""
-    own = with_legend(drawn).update_layout(template="plotly_white")
-    return report(title, [Part("Figure", figure=own)])
+def page(chart: Any, title: str) -> str:
+    """Return a figure with its legend as one HTML file that loads nothing from the network."""
+    copy = with_legend(chart).update_layout(template="plotly_white")
+    return report(title, [Part("Figure", figure=copy)])
 
 
 def csv(table: pd.DataFrame | Callable[[], pd.DataFrame]) -> bytes:
-    """A table as CSV; text that a spreadsheet would take for a formula gets an apostrophe."""
+    """Return a table as CSV; text that a spreadsheet would run as a formula gets an apostrophe."""
     safe = table() if callable(table) else table.copy()
     for column in safe.columns[[kind.kind not in "biufcmM" for kind in safe.dtypes]]:
         safe[column] = safe[column].map(_guarded)
@@ -113,5 +115,5 @@ def _guarded(cell: Any) -> Any:
 
 
 def file_name(name: str) -> str:
-    """A name of letters, digits, dots and hyphens, whatever a task or model is called."""
+    """Return a name of letters, digits, dots and hyphens alone."""
     return re.sub(r"[^\w.]+", "-", name).strip("-.")[:80] or "figure"

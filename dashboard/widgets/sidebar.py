@@ -1,101 +1,114 @@
-"""What the side bar chooses for all pages: corpus, split, task, and which fit of CSV is shown."""
+"""The side bar's choices for all pages: corpus, split, task and CSV fit."""
+
+from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.copy_link import copy_link
 from dashboard.queries import database
 from dashboard.queries.database import Database
-from dashboard.widgets import address, text
+from dashboard.widgets import address, state, text
 
-# Of the session's state: choices to come, those of the newest fit, whether the address lacks any.
-NEXT, USUAL, ANEW = "side bar next", "usual place", "address anew"
 NEWEST = "newest"
 HELP = {
-    "corpus": "The documents whose losses are weighed, on every page.",
-    "split": "Which models train, validate and test, on every page.",
-    "task": "The benchmark whose accuracy is predicted, on every page.",
-    "fit": "Which fit by CSV is shown of this task, on every page; the newest is listed first.",
+    state.CORPUS: "Sets the documents whose losses every page uses.",
+    state.SPLIT: "Sets the train, validation and test models on every page.",
+    state.TASK: "Sets the benchmark whose accuracy every page predicts.",
+    state.FIT: "Sets the CSV fit of this task that every page shows; newest first.",
 }
 
 
-def choose_next(key: str, name: str) -> None:
-    """Let the side bar show another corpus, split or task from the next run on."""
-    st.session_state.setdefault(NEXT, {})[key] = name
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Corpus, split and task; None where nothing of the kind is stored."""
+
+    corpus: str | None
+    split: str | None
+    task: str | None
 
 
-def write_anew() -> None:
-    """Let the choices be written into the address again in the next run.
+def choices() -> Choices:
+    """Return the choices of this run."""
+    return Choices(state.CORPUS.find(), state.SPLIT.find(), state.TASK.find())
+
+
+def choose_next(key: state.Key[str], name: str) -> None:
+    """Set another corpus, split or task from the next run on."""
+    state.SIDEBAR_NEXT.keep({})[key.name] = name
+
+
+def rewrite_address() -> None:
+    """Write the choices into the address again in the next run.
 
     A switch of the page empties it, and cannot name what is bound to a control.
     """
-    st.session_state[ANEW] = True
+    state.REWRITE_ADDRESS.set(True)
 
 
 def show() -> None:
-    """Corpus, split, task and fit, chosen once for all pages; the address line restores them.
+    """Draw corpus, split, task and fit; the address line restores them.
 
-    Where the address names none, corpus and split are those of the newest fit: they are listed
-    first, since what stands first is what an address without a name means.
+    Where the address names none, corpus and split are those of the newest fit. They are listed
+    first, since an address without a name means the first option.
     """
-    source = database.database()
-    choices = {
-        "corpus": database.corpora(source)["corpus"].tolist(),
-        "split": database.splits(source),
-        "task": [task.task for task in database.tasks(source)],
+    db = database.database()
+    options = {
+        state.CORPUS: database.corpora(db)["corpus"].tolist(),
+        state.SPLIT: database.splits(db),
+        state.TASK: [task.task for task in database.tasks(db)],
     }
-    usual = database.newest_place(source)
-    if st.session_state.get(USUAL, usual) != usual:
-        write_anew()  # what was listed first is not any more
-    st.session_state[USUAL] = usual
-    if st.session_state.pop(ANEW, False):
-        for key in HELP:
-            if key in st.session_state:  # a control writes its value where that is set
-                st.session_state[key] = st.session_state[key]
-    st.session_state.update(st.session_state.pop(NEXT, {}))
+    defaults = database.newest_corpus_and_split(db)
+    if state.SIDEBAR_DEFAULTS.get(defaults) != defaults:
+        rewrite_address()  # the first options have changed
+    state.SIDEBAR_DEFAULTS.set(defaults)
+    if state.REWRITE_ADDRESS.pop(False):
+        for key in state.SIDEBAR:
+            key.rewrite()
+    for name, value in state.SIDEBAR_NEXT.pop({}).items():
+        state.Key[str](name).set(value)
     with st.sidebar:
-        for key, names in choices.items():
+        for key, names in options.items():
             if names:
                 address.choose(
-                    *(st.selectbox, key.capitalize(), text.first(names, usual.get(key))),
+                    st.selectbox, key.name.capitalize(), text.first(names, defaults.get(key.name)),
                     key=key, help=HELP[key],
                 )  # fmt: skip
-        newest = _fit(source)
-        named = {key: text.chosen(key) for key in choices} | {"fit": newest}
-        address.copy_button({key: value for key, value in named.items() if value is not None})
+        parameters = {key.name: key.find() for key in options} | {state.FIT.name: _fit(db)}
+        copy_link({key: value for key, value in parameters.items() if value is not None})
 
 
 def fits(db: Database) -> pd.DataFrame:
-    """Of every task and method the newest fit on the side bar's corpus and split, as it is now.
+    """Return the newest fit of each task and method on the chosen corpus and split.
 
-    Of CSV on the side bar's task it is the fit chosen there. Columns: see `data.fits`.
+    For CSV on the chosen task it is the chosen fit. Columns: see `database.fits`.
     """
-    table = database.fits(db)
-    corpus, split = text.chosen("corpus"), text.chosen("split")
-    if corpus is None or split is None:
-        return table.head(0)
-    return database.newest_fits(db, corpus, split, text.chosen("fit"))
+    chosen = choices()
+    if chosen.corpus is None or chosen.split is None:
+        return database.fits(db).head(0)
+    return database.newest_fits(db, chosen.corpus, chosen.split, state.FIT.find())
 
 
 def csv_fits(db: Database) -> pd.DataFrame:
-    """Every fit by CSV on the side bar's corpus and split as it is now, newest first."""
-    table = database.fits(db)
-    here = (table["corpus"] == text.chosen("corpus")) & (table["split"] == text.chosen("split"))
-    return table[here & (table["method"] == "csv") & ~table["stale"]]
+    """Return all CSV fits on the chosen corpus and split as it is now, newest first."""
+    table, chosen = database.fits(db), choices()
+    current = (table["corpus"] == chosen.corpus) & (table["split"] == chosen.split)
+    return table[current & (table["method"] == "csv") & ~table["stale"]]
 
 
 def _fit(db: Database) -> str | None:
-    """The choice among the fits of the task, and how the chosen one was made; the newest's id."""
+    """Choose a fit of the task and show its settings; return the id of the newest."""
     table = csv_fits(db)
-    table = table[table["task"] == text.chosen("task")].set_index("fit")
+    table = table[table["task"] == state.TASK.find()].set_index("fit")
     if table.empty:
-        st.session_state.pop("fit", None)
+        state.FIT.drop()
         return None
     newest, *_ = names = [str(name) for name in table.index]
-    if st.session_state.get("fit", NEWEST) not in (NEWEST, *names):
-        st.session_state["fit"] = NEWEST  # of another task: set here, it leaves the address too
-    chosen = address.choose(st.selectbox, "Fit", [NEWEST, *names], key="fit", help=HELP["fit"])
-    at = names.index(newest if chosen == NEWEST else chosen)
-    how = text.how_made(table["config"].iloc[at])
-    when = table["created"].iloc[at].strftime("%Y-%m-%d %H:%M")
-    st.caption(text.plain(f"{how}; {when} UTC"))
+    if state.FIT.get(NEWEST) not in (NEWEST, *names):
+        state.FIT.set(NEWEST)  # of another task: set here, it leaves the address too
+    options = [NEWEST, *names]
+    chosen = address.choose(st.selectbox, "Fit", options, key=state.FIT, help=HELP[state.FIT])
+    row = table.iloc[names.index(newest if chosen == NEWEST else chosen)]
+    settings = text.settings_of(row["config"])
+    st.caption(text.plain(f"{settings}; {row['created'].strftime('%Y-%m-%d %H:%M')} UTC"))
     return newest

@@ -1,4 +1,4 @@
-"""What several pages share: names for people, empty states, and the choices of the side bar."""
+"""Names for people, empty states, and Markdown-safe text."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -9,11 +9,12 @@ import streamlit as st
 from csvcore.methods import label
 from csvcore.records import Fit
 
-LONGEST_NAME = 100  # characters that a split or corpus may be called by on a page
-BUNDLED = "scorer"  # the name of the zoo's own scoring model
+LONGEST_NAME = 100  # characters of a split's or corpus's name on a page
+BUNDLED = "scorer"  # the name of the zoo's scoring model
+ALGORITHMS = {"fast": "Gauss-Newton", "paper": "Algorithm 2 (paper)"}
 SETTINGS = {
     "steps": "{} steps",
-    "learning_rate": "rate {:g}",
+    "learning_rate": "learning rate {:g}",
     "penalty": "penalty {:g}",
     "activation": "{}",
     "members": "{} heads",
@@ -22,36 +23,30 @@ SETTINGS = {
 UNUSUAL = {"mask_first_token": "first tokens masked", "own_units": "the losses' own units"}
 
 
-def chosen(key: str) -> str | None:
-    """What the sidebar says of corpus, split or task; None where nothing of it is stored."""
-    value = st.session_state.get(key)
-    return None if value is None else str(value)
-
-
 def first(names: Sequence[str], name: str | None) -> list[str]:
-    """These names with one of them at the head, if it is among them."""
-    return sorted(names, key=lambda one: one != name)
+    """Return these names, with one of them moved to the head if it is among them."""
+    return sorted(names, key=lambda other: other != name)
 
 
-def how_learnt(fit: Fit) -> str:
-    """Where the weights of a CSV fit come from, in a few words."""
+def weights_of(fit: Fit) -> str:
+    """Return the origin of a CSV fit's weights in a few words."""
     if fit.choice is None:
         return f"head of step {fit.steps}"
     chosen = fit.choice.chosen
-    towards = f"pulled towards {label(chosen.pull).lower()}"
-    return towards if chosen.strength is None else f"{towards}, penalty {chosen.strength:.0e}"
+    pull = f"pulled towards {label(chosen.pull).lower()}"
+    return pull if chosen.strength is None else f"{pull}, penalty {chosen.strength:.0e}"
 
 
-def how_made(settings: Mapping[str, Any]) -> str:
-    """How a fit of CSV with these settings was made, for people; what is not known is left out."""
+def settings_of(settings: Mapping[str, Any]) -> str:
+    """Return the settings of a CSV fit in words; missing ones are left out."""
     if settings.get("algorithm", "paper") == "paper" and "learning_rate" in settings:
-        parts, told = ["Paper's loop"], ["steps", "learning_rate", "activation", "seed"]
+        parts, keys = [ALGORITHMS["paper"]], ["steps", "learning_rate", "activation", "seed"]
     else:
-        parts, told = ["Second order"], ["penalty", "activation", "members", "seed"]
+        parts, keys = [ALGORITHMS["fast"]], ["penalty", "activation", "members", "seed"]
         if settings.get("penalty", 0) is None:
             parts.append("penalty chosen")
-    known = [key for key in told if settings.get(key) is not None]
-    parts += [SETTINGS[key].format(settings[key]) for key in known]
+    present = [key for key in keys if settings.get(key) is not None]
+    parts += [SETTINGS[key].format(settings[key]) for key in present]
     parts += [words for key, words in UNUSUAL.items() if settings.get(key)]
     if scorer := settings.get("scorer"):
         name = PurePath(scorer).name
@@ -59,33 +54,45 @@ def how_made(settings: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def next_step(title: str, text: str) -> None:
-    """An empty state: what is missing and how to get it."""
-    st.info(text, title=title, icon=":material/arrow_forward:")
+def next_step(title: str, step: str) -> None:
+    """Draw an empty state: what is missing and how to get it."""
+    st.info(step, title=title, icon=":material/arrow_forward:")
 
 
-def name_of(what: str, given: str) -> str:
-    """Why a name is refused that is empty or too long."""
-    if not given:
+def to_overview() -> None:
+    """Draw a link to the Overview."""
+    st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
+
+
+def to_fit() -> None:
+    """Draw a link to the Fit page."""
+    st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")
+
+
+def to_models() -> None:
+    """Draw a link to Models & splits."""
+    st.page_link(
+        "dashboard/pages/models.py", label="Go to Models & splits", icon=":material/account_tree:"
+    )
+
+
+def refused_name(what: str, name: str) -> str:
+    """Return the message for a name that is empty or too long."""
+    if not name:
         return f"A {what} needs a name."
     return (
-        f"The name of a {what} has at most {LONGEST_NAME} characters, this one has {len(given)}; "
+        f"The name of a {what} has at most {LONGEST_NAME} characters, this one has {len(name)}; "
         "shorten it."
     )
 
 
-def to_overview() -> None:
-    """A link to the page that says how to begin."""
-    st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
-
-
 def plain(text: str) -> str:
-    """Data as literal text in places where Streamlit would read Markdown."""
+    """Return data as literal text for Streamlit's Markdown."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|~$:<>&" else char for char in text)
 
 
 def sentence(text: str) -> str:
-    """A message of ours with data in it: literal, but for the commands between its backticks."""
+    """Return a message as literal text, except for the commands between backticks."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return plain(text)
@@ -93,5 +100,19 @@ def sentence(text: str) -> str:
 
 
 def scientific(value: float | None) -> str:
-    """A squared error for a metric, or a dash where it is not known."""
-    return "–" if value is None else f"{value:.1e}"
+    """Return a squared error for a metric, or a dash for None."""
+    return "\u2013" if value is None else f"{value:.1e}"
+
+
+def unique_labels(folders: Sequence[str]) -> dict[str, str]:
+    """Return each folder's name, or its path where two folders have the same name."""
+    names = [PurePath(folder).name for folder in folders]
+    return {
+        folder: name if names.count(name) == 1 else folder
+        for folder, name in zip(folders, names, strict=True)
+    }
+
+
+def change(value: float, before: float) -> str:
+    """Return the relative change of a value as a signed percentage."""
+    return f"{value / before - 1:+.0%}"

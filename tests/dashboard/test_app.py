@@ -101,7 +101,7 @@ def test_a_fit_by_the_papers_loop_is_queued_with_its_settings(
     monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     app.run()
     app.switch_page("dashboard/pages/fit.py").run()
-    [algorithm] = [one for one in app.button_group if one.label == "Optimisation of CSV"]
+    [algorithm] = [one for one in app.button_group if one.label == "Optimizer"]
     algorithm.set_value("paper").run()
     next(button for button in app.button if button.label == "Start").click().run()
     assert not app.exception

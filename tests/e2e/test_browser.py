@@ -66,7 +66,8 @@ def test_a_link_restores_page_task_and_document(visit: Visit) -> None:
 def test_the_split_that_was_chosen_is_there_after_a_reload(visit: Visit) -> None:
     page = visit("/models?corpus=zoo&task=facts")
     for name in ("closed-source", "by-size"):
-        box = page.get_by_role("combobox", name="Split", exact=True)
+        side_bar = page.get_by_test_id("stSidebar")
+        box = side_bar.get_by_role("combobox", name="Split", exact=True)
         box.click()
         page.get_by_role("option", name=name, exact=True).click()
         drawn(page)
@@ -130,9 +131,9 @@ def test_hostile_names_and_a_huge_token_leave_the_page_usable(visit: Visit) -> N
 
 def test_tokens_are_jumped_to_and_a_range_reaches_over_documents(visit: Visit) -> None:
     page = visit("/salience?corpus=zoo&task=facts&source=facts&find=Answer")
-    page.get_by_role("button", name="strong ▶").click()
+    page.get_by_role("button", name="next salient token ▶").click()
     expect(page.locator(".token.cursor")).to_have_class(re.compile(r"\bl[6-9]\b"))
-    page.get_by_role("button", name="match ▶").click()
+    page.get_by_role("button", name="next match ▶").click()
     expect(page.locator(".token.cursor")).to_have_class(re.compile(r"\bmatch\b"))
     page.locator(".doc").nth(0).locator(".token").last.click()
     heading = page.get_by_role("heading", name=re.compile(r"^Token \d+"))

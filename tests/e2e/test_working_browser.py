@@ -67,7 +67,7 @@ def test_from_a_split_to_a_fit_to_the_token_that_puts_a_model_off_the_curve(
     point.click(force=True)
     show = page.get_by_role("button", name="Show the token in its text")
     expect(show).to_be_disabled(timeout=60_000)  # until a row is chosen
-    expect(page.get_by_role("heading", name=re.compile("off the curve"))).to_be_visible()
+    expect(page.get_by_role("heading", name="Deviation from the curve")).to_be_visible()
     above = "//*[@data-testid='stDataFrame'][following::button[contains(., 'Show the token')]]"
     tokens = page.locator(above)
     tokens.last.scroll_into_view_if_needed()

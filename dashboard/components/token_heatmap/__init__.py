@@ -24,11 +24,11 @@ _MARKUP = """
 <div class="heatmap">
   <div class="bar"><span class="legend" role="img"></span></div>
   <div class="bar">
-    <button class="previous-strong" title="Key P">◀ strong</button>
-    <button class="next-strong" title="Key N">strong ▶</button>
+    <button class="previous-strong" title="Key P">◀ previous salient token</button>
+    <button class="next-strong" title="Key N">next salient token ▶</button>
     <span class="found" hidden>
-      <button class="previous-match" title="Shift and key M">◀ match</button>
-      <button class="next-match" title="Key M">match ▶</button>
+      <button class="previous-match" title="Shift and key M">◀ previous match</button>
+      <button class="next-match" title="Key M">next match ▶</button>
       <span class="beyond"></span>
     </span>
     <label><input type="checkbox" class="marks"> show spaces and newlines</label>
@@ -38,7 +38,7 @@ _MARKUP = """
   <button class="more" hidden></button>
   <div class="spoken" aria-live="polite"></div>
   <div id="heatmap-keys" hidden>Arrow keys move between tokens, Enter selects, Shift and Enter
-    extends, N and P jump to the next and previous strong token, M to the next match of the search,
+    extends, N and P jump to the next and previous salient token, M to the next match of the search,
     Escape clears.</div>
   <div class="tip" role="tooltip" hidden></div>
 </div>

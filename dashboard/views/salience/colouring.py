@@ -1,4 +1,4 @@
-"""What the tokens of the Salience page can be coloured by: values, their scale, what is hatched."""
+"""Colourings of the tokens on the Salience page: values, scale and hatching."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from csvcore.figures.scales import Scale, weight_scale
 from csvcore.records import Floats
 from dashboard.queries import fit_tokens
 from dashboard.queries.database import Database
-from dashboard.queries.fit_tokens import Texts
+from dashboard.queries.fit_tokens import FitTokens
 
 COLOURINGS = ("weight", "loss", "loss difference", "task difference", "instability")
 PER = ("token", "character")
 TOP_SHARE = 0.995  # of the values lies below the fullest colour
-UNSTABLE = "within one spread of zero or of the median weight: its sign or rank could turn"
+UNSTABLE = "within one spread of zero or of the median weight: sign or rank may change"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A colouring and what it is of; first, second: models. other: a fit of another task."""
+class ColourChoice:
+    """A colouring with its models (first, second) and another task with its fit."""
 
     by: str = "weight"
     first: str = ""
@@ -33,7 +33,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Coloured:
-    """tokens: (n_tokens,) values; cells: (n_cells,) the same as shown. hatched: (n_cells,)."""
+    """Values of (n_tokens,) tokens and (n_cells,) cells with their scale; hatched: (n_cells,)."""
 
     tokens: Floats
     cells: Floats
@@ -42,80 +42,80 @@ class Coloured:
     note: str = ""
 
 
-def coloured(db: Database, own: Texts, asked: Asked) -> Coloured:
-    """The values of a colouring on all tokens of a fit.
+def coloured(db: Database, texts: FitTokens, choice: ColourChoice) -> Coloured:
+    """Return the values of a colouring on all tokens of a fit.
 
     Raises:
-        InputError: what it needs is not stored, or the two fits have different tokens.
+        InputError: its losses or spread are not stored, or the two fits have different tokens.
     """
-    if asked.by == "loss":
-        return _loss(db, own, asked)
-    if asked.by == "loss difference":
-        return _losses(db, own, asked)
-    if asked.by == "task difference":
-        return _tasks(own, fit_tokens.texts(db, asked.other), asked.other_task)
-    if asked.by == "instability":
-        return _spread(own)
-    return _weight(own)
+    if choice.by == "loss":
+        return _loss(db, texts, choice)
+    if choice.by == "loss difference":
+        return _losses(db, texts, choice)
+    if choice.by == "task difference":
+        return _tasks(texts, fit_tokens.read(db, choice.other), choice.other_task)
+    if choice.by == "instability":
+        return _spread(texts)
+    return _weight(texts)
 
 
 def top(values: Floats) -> float:
-    """Value of the fullest colour: nearly all lie below, so that one odd token dims no other."""
+    """Return the value of the fullest colour, a high quantile, so that no outlier dims the rest."""
     return float(np.quantile(np.abs(values), TOP_SHARE))
 
 
-def _weight(own: Texts) -> Coloured:
-    scale = weight_scale(top(own.weight))
-    if own.weight.min() < 0.0:
+def _weight(texts: FitTokens) -> Coloured:
+    scale = weight_scale(top(texts.weight))
+    if texts.weight.min() < 0.0:
         scale = Scale(scale.name, scale.unit, scale.top, "orange", "blue")
-    return Coloured(own.weight, own.cells.mean(own.weight), scale)
+    return Coloured(texts.weight, texts.cells.mean(texts.weight), scale)
 
 
-def _loss(db: Database, own: Texts, asked: Asked) -> Coloured:
-    nll = fit_tokens.losses(db, own.fit.fit, (asked.first,))[0].astype(np.float64)
-    tokens, cells = _per(own, nll, asked.per)
-    name = f"loss of {asked.first}"
-    return Coloured(tokens, cells, Scale(name, f"nats per {asked.per}", top(cells), "violet"))
+def _loss(db: Database, texts: FitTokens, choice: ColourChoice) -> Coloured:
+    nll = fit_tokens.losses(db, texts.fit.fit, (choice.first,))[0].astype(np.float64)
+    tokens, cells = _per(texts, nll, choice.per)
+    name = f"loss of {choice.first}"
+    return Coloured(tokens, cells, Scale(name, f"nats per {choice.per}", top(cells), "violet"))
 
 
-def _losses(db: Database, own: Texts, asked: Asked) -> Coloured:
-    both = fit_tokens.losses(db, own.fit.fit, (asked.first, asked.second)).astype(np.float64)
-    tokens, cells = _per(own, both[0] - both[1], asked.per)
-    name = f"loss of {asked.first} less that of {asked.second}"
-    scale = Scale(name, f"nats per {asked.per}", top(cells), "orange", "blue")
+def _losses(db: Database, texts: FitTokens, choice: ColourChoice) -> Coloured:
+    both = fit_tokens.losses(db, texts.fit.fit, (choice.first, choice.second)).astype(np.float64)
+    tokens, cells = _per(texts, both[0] - both[1], choice.per)
+    name = f"loss of {choice.first} less that of {choice.second}"
+    scale = Scale(name, f"nats per {choice.per}", top(cells), "orange", "blue")
     return Coloured(tokens, cells, scale)
 
 
-def _per(own: Texts, nll: Floats, per: str) -> tuple[Floats, Floats]:
-    """Losses of tokens and of cells, per token or per character; a token of no byte has none."""
+def _per(texts: FitTokens, nll: Floats, per: str) -> tuple[Floats, Floats]:
+    """Return the losses of tokens and cells per token or character; 0 for zero-width tokens."""
     if per == "token":
-        return nll, own.cells.sum(nll)
-    filled = own.chars > 0
-    tokens = np.divide(nll, own.chars, out=np.zeros_like(nll), where=filled)
-    return tokens, own.cells.sum(nll) / own.cells.sum(own.chars)
+        return nll, texts.cells.sum(nll)
+    filled = texts.chars > 0
+    tokens = np.divide(nll, texts.chars, out=np.zeros_like(nll), where=filled)
+    return tokens, texts.cells.sum(nll) / texts.cells.sum(texts.chars)
 
 
-def _tasks(own: Texts, other: Texts, task: str) -> Coloured:
-    same = own.fit.corpus == other.fit.corpus and len(own.edges) == len(other.edges)
-    if not same or not all(map(np.array_equal, own.edges, other.edges)):
+def _tasks(texts: FitTokens, other: FitTokens, task: str) -> Coloured:
+    same = texts.fit.corpus == other.fit.corpus and len(texts.edges) == len(other.edges)
+    if not same or not all(map(np.array_equal, texts.edges, other.edges)):
         raise InputError(
             f"the fit of {task} was made on the tokens of another scorer; fit both tasks with one"
         )
-    tokens = own.weight - other.weight
-    cells = own.cells.mean(tokens)
-    name = f"weight for {own.fit.task} less that for {task}"
+    tokens = texts.weight - other.weight
+    cells = texts.cells.mean(tokens)
+    name = f"weight for {texts.fit.task} less that for {task}"
     return Coloured(tokens, cells, Scale(name, "both mean 1", top(tokens), "orange", "blue"))
 
 
-def _spread(own: Texts) -> Coloured:
-    if own.spread is None:
+def _spread(texts: FitTokens) -> Coloured:
+    if texts.spread is None:
         raise InputError(
             "this fit kept no spread of its weights; fit it again with the fast algorithm"
         )
-    unsure = salience.unstable(own.weight, own.spread).astype(np.float64)
+    unsure = salience.unstable(texts.weight, texts.spread).astype(np.float64)
     scale = Scale(
         "spread of the weight", "standard deviation over bootstrap draws",
-        top(own.spread), "violet",
+        top(texts.spread), "violet",
     )  # fmt: skip
-    hatched = own.cells.sum(unsure) > 0
-    return Coloured(own.spread, own.cells.mean(own.spread), scale, hatched, UNSTABLE)
+    hatched = texts.cells.sum(unsure) > 0
+    return Coloured(texts.spread, texts.cells.mean(texts.spread), scale, hatched, UNSTABLE)

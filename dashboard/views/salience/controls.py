@@ -1,126 +1,127 @@
-"""What the reader of the Salience page chose, or a link: documents, search, colours, tokens."""
+"""Controls of the Salience page: documents, search and colouring, chosen by hand or by a link."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.queries.fit_tokens import Texts
+from dashboard.queries.fit_tokens import FitTokens
 from dashboard.views.salience import position
-from dashboard.views.salience.colouring import COLOURINGS, PER, Asked
-from dashboard.views.salience.position import Place
-from dashboard.widgets import address, sidebar
-from dashboard.widgets import text as controls
+from dashboard.views.salience.colouring import COLOURINGS, PER, ColourChoice
+from dashboard.views.salience.position import Position
+from dashboard.widgets import address, sidebar, state, text
 
 LONGEST_SEARCH = 200  # characters
-# Of the session's state: what the sources were chosen for, (corpus, task), and by which fit.
-READ_FOR, READ_BY = "read for", "read by"
 
 
 def open_at(source: str, doc_id: str, cell: int) -> dict[str, list[str]]:
-    """Make the page begin at a document of a source, with a token selected; then switch to it.
+    """Select a token, its document and source, before a switch to the page.
 
     Returns:
-        what the address shall say of it besides the side bar's choices.
+        Parameters for the address besides the choices of the side bar.
     """
-    st.session_state["source"] = [source]
-    st.session_state["doc"] = [doc_id]
-    st.session_state[READ_FOR] = controls.chosen("corpus"), controls.chosen("task")
-    sidebar.write_anew()
-    pick(Place(doc_id, cell))
+    state.SOURCES.set([source])
+    state.DOCUMENTS.set([doc_id])
+    state.SOURCES_FOR.set((state.CORPUS.find(), state.TASK.find()))
+    sidebar.rewrite_address()
+    pick(Position(doc_id, cell))
     return {"source": [source], "doc": [doc_id]}
 
 
-def pick(first: Place | None, last: Place | None = None) -> None:
-    """Select a token or a range; None selects nothing. The text scrolls there."""
-    st.session_state["picked"] = None if first is None else (first, last or first)
-    st.session_state["focus"] = st.session_state.get("focus", 0) + 1
+def pick(first: Position | None, last: Position | None = None) -> None:
+    """Select a token or a range, None for nothing, and scroll the text to it."""
+    state.SELECTION.set(None if first is None else (first, last or first))
+    state.N_SCROLLS.set(state.N_SCROLLS.get(0) + 1)
 
 
 def _named(key: str) -> list[str]:
-    """What the address says of a key, without the empty word of a choice that was emptied."""
+    """Return the address's values of a parameter, without the empty value of an empty choice."""
     return [value for value in st.query_params.get_all(key) if value]
 
 
-def _known(own: Texts) -> list[Place]:
-    """The ends of the selection in the address, as far as the texts have them."""
-    ends = [position.place(text) for text in _named("token")]
-    return [end for end in ends if end and _has(own, end)]
+def _selected(texts: FitTokens) -> list[Position]:
+    """Return the ends of the selection in the address that the texts have."""
+    ends = [position.parse(text) for text in _named("token")]
+    return [end for end in ends if end and _has(texts, end)]
 
 
-def _has(own: Texts, end: Place) -> bool:
-    """Whether the texts have a token at a place."""
-    i = own.index(end.doc_id)
-    return i is not None and end.cell < own.n_cells(i)
+def _has(texts: FitTokens, end: Position) -> bool:
+    """Return whether the texts have a token at a position."""
+    i = texts.index(end.doc_id)
+    return i is not None and end.cell < texts.n_cells(i)
 
 
-def follow(own: Texts, strongest: str) -> None:
-    """Move to the strongest source where another task is shown than at the last visit.
+def follow(texts: FitTokens, strongest: str) -> None:
+    """Move to the strongest source if the task has changed since the last visit.
 
     Sources chosen by hand go too; a chosen document or token stays if that source has it. The first
     page of a session obeys its link. Another fit of the same task keeps the sources, and has them
     written into the address, since its strongest source may be another.
 
     Args:
-        own: the texts.
-        strongest: the source to move to, from `Texts.strongest_source`.
+        texts: the texts.
+        strongest: the source to move to, from `FitTokens.strongest_source`.
     """
-    place, fit = (own.fit.corpus, own.fit.task), own.fit.fit
-    before = st.session_state.get(READ_FOR, place), st.session_state.get(READ_BY, fit)
-    st.session_state[READ_FOR], st.session_state[READ_BY] = place, fit
-    if before == (place, fit):
+    task, fit = (texts.fit.corpus, texts.fit.task), texts.fit.fit
+    before = state.SOURCES_FOR.get(task), state.SOURCES_BY.get(fit)
+    state.SOURCES_FOR.set(task)
+    state.SOURCES_BY.set(fit)
+    if before == (task, fit):
         return
-    if before[0] == place:
-        if "source" in st.session_state:  # a control writes its value where that is set
-            st.session_state["source"] = st.session_state["source"]
+    if before[0] == task:
+        state.SOURCES.rewrite()
         return
-    there = {doc.doc_id for doc in own.docs if doc.source == strongest}
-    begun = [name for name in st.session_state.get("doc", []) if name in there]
-    st.session_state.update({"source": [strongest], "doc": begun})
-    picked = st.session_state.get("picked")
-    if picked and not all(end.doc_id in there and _has(own, end) for end in picked):
+    there = {doc.doc_id for doc in texts.docs if doc.source == strongest}
+    kept = [name for name in state.DOCUMENTS.get([]) if name in there]
+    state.SOURCES.set([strongest])
+    state.DOCUMENTS.set(kept)
+    picked = state.SELECTION.get(None)
+    if picked and not all(end.doc_id in there and _has(texts, end) for end in picked):
         pick(None)
 
 
-def begin(own: Texts, preferred: list[str]) -> None:
-    """Where the link of a page just opened names no source: that of what it names.
+def complete_link(texts: FitTokens, preferred: list[str]) -> None:
+    """Add the missing source of a link's document or token to the address, in a first run.
 
-    The document of its token is begun with if it would not be read otherwise.
+    The document of its token is added if it would not be read otherwise.
     """
-    if {"picked", "source", "doc"} & set(st.session_state) or "source" in st.query_params:
+    keys = (state.SELECTION, state.SOURCES, state.DOCUMENTS)
+    if any(key.is_set() for key in keys) or "source" in st.query_params:
         return
-    docs = [name for name in _named("doc") if own.index(name) is not None]
-    known = [] if docs else _known(own)[:1]
-    ordered = position.order(own.docs, preferred, [])
-    reached = {own.docs[i].doc_id for i in position.shown(own, ordered, 0, len(ordered))}
-    far = [end.doc_id for end in known if end.doc_id not in reached]
-    found = {doc.source for doc in own.docs if doc.doc_id in {*docs, *far}}
+    docs = [name for name in _named("doc") if texts.index(name) is not None]
+    ends = [] if docs else _selected(texts)[:1]
+    ordered = position.order(texts.docs, preferred, [])
+    reached = {texts.docs[i].doc_id for i in position.fitting(texts, ordered, 0, len(ordered))}
+    far = [end.doc_id for end in ends if end.doc_id not in reached]
+    sources = {doc.source for doc in texts.docs if doc.doc_id in {*docs, *far}}
     if far:
         st.query_params["doc"] = far
-    if preferred and not found <= {*preferred}:
-        st.query_params["source"] = sorted(found)
+    if preferred and not sources <= {*preferred}:
+        st.query_params["source"] = sorted(sources)
     elif not far:
         return
     st.rerun()  # a control is made by what the address says when a run begins
 
 
-def _offered(own: Texts, preferred: list[str]) -> set[str]:
-    """The documents that can be begun with, by the sources that the link names."""
-    sources = {doc.source for doc in own.docs}
+def _offered(texts: FitTokens, preferred: list[str]) -> set[str]:
+    """Return the documents that can be jumped to, by the sources that the link names."""
+    sources = {doc.source for doc in texts.docs}
     usual = [] if "source" in st.query_params and not _named("source") else preferred
     read = [name for name in _named("source") if name in sources] or usual
-    return {doc.doc_id for doc in own.docs if not read or doc.source in read}
+    return {doc.doc_id for doc in texts.docs if not read or doc.source in read}
 
 
-def gone(own: Texts, models: list[str], others: list[str], preferred: list[str]) -> str | None:
-    """What the link of a page just opened names that is not there, as a sentence.
+def missing_from_link(
+    texts: FitTokens, models: list[str], others: list[str], preferred: list[str]
+) -> str | None:
+    """Return a warning for the invalid parameters of a link, in a first run.
 
-    Takes over the selection that it names.
+    Also selects the tokens that the link names.
     """
-    if "picked" in st.session_state:
+    if state.SELECTION.is_set():
         return None
-    ends, known = _named("token"), _known(own)
-    whole = bool(known) and len(known) == len(ends)
-    pick(known[0] if whole else None, known[-1] if whole else None)
-    there = {"source": {doc.source for doc in own.docs}, "doc": _offered(own, preferred),
+    ends, selected = _named("token"), _selected(texts)
+    whole = bool(selected) and len(selected) == len(ends)
+    pick(selected[0] if whole else None, selected[-1] if whole else None)
+    there = {"source": {doc.source for doc in texts.docs}, "doc": _offered(texts, preferred),
              "colour": {*COLOURINGS}, "model_a": {*models}, "model_b": {*models},
              "other_task": {*others}}  # fmt: skip
     missing = [
@@ -133,97 +134,103 @@ def gone(own: Texts, models: list[str], others: list[str], preferred: list[str])
         missing.append(f"token {' to '.join(ends)!r}")
     if not missing:
         return None
-    gone = controls.plain(", ".join(missing))
+    gone = text.plain(", ".join(missing))
     return f"The link names what is not here: {gone}. The rest is shown without it."
 
 
-def reading_controls(own: Texts, preferred: list[str]) -> tuple[list[int], list[int], str]:
-    """Sources, documents and a search.
+def reading_controls(texts: FitTokens, preferred: list[str]) -> tuple[list[int], list[int], str]:
+    """Draw the controls of sources, documents and search.
 
-    Returns the documents to read in order, those that may be read whatever one begins with, and
-    the text searched for.
-
-    Args:
-        own: the texts.
-        preferred: sources to begin with.
+    Returns:
+        The documents to read in order, those of the sources whatever document is jumped to, and
+        the text of the search.
     """
     left, middle, right = st.columns(3)
-    sources = list(dict.fromkeys(doc.source for doc in own.docs))
     read = left.multiselect(
-        "Sources", sources, default=preferred, key="source", bind="query-params",
+        "Sources", texts.sources, default=preferred, key=state.SOURCES.name, bind="query-params",
         placeholder="all",
-        help="Documents of these are read one after another; another task begins with the source "
-        "that has the largest share of its weight.",
+        help="Limits the text to documents of these sources; a new task opens at the source with "
+        "the largest share of its weight.",
     )  # fmt: skip
-    names = [doc.doc_id for doc in own.docs if not read or doc.source in read]
+    names = [doc.doc_id for doc in texts.docs if not read or doc.source in read]
     chosen = middle.multiselect(
-        "Begin with", names, key="doc", bind="query-params", placeholder="the first document",
-        help="One document or a list of them; the ones that follow in the corpus come next.",
+        "Jump to document", names, key=state.DOCUMENTS.name, bind="query-params",
+        placeholder="the first document",
+        help="Puts these documents first; the ones after them in the corpus follow.",
     )  # fmt: skip
     find = address.write(
-        right.text_input, "Search in the texts", key="find", type="search",
+        right.text_input, "Search in the texts", key=state.SEARCH, type="search",
         max_chars=LONGEST_SEARCH, placeholder="plain text",
-        help="Matches are outlined, capital or small letters alike; M jumps to the next.",
+        help="Outlines all matches, ignoring case; M jumps to the next.",
     )  # fmt: skip
-    ordered = position.order(own.docs, read, chosen)
-    every = position.order(own.docs, read, [])
+    ordered = position.order(texts.docs, read, chosen)
+    every = position.order(texts.docs, read, [])
     if not find:
         return ordered, every, ""
-    counts = [len(position.occurrences(doc.text, find)) for doc in own.docs]
+    counts = position.n_matches(texts, range(len(texts.docs)), find)
     hits = [i for i in ordered if counts[i]]
-    here = sum(counts[i] for i in ordered)
-    elsewhere = sum(counts) - here
-    right.caption(
-        f"{here:,} matches in {len(hits):,} of {len(ordered):,} documents"
-        + (f"; {elsewhere:,} in documents that are not read here" if elsewhere else "")
-    )
-    only = address.keep(
-        right.toggle, "Only documents with a match", key="only",
-        accepts=("true", "false").__contains__, told=lambda on: "on" if on else "off",
-        help="Leaves the other documents out of the text below.",
-    )  # fmt: skip
-    if only and hits:
+    if _only_matches(right, counts, ordered) and hits:
         return hits, [i for i in every if counts[i]], find
     return ordered, every, find
 
 
-def colour_controls(models: list[str], usual: list[str], others: dict[str, str]) -> Asked:
-    """What the tokens are coloured by.
+def _only_matches(column: DeltaGenerator, counts: list[int], ordered: list[int]) -> bool:
+    """Draw the number of matches and a toggle that leaves the other documents out."""
+    here = sum(counts[i] for i in ordered)
+    elsewhere = sum(counts) - here
+    n_docs = sum(counts[i] > 0 for i in ordered)
+    column.caption(
+        f"{here:,} matches in {n_docs:,} of {len(ordered):,} documents"
+        + (f"; {elsewhere:,} in documents outside these sources" if elsewhere else "")
+    )
+    only = address.keep(
+        column.toggle, "Only documents with a match", key=state.ONLY_MATCHES,
+        accepts=("true", "false").__contains__, format_value=lambda on: "on" if on else "off",
+        help="Leaves the other documents out of the text below.",
+    )  # fmt: skip
+    return bool(only)
+
+
+def colour_controls(models: list[str], preset: list[str], others: dict[str, str]) -> ColourChoice:
+    """Draw the controls of the colouring and return the choice.
 
     Args:
         models: names of models with all losses.
-        usual: two of them to compare at first.
+        preset: two of them to compare at first.
         others: fits of other tasks, by task.
     """
     needs = {"loss": models, "loss difference": models, "task difference": others}
     offered = [name for name in COLOURINGS if needs.get(name, True)]
     columns = st.columns([1.2, 1, 1, 0.8])
     by = columns[0].selectbox(
-        "Colour by", offered, key="colour", bind="query-params",
-        help="Losses are aligned to the scorer's tokens, so models with "
-        "different tokenizers can be compared.",
+        "Colour by", offered, key=state.COLOUR.name, bind="query-params",
+        help="Sets the value that colours the tokens; losses are aligned to the scorer's tokens, "
+        "so models with different tokenizers can be compared.",
     )  # fmt: skip
     first = second = other = ""
     per = PER[0]
     if by in ("loss", "loss difference"):
-        first = _model(columns[1], "Model", models, usual[0], "model_a")
+        first = _model(columns[1], "Model", models, preset[0], state.MODEL_A)
         if by == "loss difference":
-            second = _model(columns[2], "Less that of", models, usual[-1], "model_b")
+            second = _model(columns[2], "Minus model", models, preset[-1], state.MODEL_B)
         per = address.choose(
-            columns[3].segmented_control, "Nats per", PER, default=per, required=True, key="per",
-            help="Per token as the score counts it; per character to compare long with short.",
+            columns[3].segmented_control, "Nats per", PER, default=per, required=True,
+            key=state.NATS_PER,
+            help="Sets the unit: per token as in the score, or per character to compare tokens of "
+            "different length.",
         )  # fmt: skip
     if by == "task difference":
         other = columns[1].selectbox(
-            "Less the weight for", list(others), key="other_task", bind="query-params",
-            help="Orange tokens weigh more here, blue ones there.",
+            "Minus task", list(others), key=state.OTHER_TASK.name, bind="query-params",
+            help="Sets the task to compare with: orange tokens weigh more here, blue ones there.",
         )  # fmt: skip
-    return Asked(by, first, second, per or PER[0], others.get(other, ""), other)
+    return ColourChoice(by, first, second, per or PER[0], others.get(other, ""), other)
 
 
-def _model(column: DeltaGenerator, label: str, models: list[str], usual: str,
-           key: str) -> str:  # fmt: skip
+def _model(
+    column: DeltaGenerator, label: str, models: list[str], preset: str, key: state.Key[str]
+) -> str:
     return column.selectbox(
-        label, models, index=models.index(usual), key=key, bind="query-params",
-        help="A model with losses on every document.",
+        label, models, index=models.index(preset), key=key.name, bind="query-params",
+        help="Sets a model with losses on every document.",
     )  # fmt: skip

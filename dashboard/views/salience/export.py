@@ -10,53 +10,61 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from csvcore.figures import tokens as highlights
-from csvcore.formats.csv_tables import without_formula
-from dashboard.queries.fit_tokens import Texts
+from dashboard.queries.fit_tokens import FitTokens
 from dashboard.views.salience.colouring import Coloured
 
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+)  # first characters of a cell that a spreadsheet would run
 
-def html(own: Texts, docs: Sequence[int], coloured: Coloured) -> str:
-    """These documents as one page that asks the network nothing."""
+
+def html(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> str:
+    """Return these documents as one HTML page that loads nothing from the network."""
     parts = []
     for i in docs:
-        span = slice(int(own.first_cell[i]), int(own.first_cell[i + 1]))
+        span = slice(int(texts.first_cell[i]), int(texts.first_cell[i + 1]))
         hatched = None if coloured.hatched is None else coloured.hatched[span]
-        text = own.cells.text[span]
-        parts.append((own.docs[i].doc_id, text, coloured.cells[span], hatched))
+        text = texts.cells.text[span]
+        parts.append((texts.docs[i].doc_id, text, coloured.cells[span], hatched))
     note = f"hatched: {coloured.note}" if coloured.note else ""
     return highlights.page(parts, coloured.scale, note)
 
 
-def table(own: Texts, docs: Sequence[int], coloured: Coloured) -> pa.Table:
-    """One row a token of these documents.
+def table(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> pa.Table:
+    """Return a table with a row per token of these documents.
 
     Columns: doc_id, token_index, byte_start, byte_end, text, weight, spread (null where the fit has
-    none), value, and value_of: what the value is, with its unit.
+    none), value, and value_of: name and unit of the value.
     """
-    text = own.token_text()
-    spans = [(int(own.first_token[i]), int(own.first_token[i + 1])) for i in docs]
+    text = texts.token_text()
+    spans = [(int(texts.first_token[i]), int(texts.first_token[i + 1])) for i in docs]
     rows = np.concatenate([np.arange(start, end) for start, end in spans])
     sizes = [end - start for start, end in spans]
-    spread = None if own.spread is None else own.spread[rows]
-    is_what = f"{coloured.scale.name}, {coloured.scale.unit}"
+    spread = None if texts.spread is None else texts.spread[rows]
+    value_of = f"{coloured.scale.name}, {coloured.scale.unit}"
     return pa.table(
         {
-            "doc_id": np.repeat([own.docs[i].doc_id for i in docs], sizes),
+            "doc_id": np.repeat([texts.docs[i].doc_id for i in docs], sizes),
             "token_index": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
-            "byte_start": np.concatenate([own.edges[i][:-1] for i in docs]).astype(np.int32),
-            "byte_end": np.concatenate([own.edges[i][1:] for i in docs]).astype(np.int32),
+            "byte_start": np.concatenate([texts.edges[i][:-1] for i in docs]).astype(np.int32),
+            "byte_end": np.concatenate([texts.edges[i][1:] for i in docs]).astype(np.int32),
             "text": pa.array([text[row] for row in rows.tolist()], pa.string()),
-            "weight": own.weight[rows],
+            "weight": texts.weight[rows],
             "spread": pa.nulls(rows.size, pa.float64()) if spread is None else spread,
             "value": coloured.tokens[rows],
-            "value_of": pa.array([is_what] * rows.size, pa.string()),
+            "value_of": pa.array([value_of] * rows.size, pa.string()),
         }
     )
 
 
 def csv(tokens: pa.Table) -> bytes:
-    """The table as CSV. Texts are JSON strings: one line each, and no spreadsheet runs them."""
-    names = [without_formula(name) for name in _list(tokens, "doc_id")]
+    """The table as CSV. FitTokens are JSON strings: one line each, and no spreadsheet runs them."""
+    names = [f"'{name}" if name.startswith(FORMULA) else name for name in _list(tokens, "doc_id")]
     texts = [json.dumps(text, ensure_ascii=False) for text in _list(tokens, "text")]
     tokens = tokens.set_column(0, "doc_id", pa.array(names, pa.string()))
     tokens = tokens.set_column(4, "text", pa.array(texts, pa.string()))
@@ -66,7 +74,7 @@ def csv(tokens: pa.Table) -> bytes:
 
 
 def parquet(tokens: pa.Table) -> bytes:
-    """The table as Parquet."""
+    """Return the table as Parquet."""
     out = io.BytesIO()
     pa.parquet.write_table(tokens, out)
     return out.getvalue()

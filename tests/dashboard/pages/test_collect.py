@@ -99,7 +99,7 @@ def test_without_model_folders_the_page_says_how_to_name_them(
     assert figures(app) == {
         "Documents": str(len(DOCS)),
         "Models with all losses": "0",
-        "With some missing": "0",
+        "Models with missing losses": "0",
     }
 
 

@@ -98,13 +98,13 @@ def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
     monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     monkeypatch.setenv("CSVCORE_MODELS", str(tiny_lm))
     page(app, "fit")
-    assert any("a rough guess from the benchmark" in one.value for one in app.caption)
+    assert any("estimated from the benchmark" in one.value for one in app.caption)
     [methods] = [one for one in app.button_group if one.label == "Methods"]
     methods.set_value(["all-token", "source-token"])
     [scorer] = [one for one in app.selectbox if one.label == "Scorer"]
     scorer.set_value(str(tiny_lm.resolve()))
     app.run()
-    assert any("nothing to optimise" in one.value for one in app.caption)
+    assert any("need no optimisation" in one.value for one in app.caption)
     next(button for button in app.button if button.label == "Start").click().run()
     [job] = queue.recent(world_db)
     assert job.params["methods"] == ["all-token", "source-token"]
@@ -143,7 +143,7 @@ def test_the_recommended_mix_is_saved_from_the_page(
         store.set_mixes(db, ["words"], "sides", "adding", [mix, old])
         assert store.mixes(db, ["words"], "sides", "adding") == [mix, old]
     page(app, "mixes")
-    [name] = [one for one in app.text_input if "Save the recommended" in one.label]
+    [name] = [one for one in app.text_input if "Name of the recommended" in one.label]
     name.set_value("small")
     next(one for one in app.button if one.label == "Save").click().run()
     assert not app.exception
@@ -194,7 +194,7 @@ def test_the_families_are_left_out_by_a_button(
     assert not app.exception
     [job] = queue.recent(world_db)
     assert (job.kind, job.params) == ("leave-out", {"corpus": "words", "tasks": ["adding"]})
-    assert any("Each family left out in turn" in box.label for box in app.expander)
+    assert any("Leave one family out" in box.label for box in app.expander)
     assert not [one for one in app.button if one.label.startswith("Leave out each of 2")]
 
 

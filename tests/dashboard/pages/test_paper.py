@@ -53,12 +53,12 @@ def test_the_tables_fit_each_other() -> None:
 def test_where_the_papers_tables_disagree_is_told() -> None:
     split = pd.DataFrame({"printed": ["a", "a", "b-{1, 2}B"], "model": ["a", "a", None]})
     results = pd.DataFrame({"model": ["a", "c"]})
-    assert paper.quarrels(split, results) == [
+    assert paper.contradictions(split, results) == [
         "Table 2 lists more than once: a.",
         "Table 2 lists without a result: b-{1, 2}B.",
         "Tables 3 and 4 have results of, but Table 2 leaves out: c.",
     ]
-    assert paper.quarrels(split[:1], results[:1]) == []
+    assert paper.contradictions(split[:1], results[:1]) == []
 
 
 def rows(split: str, task: str, csv: float, every: float, label: float) -> list[dict[str, object]]:

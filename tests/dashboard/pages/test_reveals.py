@@ -64,7 +64,7 @@ def test_no_page_shows_the_test_set_before_the_reveal_and_one_click_shows_it_on_
     for name in SHOWING:
         app = visit(name)
         assert not button(app, "Reveal the test set"), name
-        assert "has been looked at once" in words(app), name
+        assert "revealed once" in words(app), name
     assert database.n_reveals(at(world_db), "words", "sides") == 1
 
 
@@ -151,7 +151,7 @@ def test_the_models_page_begins_with_the_split_of_the_side_bar_and_shows_what_wa
         sides = list(store.split(db, "new").values())
     shown = {metric.label: metric.value for metric in app.metric}
     assert (shown["Train"], shown["Test"]) == (str(sides.count("train")), str(sides.count("test")))
-    assert any("No model is on the validation side" in one.value for one in app.warning)
+    assert any("No validation models" in one.value for one in app.warning)
 
 
 def test_what_was_saved_is_the_split_of_the_side_bar(visit: Open) -> None:
@@ -232,12 +232,12 @@ def test_the_overview_shows_what_is_missing_and_nothing_of_it_where_all_is_there
     visit: Open, world_db: Path
 ) -> None:
     titles = [one.value for one in visit("overview").subheader]
-    assert not [title for title in titles if "missing" in title]
+    assert not [title for title in titles if "Missing" in title]
     change(world_db, "DELETE FROM losses WHERE model = 'cow' AND doc_id = 'sum-2'")
     change(world_db, "DELETE FROM accuracies WHERE model = 'ant' AND task = 'adding'")
     app = visit("overview")
     titles = [one.value for one in app.subheader]
-    assert {"Losses that are missing", "Accuracies that are missing"} <= set(titles)
+    assert {"Missing losses", "Missing accuracies"} <= set(titles)
     short = [one.value for one in app.dataframe if "missing" in one.value]
     assert [table["model"].tolist() for table in short] == [["cow"], ["ant"]]
 
@@ -247,7 +247,7 @@ def test_the_overview_shows_what_is_missing_and_nothing_of_it_where_all_is_there
     [
         ("losses", "Collect them on the Collect page"),
         ("accuracies", "world.duckdb import accuracies FILE...`"),
-        ("splits", "Say which models train"),
+        ("splits", "Divide the models into train"),
         ("fits", "Fit every task with CSV"),
     ],
 )

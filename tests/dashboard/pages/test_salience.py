@@ -24,10 +24,9 @@ from csvcore.records import Accuracy, Document, Fit, ModelCard, Prediction, Task
 from dashboard.components import token_heatmap
 from dashboard.queries import fit_tokens
 from dashboard.queries.database import Database
-from dashboard.views.salience import colouring, export, position
-from dashboard.views.salience import tables as token_tables
-from dashboard.views.salience.colouring import Asked
-from dashboard.views.salience.position import Place, Shown
+from dashboard.views.salience import colouring, export, position, strongest_tokens, token_kinds
+from dashboard.views.salience.colouring import ColourChoice
+from dashboard.views.salience.position import Position, Screen
 from dashboard.widgets import text
 
 DOCS = [
@@ -83,8 +82,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 
 @pytest.fixture
-def own(database: Database) -> fit_tokens.Texts:
-    return fit_tokens.texts(database, "adding-fit")
+def texts(database: Database) -> fit_tokens.FitTokens:
+    return fit_tokens.read(database, "adding-fit")
 
 
 @pytest.fixture
@@ -101,14 +100,14 @@ def opened(app: AppTest) -> AppTest:
     return app
 
 
-def test_cells_tokens_and_characters_of_all_documents_agree(own: fit_tokens.Texts) -> None:
-    assert "".join(own.cells.text) == "".join(doc.text for doc in DOCS)
-    assert own.chars.sum() == pytest.approx(sum(len(doc.text) for doc in DOCS))
-    assert len(own.token_text()) == own.weight.size == own.first_token[-1]
-    emoji = own.cells.text.index("😀")
-    assert own.doc_of(emoji) == 1
-    assert DOCS[1].text[own.cell_at[emoji]] == "😀"
-    assert own.token_text().count("😀") == 4
+def test_cells_tokens_and_characters_of_all_documents_agree(texts: fit_tokens.FitTokens) -> None:
+    assert "".join(texts.cells.text) == "".join(doc.text for doc in DOCS)
+    assert texts.chars.sum() == pytest.approx(sum(len(doc.text) for doc in DOCS))
+    assert len(texts.token_text()) == texts.weight.size == texts.first_token[-1]
+    emoji = texts.cells.text.index("😀")
+    assert texts.doc_of(emoji) == 1
+    assert DOCS[1].text[texts.cell_at[emoji]] == "😀"
+    assert texts.token_text().count("😀") == 4
 
 
 def test_chosen_documents_come_first_and_then_what_follows_in_the_sources() -> None:
@@ -118,83 +117,87 @@ def test_chosen_documents_come_first_and_then_what_follows_in_the_sources() -> N
 
 
 def test_as_many_documents_are_shown_as_are_wanted_needed_and_possible(
-    own: fit_tokens.Texts, monkeypatch: pytest.MonkeyPatch
+    texts: fit_tokens.FitTokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert position.shown(own, [0, 1, 2], 1) == [0]
-    assert position.shown(own, [0, 1, 2], own.n_cells(0) + 1) == [0, 1]
-    assert position.shown(own, [0, 1, 2], 1, needed=3) == [0, 1, 2]
+    assert position.fitting(texts, [0, 1, 2], 1) == [0]
+    assert position.fitting(texts, [0, 1, 2], texts.n_cells(0) + 1) == [0, 1]
+    assert position.fitting(texts, [0, 1, 2], 1, needed=3) == [0, 1, 2]
     monkeypatch.setattr(position, "MOST", 5)
-    assert position.shown(own, [2, 1], 100) == [2]
+    assert position.fitting(texts, [2, 1], 100) == [2]
 
 
-def test_places_on_the_screen_and_in_a_link_are_the_same_both_ways(own: fit_tokens.Texts) -> None:
-    screen = Shown(own, [2, 0])
+def test_places_on_the_screen_and_in_a_link_are_the_same_both_ways(
+    texts: fit_tokens.FitTokens,
+) -> None:
+    screen = Screen(texts, [2, 0])
     for cell in range(screen.cells.size):
-        named = position.place(str(screen.place(cell)))
+        named = position.parse(str(screen.position(cell)))
         assert named is not None
         assert screen.find(named) == cell
-    assert screen.find(Place("=sum-2", 0)) is None
-    assert screen.find(Place("note", 99)) is None
-    assert position.place("no number:x") is None
-    assert position.place("") is None
+    assert screen.find(Position("=sum-2", 0)) is None
+    assert screen.find(Position("note", 99)) is None
+    assert position.parse("no number:x") is None
+    assert position.parse("") is None
 
 
-def test_a_search_finds_plain_text_and_outlines_the_cells_it_lies_in(own: fit_tokens.Texts) -> None:
-    screen = Shown(own, [1, 2])
-    shown = [own.cells.text[cell] for cell in screen.cells.tolist()]
+def test_a_search_finds_plain_text_and_outlines_the_cells_it_lies_in(
+    texts: fit_tokens.FitTokens,
+) -> None:
+    screen = Screen(texts, [1, 2])
+    shown = [texts.cells.text[cell] for cell in screen.cells.tolist()]
     for wanted, n in (("ann", 2), ("<script>😀", 1), (".", 2), ("(", 0), ("", 0)):
         found = screen.matches(wanted)
         assert ["".join(shown[a : b + 1]).lower() for a, b in found] == [wanted] * n
 
 
 def test_a_difference_of_losses_is_zero_centred_and_the_same_per_token_and_per_byte(
-    database: Database, own: fit_tokens.Texts
+    database: Database, texts: fit_tokens.FitTokens
 ) -> None:
-    asked = Asked("loss difference", "ant", "bee")
-    found = colouring.coloured(database, own, asked)
+    choice = ColourChoice("loss difference", "ant", "bee")
+    found = colouring.coloured(database, texts, choice)
     one, other = fit_tokens.losses(database, "adding-fit", ("ant", "bee")).astype(float)
     assert_allclose(found.tokens, one - other)
     assert found.cells.sum() == pytest.approx((one - other).sum())
     assert (found.scale.levels(np.array([0.0, -9.0, 9.0])) == [0, -9, 9]).all()
-    per = Asked("loss difference", "ant", "bee", "character")
-    emoji = own.cells.text.index("😀")
-    by_char = colouring.coloured(database, own, per)
+    per = ColourChoice("loss difference", "ant", "bee", "character")
+    emoji = texts.cells.text.index("😀")
+    by_char = colouring.coloured(database, texts, per)
     assert by_char.cells[emoji] == pytest.approx(found.cells[emoji])  # four tokens, one character
     assert by_char.scale.unit == "nats per character"
 
 
 def test_a_difference_of_tasks_needs_the_same_tokens(
-    database: Database, own: fit_tokens.Texts
+    database: Database, texts: fit_tokens.FitTokens
 ) -> None:
-    asked = Asked("task difference", other="reading-fit", other_task="reading")
-    found = colouring.coloured(database, own, asked)
-    assert_allclose(found.tokens, own.weight - own.weight[::-1], atol=1e-6)
+    choice = ColourChoice("task difference", other="reading-fit", other_task="reading")
+    found = colouring.coloured(database, texts, choice)
+    assert_allclose(found.tokens, texts.weight - texts.weight[::-1], atol=1e-6)
     with pytest.raises(InputError, match="fit of whole was made on the tokens of another scorer"):
         colouring.coloured(
-            database, own, Asked("task difference", other="whole-fit", other_task="whole")
+            database, texts, ColourChoice("task difference", other="whole-fit", other_task="whole")
         )
 
 
 def test_unsure_weights_are_hatched_and_a_fit_without_spread_says_so(
-    database: Database, own: fit_tokens.Texts
+    database: Database, texts: fit_tokens.FitTokens
 ) -> None:
-    found = colouring.coloured(database, own, Asked("instability"))
+    found = colouring.coloured(database, texts, ColourChoice("instability"))
     assert found.hatched is not None
-    weight = own.cells.mean(own.weight)
+    weight = texts.cells.mean(texts.weight)
     sure = (weight > 0.2) & (np.abs(weight - 1.0) > 0.2)
     assert not found.hatched[sure].any()
     assert found.hatched[weight < 0.05].all()
     with pytest.raises(InputError, match="kept no spread of its weights"):
         colouring.coloured(
-            database, fit_tokens.texts(database, "reading-fit"), Asked("instability")
+            database, fit_tokens.read(database, "reading-fit"), ColourChoice("instability")
         )
 
 
 def test_the_strongest_tokens_come_with_their_text(
-    own: fit_tokens.Texts, database: Database
+    texts: fit_tokens.FitTokens, database: Database
 ) -> None:
-    found = colouring.coloured(database, own, Asked())
-    table = token_tables.strongest(own, [0, 2], found, 5)
+    found = colouring.coloured(database, texts, ColourChoice())
+    table = strongest_tokens.strongest(texts, [0, 2], found, 5)
     assert table["text"].tolist() == list(".was ")
     assert table["before"].iloc[0] == "Ann sat. The cat Ann saw"
     assert table["weight"].is_monotonic_decreasing
@@ -202,10 +205,10 @@ def test_the_strongest_tokens_come_with_their_text(
 
 
 def test_files_hold_every_token_and_a_spreadsheet_runs_none(
-    own: fit_tokens.Texts, database: Database
+    texts: fit_tokens.FitTokens, database: Database
 ) -> None:
-    found = colouring.coloured(database, own, Asked("loss", "ant"))
-    table = export.table(own, [1, 0], found)
+    found = colouring.coloured(database, texts, ColourChoice("loss", "ant"))
+    table = export.table(texts, [1, 0], found)
     assert pq.read_table(io.BytesIO(export.parquet(table))).equals(table)
     assert table["doc_id"].to_pylist()[0] == "=sum-2"
     assert table["value_of"][0].as_py() == "loss of ant, nats per token"
@@ -213,12 +216,12 @@ def test_files_hold_every_token_and_a_spreadsheet_runs_none(
     assert len(rows) == len(DOCS[0].text.encode()) + len(DOCS[1].text.encode())
     assert [json.loads(row["text"]) for row in rows] == table["text"].to_pylist()
     assert not any(row[key].startswith(("=", "@")) for row in rows for key in ("doc_id", "text"))
-    bare = export.table(fit_tokens.texts(database, "reading-fit"), [0], found)
+    bare = export.table(fit_tokens.read(database, "reading-fit"), [0], found)
     assert bare["spread"].null_count == len(bare)
 
 
-def test_the_exported_page_is_text_alone(own: fit_tokens.Texts, database: Database) -> None:
-    made = export.html(own, [1], colouring.coloured(database, own, Asked("instability")))
+def test_the_exported_page_is_text_alone(texts: fit_tokens.FitTokens, database: Database) -> None:
+    made = export.html(texts, [1], colouring.coloured(database, texts, ColourChoice("instability")))
     assert "<script" not in made
     assert "hatched: within one spread" in made
 
@@ -236,7 +239,7 @@ def test_a_search_tells_of_matches_in_sources_that_are_not_read(app: AppTest) ->
     opened(app)
     told = next(one.value for one in app.caption if "matches in" in one.value)
     assert told.startswith("0 matches in 0 of")
-    assert told.endswith("; 2 in documents that are not read here")
+    assert told.endswith("; 2 in documents outside these sources")
 
 
 def test_a_link_restores_the_view(app: AppTest) -> None:
@@ -271,8 +274,8 @@ def test_a_link_to_what_is_gone_says_so_and_the_rest_is_shown(app: AppTest) -> N
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("brush", "zzz", "'zzz' as Brush, which is not offered. nothing is shown"),
-        ("brush_does", "burn", "'burn' as What the brush does, which is not offered. drop is"),
+        ("brush", "zzz", "'zzz' as Token kinds, which is not offered. nothing is shown"),
+        ("brush_does", "burn", "'burn' as Selected tokens, which is not offered. exclude is"),
         ("pattern", "x" * 900, f"'{LONG}' as Your pattern, which is not offered."),
         ("find", "x" * 900, f"as Search in the texts, which is not offered. {LONG} is shown."),
         ("per", "mile", "'mile' as Nats per, which is not offered. token is shown."),
@@ -295,10 +298,10 @@ def test_the_brush_drops_tokens_and_shows_no_error_that_the_fit_does_not(app: Ap
     app.query_params["brush"] = "digits"
     opened(app)
     shown = {one.label: one for one in app.metric}
-    assert set(shown) == {"Tokens that count", "train MSE", "validation MSE"}  # no test
-    assert shown["Tokens that count"].value == "54"  # of 57, three are digits
+    assert set(shown) == {"Tokens in the score", "train MSE", "validation MSE"}  # no test
+    assert shown["Tokens in the score"].value == "54"  # of 57, three are digits
     assert shown["train MSE"].delta.endswith("%")
-    app.button_group(key="brush").set_value([token_tables.OWN])
+    app.button_group(key="brush").set_value([token_kinds.PATTERN])
     app.text_input(key="pattern").set_value("(").run()
     assert not app.exception
     assert "is no regular expression" in app.warning[0].value
@@ -363,15 +366,15 @@ def test_the_strongest_tokens_are_the_same_whatever_one_begins_with(app: AppTest
 
 
 def test_a_jump_begins_with_a_document_only_where_the_text_does_not_come_to_it(
-    own: fit_tokens.Texts, monkeypatch: pytest.MonkeyPatch
+    texts: fit_tokens.FitTokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state: dict[str, Any] = {}
     monkeypatch.setattr(st, "session_state", state)
-    token_tables.go_to(own, [0, 1, 2], Place("note", 3))
+    strongest_tokens.go_to(texts, [0, 1, 2], Position("note", 3))
     assert "doc" not in state
-    token_tables.go_to(own, [2], Place("sum-1", 3))
+    strongest_tokens.go_to(texts, [2], Position("sum-1", 3))
     assert state["doc"] == ["sum-1"]
-    assert state["picked"] == (Place("sum-1", 3), Place("sum-1", 3))
+    assert state["selection"] == (Position("sum-1", 3), Position("sum-1", 3))
 
 
 def test_the_text_is_loaded_as_far_as_the_first_match_and_tells_of_those_beyond(

@@ -14,7 +14,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline import fit as fitting
 from csvcore.records import Fit
-from dashboard.queries import attribution, comparisons, database
+from dashboard.queries import attribution, comparisons, database, fit_tokens
 from tests.support.database_at import at
 from tests.support.world import DOCS, World, pack_rows, write_pack
 
@@ -41,7 +41,7 @@ def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -
 def test_what_is_added_by_source_document_and_token_is_the_distance_to_the_curve(
     fit: Fit, world_db: Path
 ) -> None:
-    n_tokens = attribution.inside(at(world_db), fit.fit).nll.shape[1]
+    n_tokens = fit_tokens.read(at(world_db), fit.fit).weight.size
     for model in (fit.predictions[0].model, fit.predictions[-1].model):
         found = attribution.off_curve(at(world_db), fit.fit, model, n_tokens)
         distance = found.score - found.on_curve

@@ -26,7 +26,7 @@ SIZE = duration.Size(n_chars=3000, n_models=20)
 def test_earlier_fits_are_scaled_by_text_models_and_tasks() -> None:
     found = duration.expected(KNOWN, SIZE, 2, ["csv", "all-token"], "fast", "tiny", 0)
     assert found.seconds == pytest.approx(2.0 * 3 * 2 * 2)
-    assert "the last 1 fits" in found.basis
+    assert "based on 1 earlier fit;" in found.basis
 
 
 def test_the_last_fits_alone_count_and_the_slowest_is_told() -> None:
@@ -34,8 +34,8 @@ def test_the_last_fits_alone_count_and_the_slowest_is_told() -> None:
     known = pd.concat([KNOWN.iloc[:1]] * (duration.LATEST - 1) + [slow] * 9, ignore_index=True)
     found = duration.expected(known, SIZE, 1, ["csv"], "fast", "tiny", 0)
     assert found.seconds == pytest.approx(2.0 * 3 * 2)
-    assert f"the last {duration.LATEST} fits" in found.basis
-    assert found.basis.endswith("at the pace of the slowest about 24 s")
+    assert f"based on {duration.LATEST} earlier fits" in found.basis
+    assert found.basis.endswith("about 24 s at the slowest pace")
 
 
 def test_the_papers_loop_is_scaled_by_its_steps_too() -> None:
@@ -51,7 +51,7 @@ def test_without_earlier_fits_the_benchmark_is_the_rule_and_says_so(
     for known in (KNOWN, pd.DataFrame(columns=COLUMNS)):
         found = duration.expected(known, there, 6, ["csv"], algorithm, "other", 300)
         assert found.seconds == pytest.approx(6 * seconds)
-        assert "rough guess from the benchmark" in found.basis
+        assert "estimated from the benchmark" in found.basis
 
 
 def test_baselines_take_no_time() -> None:

@@ -54,8 +54,8 @@ def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, make_fit: Run
     assert not app.exception
     table = app.dataframe[-1].value
     assert table["fit"].tolist() == made[::-1]
-    assert [how.split(", exp")[0] for how in table["how"]] == [
-        "Second order, penalty 1", "Second order, penalty 0.0001"
+    assert [settings.split(", exp")[0] for settings in table["settings"]] == [
+        "Gauss-Newton, penalty 1", "Gauss-Newton, penalty 0.0001"
     ]  # fmt: skip
     assert "mse_test" not in table  # nobody shall choose by it
 
@@ -63,26 +63,28 @@ def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, make_fit: Run
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (FitConfig(), "Second order, penalty chosen, 5 heads, seed 0, bundled scorer"),
+        (FitConfig(), "Gauss-Newton, penalty chosen, 5 heads, seed 0, bundled scorer"),
         (
             FitConfig(algorithm="paper", steps=300, seed=7, scorer="org/lm", own_units=True),
-            "Paper's loop, 300 steps, rate 0.01, seed 7, the losses' own units, scorer lm",
+            "Algorithm 2 (paper), 300 steps, learning rate 0.01, seed 7, the losses' own units, scorer lm",
         ),
     ],
 )
 def test_a_fit_is_told_by_what_bears_on_it(settings: FitConfig, told: str) -> None:
-    assert text.how_made(asdict(settings)) == told
+    assert text.settings_of(asdict(settings)) == told
 
 
 def test_a_fit_of_an_older_version_is_told_by_what_is_known_of_it() -> None:
     oldest = {"steps": 300, "learning_rate": 0.001, "seed": 0, "scorer": "scorer"}
-    assert text.how_made(oldest).startswith("Paper's loop, 300 steps, rate 0.001, seed 0")
-    assert text.how_made({"penalty": 0.0}) == "Second order, penalty 0"
+    assert text.settings_of(oldest).startswith(
+        "Algorithm 2 (paper), 300 steps, learning rate 0.001, seed 0"
+    )
+    assert text.settings_of({"penalty": 0.0}) == "Gauss-Newton, penalty 0"
 
 
 def test_fits_that_differ_in_their_non_linearity_are_told_apart(make_fit: Run) -> None:
     told = {
-        text.how_made(make_fit("adding", "csv", penalty=1e-4, steps=1, activation=name).config)
+        text.settings_of(make_fit("adding", "csv", penalty=1e-4, steps=1, activation=name).config)
         for name in ("exp", "softplus")
     }
     assert len(told) == 2

@@ -1,0 +1,40 @@
+"""The table of predictions of one method, with the report of its fit."""
+
+import pandas as pd
+import streamlit as st
+
+from csvcore.methods import label, weighted
+from dashboard.queries import database
+from dashboard.queries.database import Database
+from dashboard.widgets import address, figure, state
+
+COLUMNS = ["model", "family", "split", "score", "accuracy", "predicted", "low", "high", "error"]
+
+
+def show(db: Database, fits: pd.DataFrame) -> None:
+    """Choose a method and draw its predictions; fits are indexed by method."""
+    method = address.choose(
+        st.segmented_control,
+        "Method",
+        [name for name in weighted() if name in fits.index],
+        default=str(fits.index[0]) if "csv" not in fits.index else "csv",
+        format_func=label,
+        key=state.TABLE_METHOD,
+        help="Sets the method whose scores and predictions the table lists.",
+    )
+    if not method:
+        return
+    fit = fits.loc[method]
+    figure.report_button(db, str(fit["fit"]), bool(fit["revealed"]))
+    figure.show_table(
+        database.predictions_with_error(db, str(fit["fit"]))[COLUMNS],
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("accuracy", "predicted", "low", "high", "error")
+        }
+        | {"score": st.column_config.NumberColumn("score, nats per character", format="%.4f")},
+    )
+    st.caption(
+        "low, high: 90 % interval by jackknife+, from cross-validation over families or runs and "
+        "from the validation models."
+    )

@@ -1,0 +1,138 @@
+"""Typed session keys: the only module that touches `st.session_state`.
+
+A key that a control is bound to is also the name of its query parameter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import streamlit as st
+
+from csvcore.records import Side
+
+T = TypeVar("T")
+Sides = dict[str, Side]  # model to side
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T]):
+    """A name in the session's state whose value is a T."""
+
+    name: str
+
+    def find(self) -> T | None:
+        """Return the value, None if it was never set."""
+        value: T | None = st.session_state.get(self.name)
+        return value
+
+    def get(self, default: T) -> T:
+        """Return the value, or a default that is not stored."""
+        value: T = st.session_state.get(self.name, default)
+        return value
+
+    def keep(self, default: T) -> T:
+        """Return the value; store the default first if there is none."""
+        value: T = st.session_state.setdefault(self.name, default)
+        return value
+
+    def set(self, value: T) -> None:
+        """Store a value."""
+        st.session_state[self.name] = value
+
+    def pop(self, default: T) -> T:
+        """Remove the value and return it, or the default."""
+        value: T = st.session_state.pop(self.name, default)
+        return value
+
+    def drop(self) -> None:
+        """Remove the value, if there is one."""
+        st.session_state.pop(self.name, None)
+
+    def is_set(self) -> bool:
+        """Return whether there is a value."""
+        return self.name in st.session_state
+
+    def rewrite(self) -> None:
+        """Set the value again: its control then writes it into the address."""
+        if self.name in st.session_state:
+            st.session_state[self.name] = st.session_state[self.name]
+
+
+# The side bar.
+CORPUS, SPLIT, TASK, FIT = (Key[str](name) for name in ("corpus", "split", "task", "fit"))
+SIDEBAR = (CORPUS, SPLIT, TASK, FIT)
+SIDEBAR_NEXT = Key[dict[str, str]]("side bar next")  # choices that hold from the next run on
+SIDEBAR_DEFAULTS = Key[dict[str, str]]("side bar defaults")  # corpus and split of the newest fit
+REWRITE_ADDRESS = Key[bool]("rewrite address")  # the address lacks choices of the side bar
+
+# Links: parameters that cannot be had, and the values used instead, by key.
+INVALID_PARAMETERS = Key[dict[str, list[str]]]("invalid parameters")
+USED_INSTEAD = Key[dict[str, Any]]("used instead")
+
+# Models & splits.
+BASE_SPLIT, STAGE = Key[str]("start"), Key[str]("stage")
+VALIDATING, TESTING = Key[str]("validating"), Key[str]("testing")
+N_FIRST = Key[int]("first")
+ONLY_FAMILIES, ONLY_SIDES = Key[list[str]]("only families"), Key[list[str]]("only sides")
+ONLY_SIZES, ONLY_STEPS = Key[list[int]]("only sizes"), Key[tuple[int, int]]("only steps")
+FOLLOWED_SPLIT = Key[str]("followed split")  # of the side bar, that the base split was set to
+SAVED_SPLIT = Key[str]("saved split")  # stored in the last run
+REPLACED_SPLIT = Key[tuple[str, Sides]]("split to replace")  # waits for a second press
+EDITED_SPLITS = Key[dict[str, Sides]]("edited splits")  # by key of their base split
+EDITOR_ROUNDS = Key[dict[str, int]]("editor rounds")  # number of editors drawn for a base split
+EDITOR_BASE = Key[tuple[str, Sides]]("editor base")  # an editor's key and the sides it began with
+
+# Collect and Overview.
+N_QUEUED_PACKS = Key[int]("queued packs")
+
+
+def audit(corpus: str) -> Key[bool]:
+    """Return the key that says an audit of a large corpus was requested."""
+    return Key(f"audit-{corpus}")
+
+
+# Fit.
+FIT_TASKS, FIT_METHODS = Key[list[str]]("fit-tasks"), Key[list[str]]("fit-methods")
+FIT_ALGORITHM, FIT_SCORER = Key[str]("fit-algorithm"), Key[str]("fit-scorer")
+
+# Curves.
+CURVE_METHOD, CURVE_MODEL = Key[str]("why-method"), Key[str]("why-model")
+TABLE_METHOD = Key[str]("table-method")
+
+
+def curve(method: str) -> Key[Any]:
+    """Return the key of a method's chart, whose value holds the selected points."""
+    return Key(f"curve-{method}")
+
+
+# Salience.
+SOURCES, DOCUMENTS = Key[list[str]]("source"), Key[list[str]]("doc")
+SEARCH, ONLY_MATCHES = Key[str]("find"), Key[bool]("only")
+COLOUR, MODEL_A, MODEL_B = Key[str]("colour"), Key[str]("model_a"), Key[str]("model_b")
+NATS_PER, OTHER_TASK = Key[str]("per"), Key[str]("other_task")
+TOKEN_KINDS, PATTERN = Key[list[str]]("brush"), Key[str]("pattern")
+KEPT_TOKENS = Key[str]("brush_does")
+SOURCES_FOR = Key[tuple[str | None, str | None]]("sources for")  # corpus and task they are of
+SOURCES_BY = Key[str]("sources by")  # id of the fit they are of
+SELECTION = Key[tuple[Any, Any] | None]("selection")  # ends of the selected range of tokens
+N_SCROLLS = Key[int]("scrolls")  # a new number scrolls the text to the selection
+LOADED = Key[tuple[int, int]]("loaded")  # hash of the documents read, cells to show of them
+N_JUMPS = Key[int]("jumps")  # from the table of salient tokens into the text
+HEATMAP = Key[Any]("heatmap")
+
+
+def rows(key: str) -> Sequence[int]:
+    """Return the selected rows of a table with selection."""
+    selected: Sequence[int] = st.session_state[key]["selection"]["rows"]
+    return selected
+
+
+# Mixes, Predict, Paper.
+FORECAST_METHOD, FORECAST_RUNS = Key[str]("by"), Key[list[str]]("runs")
+EVIDENCE, PRINTED_TABLE = Key[str]("evidence"), Key[str]("printed")
+
+
+def mix(source: str) -> Key[float]:
+    """Return the key of a source's slider."""
+    return Key(f"mix-{source}")
