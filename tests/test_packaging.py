@@ -1,4 +1,4 @@
-"""What the wheel must hold; `make wheel-check` installs it and looks at it at work."""
+"""Contents of the wheel; `make wheel-check` installs it and uses it."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def test_extras_are_lists_that_setuptools_can_read(extra: str) -> None:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the command would have become."""
+    """Record the server command instead of starting it."""
     calls: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.delenv("CSVCORE_MODELS", raising=False)

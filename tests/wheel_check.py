@@ -1,4 +1,4 @@
-"""`make wheel-check`: the wheel in a new environment, at work from another folder.
+"""`make wheel-check`: the wheel, installed in a new environment and used from another folder.
 
 Too slow for a test: it downloads torch and every other requirement. Needs a Chromium.
 """
@@ -29,7 +29,7 @@ print("api:", fits[0].fit, fits[0].mse)
 
 
 def main() -> None:
-    """Build, install, use."""
+    """Build the wheel, install it and use it."""
     with tempfile.TemporaryDirectory(prefix="wheel-check-") as name:
         place = Path(name)
         wheel = build(place)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def build(place: Path) -> Path:
-    """The wheel, built from a copy so that the checkout stays clean."""
+    """Build the wheel from a copy, so that the checkout stays clean."""
     source = place / "source"
     kept = shutil.ignore_patterns(".git", ".venv", "zoo_work", "zoo_check", "*.duckdb*", "build")
     shutil.copytree(ROOT, source, ignore=kept)
@@ -62,7 +62,7 @@ def build(place: Path) -> Path:
 
 
 def install(folder: Path, wheel: Path) -> Path:
-    """Folder of the commands of a new environment that has the wheel."""
+    """Install the wheel in a new environment; return the folder of its commands."""
     venv.create(folder, with_pip=True)
     commands = folder / "bin"
     pins = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
@@ -72,7 +72,7 @@ def install(folder: Path, wheel: Path) -> Path:
 
 
 def look(work: Path, commands: Path) -> None:
-    """The dashboard answers on its port with its headers, and shows the Overview in its theme."""
+    """Check that the dashboard sends its headers and shows the Overview in its theme."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -105,7 +105,7 @@ def look(work: Path, commands: Path) -> None:
 
 
 def answers(address: str) -> bool:
-    """Whether the server is up."""
+    """Return whether the server is up."""
     try:
         with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
             return bool(answer.status == 200)
@@ -114,7 +114,7 @@ def answers(address: str) -> bool:
 
 
 def run(folder: Path, *command: object) -> None:
-    """Run a command there; its failure ends the check."""
+    """Run a command in a folder; a failure ends the check."""
     print("$", *[str(part).split("\n")[-1] or "python -c ..." for part in command], flush=True)
     subprocess.run([str(part) for part in command], cwd=folder, check=True)
 

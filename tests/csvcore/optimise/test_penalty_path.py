@@ -376,6 +376,7 @@ def test_the_planted_tokens_have_the_largest_weights(seed: int) -> None:
     assert area >= 0.95
 
 
+@pytest.mark.slow
 def test_unseen_models_are_predicted_almost_as_by_one_who_knows_the_planted_tokens() -> None:
     ratios = []
     for seed in (0, 1, 2):

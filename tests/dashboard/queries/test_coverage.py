@@ -49,6 +49,7 @@ def test_what_is_missing_is_told_to_the_model_and_the_document(world_db: Path) -
     assert len(lines) == 1 + 8
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz"), st.integers(0, 3)),
