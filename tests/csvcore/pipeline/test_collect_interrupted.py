@@ -109,9 +109,10 @@ FORKING = """
 import json, os, sys
 import torch
 from tests.support import slow_scoring
-from csvcore import cli, engines, pipeline, scoring
+from csvcore import cli, lm
+from csvcore.pipeline import collect, exports
 from functools import partial
-from csvcore import shards
+from csvcore.collection import shards
 
 shards.divide = partial(shards.divide, shard_bytes=1)
 torch.set_num_threads(1)
