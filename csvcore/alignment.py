@@ -193,15 +193,6 @@ def _without_bytes(n_source: int, n_target: int) -> Sharing:
     return Sharing(every, np.zeros(n_source, np.intp), np.ones(n_source), n_source, n_target)
 
 
-def map_nll(nll: Floats, source_edges: Ints, target_edges: Ints, clock: Floats) -> Floats:
-    """Share each source token's nll among its characters, then sum them per target token.
-
-    Returns:
-        (n_target,) nats. Their sum is nll.sum() to rounding: nothing is lost or counted twice.
-    """
-    return sharing(source_edges, target_edges, clock).apply(nll)
-
-
 def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Ints:
     """Return the bytes at the start of each text that are the first token of some model, (n_docs,).
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore.alignment import Aligner
 from csvcore.errors import InputError
-from csvcore.records import Document, Floats, Ints, ModelLosses
+from csvcore.records import Document, Floats, Ints
 
 BLOCK = 8192  # tokens summed in one product
 
@@ -106,16 +105,3 @@ def mean_absolute(weight: Floats) -> float:
     if scale == 0.0:
         raise InputError("all weights are zero; a score needs at least one token that counts")
     return scale
-
-
-def document_losses(text: str, edges: Ints, losses: Sequence[ModelLosses]) -> Floats:
-    """Return models' losses on one document, on the same tokens: (n_models, n_tokens) nats.
-
-    Args:
-        text: the document.
-        edges: (n_tokens + 1,) byte boundaries of the tokens to map to.
-        losses: each model's losses on this document alone.
-    """
-    aligner = Aligner([text], [edges])
-    mapped = [aligner.map(entry) for entry in losses]
-    return np.array(mapped, dtype=np.float64).reshape(len(losses), edges.size - 1)

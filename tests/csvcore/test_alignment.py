@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from tokenizers import Tokenizer
 
-from csvcore.alignment import Aligner, Tiling, byte_clock, character_clock, map_nll, sharing, tile
+from csvcore.alignment import Aligner, Tiling, byte_clock, character_clock, sharing, tile
 from csvcore.errors import OffsetsError
 from csvcore.records import Floats, Ints, ModelLosses
+from tests.support.mapping import map_nll
 
 KINDS = ("byte-level", "sentencepiece", "prepending", "unigram", "unigram-bytes", "wordpiece")
 TEXTS = {

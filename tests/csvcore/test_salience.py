@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore.alignment import character_clock, map_nll
+from csvcore.alignment import character_clock
 from csvcore.analysis.token_kinds import answer_bytes
 from csvcore.errors import InputError
 from csvcore.fitting.label_weights import (
@@ -15,9 +15,10 @@ from csvcore.fitting.label_weights import (
     source_weight,
     uniform_weight,
 )
-from csvcore.records import Document, Floats, Ints, ModelLosses
-from csvcore.salience import BLOCK, capability_score, document_losses, mean_absolute
+from csvcore.records import Document, Floats, Ints
+from csvcore.salience import BLOCK, capability_score, mean_absolute
 from csvcore.scaling import sigmoid_law
+from tests.support.mapping import map_nll
 
 # Two questions and a story; é is two bytes, so its answer starts a byte later than its character.
 DOCS = [
@@ -159,14 +160,6 @@ def test_scores_of_several_heads_are_those_of_each() -> None:
 def test_source_weights_are_one_on_the_documents_of_the_tasks_sources() -> None:
     assert_array_equal(source_weight(DOCS, EDGES, ["story"]), [0, 0, 0, 0, 0, 0, 1, 1])
     assert_array_equal(source_weight(DOCS, EDGES, ["quiz", "geo"]), [1, 1, 1, 1, 1, 1, 0, 0])
-
-
-def test_the_losses_of_models_on_one_document_come_as_one_row_each() -> None:
-    edges = np.array([0, 3, 7])
-    whole = ModelLosses("m1", np.array([1]), np.array([7]), np.array([14.0]))
-    halves = ModelLosses("m2", np.array([2]), np.array([5, 7]), np.array([5.0, 1.0]))
-    assert_allclose(document_losses("the cat", edges, [whole, halves]), [[6, 8], [3, 3]])
-    assert document_losses("the cat", edges, []).shape == (0, 2)
 
 
 def test_the_scale_of_weights_counts_both_signs() -> None:

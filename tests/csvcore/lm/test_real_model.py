@@ -12,10 +12,11 @@ from numpy.testing import assert_allclose
 from torch.nn.functional import cross_entropy
 
 from csvcore import lm
-from csvcore.alignment import character_clock, map_nll
+from csvcore.alignment import character_clock
 from csvcore.formats import csv_tables
 from csvcore.lm import LanguageModel
 from csvcore.records import Document
+from tests.support.mapping import map_nll
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
