@@ -1,10 +1,9 @@
-"""Made-up models with known weights and a known law, for tests and benchmarks; never shown as data.
+"""Synthetic models with known weights and a known law, for tests and benchmarks.
 
 Every token has a hidden state; those of a task's salient tokens lie apart from the others, as those
-of digits or names do in a real model. A model has a general skill, which lowers its loss on all
-tokens, and for each task a skill of its own, which lowers it further on the task's salient tokens.
-Its accuracy follows from the score of the salient tokens alone by the sigmoid law, with binomial
-noise.
+of digits or names do in a real model. A model's general skill lowers its loss on all tokens, and
+its skill on a task lowers it further on the task's salient tokens. Its accuracy follows from the
+score of the salient tokens alone by the sigmoid law, with binomial noise.
 """
 
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ from csvcore.records import Floats, Ints
 SPREAD_OF_LOSSES = 0.15  # noise of a token's log loss that is the model's own
 SHARE_SALIENT = 0.1  # of the tokens, for each task
 APART = 4.0  # how far salient tokens lie from the others, in standard deviations
+N_SOURCES = 5  # of the text, equal in length, one after another
+N_ITEMS = 1000  # of each accuracy; sets its noise
+GAMMA = 0.25  # chance level
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,7 @@ def make_world(
     n_models: int,
     n_tasks: int = 1,
     n_families: int = 5,
-    n_sources: int = 5,
     signal: bool = True,
-    gamma: float = 0.25,
-    n_items: int = 1000,
     seed: int = 0,
     hidden: NDArray[np.float16] | None = None,
 ) -> World:
@@ -62,11 +61,8 @@ def make_world(
         width: of the hidden states, whose variance falls off over directions as in real ones.
         n_models: models, dealt out to the families in turn, two to a training run.
         n_tasks: tasks, each with its own direction and skills.
-        n_families: families; each has a bent of its own for every task.
-        n_sources: sources of the text, equal in length, one after another.
+        n_families: families; each has its own offset of skill on every task.
         signal: False gives accuracies that have nothing to do with the losses.
-        gamma: chance level.
-        n_items: of each accuracy; sets its noise.
         seed: of everything.
         hidden: (n_tokens, width) where to write the states, such as a memory map.
     """
@@ -89,15 +85,15 @@ def make_world(
     nll = np.empty((n_models, n_tokens), dtype=np.float32)
     for m in range(n_models):
         gain = (salient * skill[:, m, None]).sum(axis=0)
-        own = rng.normal(0.0, SPREAD_OF_LOSSES, n_tokens)
-        nll[m] = base * np.exp(-general[m] - gain + own)
+        noise = rng.normal(0.0, SPREAD_OF_LOSSES, n_tokens)
+        nll[m] = base * np.exp(-general[m] - gain + noise)
     n_chars = 4 * n_tokens
     score: Floats = np.asarray(nll @ salient.T.astype(np.float32), dtype=np.float64) / n_chars
     unit: Floats = np.asarray(
         (score - score.mean(axis=0)) / score.std(axis=0)
     )  # (n_models, n_tasks)
     logits = unit if signal else rng.normal(size=unit.shape)
-    ability = gamma + (1.0 - gamma) * expit(-1.5 * logits.T)
-    accuracy = rng.binomial(n_items, ability) / n_items
-    source = np.minimum(np.arange(n_tokens) * n_sources // n_tokens, n_sources - 1)
-    return World(states, nll, accuracy, salient, family, run, source, gamma, n_items, n_chars)
+    ability = GAMMA + (1.0 - GAMMA) * expit(-1.5 * logits.T)
+    accuracy = rng.binomial(N_ITEMS, ability) / N_ITEMS
+    source = np.minimum(np.arange(n_tokens) * N_SOURCES // n_tokens, N_SOURCES - 1)
+    return World(states, nll, accuracy, salient, family, run, source, GAMMA, N_ITEMS, n_chars)

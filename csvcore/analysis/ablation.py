@@ -54,7 +54,7 @@ def refit(score: Floats, accuracy: Floats, side: Sequence[str], gamma: float) ->
     return Refit(score, law, predicted, mse)
 
 
-def ablated(
+def ablate(
     weight: Floats,
     nll: NDArray[np.floating],
     kept: NDArray[np.bool_],

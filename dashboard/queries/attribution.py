@@ -50,11 +50,11 @@ def mixed_predictions(db: Database, fit: str, refitted: ablation.Refit) -> pd.Da
     return table.assign(score=refitted.score, predicted=predicted, low=predicted, high=predicted)
 
 
-def ablated(db: Database, fit: str, kept: Mask) -> ablation.Refit:
-    """Return the law of a fit on some of its tokens alone; see `ablation.ablated`."""
+def ablate(db: Database, fit: str, kept: Mask) -> ablation.Refit:
+    """Return the law of a fit on some of its tokens alone; see `ablation.ablate`."""
     tokens = fit_tokens.read(db, fit)
     models = tokens.fit.predictions
-    return ablation.ablated(
+    return ablation.ablate(
         tokens.weight,
         fit_tokens.fitted_losses(db, fit),
         kept,

@@ -58,8 +58,8 @@ def show(db: Database, texts: FitTokens) -> None:
 def _errors(db: Database, texts: FitTokens, kept: Mask) -> None:
     """Draw the MSE of each side that may be shown, with the change against all tokens."""
     try:
-        before = attribution.ablated(db, texts.fit.fit, np.ones_like(kept))
-        after = before if kept.all() else attribution.ablated(db, texts.fit.fit, kept)
+        before = attribution.ablate(db, texts.fit.fit, np.ones_like(kept))
+        after = before if kept.all() else attribution.ablate(db, texts.fit.fit, kept)
     except CsvcoreError as error:
         st.warning(text.plain(str(error)))
         return

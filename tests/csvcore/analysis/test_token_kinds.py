@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from csvcore.analysis import token_kinds
-from csvcore.analysis.ablation import ablated
+from csvcore.analysis.ablation import ablate
 from csvcore.errors import InputError
 from csvcore.records import Document
 from csvcore.salience import unstable
@@ -116,8 +116,8 @@ def law() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
 
 def test_the_brush_finds_the_law_when_it_leaves_out_what_only_disturbs(law) -> None:
     weight, nll, accuracy, sides = law
-    every = ablated(weight, nll, np.ones(6, dtype=bool), 10, accuracy, sides, 0.25)
-    right = ablated(weight, nll, np.arange(6) < 3, 10, accuracy, sides, 0.25)
+    every = ablate(weight, nll, np.ones(6, dtype=bool), 10, accuracy, sides, 0.25)
+    right = ablate(weight, nll, np.arange(6) < 3, 10, accuracy, sides, 0.25)
     assert_allclose([right.law.alpha, right.law.beta], [-4.0, 0.7], rtol=1e-4)
     assert right.mse["test"] < 1e-8 < every.mse["test"]
     assert_allclose(right.score, nll[:, :3] @ weight[:3] / 10)
@@ -126,8 +126,8 @@ def test_the_brush_finds_the_law_when_it_leaves_out_what_only_disturbs(law) -> N
 def test_test_models_do_not_move_the_law_and_sides_without_models_have_no_error(law) -> None:
     weight, nll, accuracy, sides = law
     kept = np.ones(6, dtype=bool)
-    one = ablated(weight, nll, kept, 10, accuracy, sides, 0.25)
-    other = ablated(weight, nll[:10], kept, 10, accuracy[:10], sides[:10], 0.25)
+    one = ablate(weight, nll, kept, 10, accuracy, sides, 0.25)
+    other = ablate(weight, nll[:10], kept, 10, accuracy[:10], sides[:10], 0.25)
     assert one.law == other.law
     assert set(other.mse) == {"train", "validation"}
 
@@ -135,4 +135,4 @@ def test_test_models_do_not_move_the_law_and_sides_without_models_have_no_error(
 def test_a_brush_that_leaves_no_weight_is_refused(law) -> None:
     weight, nll, accuracy, sides = law
     with pytest.raises(InputError, match="no token with weight is left"):
-        ablated(weight, nll, np.zeros(6, dtype=bool), 10, accuracy, sides, 0.25)
+        ablate(weight, nll, np.zeros(6, dtype=bool), 10, accuracy, sides, 0.25)
