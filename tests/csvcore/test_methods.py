@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import methods, report, store
 from csvcore.analysis import nulls
-from csvcore.cli import fit as fit_command
+from csvcore.cli import main
 from csvcore.errors import InputError
 from csvcore.figures import comparison
 from csvcore.fitting import baselines
@@ -67,7 +67,7 @@ def test_a_toy_method_is_fitted_compared_drawn_reported_and_shown(
     report.write_report(world_db, name, tmp_path / "toy.html")
     page = (tmp_path / "toy.html").read_text(encoding="utf-8")
     for method, label in TOYS.items():
-        assert f"<td>{escape(label)}</td><td>{by_method[method].test_mse:.2e}</td>" in page
+        assert f"<td>{escape(label)}</td><td>{by_method[method].mse:.2e}</td>" in page
 
     app = app_on(world_db, seconds=120)
     app.query_params["task"] = "adding"
@@ -89,7 +89,7 @@ def test_only_methods_that_weigh_tokens_can_be_fitted() -> None:
 
 
 def test_the_command_offers_the_weighted_methods_and_each_entry_has_its_function() -> None:
-    [option] = [one for one in fit_command.fit.params if one.name == "method"]
+    [option] = [one for one in main.commands["fit"].params if one.name == "method"]
     assert list(option.type.to_info_dict()["choices"]) == methods.weighted()
     learnt = [name for name, method in METHODS.items() if method.kind == "learnt"]
     assert {*baselines.WEIGHTS, *learnt} == set(methods.weighted())
