@@ -15,7 +15,7 @@ T = TypeVar("T")
 Sides = dict[str, Side]  # model to side
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # a generic with slots cannot be called as Key[T](...)
 class Key(Generic[T]):
     """A name in the session's state whose value is a T."""
 

@@ -22,7 +22,7 @@ EXCLUDE, KEEP = "exclude", "keep only"
 @st.fragment
 def show(db: Database, texts: FitTokens) -> None:
     """Draw the kinds of tokens with their weight, and the errors without the selected ones."""
-    st.subheader("Token kinds and ablation", divider="gray")
+    st.subheader("Ablation by token kind", divider="gray")
     masks = dict(fit_tokens.kind_masks(db, texts.fit.fit))
     kinds = address.choose(
         st.pills, "Token kinds", [*KINDS, PATTERN], selection_mode="multi", key=state.TOKEN_KINDS,

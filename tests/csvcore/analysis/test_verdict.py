@@ -169,7 +169,7 @@ def test_the_overview_counts_every_verdict_once_and_how_often_another_is_signifi
         "methods and trivial baselines on **1 of 4** tasks, better but not significantly on 1. "
         "Another has a smaller error on 2, significantly on 1."
     )
-    assert verdicts.summary(said.iloc[4:]).startswith("There is nothing to judge by yet")
+    assert verdicts.summary(said.iloc[4:]).startswith("No verdict yet")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.pipeline import fit, jobs
 from csvcore.records import Fit, Mix
-from csvcore.store import mixes as mixing
+from csvcore.store.mixes import save_mix
 from csvcore.store import replays
 from dashboard.queries import comparisons
 from dashboard.queries.database import Database
@@ -181,7 +181,7 @@ def test_the_table_of_mixes_is_in_points() -> None:
 
 def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
     with pytest.raises(InputError, match="a corpus needs a name"):
-        mixing.save_mix(world_db, ["words"], [DOCS[0].doc_id], " ")
+        save_mix(world_db, ["words"], [DOCS[0].doc_id], " ")
 
 
 def test_the_families_are_left_out_by_a_button(

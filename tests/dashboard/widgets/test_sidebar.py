@@ -66,7 +66,8 @@ def test_the_fit_page_lists_every_fit_to_choose_from(app: AppTest, make_fit: Run
         (FitConfig(), "Gauss-Newton, penalty chosen, 5 heads, seed 0, bundled scorer"),
         (
             FitConfig(algorithm="paper", steps=300, seed=7, scorer="org/lm", own_units=True),
-            "Algorithm 2 (paper), 300 steps, learning rate 0.01, seed 7, the losses' own units, scorer lm",
+            "Algorithm 2 (paper), 300 steps, learning rate 0.01, seed 7, the losses' own units, "
+            "scorer lm",
         ),
     ],
 )
