@@ -91,7 +91,7 @@ def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, str]:
 
 def _tokens(parts: OffCurve) -> None:
     """Draw the tokens of the largest contributions, and a button that shows one in its text."""
-    figure.show_table(
+    table = figure.show_table(
         parts.by_token,
         height=300,
         key=TOKENS,
@@ -101,7 +101,7 @@ def _tokens(parts: OffCurve) -> None:
             name: st.column_config.NumberColumn(format=shape) for name, shape in FORMATS.items()
         },
     )
-    rows = state.rows(TOKENS)
+    rows = table["selection"]["rows"]
     go = st.button(
         "Show the token in its text",
         disabled=not rows,

@@ -15,8 +15,8 @@ from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.pipeline import fit, jobs
 from csvcore.records import Fit, Mix
-from csvcore.store.mixes import save_mix
 from csvcore.store import replays
+from csvcore.store.mixes import save_mix
 from dashboard.queries import comparisons
 from dashboard.queries.database import Database
 from dashboard.views import mixes
@@ -55,15 +55,13 @@ def test_curves_replay_a_fit_and_say_when_its_replay_is_gone(
 ) -> None:
     app.query_params["why-model"] = "gone"
     page(app, "curves")
-    assert any("Every stage is measured" in one.value for one in app.caption)
+    assert any("Each stage has its own weights" in one.value for one in app.caption)
     [warning] = app.warning
-    assert warning.value.startswith(
-        "The link asks for 'gone' as Model, farthest from the curve first"
-    )
+    assert warning.value.startswith("The link asks for 'gone' as Model \\(largest error first\\)")
     replays.replay_path(world_db, fits[0].fit).unlink()
     (world_db).touch()
     page(app, "curves")
-    assert any("Start it again on the Fit page" in one.value for one in app.info)
+    assert any("Fit it again on the Fit page" in one.value for one in app.info)
 
 
 def test_the_token_that_is_shown_in_its_text_has_an_address_of_its_own(
