@@ -40,15 +40,15 @@ NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviat
 class Judge:
     """Models to fit laws to, models held out from them, and how much the judge counts.
 
-    fitted, held: (n_models,) masks. share: of all judges, 1 in all. validates: whether the held-out
-    models are the validation models.
+    fitted, held: (n_models,) masks. share: of all judges, 1 in all. calibrates: whether its errors
+    are like those on test models, so that intervals follow them.
     """
 
     name: str
     fitted: Mask
     held: Mask
     share: float
-    validates: bool = False
+    calibrates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,20 @@ class Stack:
         return predicted, np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
 
 
-def judges(train: Mask, validation: Mask, groups: Mapping[str, Mask]) -> list[Judge]:
+def judges(
+    train: Mask, validation: Mask, groups: Mapping[str, Mask], unseen_families: bool = False
+) -> list[Judge]:
     """Return the judges of a split: each group of known models left out, and validation.
 
     Groups share half of the weight and validation has the other half; either has all of it where
     the other cannot judge. A group without which fewer than three models are left is no judge.
+
+    Args:
+        train: (n_models,) mask.
+        validation: (n_models,) mask.
+        groups: masks of models to leave out together, such as a family.
+        unseen_families: whether test models are of families that are not known; the families of
+            validation models are, so intervals then follow the groups alone.
 
     Raises:
         InputError: there is no judge.
@@ -103,7 +112,8 @@ def judges(train: Mask, validation: Mask, groups: Mapping[str, Mask]) -> list[Ju
     half = 0.5 if left_out and validates else 1.0
     found = [Judge(name, fit, held, half / len(left_out)) for name, fit, held in left_out]
     if validates:
-        found.append(Judge("validation", train, validation, half, validates=True))
+        calibrates = not (unseen_families and left_out)
+        found.append(Judge("validation", train, validation, half, calibrates))
     return found
 
 
@@ -112,41 +122,31 @@ def fit_stack(
     scores: Scores,
     accuracy: Floats,
     gamma: float,
-    train: Mask,
-    validation: Mask,
-    groups: Mapping[str, Mask],
+    known: Mask,
+    panel: Sequence[Judge],
     prior: Floats | None = None,
     pull: float = PULL,
-    unseen_families: bool = False,
 ) -> Stack:
     """Fit a stack to the train and validation models.
 
     Args:
         names: of the scores.
         scores: gives them for all models; it may look at the accuracies of the masked ones alone.
-        accuracy: (n_models,) read of train and validation models only.
+        accuracy: (n_models,) read of known models only.
         gamma: chance level.
-        train: (n_models,) mask.
-        validation: (n_models,) mask.
-        groups: masks of models to leave out together, such as a family.
+        known: (n_models,) mask of the train and validation models.
+        panel: from `judges`.
         prior: (n_scores,) mix to pull towards, 1 in all; equal parts by default.
         pull: how strongly, see the head of this module.
-        unseen_families: whether test models are of families that are not known; the errors on the
-            validation models, whose families are, then have no part in the interval.
-
-    Raises:
-        InputError: see `judges`.
     """
-    panel = judges(train, validation, groups)
     predicted = [_held_out(scores(one.fitted), accuracy, gamma, one) for one in panel]
     errors = [p - accuracy[one.held] for p, one in zip(predicted, panel, strict=True)]
     weight = mixing_weights(errors, [one.share for one in panel], prior, pull)
-    known = train | validation
     final = scores(known)
     laws = fit_sigmoid_laws(final, *_targets(accuracy, gamma, known, len(final)))
     sizes, shares = [], []
     for p, one in zip(predicted, panel, strict=True):
-        if not (one.validates and unseen_families and len(panel) > 1):
+        if one.calibrates:
             sizes.append(np.abs(mix(p, weight) - accuracy[one.held]))
             shares.append(np.full(sizes[-1].size, one.share / sizes[-1].size))
     error = weighted_quantile(np.concatenate(sizes), np.concatenate(shares), 0.9)

@@ -127,10 +127,8 @@ def test_the_score_that_carries_the_accuracy_has_most_of_the_weight(seed: int) -
         lambda known: score,
         np.where(test, np.nan, accuracy),
         0.25,
-        every & ~test,
-        np.zeros(48, dtype=bool),
-        {name: mask for name, mask in groups.items() if name != "5"},
-        unseen_families=True,
+        ~test,
+        judges(every & ~test, ~every, groups, unseen_families=True),
     )
     assert stack.weight[0] > 0.6
     predicted, low, high = stack.predict(score)
@@ -145,9 +143,8 @@ def test_nine_of_ten_intervals_hold_on_families_that_were_never_seen() -> None:
         score, accuracy = planted(seed)
         groups = known_models(48, 6)[1]
         test = groups["5"]
-        others = {name: mask for name, mask in groups.items() if name != "5"}
-        none = np.zeros(48, dtype=bool)
-        stack = fit_stack("abcd", lambda known, s=score: s, accuracy, 0.25, ~test, none, others)
+        panel = judges(~test, np.zeros(48, dtype=bool), groups)
+        stack = fit_stack("abcd", lambda known, s=score: s, accuracy, 0.25, ~test, panel)
         _, low, high = stack.predict(score)
         covered.append(np.mean(((low <= accuracy) & (accuracy <= high))[test]))
     assert 0.85 <= np.mean(covered) <= 0.99
@@ -157,12 +154,11 @@ def test_accuracies_of_test_models_are_not_read() -> None:
     score, accuracy = planted(1)
     groups = known_models(48, 6)[1]
     test = groups["5"]
-    none = np.zeros(48, dtype=bool)
+    panel = judges(~test, np.zeros(48, dtype=bool), groups)
     stacks = [
-        fit_stack("abcd", lambda known: score, np.where(test, other, accuracy), 0.25, ~test, none,
-                  {name: mask for name, mask in groups.items() if name != "5"})
+        fit_stack("abcd", lambda _: score, np.where(test, other, accuracy), 0.25, ~test, panel)
         for other in (0.0, np.nan)
-    ]  # fmt: skip
+    ]
     assert_allclose(stacks[0].weight, stacks[1].weight)
     assert stacks[0].error == stacks[1].error
 
