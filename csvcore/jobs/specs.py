@@ -63,7 +63,7 @@ class LeaveOutJob:
     @property
     def title(self) -> str:
         """What the job does, for a list of jobs."""
-        return f"Each family left out in turn, on {', '.join(self.tasks)}"
+        return f"Leave one family out, on {', '.join(self.tasks)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,13 @@ from csvcore.errors import Cancelled
 from csvcore.optimise import (
     FastConfig,
     HeadProblem,
-    Mask,
     TokenTable,
     WeightResult,
     choose_heads,
     token_features,
 )
 from csvcore.optimise.gauss_newton import Heads, head_weights, solve
-from csvcore.records import Floats, Ints
+from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 from csvcore.synthetic import World, make_world
 

@@ -168,7 +168,7 @@ def test_without_a_fit_the_newest_of_every_task_forecasts(
         beyond = " ×" if found.extrapolated else ""
         texts.append(f"{found.predicted:.2f} ({found.low:.2f} to {found.high:.2f}){beyond}")
     assert re.split(r"\s{2,}", row) == ["ant", *texts]
-    assert "90 % interval" in note
+    assert "90 % prediction interval" in note
     made = invoke(*place, "--model", "ant", "--json", db=world_db)
     assert [one["fit"] for one in json.loads(made.stdout)["fits"]] == [other.fit, fitted.fit]
     two = invoke("predict", "--fit", other.fit, "--fit", fitted.fit, "ant", "--json", db=world_db)
