@@ -1,7 +1,7 @@
-"""Tokens to byte spans, and nll from one tokenization to another (Algorithm 1).
+"""Byte spans of tokens, and transfer of nll between tokenizations (Algorithm 1).
 
-The unit is the UTF-8 byte, since byte-level tokenizers cut inside characters. Nothing here loads
-a tokenizer: token pieces and offsets come in as plain strings and integers.
+The unit is the UTF-8 byte, since byte-level tokenizers cut inside characters. No tokenizer is
+loaded: token pieces and offsets are plain strings and integers.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ class Tiling:
     """Byte boundaries of the tokens of one text.
 
     edges: (n_tokens + 1,) rising from 0 to the text's UTF-8 length; token i covers the bytes
-    edges[i] <= b < edges[i + 1] and may be empty. exact is False where the pieces did not spell
-    the text (normalised or unknown characters) and the tokenizer's offsets were used instead.
+    edges[i] <= b < edges[i + 1] and may be empty. exact: False if the pieces do not spell the text
+    (normalised or unknown characters) and the tokenizer's offsets are used instead.
     """
 
     edges: Ints
@@ -63,10 +63,10 @@ def _sentencepiece(pieces: Sequence[str]) -> list[bytes]:
 def tile(text: str, pieces: Sequence[str], offsets: Sequence[tuple[int, int]]) -> Tiling:
     """Return the boundaries of a text's tokens, from the tokenizer's output.
 
-    The pieces are read as byte-level BPE, then as SentencePiece with byte fallback; where either
-    spells the text (or the text behind one dummy space, which belongs to no byte) the result is
-    exact. Otherwise the character offsets decide: a gap belongs to the token after it, and of
-    tokens that share a character the last one gets its bytes.
+    The pieces are read as byte-level BPE, then as SentencePiece with byte fallback. If either
+    spells the text, possibly after one dummy space, the result is exact; the dummy space has no
+    bytes. Otherwise the character offsets decide: a gap belongs to the next token, and a character
+    shared by several tokens belongs to the last one.
 
     Args:
         text: the text that was tokenized, without special tokens.
@@ -106,8 +106,8 @@ def _edges_from_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> Ints:
 def character_clock(text: str) -> Floats:
     """Return the number of characters before each byte boundary, (n_bytes + 1,).
 
-    Inside a character of k bytes it advances by 1 / k a byte. Spreading a loss evenly along it is
-    the paper's even share per character, and defined for tokens that cut characters.
+    Inside a character of k bytes it advances by 1 / k per byte. Spreading a loss evenly along it
+    is the paper's even share per character, extended to tokens that cut characters.
     """
     per_byte = [1.0 / len(code) for code in (char.encode() for char in text) for _ in code]
     clock = np.concatenate([[0.0], np.cumsum(per_byte)])
@@ -117,7 +117,7 @@ def character_clock(text: str) -> Floats:
 
 
 def byte_clock(text: str) -> Floats:
-    """Return the number of bytes before each byte boundary, (n_bytes + 1,): losses by byte."""
+    """Return the number of bytes before each byte boundary, (n_bytes + 1,), for losses by byte."""
     return np.arange(len(text.encode()) + 1, dtype=np.float64)
 
 
@@ -145,10 +145,10 @@ class Sharing:
 def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
     """Compute the shares of source tokens' nll in target tokens (Algorithm 1, accumulating).
 
-    Each source token spreads its nll evenly over its characters and every target token adds up
-    what falls on it. The printed algorithm assigns where it should add, and so loses mass where
-    two tokens touch one character. An empty token passes its nll to the next token that has bytes,
-    at the end of the text to the last one.
+    Each source token spreads its nll evenly over its characters, and each target token sums the
+    shares of its own characters. The printed algorithm assigns instead of adding, and so loses mass
+    where two tokens share a character. An empty token passes its nll to the next token with bytes,
+    or at the end of the text to the last one.
 
     Args:
         source_edges: (n_source + 1,) byte boundaries, rising from 0 to the text's length.
@@ -156,8 +156,8 @@ def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
         clock: (n_bytes + 1,) from `character_clock`.
 
     Raises:
-        OffsetsError: edges do not rise from 0 to the end of the text, or there is nowhere to put
-            the nll because the text is empty but tokens are not.
+        OffsetsError: edges do not rise from 0 to the end of the text, or an empty text has source
+            tokens but no target token.
     """
     for name, edges in (("source", source_edges), ("target", target_edges)):
         check_edges(edges, clock.size - 1, name)
@@ -186,7 +186,7 @@ def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
 
 
 def _without_bytes(n_source: int, n_target: int) -> Sharing:
-    """Give all nll of an empty text, such as of a dummy prefix, to its first token."""
+    """Assign all nll of an empty text, such as of a dummy prefix, to its first token."""
     if n_source and not n_target:
         raise OffsetsError(f"{n_source} source tokens but no target token for an empty text")
     every = np.arange(n_source)
@@ -194,13 +194,13 @@ def _without_bytes(n_source: int, n_target: int) -> Sharing:
 
 
 def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Ints:
-    """Return the bytes at the start of each text that are the first token of some model, (n_docs,).
+    """Return the length in bytes of the longest first token of each text, (n_docs,).
 
-    What a first token costs hangs on the prefix before it, which differs between families; leaving
-    these bytes out for every model makes the rest comparable. Rounded up to a whole character.
+    A first token's loss depends on the prefix, which differs between families, so leaving out
+    these bytes for all models makes the rest comparable. Rounded up to whole characters.
 
     Args:
-        losses: every model's, on all texts.
+        losses: all models' losses, on all texts.
         texts: the corpus, in order.
     """
     furthest = np.zeros(len(texts), dtype=np.int64)
@@ -215,10 +215,10 @@ def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Int
 
 
 class Aligner:
-    """A map of models' losses on a corpus, or a part of it, to one tokenization.
+    """Map of models' losses on a corpus, or a part of it, to one tokenization.
 
-    Models that share a tokenizer share its byte spans, so the shares are worked out once for each
-    tokenization and kept.
+    Models with the same tokenizer have the same byte spans, so shares are computed once per
+    tokenization and cached.
     """
 
     def __init__(
@@ -227,10 +227,10 @@ class Aligner:
         target_edges: Sequence[Ints],
         clock: Callable[[str], Floats] = character_clock,
     ) -> None:
-        """Prepare texts with (n_target + 1,) byte boundaries; clock: unit that shares losses."""
+        """Prepare texts with (n_target + 1,) byte boundaries; clock: unit for sharing losses."""
         self._clocks = [clock(text) for text in texts]
         self._target_edges = target_edges
-        self._known: dict[bytes, Sharing] = {}
+        self._sharings: dict[bytes, Sharing] = {}
 
     def map(self, losses: ModelLosses) -> Floats:
         """Return the model's nll on the target tokens of all texts, (sum of n_target,) nats.
@@ -239,9 +239,9 @@ class Aligner:
             OffsetsError: the losses do not cover exactly these texts.
         """
         key = hashlib.sha256(losses.n_tokens.tobytes() + losses.byte_end.tobytes()).digest()
-        if key not in self._known:
-            self._known[key] = self._sharing(losses)
-        return self._known[key].apply(losses.nll)
+        if key not in self._sharings:
+            self._sharings[key] = self._sharing(losses)
+        return self._sharings[key].apply(losses.nll)
 
     def _sharing(self, losses: ModelLosses) -> Sharing:
         if losses.n_tokens.size != len(self._clocks):
@@ -264,12 +264,12 @@ class Aligner:
 
 
 def character_edges(text: str) -> Ints:
-    """Return the bounds of characters, (n_chars + 1,) bytes: the finest common tokenization."""
+    """Return the byte boundaries of characters, (n_chars + 1,): the finest common tokenization."""
     return np.cumsum([0, *(len(char.encode()) for char in text)], dtype=np.int64)
 
 
 def lost_share(losses: ModelLosses, aligner: Aligner) -> float:
-    """Return the part of a model's total nll that alignment loses or adds; 0 but for rounding.
+    """Return the share of a model's total nll that alignment loses or adds; 0 up to rounding.
 
     Raises:
         OffsetsError: the losses do not cover exactly the aligner's texts.
@@ -295,10 +295,11 @@ def unspelt_bytes(
     byte_end: NDArray[np.int64],
     token_id: NDArray[np.int64],
 ) -> int:
-    """Return the bytes of tokens that do not spell their text: unknown or changed characters.
+    """Return the number of bytes of tokens that do not spell their text.
 
-    A token that spells its text always covers the same bytes. The first token of a text is not
-    looked at, since a dummy space before the text belongs to no byte.
+    Such tokens stand for unknown or normalised characters; a token that spells its text always
+    covers the same bytes. The first token of a text is skipped, since a dummy space before the
+    text has no bytes.
 
     Args:
         texts: UTF-8 of each document.

@@ -1,7 +1,6 @@
-"""The paper's claims, counted on the zoo's measurements.
+"""The paper's claims, checked on the zoo's measurements.
 
-A claim holds on so many of so many tasks. It agrees where ours holds on as large a share as the
-paper's own numbers do.
+A claim agrees if it holds on at least as large a share of tasks here as in the paper's numbers.
 """
 
 from collections.abc import Mapping
@@ -11,16 +10,18 @@ import pandas as pd
 
 SISTERS = ("ebb", "flow")  # families of the zoo that differ in their data alone
 APART = 0.1  # accuracy by which two models differ for Figure 1
-FLOORS = 10.0  # times the noise floor that counts as off for Figure 2
+FLOORS = 10.0  # multiple of the noise floor that counts as a real difference for Figure 2
 GOOD_FIT = 0.8  # R2 on test models that counts as one curve for Figure 4
 CLOSED_MSE = 1e-3  # for Figure 5; the text says 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim: where it stands, what the paper says, how often ours holds, of how many.
+    """One claim of the paper with its check here.
 
-    share: of tasks on which the paper's own numbers hold, 1 where it prints none.
+    where: its table or figure. printed: the paper's claim. measured: the result here. holds: the
+    tasks on which it holds, out of `of`. share: share of tasks on which it holds in the paper's
+    numbers, 1 if it prints none.
     """
 
     where: str
@@ -73,40 +74,43 @@ def table_1(splits: pd.DataFrame, printed: pd.DataFrame) -> list[Claim]:
     return [
         Claim(
             "Table 1",
-            f"{told}: {theirs.sum()} of {len(theirs)} tasks, {their_size}",
-            f"{own.sum()} of {len(own)} tasks, {size}",
-            int(own.sum()),
-            len(own),
+            f"{statement}: {theirs.sum()} of {len(theirs)} tasks, {their_size}",
+            f"{holds.sum()} of {len(holds)} tasks, {size}",
+            int(holds.sum()),
+            len(holds),
             float(theirs.mean()),
         )
-        for told, own, theirs, size, their_size in cases
+        for statement, holds, theirs, size, their_size in cases
     ]
 
 
 def figures(parts: Mapping[str, pd.DataFrame], zoo: pd.DataFrame) -> list[Claim]:
-    """Check the claims of Figures 1 to 9 that were measured.
+    """Check the measured claims of Figures 1 to 9.
 
     Args:
         parts: the tables of docs/evidence by name: splits, steps, mixes, highlights.
         zoo: one row a checkpoint and task: family, n_params, train_tokens, task, accuracy.
     """
-    found = [_figure_1(zoo)]
+    claims = [_figure_1(zoo)]
     if "splits" in parts:
-        found += _of_splits(parts["splits"])
+        claims += _of_splits(parts["splits"])
     if "steps" in parts:
         wide = parts["steps"].pivot(index="task", columns="steps", values="test_mse")
-        told = "The families draw together as the weights are optimised"
-        found.append(_falls("Figure 6", told, wide, "steps"))
+        statement = "The families draw together as the weights are optimised"
+        claims.append(_falls("Figure 6", statement, wide, "steps"))
     if "mixes" in parts:
         wide = parts["mixes"].pivot_table(
             index="task", columns="n_sources", values="test_mse", aggfunc="median"
         )
-        told = "More sources in the validation text predict better"
-        found += [_falls("Figure 8", told, wide, "sources"), _own_source(parts["mixes"], wide)]
+        statement = "More sources in the validation text predict better"
+        claims += [
+            _falls("Figure 8", statement, wide, "sources"),
+            _own_source(parts["mixes"], wide),
+        ]
     if "highlights" in parts:
         table = parts["highlights"]
         ratio = table["mean_results"] / table["mean_others"]
-        found.append(
+        claims.append(
             Claim(
                 "Figure 9",
                 "The tokens that need reasoning are the dark ones (one worked example)",
@@ -116,7 +120,7 @@ def figures(parts: Mapping[str, pd.DataFrame], zoo: pd.DataFrame) -> list[Claim]
                 len(ratio),
             )
         )
-    return found
+    return claims
 
 
 def _own_source(mixes: pd.DataFrame, wide: pd.DataFrame) -> Claim:

@@ -1,4 +1,4 @@
-"""Looks for what is wrong: in the installation, the database and every stored loss."""
+"""Diagnostics of the installation, the database and every stored loss."""
 
 import hashlib
 import importlib.metadata
@@ -26,9 +26,9 @@ MASS_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding: what was looked at, and one line of what was found.
+    """One finding: the item checked (`what`) and a one-line result (`said`).
 
-    A note is worth knowing and stops nothing; of what is wrong, results cannot be trusted.
+    A note is for information only; with a wrong item results cannot be trusted.
     """
 
     what: str
@@ -37,7 +37,7 @@ class Check:
 
 
 def look(database: Path) -> Iterator[Check]:
-    """Everything that is checked, in turn; an older database is brought up to date as always."""
+    """Yield all checks in turn; an older database is upgraded first."""
     yield from _packages()
     yield _torch()
     yield from _database(database)
@@ -53,19 +53,25 @@ def _packages() -> Iterator[Check]:
     except importlib.metadata.PackageNotFoundError:
         yield Check("packages", "note", "csvcore is not installed, versions were not compared")
         return
-    wanted = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
-    good = 0
-    for one in wanted:
+    wanted = [
+        requirement
+        for requirement in required
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
+    n_tested = 0
+    for requirement in wanted:
         try:
-            found = importlib.metadata.version(one.name)
+            version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            yield Check(one.name, "wrong", f"is missing; pip install '{one}'")
+            yield Check(requirement.name, "wrong", f"is missing; pip install '{requirement}'")
             continue
-        if one.specifier.contains(found, prereleases=True):
-            good += 1
+        if requirement.specifier.contains(version, prereleases=True):
+            n_tested += 1
         else:
-            yield Check(one.name, "note", f"is {found}, tested with {one.specifier}")
-    yield Check("packages", "ok", f"{good} of {len(wanted)} in the versions that are tested")
+            yield Check(
+                requirement.name, "note", f"is {version}, tested with {requirement.specifier}"
+            )
+    yield Check("packages", "ok", f"{n_tested} of {len(wanted)} in the versions that are tested")
 
 
 def _torch() -> Check:
@@ -80,8 +86,10 @@ def _torch() -> Check:
         ]
     if torch.backends.mps.is_available():
         devices.append("mps")
-    on = ", ".join(devices)
-    return Check("torch", "ok", f"{torch.__version__} on {on}, {torch.get_num_threads()} threads")
+    device_list = ", ".join(devices)
+    return Check(
+        "torch", "ok", f"{torch.__version__} on {device_list}, {torch.get_num_threads()} threads"
+    )
 
 
 # The database ------------------------------------------------------------------------------------
@@ -95,8 +103,8 @@ def _database(database: Path) -> Iterator[Check]:
     try:
         with store.connect(database, read_only=True) as db:
             size = database.stat().st_size / 1e6
-            said = f"{database}, schema version {store.SCHEMA_VERSION}, {size:.1f} MB"
-            yield Check("database", "ok", said)
+            message = f"{database}, schema version {store.SCHEMA_VERSION}, {size:.1f} MB"
+            yield Check("database", "ok", message)
             for name in store.corpora(db)["corpus"]:
                 yield from _corpus(db, str(name))
     except CsvcoreError as error:
@@ -107,48 +115,48 @@ def _database(database: Path) -> Iterator[Check]:
 
 
 def _locks(database: Path) -> Iterator[Check]:
-    held = {
+    locks = {
         "database lock": (store.lock_path(database), "another process has the database open"),
         "worker": (queue.worker_lock_path(database), "a worker is at its queue"),
     }
-    for what, (path, said) in held.items():
+    for what, (path, message) in locks.items():
         if path.exists():
             try:
                 with FileLock(path, timeout=0):
                     continue
             except Timeout:
-                yield Check(what, "note", said)
+                yield Check(what, "note", message)
 
 
 def _corpus(db: store.Connection, name: str) -> Iterator[Check]:
     docs = store.documents(db, name)
     if csv_tables.corpus_sha256(docs) != store.corpus_sha256(db, name):
         yield Check(f"corpus {name}", "wrong", "its documents are not those it was stored with")
-    made = store.manifests(db, name)
-    if not made:
-        said = f"{len(docs)} documents and no losses; bring them by `csvcore import losses`"
-        yield Check(f"corpus {name}", "note", said)
+    manifests = store.manifests(db, name)
+    if not manifests:
+        message = f"{len(docs)} documents and no losses; bring them by `csvcore import losses`"
+        yield Check(f"corpus {name}", "note", message)
         return
     audit = _Audit(docs)
     n_good = 0
     for model, covered in store.coverage(db, name).items():
-        found = list(audit.model(store.loss_rows(db, name, [model]), model, covered))
-        if made.get(model) is None:
-            found.append(("note", "the pack did not say how the losses were made"))
-        for state, said in found:
-            yield Check(f"{model} on {name}", state, said)
-        n_good += not found
+        findings = list(audit.model(store.loss_rows(db, name, [model]), model, covered))
+        if manifests.get(model) is None:
+            findings.append(("note", "the pack did not say how the losses were made"))
+        for state, message in findings:
+            yield Check(f"{model} on {name}", state, message)
+        n_good += not findings
     yield Check(
         f"corpus {name}",
         "ok",
-        f"{len(docs)} documents; {n_good} of {len(made)} models without a finding: every document "
-        "covered, bytes tiled, nll finite and not negative; mass conserved to "
+        f"{len(docs)} documents; {n_good} of {len(manifests)} models without a finding: every "
+        "document covered, bytes tiled, nll finite and not negative; mass conserved to "
         f"{audit.worst_mass:.0e}",
     )
 
 
 class _Audit:
-    """Checks models on one corpus; what tokenizers share is looked at once."""
+    """Audit of models on one corpus, with results per tokenization cached."""
 
     def __init__(self, docs: list[Document]) -> None:
         self.docs = docs
@@ -159,7 +167,7 @@ class _Audit:
         self._aligner = Aligner(texts, [alignment.character_edges(text) for text in texts])
 
     def model(self, table: pa.Table, model: str, covered: int) -> Iterator[tuple[State, str]]:
-        """What there is to say of the stored rows of one model; nothing if all is well."""
+        """Yield the findings on the stored rows of one model; none if all are valid."""
         if len(table) != covered:
             yield "wrong", f"{covered - len(table)} documents with losses are not in the corpus"
         try:

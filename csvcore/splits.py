@@ -35,7 +35,7 @@ WITHOUT = "without-"  # and a family: the name of the split that leaves it out
 
 
 def by_size(cards: Sequence[ModelCard]) -> dict[str, Side]:
-    """Split by size: in each family the largest tests, the next validates, the others train.
+    """Split by size: per family the largest size tests, the next validates, the others train.
 
     The paper's open-source split. A family of one size trains, of two has no validation.
 
@@ -61,7 +61,7 @@ def by_size(cards: Sequence[ModelCard]) -> dict[str, Side]:
 
 
 def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, Side]:
-    """Leave one family out for test; of every other the largest size validates.
+    """Leave one family out for test; the largest size of each other family validates.
 
     Raises:
         InputError: no model is of that family, or all are.
@@ -87,14 +87,14 @@ def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, S
 def sisters(cards: Sequence[ModelCard]) -> tuple[str, str]:
     """Return two possible sister families: the first two with equal sizes, else the last two.
 
-    The same name twice where there is one family.
+    With a single family its name is returned twice.
     """
     sizes: dict[str, set[int | None]] = defaultdict(set)
     for card in sorted(cards, key=lambda card: card.family):
         sizes[card.family].add(card.n_params)
-    for one, other in combinations(sizes, 2):
-        if sizes[one] == sizes[other] and None not in sizes[one]:
-            return one, other
+    for first, second in combinations(sizes, 2):
+        if sizes[first] == sizes[second] and None not in sizes[first]:
+            return first, second
     families = list(sizes)
     return families[-2:][0], families[-1]
 
@@ -104,8 +104,8 @@ def closed_source(
 ) -> dict[str, Side]:
     """Test on the later checkpoints of two sister families; all other models train or validate.
 
-    The paper's closed-source split (section 4.1): every other family and the first checkpoints of
-    each run of both sisters train; one sister's later checkpoints validate, the other's test.
+    The paper's closed-source split (section 4.1): all other families and the first checkpoints of
+    each sister's runs train; one sister's later checkpoints validate, the other's test.
 
     Args:
         cards: all models.
@@ -114,7 +114,7 @@ def closed_source(
         n_first: checkpoints of a sister's run that train.
 
     Raises:
-        InputError: the sisters are not two families that are there, or one has no later checkpoint.
+        InputError: the sisters are not two existing families, or one has no later checkpoint.
     """
     families = {card.family for card in cards}
     if validating == testing or not {validating, testing} <= families:
@@ -143,10 +143,10 @@ def closed_source(
 def table_2(cards: Sequence[ModelCard]) -> tuple[dict[str, Side], list[str]]:
     """Return the paper's open-source split, Table 2, for the models found by name.
 
-    Letter case, an organisation before the name, "meta", "hf" and _ for . make no difference.
+    Letter case, an organisation before the name, "meta", "hf" and _ for . are ignored.
 
     Returns:
-        The side of each model that the table names, and the names in the table that no model has.
+        The side of each model in the table, and the names in the table without a model.
     """
     stored = {_table_name(card.model): card.model for card in cards}
     split: dict[str, Side] = {}
@@ -167,24 +167,24 @@ def _table_name(name: str) -> str:
 
 
 def of_stage(cards: Sequence[ModelCard], stage: str) -> list[ModelCard]:
-    """Return the models of one stage, such as base or chat, to which presets then apply.
+    """Return the models of one stage, such as base or chat, as input of the presets.
 
     Raises:
         InputError: no model is of that stage.
     """
-    found = [card for card in cards if card.stage == stage]
-    if not found:
+    chosen = [card for card in cards if card.stage == stage]
+    if not chosen:
         stages = sorted({card.stage for card in cards if card.stage})
         raise InputError(
             f"no model is of stage {stage!r}; the stages are {', '.join(stages) or 'unknown'}"
         )
-    return found
+    return chosen
 
 
 def run_of(card: ModelCard) -> tuple[str, ...]:
-    """Return a key that all checkpoints of a training run share.
+    """Return a key shared by all checkpoints of a training run.
 
-    A model without a step is its own run.
+    A model without a step is a run by itself.
     """
     if card.step is None:
         return (card.model,)
@@ -201,12 +201,12 @@ def leaks(
     split: Mapping[str, Side],
     fingerprints: Sequence[Mapping[str, str]] = (),
 ) -> list[str]:
-    """Return a warning for each run or fingerprint that is both in test and in train.
+    """Return a warning for each run or fingerprint both in test and in another side.
 
     Args:
         cards: of the models; checkpoints of one training run are not independent.
         split: side of each model.
-        fingerprints: hashes by model, of weights or of losses; models that share one are copies.
+        fingerprints: hashes by model, of weights or losses; models with equal hashes are copies.
     """
     sides: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for card in cards:
@@ -226,7 +226,7 @@ def leaks(
 
 
 def copies(fingerprints: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
-    """Return groups of models with equal fingerprints, in alphabetical order and named once."""
+    """Return groups of models with equal fingerprints, sorted and without duplicates."""
     groups: set[tuple[str, ...]] = set()
     for hashes in fingerprints:
         by_hash: dict[str, list[str]] = defaultdict(list)
@@ -236,22 +236,22 @@ def copies(fingerprints: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
     return sorted(groups)
 
 
-def check_split(split: dict[str, str], known: Iterable[str]) -> dict[str, Side]:
+def check_split(split: dict[str, str], models: Iterable[str]) -> dict[str, Side]:
     """Return the split after checking every name and side.
 
     Raises:
         InputError: a model is unknown, a side is none of train, validation and test, or fewer
             than 3 models train.
     """
-    names = set(known)
+    names = set(models)
     checked: dict[str, Side] = {}
     for model, side in split.items():
         if model not in names:
             raise InputError(f"the split names the model {model!r}, which is not in models.csv")
-        found = [name for name in SIDES if name == side]
-        if not found:
+        matching = [name for name in SIDES if name == side]
+        if not matching:
             raise InputError(f"{model}: split must be one of {', '.join(SIDES)}, got {side!r}")
-        checked[model] = found[0]
+        checked[model] = matching[0]
     n_train = sum(side == "train" for side in checked.values())
     if n_train < 3:
         raise InputError(f"a split needs at least 3 train models, got {n_train}; add some")

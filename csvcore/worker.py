@@ -1,4 +1,4 @@
-"""`python -m csvcore.worker DATABASE`: works off the queue, then leaves. One at a time.
+"""Worker process, `python -m csvcore.worker DATABASE`: one per database, until the queue is empty.
 
 Heavy imports happen here, never in the dashboard's process.
 """
@@ -19,12 +19,12 @@ from csvcore.pipeline import jobs
 
 log = logging.getLogger(__name__)
 LOCK_SECONDS = 2.0  # a worker about to leave may still hold it
-NICENESS = 5  # a quarter of a core that a page wants
+NICENESS = 5  # leaves pages three quarters of a contended core
 AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def main() -> int:
-    """Claim and run jobs until none waits."""
+    """Claim and run jobs until the queue is empty."""
     database = Path(sys.argv[1])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     signal.signal(signal.SIGTERM, _stop)
@@ -39,10 +39,10 @@ def main() -> int:
 
 
 def _give_way() -> None:
-    """Leave the cores to the pages while these need them.
+    """Lower this process's priority below the dashboard's.
 
-    Linux may share cores by session first (autogroups); then the niceness of a process counts
-    within its session alone, and the session has one of its own.
+    Linux may schedule by session first (autogroups). Then a process's niceness counts only within
+    its session, and the session's niceness is set too.
     """
     if hasattr(os, "nice"):
         os.nice(NICENESS)
@@ -67,7 +67,7 @@ def _run(database: Path, job: queue.Job) -> None:
         queue.finish(database, job.job, "cancelled", str(error))
     except CsvcoreError as error:
         queue.finish(database, job.job, "failed", str(error))
-    except Exception as error:  # the jobs behind this one are to run all the same
+    except Exception as error:  # the jobs behind this one must still run
         log.exception("job %d", job.job)
         queue.finish(database, job.job, "failed", f"a fault in the program: {error!r}; see the log")
     else:

@@ -1,4 +1,4 @@
-"""Where a collection runs: this process, one process a device, or a Ray cluster."""
+"""Collection of losses: in this process, in one process per device, or on a Ray cluster."""
 
 from csvcore.collection import local, ray_cluster
 from csvcore.collection.ray_cluster import ClusterConfig

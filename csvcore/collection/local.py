@@ -1,7 +1,6 @@
-"""Collection on this machine: model after model here, or one process for each of several devices.
+"""Collection on this machine: models in turn in this process, or in parallel on several devices.
 
-A model has a process of its own where there are several devices, so that one that dies takes no
-other with it.
+With several devices each model runs in a separate process, so that a crash affects one model.
 """
 
 import multiprocessing
@@ -21,7 +20,7 @@ POLL_SECONDS = 0.2
 
 
 def devices(wanted: str) -> list[str]:
-    """The devices to use: every GPU for auto and cuda, else those named, separated by commas."""
+    """Return the devices to use: all GPUs for auto and cuda, else the comma-separated names."""
     if wanted in ("auto", "cuda"):
         import torch
 
@@ -31,18 +30,18 @@ def devices(wanted: str) -> list[str]:
 
 
 def run(works: Sequence[Work], device: str, report: Report) -> Iterator[Outcome]:
-    """Work off all models; yields each when it is over, failed ones too.
+    """Score all models; yield the outcome of each when it ends, failures included.
 
     Args:
         works: the models.
         device: see `devices`.
-        report: told of every step; may raise to stop everything.
+        report: called at every step; may raise to stop everything.
     """
-    places = devices(device)
-    if len(places) == 1:
-        yield from _here(works, places[0], report)
+    device_names = devices(device)
+    if len(device_names) == 1:
+        yield from _here(works, device_names[0], report)
     else:
-        yield from _side_by_side(works, places, report)
+        yield from _side_by_side(works, device_names, report)
 
 
 def _on(work: Work, device: str) -> Work:
@@ -64,20 +63,20 @@ def _here(works: Sequence[Work], device: str, report: Report) -> Iterator[Outcom
 
 @dataclass(slots=True)
 class _Child:
-    """A process that works off one model, and the pipe on which it tells how it goes.
+    """A process that scores one model, with the pipe of its progress messages.
 
-    Each has a pipe of its own: a queue for all would stay locked by one that is killed.
+    Each has a separate pipe: a killed process would leave a shared queue locked.
     """
 
     number: int
-    place: str
+    device: str
     process: SpawnProcess
     news: Connection
     started: float
     refused: str | None = None
 
     def read(self, report: Report) -> bool:
-        """Pass on what has come in; False when the child has closed its end."""
+        """Forward the messages received; return False once the child has closed its end."""
         try:
             while self.news.poll():
                 message = self.news.recv()
@@ -90,21 +89,21 @@ class _Child:
         return True
 
     def outcome(self, work: Work) -> Outcome:
-        """How it ended."""
+        """Wait for the process and return its outcome."""
         self.process.join()
         error = self.refused
         if error is None and self.process.exitcode != 0:
             error = (
-                f"its process on {self.place} died (exit status "
+                f"its process on {self.device} died (exit status "
                 f"{self.process.exitcode}); what it wrote stays, start again to go on"
             )
         return Outcome(work, error, time.perf_counter() - self.started)
 
 
 def _side_by_side(
-    works: Sequence[Work], places: Sequence[str], report: Report
+    works: Sequence[Work], device_names: Sequence[str], report: Report
 ) -> Iterator[Outcome]:
-    waiting, free = list(enumerate(works)), list(places)
+    waiting, free = list(enumerate(works)), list(device_names)
     running: list[_Child] = []
     try:
         while waiting or running:
@@ -115,7 +114,7 @@ def _side_by_side(
             for child in list(running):
                 if not child.read(report):
                     running.remove(child)
-                    free.append(child.place)
+                    free.append(child.device)
                     yield child.outcome(works[child.number])
     finally:
         for child in running:
@@ -123,19 +122,19 @@ def _side_by_side(
             child.process.join()
 
 
-def _start(number: int, work: Work, place: str) -> _Child:
+def _start(number: int, work: Work, device: str) -> _Child:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_process, args=(work, theirs), daemon=True)
     with _interrupts_left_to_us():
         process.start()
     theirs.close()  # so that we see the end when the child closes its own
-    return _Child(number, place, process, ours, time.perf_counter())
+    return _Child(number, device, process, ours, time.perf_counter())
 
 
 @contextmanager
 def _interrupts_left_to_us() -> Iterator[None]:
-    """Children started meanwhile ignore Ctrl-C, which the terminal sends to them too."""
+    """Make processes started in the block ignore Ctrl-C, which the terminal sends to all."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -147,7 +146,7 @@ def _interrupts_left_to_us() -> Iterator[None]:
 
 
 def _process(work: Work, news: Connection) -> None:
-    """A child: its standard input is closed, and it leaves when its parent is gone."""
+    """Score a model in a child process; exit at the next step if the parent is gone."""
     parent = multiprocessing.parent_process()
 
     def report(step: Progress) -> None:

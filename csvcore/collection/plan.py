@@ -1,4 +1,4 @@
-"""What a collection will take, found out before hours are spent: nothing is loaded here."""
+"""Plans of collections: sizes, token counts and problems of models, before any is loaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,13 @@ BYTES_OF = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is known of a model before it is loaded.
+    """Facts about a model before it is loaded.
 
     n_params: from the headers of its files. n_bytes: of its weights once loaded; both None for
-    GGUF files, which are unpacked at load.
-    n_tokens: of the corpus, by its tokenizer. n_approximate: documents whose tokens do not spell
-    their text, so that offsets place them. context: most tokens of a window, None where nothing
-    bounds it. stored: whether its losses are
-    in the database. problem: why it cannot be scored.
+    GGUF files, which are unpacked at load. n_tokens: of each document, by its tokenizer.
+    n_approximate: documents whose tokens do not spell their text and are placed by offsets.
+    context: most tokens of a window, None if unbounded. stored: True if its losses are in the
+    database. problem: reason why it cannot be scored.
     """
 
     name: str
@@ -42,18 +41,18 @@ class Plan:
 
     @property
     def total_tokens(self) -> int:
-        """Tokens of the whole corpus."""
+        """Return the number of tokens of the whole corpus."""
         return sum(self.n_tokens)
 
 
 def plan(name: str, docs: Sequence[Document], load: LoadConfig, counts: dict[str, Any]) -> Plan:
-    """Look at a model's files; a problem is part of the answer, so that the others go on.
+    """Inspect a model's files; return problems in the plan, so that other models can proceed.
 
     Args:
         name: folder, GGUF file or hub name.
         docs: the corpus.
-        load: dtype and whether its code may run.
-        counts: token counts by tokenizer, kept between calls since families share theirs.
+        load: dtype and trust_remote_code.
+        counts: token counts by tokenizer, reused between calls since families share tokenizers.
     """
     model = lm.model_name(name)
     try:
@@ -88,10 +87,10 @@ def _count(tokenizer: Any, docs: Sequence[Document]) -> tuple[tuple[int, ...], i
 
 
 def common_context(plans: Sequence[Plan], wanted: int | None) -> int | None:
-    """Most tokens of a window for all models, so that a long context is no unfair edge.
+    """Return one window size in tokens for all models, so that none gains from a longer context.
 
     Raises:
-        InputError: the context asked for is more than a model has.
+        InputError: the requested context exceeds a model's.
     """
     bounds = {plan.model: plan.context for plan in plans if plan.context is not None}
     if wanted is None:
@@ -103,17 +102,21 @@ def common_context(plans: Sequence[Plan], wanted: int | None) -> int | None:
 
 
 def windowed(n_tokens: Sequence[int], context: int | None) -> int:
-    """How many of these documents need more than one window."""
+    """Return the number of documents that need more than one window."""
     return 0 if context is None else sum(n > context for n in n_tokens)
 
 
 def free_memory() -> int:
-    """Bytes of the machine's memory that a model may take."""
+    """Return the machine's available memory in bytes."""
     return int(psutil.virtual_memory().available)
 
 
 def stored_contexts(database: Path, corpus: str) -> set[str]:
-    """Contexts that long documents of a corpus were seen through by models stored so far."""
+    """Return the window sizes in the stored manifests of a corpus, other than whole documents."""
     with store.connect(database, read_only=True) as db:
         manifests = store.manifests(db, corpus).values()
-    return {str(made.context) for made in manifests if made and made.context not in (None, WHOLE)}
+    return {
+        str(manifest.context)
+        for manifest in manifests
+        if manifest and manifest.context not in (None, WHOLE)
+    }

@@ -1,7 +1,7 @@
-"""Collection on a Ray cluster: one task for each shard of each model, tried again if a node dies.
+"""Collection on a Ray cluster: one task per shard and model, retried if a node dies.
 
-Tasks write their shards to a place all nodes reach and return nothing else; a shard that is there
-already is not scored again, so a task may run any number of times.
+Tasks write their shards to storage shared by all nodes. A stored shard is not scored again, so
+tasks are idempotent.
 """
 
 import socket
@@ -30,9 +30,9 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """How tasks are placed.
+    """Cluster and resources of tasks.
 
-    address: of a running cluster; None takes the one that RAY_ADDRESS names, else starts one here.
+    address: of a running cluster; None takes RAY_ADDRESS, or else starts one here.
     gpus, cpus: what one task reserves. n_cpus: size of a cluster started here.
     """
 
@@ -43,7 +43,7 @@ class ClusterConfig:
 
 
 def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterator[Outcome]:
-    """Work off all models; yields each when its last shard is written, failed ones too.
+    """Score all models; yield the outcome of each after its last shard, failures included.
 
     Raises:
         InputError: Ray is not installed, or there is no cluster at the address.
@@ -74,7 +74,7 @@ def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterato
 
 
 def _refuse_silent(address: str | None) -> None:
-    """Raise if nothing listens at host:port, where Ray itself would wait for minutes."""
+    """Raise InputError if nothing listens at host:port; Ray itself would wait for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return
@@ -117,7 +117,7 @@ def _tasks(
 
 
 def _reason(error: Exception) -> str:
-    """One sentence of what went wrong in a task; our own errors say it themselves."""
+    """Return the error of a task in one sentence; csvcore's errors are returned unchanged."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, CsvcoreError):
         return str(cause)
@@ -128,16 +128,16 @@ _loaded: dict[str, LanguageModel] = {}  # the model this worker process scored l
 
 
 def _score(work: Work, shard: Shard) -> Progress:
-    """A task: score one shard, unless it is there; tells how many tokens that were."""
+    """Score one shard as a Ray task, unless it is stored; return the tokens scored."""
     shards = Shards(work.place)
     if not shards.missing([shard]):
         return Progress(work.model)
     key = repr((work.name, work.load, work.weights_sha256, work.tokenizer_sha256))
-    said = ""
+    message = ""
     if key not in _loaded:
         _loaded.clear()
         _loaded[key] = load_for(work)
-        said = summary(_loaded[key])
+        message = summary(_loaded[key])
     n_tokens = 0
 
     def count(step: Progress) -> None:
@@ -145,4 +145,4 @@ def _score(work: Work, shard: Shard) -> Progress:
         n_tokens += step.n_tokens
 
     score_shard(_loaded[key], work, shard, shards, count)
-    return Progress(work.model, n_tokens, said)
+    return Progress(work.model, n_tokens, message)

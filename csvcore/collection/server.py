@@ -1,7 +1,7 @@
-"""Token losses from an OpenAI-compatible server, by way of `echo` and `logprobs`.
+"""Token losses from an OpenAI-compatible server, through `echo` and `logprobs`.
 
-Servers differ in what they return, and some are wrong without saying so: the caller compares two
-documents with the model itself before it believes any (`pipeline.import_completions`).
+Some servers return wrong values without an error, so `pipeline.import_completions` first compares
+two documents with the model itself.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ RETRIES = Retry(
 
 
 class Server:
-    """The `/v1/completions` of a server, for one of its models."""
+    """A server's `/v1/completions` endpoint for one model."""
 
     def __init__(self, url: str, model: str, key: str | None = None) -> None:
-        """Take the address up to and without `/completions`, and the model's name there."""
+        """Take the base address, without `/completions`, and the model's name on the server."""
         if not url.startswith(("http://", "https://")):
             raise InputError(f"{url} is not an address; give one such as http://localhost:8000/v1")
         self.url = url.rstrip("/").removesuffix("/completions")
@@ -42,16 +42,16 @@ class Server:
             self._session.headers["Authorization"] = f"Bearer {key}"
 
     def nll(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
-        """Nats of each segment's targets, several segments at once.
+        """Return nats of each segment's targets; segments are sent concurrently.
 
         Raises:
             ModelError: the server cannot be reached, takes no token ids, or does not return a
                 log-probability for every token.
         """
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(self._one, segments))
+            return list(pool.map(self._segment_nll, segments))
 
-    def _one(self, segment: Segment) -> NDArray[np.float32]:
+    def _segment_nll(self, segment: Segment) -> NDArray[np.float32]:
         prompt = [*segment.inputs.tolist(), int(segment.targets[-1])]
         logs = self._log_probabilities(prompt)
         if len(logs) < len(prompt):
@@ -80,17 +80,17 @@ class Server:
         }
         try:
             answer = self._session.post(f"{self.url}/completions", json=body, timeout=SECONDS)
-            found: Any = answer.json()
+            content: Any = answer.json()
         except (requests.RequestException, ValueError) as error:
             reason = str(error).strip().split("\n")[0]
             raise ModelError(f"{self.url} gives no answer that can be read: {reason}") from error
         if not answer.ok:
             what = "a prompt of token ids" if answer.status_code in (400, 422) else "the request"
             raise ModelError(
-                f"{self.url} refuses {what} (status {answer.status_code}): {str(found)[:200]}"
+                f"{self.url} refuses {what} (status {answer.status_code}): {str(content)[:200]}"
             )
         try:
-            return list(found["choices"][0]["logprobs"]["token_logprobs"])
+            return list(content["choices"][0]["logprobs"]["token_logprobs"])
         except (KeyError, IndexError, TypeError) as error:
             raise ModelError(
                 f"{self.url} returned no token_logprobs; it has to support `echo` with `logprobs`"

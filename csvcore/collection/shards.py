@@ -1,8 +1,8 @@
-"""Losses on their way to the database: one Parquet file for some documents of one model.
+"""Shards of a collection: Parquet files with losses of one model on some documents.
 
-A shard's name is made of all that its losses depend on, so that one found under it need not be
-scored again, and a changed text, model or setting never finds an old one. It appears whole or not
-at all. The folder may be on any file system fsspec knows.
+A shard's name is a hash of everything its losses depend on: a stored shard is never scored again,
+and a changed text, model or setting never matches an old shard. Writes are atomic. The folder may
+be on any file system of fsspec.
 """
 
 import errno
@@ -27,16 +27,16 @@ SHARD_BYTES = 1 << 16  # text in one shard: seconds on a GPU, about a minute on 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Documents of one model that are scored and stored together, and the name they go by."""
+    """Documents that one model scores together, with the key of their file."""
 
     key: str
     docs: tuple[Document, ...]
 
 
 def divide(docs: Sequence[Document], shard_bytes: int = SHARD_BYTES) -> list[tuple[Document, ...]]:
-    """Documents in runs of at most shard_bytes of UTF-8, one that is longer by itself.
+    """Divide documents into runs of at most shard_bytes of UTF-8; longer documents go alone.
 
-    Where the cuts fall depends on the texts alone, so they are the same for every model.
+    The cuts depend only on the texts, so they are the same for every model.
     """
     runs: list[list[Document]] = []
     left = 0
@@ -51,16 +51,16 @@ def divide(docs: Sequence[Document], shard_bytes: int = SHARD_BYTES) -> list[tup
 
 
 def address(docs: Sequence[Document], recipe: Mapping[str, Any]) -> str:
-    """Name of a shard: a hash over its texts and over what else decides their losses."""
-    known = [dict(recipe), [[doc.doc_id, doc.text] for doc in docs]]
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    """Return the key of a shard: a hash over its texts and the settings of their losses."""
+    content = [dict(recipe), [[doc.doc_id, doc.text] for doc in docs]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Shards:
     """A folder of shards."""
 
     def __init__(self, url: str) -> None:
-        """A local path or any URL fsspec knows, such as s3://bucket/losses."""
+        """Open a local path or any URL of fsspec, such as s3://bucket/losses."""
         try:
             self._fs, self._root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
@@ -71,7 +71,7 @@ class Shards:
         return f"{self._root.rstrip('/')}/{key}.parquet"
 
     def missing(self, shards: Iterable[Shard]) -> list[Shard]:
-        """Those that are not stored whole."""
+        """Return the shards that are not stored intact."""
         return [shard for shard in shards if not self._is_whole(shard.key)]
 
     def _is_whole(self, key: str) -> bool:
@@ -83,13 +83,13 @@ class Shards:
             raise StoreError(f"shards cannot be read from {self.url}: {error}") from error
         return True
 
-    def write(self, key: str, rows: Sequence[TokenLosses], made: Manifest) -> None:
-        """Store losses of one model and how they were made.
+    def write(self, key: str, rows: Sequence[TokenLosses], manifest: Manifest) -> None:
+        """Store losses of one model with their manifest.
 
         Raises:
             StoreError: there is no room, or no permission to write.
         """
-        content = loss_packs.encode(loss_packs.loss_table(rows), "", {rows[0].model: made})
+        content = loss_packs.encode(loss_packs.loss_table(rows), "", {rows[0].model: manifest})
         try:
             if isinstance(self._fs, LocalFileSystem):
                 _write_local(Path(self._path(key)), content)
@@ -103,7 +103,7 @@ class Shards:
             ) from error
 
     def read(self, key: str) -> loss_packs.Pack:
-        """A stored shard.
+        """Read a stored shard.
 
         Raises:
             FileNotFoundError: it is not stored.
@@ -112,27 +112,27 @@ class Shards:
         return loss_packs.decode(f"shard {key[:12]}", self._fs.cat_file(self._path(key)))
 
     def read_all(self, shards: Sequence[Shard], model: str) -> tuple[pa.Table, Manifest]:
-        """The rows of all shards in their order, and how the one written last was made.
+        """Read the rows of all shards in order, and the manifest of the newest shard.
 
         Args:
             shards: all of a model.
-            model: its name by now; the shards may have been written under another.
+            model: its current name; the shards may have been written under another.
 
         Raises:
-            StoreError: a shard is not there.
+            StoreError: a shard is missing.
             InputError: a shard is damaged.
         """
         try:
-            found = [self.read(shard.key) for shard in shards]
+            packs = [self.read(shard.key) for shard in shards]
         except OSError as error:
             raise StoreError(
                 f"shards of {model} are not in {self.url}, though they were written; every node "
                 "has to reach the same --shards"
             ) from error
-        table = pa.concat_tables([pack.table for pack in found])
+        table = pa.concat_tables([pack.table for pack in packs])
         table = table.set_column(0, "model", pa.array([model] * len(table), pa.string()))
-        made = [manifest for pack in found for manifest in pack.models.values()]
-        return table, max(made, key=lambda manifest: manifest.created or "")
+        manifests = [manifest for pack in packs for manifest in pack.models.values()]
+        return table, max(manifests, key=lambda manifest: manifest.created or "")
 
 
 def _write_local(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A model's share of a collection: load it, score its missing shards, write each as it is done."""
+"""Scoring of one model in a collection: its missing shards, each written once scored."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ from csvcore.lm import Encoding, LanguageModel, LoadConfig
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One model to score; plain values, so that it can be sent to another process or machine.
+    """A model to score, in plain values for other processes and machines.
 
-    name: folder, GGUF file or hub name. weights_sha256, tokenizer_sha256: what its shards are
-    addressed by. shards: those that are missing. place: where they go.
-    context, stride, batch_tokens: see `lm.score`. seen: the context to note in the manifest.
+    name: folder, GGUF file or hub name. weights_sha256, tokenizer_sha256: hashes in its shards'
+    keys. shards: the missing shards. place: path or URL of the shards. context, stride,
+    batch_tokens: see `lm.score`. seen: the context recorded in the manifest.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Work:
 
     @property
     def model(self) -> str:
-        """What the model is called."""
+        """Return the model's name in the database."""
         return lm.model_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A step of a collection: n_tokens more of a model are scored, and what to say if anything."""
+    """Step of a collection: tokens of a model scored since the last step, and a message."""
 
     model: str
     n_tokens: int = 0
@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A model's work is over: its shards are all written, or error says why not."""
+    """Result of scoring a model: error is None once all its shards are written."""
 
     work: Work
     error: str | None = None
@@ -64,7 +64,7 @@ def work_off(work: Work, report: Report) -> None:
 
     Args:
         work: the model and its missing shards.
-        report: told of every step; may raise to stop, then at most one shard is lost.
+        report: called at every step; may raise to stop, which loses at most one shard.
 
     Raises:
         ModelError: see `lm.load` and `lm.score`.
@@ -79,7 +79,7 @@ def work_off(work: Work, report: Report) -> None:
 
 
 def load_for(work: Work) -> LanguageModel:
-    """The model of a work, which must still be the one its shards are addressed by.
+    """Load the model of a work and check its hashes against the planned ones.
 
     Raises:
         ModelError: see `lm.load`; or its files have changed since the work was planned.
@@ -100,8 +100,8 @@ def score_shard(
     encodings: list[Encoding] | None = None,
 ) -> None:
     """Score one shard with a loaded model and write it."""
-    found = encodings or encode_all(model, shard)
-    sizes = [len(encoding.token_ids) for encoding in found]
+    encoded = encodings or encode_all(model, shard)
+    sizes = [len(encoding.token_ids) for encoding in encoded]
     seen = 0
 
     def step(done: int, total: int) -> None:
@@ -111,21 +111,21 @@ def score_shard(
         seen = so_far
 
     rows = list(
-        lm.score(model, shard.docs, work.batch_tokens, work.context, work.stride, step, found)
+        lm.score(model, shard.docs, work.batch_tokens, work.context, work.stride, step, encoded)
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     shards.write(shard.key, rows, replace(model.manifest(), context=work.seen, created=now))
 
 
 def encode_all(model: LanguageModel, shard: Shard) -> list[Encoding]:
-    """Tokens of a shard's documents."""
+    """Encode a shard's documents."""
     return [lm.encode(model.tokenizer, doc.text) for doc in shard.docs]
 
 
 def _tokenised_ahead(
     model: LanguageModel, shards: tuple[Shard, ...]
 ) -> Iterator[tuple[Shard, list[Encoding]]]:
-    """Each shard with its tokens; the next one's are made while this one is scored."""
+    """Yield each shard with its tokens; the next shard is encoded in a thread meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(encode_all, model, shards[0]) if shards else None
         for i, shard in enumerate(shards):
@@ -137,7 +137,7 @@ def _tokenised_ahead(
 
 
 def summary(model: LanguageModel) -> str:
-    """What loading a model found, in one line."""
+    """Return the prefix and self-test of a loaded model in one line."""
     test = model.self_test
     parts = [
         f"prefix {model.prefix.token} ({model.prefix.rule}, {model.prefix.why})",
@@ -151,7 +151,7 @@ def summary(model: LanguageModel) -> str:
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Stopwatch of wall time since its creation."""
 
     def __init__(self) -> None:
         """Start now."""
@@ -159,5 +159,5 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Wall time so far."""
+        """Return the wall time so far, in seconds."""
         return time.perf_counter() - self._start

@@ -1,1 +1,1 @@
-"""Files that users bring and take; docs/formats.md describes them."""
+"""Import and export file formats, described in docs/formats.md."""

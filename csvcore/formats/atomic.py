@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Atomic writes of files and folders."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from csvcore.errors import InputError
 def file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; the file moves to `path` when the block ends without an error.
 
-    It reaches the disk first, so that `path` is whole even after a loss of power.
+    The file is flushed to disk before it moves, so `path` is complete even after a power failure.
     """
     building = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

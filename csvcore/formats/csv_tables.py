@@ -1,4 +1,4 @@
-"""Reads and checks the files users bring; every refusal names the file, the line and the rule."""
+"""Readers of users' files, with checks; every error names the file, the line and the rule."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # starts of a cell that a spreadshee
 
 
 def corpus_sha256(docs: Sequence[Document]) -> str:
-    """Identity of a corpus: its documents in file order, as the contract's canonical lines."""
+    """Return the SHA-256 of a corpus: of its documents in file order, as canonical JSON lines."""
     digest = hashlib.sha256()
     for doc in docs:
         line = json.dumps(
@@ -28,7 +28,7 @@ def corpus_sha256(docs: Sequence[Document]) -> str:
 
 
 def read_corpus(path: Path) -> list[Document]:
-    """Documents of a `documents.jsonl`, in file order.
+    """Read the documents of a `documents.jsonl`, in file order.
 
     Raises:
         InputError: not JSON, a field missing or of the wrong kind, an empty text, a doc_id twice,
@@ -44,7 +44,7 @@ def read_corpus(path: Path) -> list[Document]:
 
 
 def check_documents(docs: Iterable[tuple[str, Document]]) -> list[Document]:
-    """Documents with their places in a file; refuses a doc_id that stands there twice."""
+    """Return the documents of (place in the file, document) pairs; refuse a repeated doc_id."""
     seen: dict[str, Document] = {}
     for where, doc in docs:
         if doc.doc_id in seen:
@@ -102,7 +102,7 @@ def _spans(raw: dict[str, Any], key: str, where: str) -> tuple[tuple[int, int], 
 
 
 def read_models(path: Path) -> list[ModelCard]:
-    """Model cards of a `models.csv`; family and name are required."""
+    """Read the model cards of a `models.csv`; family and name are required."""
     cards = [
         ModelCard(
             model=row["model"],
@@ -121,7 +121,7 @@ def read_models(path: Path) -> list[ModelCard]:
 
 
 def read_tasks(path: Path) -> list[Task]:
-    """Tasks of a `tasks.csv`; `sources` (optional) lists corpus sources, separated by spaces."""
+    """Read a `tasks.csv`; its optional `sources` are corpus sources separated by spaces."""
     tasks = []
     for where, row in rows(path, ("task", "chance")):
         chance = _chance(row["chance"], where)
@@ -131,13 +131,13 @@ def read_tasks(path: Path) -> list[Task]:
     return tasks
 
 
-def chance_levels(given: Sequence[str]) -> list[Task]:
-    """Tasks of words `TASK=LEVEL`."""
+def chance_levels(arguments: Sequence[str]) -> list[Task]:
+    """Return tasks with their chance levels from arguments `TASK=LEVEL`."""
     tasks = []
-    for word in given:
-        name, _, level = word.rpartition("=")
+    for argument in arguments:
+        name, _, level = argument.rpartition("=")
         if not name:
-            raise InputError(f"a chance level is given as TASK=LEVEL, got {word!r}")
+            raise InputError(f"a chance level is given as TASK=LEVEL, got {argument!r}")
         tasks.append(Task(name, _chance(level, name)))
     return tasks
 
@@ -150,7 +150,7 @@ def _chance(text: str, where: str) -> float:
 
 
 def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
-    """Accuracies of one or more `accuracies.csv`; equal repeats count once, others are refused."""
+    """Read one or more `accuracies.csv`; equal repeats count once, conflicting ones are refused."""
     seen: dict[tuple[str, str], Accuracy] = {}
     for path in paths:
         for where, row in rows(path, ("model", "task", "accuracy")):
@@ -163,7 +163,7 @@ def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
 
 
 def fraction(value: float, where: str) -> float:
-    """An accuracy, refused where it is no number, below 0 or above 1."""
+    """Return an accuracy after checking that it is finite and between 0 and 1."""
     if not math.isfinite(value):
         raise InputError(f"{where}: accuracy must be finite, got {value}")
     if value > 1.0:
@@ -177,7 +177,7 @@ def fraction(value: float, where: str) -> float:
 
 
 def add_once(seen: dict[tuple[str, str], Accuracy], entry: Accuracy, where: str) -> None:
-    """Add an accuracy to those by model and task; refuses another value for the same."""
+    """Add an accuracy to `seen`, by model and task; refuse a conflicting value."""
     key = (entry.model, entry.task)
     if seen.setdefault(key, entry) != entry:
         raise InputError(
@@ -192,25 +192,25 @@ def _value(entry: Accuracy) -> str:
 
 
 def read_split(path: Path, name: str = "") -> dict[str, str]:
-    """Side of each model in a `split.csv`; sides and names are checked by `splits.check_split`.
+    """Read the side of each model in a `split.csv`; `splits.check_split` checks sides and names.
 
-    In the splits.csv of `csvcore export tables` these stand in the column `side`, and of its
-    splits only the one of this name is read.
+    The splits.csv of `csvcore export tables` has sides in the column `side` and several splits;
+    only the split called `name` is read from it.
     """
-    found = [row for _, row in rows(path, ("model", "split"))]
-    if "side" in found[0]:
-        names = list(dict.fromkeys(row["split"] for row in found))
+    entries = [row for _, row in rows(path, ("model", "split"))]
+    if "side" in entries[0]:
+        names = list(dict.fromkeys(row["split"] for row in entries))
         if name not in names:
             raise InputError(f"{path} has no split {name!r}, but {', '.join(names)}")
-        sides = [(row["model"], row["side"]) for row in found if row["split"] == name]
+        sides = [(row["model"], row["side"]) for row in entries if row["split"] == name]
     else:
-        sides = [(row["model"], row["split"]) for row in found]
+        sides = [(row["model"], row["split"]) for row in entries]
     _refuse_twice(path, [model for model, _ in sides], "model")
     return dict(sides)
 
 
 def text(path: Path, newline: str | None = None) -> str:
-    """What a UTF-8 file says; newline as in `open`."""
+    """Read a UTF-8 text file; newline as in `open`."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
@@ -221,9 +221,9 @@ def text(path: Path, newline: str | None = None) -> str:
 
 
 def header(names: Sequence[str], path: Path) -> list[str]:
-    """Names of a CSV file's columns without spaces around them; refuses one that is there twice.
+    """Return the column names of a CSV file, stripped; refuse a repeated name.
 
-    Columns without a name may be several: nothing reads them.
+    Several columns may be nameless, since nothing reads them.
     """
     clean = [name.strip() for name in names]
     twice = [name for name in clean if name and clean.count(name) > 1]
@@ -236,7 +236,7 @@ def header(names: Sequence[str], path: Path) -> list[str]:
 
 
 def csv_lines(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows of a CSV text and the line each ends on; lines without anything on them are no rows."""
+    """Yield the rows of a CSV text with the line each ends on; skip blank lines."""
     reader, last = csv.reader(io.StringIO(content, newline=""), strict=True), 0
     try:
         for row in reader:
@@ -248,11 +248,12 @@ def csv_lines(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def refuse_separator(path: Path, names: Sequence[str]) -> None:
-    """Raise InputError where a header shows that a file is separated by something else."""
-    for mark, called in ((";", "';'"), ("\t", "tabs")):
+    """Raise InputError where a header shows another separator than the comma."""
+    for mark, separator in ((";", "';'"), ("\t", "tabs")):
         if any(mark in name for name in names):
             raise InputError(
-                f"{path.name} is separated by {called}, csvcore reads commas; save it with commas"
+                f"{path.name} is separated by {separator}, csvcore reads commas; "
+                "save it with commas"
             )
 
 
@@ -260,14 +261,15 @@ def _refuse_lacking(path: Path, names: Sequence[str], required: tuple[str, ...])
     missing = [name for name in required if name not in names]
     if missing:
         refuse_separator(path, names)
-        found = ", ".join(name for name in names if name) or "none with a name"
+        present = ", ".join(name for name in names if name) or "none with a name"
         raise InputError(
-            f"{path.name} lacks the column {', '.join(missing)}; it has {found}, and capitals count"
+            f"{path.name} lacks the column {', '.join(missing)}; it has {present}, "
+            "and capitals count"
         )
 
 
 def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a CSV file with a header, each with its place for error messages."""
+    """Yield (place for error messages, row) for each row of a CSV file with a header."""
     lines = csv_lines(path, text(path))
     _, first = next(lines, (0, []))
     if not first:
@@ -290,18 +292,18 @@ def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str,
 
 
 def number(value: str, name: str, where: str) -> float:
-    """A finite number from a cell."""
+    """Return the finite number in a cell."""
     try:
-        found = float(value)
+        parsed = float(value)
     except ValueError as error:
         raise InputError(f"{where}: {name} must be a number, got {value!r}") from error
-    if not math.isfinite(found):
+    if not math.isfinite(parsed):
         raise InputError(f"{where}: {name} must be finite, got {value!r}")
-    return found
+    return parsed
 
 
 def without_formula(cell: str) -> str:
-    """Return the text of a cell with an apostrophe before what a spreadsheet would run."""
+    """Return a cell's text, with an apostrophe before anything that a spreadsheet would run."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
@@ -309,10 +311,10 @@ def _count(row: dict[str, str], name: str, where: str, least: int = 0) -> int | 
     value = row.get(name)
     if not value:
         return None
-    found = number(value, name, where)
-    if not least <= found <= LARGEST_COUNT or found != int(found):
+    count = number(value, name, where)
+    if not least <= count <= LARGEST_COUNT or count != int(count):
         raise InputError(f"{where}: {name} must be a whole number from {least}, got {value!r}")
-    return int(found)
+    return int(count)
 
 
 def _refuse_twice(path: Path, names: Sequence[str], what: str) -> None:

@@ -1,7 +1,7 @@
-"""Accuracies as evaluation programs write them: lm-evaluation-harness, OpenCompass, wide tables.
+"""Accuracies from result files: lm-evaluation-harness, OpenCompass, long and wide tables.
 
-A reader gives all it finds, under the names the file uses; `chosen` picks tasks and metrics, and
-`matched` gives models the names they are stored under. Nothing is dropped without being named.
+A reader returns all results under the file's own names; `chosen` picks tasks and metrics, and
+`matched` renames models to their stored names. Everything left out is listed.
 """
 
 import csv
@@ -35,8 +35,8 @@ class Result:
     """One number of a result file, under the file's own names.
 
     metric: with its filter where lm-evaluation-harness names one, as `exact_match,strict-match`.
-    value: a fraction for accuracies; other metrics are kept until the choice, whatever they are.
-    where: its place, for messages.
+    value: a fraction for accuracies; other metrics are kept unchanged until `chosen`.
+    where: its place in the file, for messages.
     """
 
     model: str
@@ -49,10 +49,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What was picked: accuracies, the metric each task was taken by, tasks that were left aside.
+    """Accuracies chosen from result files, with the metrics used and the tasks left out.
 
     metrics: by task, as the file calls them, one or more; none for CSV. left_aside: tasks that
-    nobody asked for.
+    were not requested.
     """
 
     accuracies: list[Accuracy]
@@ -64,23 +64,23 @@ class Chosen:
 
 
 def read(paths: Sequence[Path], form: str) -> list[Result]:
-    """All results of files of one format, `lm-eval` or `opencompass`.
+    """Read all results of files of one format, `lm-eval` or `opencompass`.
 
-    A folder stands for every `results*.json` in it or below it (lm-eval), or every
-    `summary*.csv` (OpenCompass).
+    A folder stands for every `results*.json` (lm-eval) or `summary*.csv` (OpenCompass) in it or
+    below it.
     """
     glob, reader = {
         "lm-eval": ("results*.json", _lm_eval),
         "opencompass": ("summary*.csv", _opencompass),
     }[form]
-    found: list[Result] = []
+    results: list[Result] = []
     for path in paths:
         files = sorted(path.rglob(glob)) if path.is_dir() else [path]
         if not files:
             raise InputError(f"there is no {glob} in {path}")
         for file in files:
-            found += reader(file)
-    return found
+            results += reader(file)
+    return results
 
 
 def _lm_eval(path: Path) -> list[Result]:
@@ -96,7 +96,7 @@ def _lm_eval(path: Path) -> list[Result]:
             f"{path} is not a result file of lm-evaluation-harness (no `results` by task); "
             "give its results_*.json or the folder they are in"
         ) from error
-    found = []
+    entries = []
     for task, key, value in rows:
         name, _, kind = key.partition(",")
         if name.endswith("_stderr") or name in NOT_METRICS or not _is_number(value):
@@ -104,20 +104,20 @@ def _lm_eval(path: Path) -> list[Result]:
         spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
         n_items = sizes[task] if task in sizes else n_items_of(value, spread)
         metric = name if kind in ("", NO_FILTER) else key
-        found.append(Result(model, task, metric, float(value), n_items, f"{path}, {task}"))
-    return found
+        entries.append(Result(model, task, metric, float(value), n_items, f"{path}, {task}"))
+    return entries
 
 
 def _lm_eval_model(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The model's name with what it was loaded with, as revision and adapter.
+    """Return the model's name with the arguments that distinguish it: revision, adapter.
 
     Checkpoints of one run share the name, and so do a model and its fine-tuned adapters.
     """
-    given = config.get("model_args") or ""
-    if isinstance(given, str):
-        given = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
-    name = str(raw.get("model_name") or given.get("pretrained") or given["model"])
-    parts = [str(given[key]) for key in NAME_PARTS if given.get(key)]
+    arguments = config.get("model_args") or ""
+    if isinstance(arguments, str):
+        arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
+    name = str(raw.get("model_name") or arguments.get("pretrained") or arguments["model"])
+    parts = [str(arguments[key]) for key in NAME_PARTS if arguments.get(key)]
     return "@".join([name, *(part for part in parts if part not in ("main", name))])
 
 
@@ -126,9 +126,9 @@ def _is_number(value: Any) -> bool:
 
 
 def n_items_of(accuracy: float, error: Any) -> int | None:
-    """How many items a standard error of an accuracy tells of; None where it tells nothing.
+    """Return the number of items implied by an accuracy's standard error; None if undefined.
 
-    The harness's error is that of a mean, sqrt(p (1 - p) / (n - 1)).
+    The harness reports the standard error of the mean, sqrt(p (1 - p) / (n - 1)).
     """
     if not _is_number(error) or not 0.0 < error < math.inf or not 0.0 < accuracy < 1.0:
         return None
@@ -142,7 +142,7 @@ def _opencompass(path: Path) -> list[Result]:
             f"{path} is not a summary of OpenCompass; its columns must begin with "
             f"{','.join(OPENCOMPASS_COLUMNS)}"
         )
-    found = []
+    results = []
     for number, row in enumerate(table[1:], start=2):
         if not any(row):
             continue
@@ -153,21 +153,21 @@ def _opencompass(path: Path) -> list[Result]:
             if cell.strip() not in ("", "-"):
                 percent = csv_tables.number(cell, "a result", where)
                 place = f"{path}, {row[0]}"
-                found.append(Result(model, row[0], row[2], percent / 100.0, None, place))
-    if found and max(result.value for result in found) <= 0.01:
+                results.append(Result(model, row[0], row[2], percent / 100.0, None, place))
+    if results and max(result.value for result in results) <= 0.01:
         raise InputError(
             f"{path}: no value is above 1; OpenCompass writes percent, so these look like fractions"
         )
-    return found
+    return results
 
 
 def read_tables(paths: Sequence[Path], tasks: Mapping[str, str], stored: Collection[str]) -> Chosen:
-    """Accuracies of CSV files, long or wide.
+    """Read the accuracies of CSV files, long or wide.
 
     Args:
         paths: the files.
-        tasks: what they call a task, to what we call it; the others are left aside. Empty: all.
-        stored: tasks that are stored, which a wide file's columns must be where tasks is empty.
+        tasks: stored name by the files' name of a task; others are left aside. Empty: all.
+        stored: stored tasks; where `tasks` is empty, a wide file's columns must be among them.
     """
     seen: dict[tuple[str, str], Accuracy] = {}
     aside: dict[str, None] = {}
@@ -185,14 +185,14 @@ def read_tables(paths: Sequence[Path], tasks: Mapping[str, str], stored: Collect
 
 
 def _is_wide(path: Path) -> bool:
-    """Whether a CSV file has a column of models and one a task, without `task` and `accuracy`."""
+    """Return whether a CSV file is wide: `model` and one column per task."""
     first = next(csv.reader(io.StringIO(csv_tables.text(path))), [])
     header = [name.strip() for name in first]
     return "model" in header and not {"task", "accuracy"} & set(header) and len(header) > 1
 
 
 def _wide(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[str]]:
-    """Accuracies of these columns, an empty cell being no result; and the other columns."""
+    """Return the accuracies in these columns, skipping empty cells, and the other columns."""
     seen: dict[tuple[str, str], Accuracy] = {}
     aside: dict[str, None] = {}
     for where, row in csv_tables.rows(path, ("model",)):
@@ -208,17 +208,17 @@ def _wide(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[st
 
 
 def _refuse_columns(path: Path, left: Sequence[str]) -> None:
-    named = [repr(name) for name in left if name]
-    if named:
+    columns = [repr(name) for name in left if name]
+    if columns:
         raise InputError(
-            f"{path}: {', '.join(named)} {'is' if len(named) == 1 else 'are'} not stored as a "
+            f"{path}: {', '.join(columns)} {'is' if len(columns) == 1 else 'are'} not stored as a "
             "task; say with --task which columns to read, or with --chance TASK=LEVEL how often "
             "guessing is right on a new task"
         )
 
 
 def _long(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[str]]:
-    """Accuracies of these tasks, or of all if none is named; and the other tasks."""
+    """Return the accuracies of these tasks (of all if none is named), and the other tasks."""
     entries = csv_tables.read_accuracies([path])
     if not tasks:
         return entries, []
@@ -229,16 +229,16 @@ def _long(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[st
 # Choices -----------------------------------------------------------------------------------------
 
 
-def metrics_by_task(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Metrics for all tasks, and those of one task each, of words `METRIC` or `TASK=METRIC`."""
-    plain: list[str] = []
-    own: dict[str, list[str]] = {}
-    for word in words:
-        task, equals, metric = word.rpartition("=")
+def metrics_by_task(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return metrics for all tasks, and metrics by task, from `METRIC` or `TASK=METRIC`."""
+    for_all: list[str] = []
+    by_task: dict[str, list[str]] = {}
+    for argument in arguments:
+        task, equals, metric = argument.rpartition("=")
         if not metric or (equals and not task):
-            raise InputError(f"a metric is given as METRIC or TASK=METRIC, got {word!r}")
-        (own.setdefault(task, []) if equals else plain).append(metric)
-    return plain, own
+            raise InputError(f"a metric is given as METRIC or TASK=METRIC, got {argument!r}")
+        (by_task.setdefault(task, []) if equals else for_all).append(metric)
+    return for_all, by_task
 
 
 def chosen(
@@ -247,42 +247,44 @@ def chosen(
     metrics: Sequence[str],
     own_metrics: Mapping[str, Sequence[str]] | None = None,
 ) -> Chosen:
-    """Accuracies of these tasks, each by the first metric that it has.
+    """Return the accuracies of these tasks, each by the first metric it has.
 
     Args:
         results: of one format.
-        tasks: what the files call a task, to what we call it.
-        metrics: names in order of preference, with a filter behind a comma where it matters.
-        own_metrics: the same of single tasks, as we call them, in place of metrics.
+        tasks: stored name by the files' name of a task.
+        metrics: names in order of preference, with a filter after a comma where it matters.
+        own_metrics: the same by stored task name, in place of `metrics`.
 
     Raises:
         InputError: a task has none of the metrics, or one under several filters; a value is no
-            fraction; a model's task stands there twice with other values.
+            fraction; a model has two different values on a task.
     """
-    by_own = own_metrics or {}
+    task_metrics = own_metrics or {}
     by_task: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.task in tasks:
             by_task.setdefault((result.model, result.task, result.where), []).append(result)
-    found: dict[tuple[str, str], Accuracy] = {}
+    accuracies: dict[tuple[str, str], Accuracy] = {}
     used: dict[str, dict[str, None]] = {}
-    for (model, task, where), own in by_task.items():
-        result = _preferred(own, by_own.get(tasks[task], metrics), where, tasks[task])
+    for (model, task, where), task_results in by_task.items():
+        result = _preferred(
+            task_results, task_metrics.get(tasks[task], metrics), where, tasks[task]
+        )
         value = csv_tables.fraction(result.value, f"{where} by {result.metric}")
-        csv_tables.add_once(found, Accuracy(model, tasks[task], value, result.n_items), where)
+        csv_tables.add_once(accuracies, Accuracy(model, tasks[task], value, result.n_items), where)
         used.setdefault(tasks[task], {})[result.metric] = None
     present = {result.task for result in results}
     return Chosen(
-        accuracies=list(found.values()),
+        accuracies=list(accuracies.values()),
         metrics={task: list(names) for task, names in used.items()},
         left_aside=sorted(present - tasks.keys()),
     )
 
 
-def _preferred(own: Sequence[Result], metrics: Sequence[str], where: str, task: str) -> Result:
+def _preferred(results: Sequence[Result], metrics: Sequence[str], where: str, task: str) -> Result:
     for metric in metrics:
-        exact = [result for result in own if result.metric == metric]
-        filtered = [result for result in own if result.metric.partition(",")[0] == metric]
+        exact = [result for result in results if result.metric == metric]
+        filtered = [result for result in results if result.metric.partition(",")[0] == metric]
         options = exact or filtered
         if len(options) > 1:
             names = " and ".join(result.metric for result in options)
@@ -293,13 +295,13 @@ def _preferred(own: Sequence[Result], metrics: Sequence[str], where: str, task: 
         if options:
             return options[0]
     raise InputError(
-        f"{where} has {', '.join(result.metric for result in own)}, none of "
-        f"{', '.join(metrics)}; choose one with --metric, as --metric {task}={own[0].metric}"
+        f"{where} has {', '.join(result.metric for result in results)}, none of "
+        f"{', '.join(metrics)}; choose one with --metric, as --metric {task}={results[0].metric}"
     )
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """A names file: columns `name`, as result files call a model, and `model`, as it is stored."""
+    """Read a names file: `name`, a model's name in result files, and `model`, its stored name."""
     pairs = [(row["name"], row["model"]) for _, row in csv_tables.rows(path, ("name", "model"))]
     names = dict(pairs)
     for name, model in pairs:
@@ -309,18 +311,18 @@ def read_names(path: Path) -> dict[str, str]:
 
 
 def matched(
-    entries: Sequence[Accuracy], names: Mapping[str, str], known: Collection[str]
+    entries: Sequence[Accuracy], names: Mapping[str, str], stored: Collection[str]
 ) -> list[Accuracy]:
-    """The same under the names that models are stored under.
+    """Return the accuracies under the models' stored names.
 
-    A name of the names file counts first, then the name itself, then its last part (a folder, or a
-    hub name without its owner), as `csvcore collect` names models. Models that the names file maps
-    to `-` are left out.
+    The names file decides first, then the name itself, then its last part (a folder, or a hub
+    name without its owner), as `csvcore collect` names models. Models mapped to `-` are left out.
 
     Raises:
-        InputError: models of no stored name, all of them listed; two that become one.
+        InputError: models without a stored name (all are listed); two models of one stored name
+            with different values.
     """
-    targets = {entry.model: _target(entry.model, names, known) for entry in entries}
+    targets = {entry.model: _target(entry.model, names, stored) for entry in entries}
     lacking = [name for name, target in targets.items() if target is None]
     if lacking:
         called = [
@@ -344,9 +346,9 @@ def matched(
     return list(seen.values())
 
 
-def _target(name: str, names: Mapping[str, str], known: Collection[str]) -> str | None:
+def _target(name: str, names: Mapping[str, str], stored: Collection[str]) -> str | None:
     if name in names:
-        return names[name] if names[name] in known or names[name] == LEFT_OUT else None
+        return names[name] if names[name] in stored or names[name] == LEFT_OUT else None
     stem, at, loaded = name.rstrip("/\\").partition("@")
     last = re.split(r"[/\\]", stem)[-1] + at + loaded
-    return next((candidate for candidate in (name, last) if candidate in known), None)
+    return next((candidate for candidate in (name, last) if candidate in stored), None)

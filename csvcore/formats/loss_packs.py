@@ -29,14 +29,14 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A loss pack read and checked in itself: a table of SCHEMA, and its manifest if it has one."""
+    """A loss pack with checked rows: a table of SCHEMA, and its manifest if it has one."""
 
     table: pa.Table
     manifest: PackManifest | None
 
     @property
     def models(self) -> Mapping[str, Manifest]:
-        """The manifests of the models that have one."""
+        """Return the manifests of the models that have one."""
         return {} if self.manifest is None else self.manifest.models
 
 
@@ -72,20 +72,20 @@ def read(path: Path) -> Pack:
 
     Raises:
         InputError: not a Parquet file of this format, a nll that is negative or not finite, a
-            (model, doc_id) twice; what only a corpus can tell is checked by `check_documents`.
+            (model, doc_id) twice. `check_documents` makes the checks that need the corpus.
     """
     return decode(path.name, content_of(path))
 
 
 def content_of(path: Path) -> bytes:
-    """Return the bytes of a file; refuse one that is not there."""
+    """Return the bytes of a file; refuse a missing file."""
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     return path.read_bytes()
 
 
 def decode(name: str, content: bytes) -> Pack:
-    """A loss pack from the bytes of its file, called name in messages; raises as `read`."""
+    """Decode a loss pack from the bytes of its file, called name in messages; raise as `read`."""
     try:
         return _decoded(name, content)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -118,7 +118,7 @@ def _first_line(error: Exception) -> str:
 
 
 def check_rows(name: str, table: pa.Table) -> None:
-    """Raise InputError unless no cell is empty, no key stands twice, and every nll can be one."""
+    """Raise InputError on an empty cell, a repeated key, or an nll negative or not finite."""
     for column in SCHEMA.names[:5]:
         if table[column].null_count:
             raise InputError(f"{name}: the column {column} has an empty cell")
@@ -148,12 +148,12 @@ def _place(table: pa.Table, position: int) -> tuple[int, int]:
 
 
 def flat(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """All entries of a list column, one after another."""
+    """Return the concatenated entries of a list column."""
     return np.asarray(table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False))
 
 
 def lengths(table: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Tokens of each row."""
+    """Return the number of tokens of each row, (n_rows,)."""
     return np.asarray(pc.list_value_length(table["nll"]).to_numpy(), dtype=np.int64)
 
 
@@ -210,7 +210,7 @@ def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, 
 
 
 def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> bytes:
-    """A loss pack as the bytes of its file."""
+    """Encode a loss pack as the bytes of its file."""
     manifest = encode_manifest(PackManifest(corpus_sha256, models))
     table = table.select(SCHEMA.names).cast(SCHEMA)
     table = table.replace_schema_metadata({KEY: manifest})
@@ -234,7 +234,7 @@ def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) 
 
 
 def loss_table(rows: Sequence[TokenLosses]) -> pa.Table:
-    """Records as the rows of a loss pack."""
+    """Return records as the rows of a loss pack."""
     return pa.table(
         {
             "model": [row.model for row in rows],
@@ -249,7 +249,7 @@ def loss_table(rows: Sequence[TokenLosses]) -> pa.Table:
 
 
 def model_losses(name: str, table: pa.Table, doc_ids: Sequence[str]) -> list[ModelLosses]:
-    """A pack's models on all documents of a corpus, in its order.
+    """Return the losses of each model in a pack on all documents of a corpus, in its order.
 
     Args:
         name: what to call the pack in messages.
@@ -262,7 +262,7 @@ def model_losses(name: str, table: pa.Table, doc_ids: Sequence[str]) -> list[Mod
     by_model: dict[str, dict[str, Any]] = {}
     for row in table.select(["model", "doc_id", "byte_end", "nll"]).to_pylist():
         by_model.setdefault(row["model"], {})[row["doc_id"]] = row
-    found = []
+    losses = []
     for model, rows in by_model.items():
         missing = [doc_id for doc_id in doc_ids if doc_id not in rows]
         if missing:
@@ -270,13 +270,13 @@ def model_losses(name: str, table: pa.Table, doc_ids: Sequence[str]) -> list[Mod
                 f"{name}: {model} has losses on {len(doc_ids) - len(missing)} of {len(doc_ids)} "
                 f"documents, not on {missing[0]}; collect the others too"
             )
-        own = [rows[doc_id] for doc_id in doc_ids]
-        found.append(
+        doc_rows = [rows[doc_id] for doc_id in doc_ids]
+        losses.append(
             ModelLosses(
                 model=model,
-                n_tokens=np.array([len(row["nll"]) for row in own]),
-                byte_end=np.concatenate([row["byte_end"] for row in own]).astype(np.int64),
-                nll=np.concatenate([row["nll"] for row in own]).astype(np.float64),
+                n_tokens=np.array([len(row["nll"]) for row in doc_rows]),
+                byte_end=np.concatenate([row["byte_end"] for row in doc_rows]).astype(np.int64),
+                nll=np.concatenate([row["nll"] for row in doc_rows]).astype(np.float64),
             )
         )
-    return found
+    return losses

@@ -1,4 +1,4 @@
-"""The manifest of a loss pack: its corpus, and how the losses of each model were made."""
+"""Manifests of loss packs: the corpus, and the settings that made each model's losses."""
 
 import json
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from csvcore.errors import InputError
 
 FORMAT = "csvcore-losspack/1"
 KEY = b"csvcore.manifest"  # in the key-value metadata of the Parquet file
-WHOLE = "whole"  # the context of a model that saw every document in one window
+WHOLE = "whole"  # the context where every document fitted in one window
 SHORT_HASH = 12  # characters of a hash that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """How the losses of one model were made; None where it is not known.
+    """Settings by which the losses of one model were made; None where unknown.
 
     prefix: the token before every text, an object with token_id, token, rule and why, or in packs
-    of others the token alone. rows, head: see `lm.selftest.SelfTest`. served: the model's name on
-    a server, and apart: the server's mean difference to the model, nats per token. context: tokens
-    of a window, or "whole". created: ISO 8601, UTC. others: keys that csvcore does not know, and
-    known keys with values of another type; both are written as they were read.
+    from other programs the token alone. rows, head: see `lm.selftest.SelfTest`. served: the
+    model's name on a server. apart: the server's mean difference to the model, nats per token.
+    context: tokens of a window, or "whole". created: ISO 8601, UTC. others: unknown keys, and known
+    keys with values of another type, written back unchanged.
     """
 
     weights_sha256: str | None = None
@@ -40,25 +40,25 @@ class Manifest:
 
     @property
     def prefix_token(self) -> str | None:
-        """The token that the model read before each text."""
+        """Return the token before each text."""
         token = self.prefix.get("token") if isinstance(self.prefix, Mapping) else self.prefix
         return None if token is None else str(token)
 
     @property
     def prefix_rule(self) -> str | None:
-        """The rule that chose the prefix: bos, eos or separator."""
+        """Return the rule that chose the prefix: bos, eos or separator."""
         rule = self.prefix.get("rule") if isinstance(self.prefix, Mapping) else self.prefix
         return None if rule is None else str(rule)
 
     @property
     def short_weights(self) -> str:
-        """The first characters of the hash of the weights; empty where it is not known."""
+        """Return the first characters of the hash of the weights; empty where it is unknown."""
         return (self.weights_sha256 or "")[:SHORT_HASH]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the manifest as a JSON object, without what is not known."""
-        known = {name: getattr(self, name) for name in _TYPES}
-        return {name: value for name, value in known.items() if value is not None} | dict(
+        """Return the manifest as a JSON object, without unknown fields."""
+        values = {name: getattr(self, name) for name in _TYPES}
+        return {name: value for name, value in values.items() if value is not None} | dict(
             self.others
         )
 

@@ -1,1 +1,1 @@
-"""The queue of long work, and what a job is."""
+"""Job queue and job specifications."""

@@ -1,7 +1,7 @@
-"""Long work outside the page: a queue in SQLite beside the database, one worker process at a time.
+"""Job queue in SQLite beside the database, served by one worker process at a time.
 
-Pages only insert rows and read them. A job belongs to the process that claimed it, known by its id
-and start time, so a killed worker is noticed and never mistaken for a later process.
+Pages only insert and read rows. A job belongs to the process that claimed it, identified by id and
+start time, so a killed worker is detected and never mistaken for a later process.
 """
 
 import json
@@ -60,7 +60,7 @@ SHOWN_STEPS = 120  # of a trace, so that a glimpse stays small
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of the queue; times in seconds since 1970, message: what it does or why it ended."""
+    """One row of the queue; times in seconds since 1970, message: current step or final result."""
 
     job: int
     kind: str
@@ -78,28 +78,28 @@ class Job:
 
     @property
     def spec(self) -> Spec:
-        """The job as a record of its kind."""
+        """Return the job as a record of its kind."""
         return specs.from_json(self.kind, self.params)
 
     @property
     def live(self) -> bool:
-        """Whether it still waits or runs."""
+        """Return whether the job is queued or running."""
         return self.status in ("queued", "running")
 
     def seconds_left(self, now: float) -> float | None:
-        """Time left at the pace so far; None before the first step."""
+        """Return the seconds left at the pace so far; None before the first step."""
         if self.started is None or self.step == 0 or self.status != "running":
             return None
         return (now - self.started) * (self.total - self.step) / self.step
 
 
 def queue_path(database: Path) -> Path:
-    """Where the queue of a database lies."""
+    """Return the path of a database's queue."""
     return database.with_name(f"{database.name}.jobs.sqlite")
 
 
 def worker_lock_path(database: Path) -> Path:
-    """The lock that the one worker of a database holds while it lives."""
+    """Return the path of the lock that a database's worker holds while it runs."""
     return database.with_name(f"{database.name}.worker.lock")
 
 
@@ -120,7 +120,7 @@ def _job(row: sqlite3.Row) -> Job:
 
 
 def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
-    """Queue a job and see that a worker lives; the same work while it is live is the same job."""
+    """Queue a job and start a worker if needed; return its id, or that of an equal live job."""
     text = json.dumps(params, sort_keys=True)
     with _queue(database) as queue:
         queue.execute(
@@ -140,13 +140,13 @@ def submit_spec(database: Path, spec: Spec) -> int:
 
 
 def submit_compares(database: Path, corpus: str, split: str, tasks: Sequence[str]) -> None:
-    """Queue every method on each of these tasks, a job each: the first results show soon."""
+    """Queue one job per task that fits every method, so that first results appear early."""
     for task in tasks:
         submit_spec(database, CompareJob(corpus, split, (task,)))
 
 
 def ensure_worker(database: Path) -> None:
-    """Start a worker if jobs wait; a second one finds the lock taken and leaves."""
+    """Start a worker if jobs wait; a second worker exits since the lock is taken."""
     with _queue(database) as queue:
         if queue.execute("SELECT 1 FROM jobs WHERE status = 'queued'").fetchone() is None:
             return
@@ -162,7 +162,7 @@ def ensure_worker(database: Path) -> None:
 
 
 def recent(database: Path, limit: int = 20) -> list[Job]:
-    """Live jobs and the newest others, newest first, after dead workers' jobs were marked lost."""
+    """Mark dead workers' jobs lost, then return live jobs and the newest others, newest first."""
     reap(database)
     with _queue(database) as queue:
         rows = queue.execute(
@@ -174,7 +174,7 @@ def recent(database: Path, limit: int = 20) -> list[Job]:
 
 
 def glimpses(database: Path, job: int) -> list[Glimpse]:
-    """How far the heads of a running fit are; none before the first step and once it has ended."""
+    """Return the progress of a running fit's heads; empty before the first step and after it."""
     with _queue(database) as queue:
         row = queue.execute(
             "SELECT content FROM glimpses JOIN jobs USING (job)"
@@ -190,7 +190,7 @@ def _glimpse(entry: dict[str, Any]) -> Glimpse:
 
 
 def cancel(database: Path, job: int) -> None:
-    """Ask a job to stop: at once if it waits, at its next step if it runs (see `reap`)."""
+    """Cancel a job: at once if it is queued, at its next step if it runs (see `reap`)."""
     now = time.time()
     with _queue(database) as queue:
         queue.execute(
@@ -206,7 +206,7 @@ def cancel(database: Path, job: int) -> None:
 
 
 def reap(database: Path) -> None:
-    """Mark jobs of dead workers lost, or cancelled; end a worker that ignores a cancel too long."""
+    """Mark jobs of dead workers lost or cancelled; kill workers that ignore a cancel too long."""
     now = time.time()
     gone = False
     with _queue(database) as queue:
@@ -229,11 +229,11 @@ def reap(database: Path) -> None:
             [now - ORPHAN_SECONDS],
         ).fetchone()
     if gone or waits:
-        ensure_worker(database)  # for the jobs that wait behind it, or that nobody claimed
+        ensure_worker(database)  # for jobs queued behind a dead worker, or never claimed
 
 
 def _process(pid: int, started: float) -> psutil.Process | None:
-    """The living process of this id and start time."""
+    """Return the running process of this id and start time, or None."""
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - started) > 1.0:
@@ -247,20 +247,20 @@ def _process(pid: int, started: float) -> psutil.Process | None:
 
 
 def claim(database: Path) -> Job | None:
-    """Take the oldest waiting job for this process, or None."""
-    me = psutil.Process(os.getpid())
+    """Claim the oldest queued job for this process; None if no job is queued."""
+    process = psutil.Process(os.getpid())
     with _queue(database) as queue:
         row = queue.execute(
             "UPDATE jobs SET status = 'running', started = ?, pid = ?, pid_started = ?,"
             " message = 'starting'"
             " WHERE job = (SELECT min(job) FROM jobs WHERE status = 'queued') RETURNING *",
-            [time.time(), me.pid, me.create_time()],
+            [time.time(), process.pid, process.create_time()],
         ).fetchone()
     return None if row is None else _job(row)
 
 
 def finish(database: Path, job: int, status: Status, message: str) -> None:
-    """Write how a job ended."""
+    """Store the final status and message of a job."""
     with _queue(database) as queue:
         queue.execute(
             "UPDATE jobs SET status = ?, message = ?, ended = ? WHERE job = ?",
@@ -270,19 +270,23 @@ def finish(database: Path, job: int, status: Status, message: str) -> None:
 
 
 class Reporter:
-    """Given to long work: notes its progress, and raises Cancelled when it is asked to stop."""
+    """Progress callback of a job, which raises Cancelled once the job is cancelled."""
 
     def __init__(self, database: Path, job: int) -> None:
-        """For a job that this process has claimed."""
+        """Report on a job that this process has claimed."""
         self._database, self._job, self._last = database, job, 0.0
         self._look: Callable[[], list[Glimpse]] | None = None
 
     def watch(self, look: Callable[[], list[Glimpse]]) -> None:
-        """Note with every step what this tells; it is called no more often than that."""
+        """Store the glimpses returned by `look` with every stored step."""
         self._look = look
 
     def __call__(self, step: int, total: int, message: str = "") -> None:
-        """Note step of total; written at most every REPORT_SECONDS."""
+        """Store step of total, at most once every REPORT_SECONDS.
+
+        Raises:
+            Cancelled: the job is to stop.
+        """
         now = time.time()
         if now - self._last < REPORT_SECONDS and step < total:
             return
@@ -294,14 +298,14 @@ class Reporter:
                 [step, total, message, self._job],
             ).fetchone()
             if self._look is not None:
-                content = json.dumps([_small(one) for one in self._look()])
+                content = json.dumps([_small(glimpse) for glimpse in self._look()])
                 queue.execute("REPLACE INTO glimpses VALUES (?, ?)", [self._job, content])
         if row["cancel_asked"] is not None:
             raise Cancelled(f"cancelled at step {step} of {total}")
 
 
 def _small(glimpse: Glimpse) -> dict[str, Any]:
-    """A glimpse as JSON has it, with the last step of its trace and some of those before."""
+    """Return a glimpse as JSON, with its trace thinned and the last step kept."""
     stride = -(-len(glimpse.trace) // SHOWN_STEPS)
     kept = [*glimpse.trace[:-1:stride], glimpse.trace[-1]] if glimpse.trace else []
     rows = [(t.step, t.alpha, t.beta, t.train_mse, t.validation_mse) for t in kept]

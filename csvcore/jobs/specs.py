@@ -25,7 +25,7 @@ class FitJob:
 
     @property
     def title(self) -> str:
-        """What the job does, for a list of jobs."""
+        """Return the job's title, for a list of jobs."""
         names = ", ".join(label(method) for method in self.methods)
         return f"{names} on {', '.join(self.tasks)}"
 
@@ -44,7 +44,7 @@ class CompareJob:
 
     @property
     def title(self) -> str:
-        """What the job does, for a list of jobs."""
+        """Return the job's title, for a list of jobs."""
         if self.permutations:
             return f"{self.permutations} permutations of {', '.join(self.tasks)}"
         return f"All methods on {', '.join(self.tasks)}"
@@ -62,13 +62,13 @@ class LeaveOutJob:
 
     @property
     def title(self) -> str:
-        """What the job does, for a list of jobs."""
+        """Return the job's title, for a list of jobs."""
         return f"Leave one family out, on {', '.join(self.tasks)}"
 
 
 @dataclass(frozen=True, slots=True)
 class CollectJob:
-    """Losses of some models (folders); config: of `pipeline.collect.CollectConfig`."""
+    """Collection of losses of some models (folders); config: `pipeline.collect.CollectConfig`."""
 
     kind: ClassVar[str] = "collect"
 
@@ -78,7 +78,7 @@ class CollectJob:
 
     @property
     def title(self) -> str:
-        """What the job does, for a list of jobs."""
+        """Return the job's title, for a list of jobs."""
         return f"Losses of {', '.join(Path(folder).name for folder in self.models)}"
 
 
@@ -96,13 +96,13 @@ class MixesJob:
 
     @property
     def title(self) -> str:
-        """What the job does, for a list of jobs."""
+        """Return the job's title, for a list of jobs."""
         return f"Mixes of {', '.join(self.corpora)} for {self.task}"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """Import of a loss pack; file: its copy, which is deleted after the job. name: its own."""
+    """Import of a loss pack; file: its copy, deleted after the job. name: its original name."""
 
     kind: ClassVar[str] = "import"
 
@@ -112,7 +112,7 @@ class ImportJob:
 
     @property
     def title(self) -> str:
-        """What the job does, for a list of jobs."""
+        """Return the job's title, for a list of jobs."""
         return f"Import of {self.name}"
 
 
@@ -133,7 +133,7 @@ def to_json(spec: Spec) -> dict[str, Any]:
 
 
 def from_json(kind: str, params: Mapping[str, Any]) -> Spec:
-    """Return the job of a kind from its parameters, those of older versions too.
+    """Return the job of a kind from its parameters, including those of older versions.
 
     Raises:
         InputError: there is no such kind of job, or a parameter is missing.

@@ -1,6 +1,6 @@
-"""A causal LM over texts: token nll with byte spans, and the last hidden states.
+"""Causal LMs over texts: token nll with byte spans, and last hidden states.
 
-The only package that speaks to transformers.
+No other package imports transformers.
 """
 
 from csvcore.lm.encoding import Encoding, encode, windows

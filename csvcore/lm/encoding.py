@@ -1,4 +1,4 @@
-"""Texts to tokens with byte spans, and long texts to windows that score every token once."""
+"""Tokenization with byte spans, and windows over long texts that score every token once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from csvcore.alignment import Tiling, tile
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A text as a model's tokens: ids (n_tokens,) without prefix, and where they lie."""
+    """Tokens of a text: ids (n_tokens,) without prefix, and their byte boundaries."""
 
     token_ids: tuple[int, ...]
     tiling: Tiling
@@ -16,7 +16,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The tokens start <= i < stop of a text seen together; those from score_from on are scored."""
+    """Tokens start <= i < stop of one forward pass; those from score_from on are scored."""
 
     start: int
     score_from: int
@@ -24,7 +24,7 @@ class Window:
 
 
 def encode(tokenizer: Any, text: str) -> Encoding:
-    """A text's tokens and their byte boundaries, no special token among them.
+    """Tokenize a text with byte boundaries and without special tokens.
 
     Special-token strings inside the text are read as text, never as control tokens.
     """
@@ -37,11 +37,11 @@ def encode(tokenizer: Any, text: str) -> Encoding:
 
 
 def windows(n_tokens: int, context: int, stride: int) -> list[Window]:
-    """Overlapping windows over a text, each token scored in exactly one of them.
+    """Return overlapping windows over a text, with each token scored in exactly one window.
 
     A window of `context` tokens needs `context` inputs: the prefix and all its tokens but the last.
-    All tokens of the first window are scored; each later one scores `stride` new tokens, which
-    have at least context - stride tokens and the prefix before them.
+    The first window scores all its tokens. Each later window scores `stride` new tokens, after at
+    least context - stride tokens and the prefix.
 
     Args:
         n_tokens: tokens of the text, without prefix.
@@ -50,8 +50,8 @@ def windows(n_tokens: int, context: int, stride: int) -> list[Window]:
     """
     if not 1 <= stride <= context:
         raise ValueError(f"stride must be from 1 to the context of {context}, got {stride}")
-    found = [Window(0, 0, min(context, n_tokens))]
-    while (done := found[-1].stop) < n_tokens:
-        stop = min(done + stride, n_tokens)
-        found.append(Window(stop - context, done, stop))
-    return found
+    result = [Window(0, 0, min(context, n_tokens))]
+    while (scored := result[-1].stop) < n_tokens:
+        stop = min(scored + stride, n_tokens)
+        result.append(Window(stop - context, scored, stop))
+    return result

@@ -1,4 +1,4 @@
-"""Where a model's files are, and what they are known by: folders, GGUF files, hub repositories."""
+"""Model files and their hashes: folders, GGUF files, hub repositories."""
 
 import hashlib
 import json
@@ -20,9 +20,10 @@ CODE_FILES = ("*.py",)
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model on this machine's disk.
+    """Files of a model on this machine's disk.
 
-    name: what it is called in the database. folder: where it lies. gguf: its file, if it is one.
+    name: its name in the database. folder: the folder of its files. gguf: name of its GGUF file,
+    None for other formats.
     """
 
     name: str
@@ -31,7 +32,7 @@ class ModelFiles:
 
     @cached_property
     def weights(self) -> list[Path]:
-        """The files that hold the weights, at least one."""
+        """Return the weight files, at least one."""
         if self.gguf is not None:
             return [self.folder / self.gguf]
         files = self._indexed() or sorted(self.folder.glob("*.safetensors"))
@@ -42,7 +43,7 @@ class ModelFiles:
         return files
 
     def _indexed(self) -> list[Path]:
-        """The files that the index names, if there is one; some folders hold a second copy."""
+        """Return the files in the index, if any; some folders hold a second copy of the weights."""
         index = self.folder / INDEX_FILE
         if not index.is_file():
             return []
@@ -57,7 +58,7 @@ class ModelFiles:
 
     @cached_property
     def tokenizer(self) -> list[Path]:
-        """The files that make the tokenizer."""
+        """Return the tokenizer files."""
         if self.gguf is not None:
             return self.weights
         globs = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "added_tokens*")
@@ -65,31 +66,31 @@ class ModelFiles:
 
     @cached_property
     def weights_sha256(self) -> str:
-        """Identity of the weights: names and contents of their files."""
+        """Return a hash of the weights: names and contents of their files."""
         return sha256(self.weights)
 
     @cached_property
     def tokenizer_sha256(self) -> str:
-        """Identity of the tokenizer: names and contents of its files."""
+        """Return a hash of the tokenizer: names and contents of its files."""
         return sha256(self.tokenizer)
 
     @cached_property
     def n_params(self) -> int | None:
-        """Parameters stored, from the headers of the weights; None for GGUF files."""
+        """Return the number of parameters, from the weight files' headers; None for GGUF."""
         if self.gguf is not None:
             return None
         return sum(_n_params(file) for file in self.weights)
 
 
 def find(name: str, with_code: bool = False) -> ModelFiles:
-    """The files of a model, downloaded first if the name is a hub repository.
+    """Find the files of a model, downloading them if the name is a hub repository.
 
     Args:
         name: a folder, a .gguf file, or a hub name.
         with_code: whether to fetch the repository's own Python files too.
 
     Raises:
-        ModelError: no such folder, file or repository, or access to it has to be asked for.
+        ModelError: no such folder, file or repository, or a gated repository.
     """
     path = Path(name)
     if path.is_dir():
@@ -128,7 +129,7 @@ def _download(name: str, with_code: bool) -> Path:
 
 
 def model_name(name: str) -> str:
-    """What a model is called in the database: its folder's or file's name, or its hub name."""
+    """Return a model's name in the database: its folder's or file's name, or its hub name."""
     path = Path(name)
     if path.suffix == ".gguf":
         return path.stem
@@ -145,7 +146,7 @@ def _n_params(file: Path) -> int:
 
 
 def sha256(files: Sequence[Path]) -> str:
-    """Identity of some files: their names, sizes and contents."""
+    """Return the SHA-256 of some files: their names, sizes and contents."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(json.dumps([file.name, file.stat().st_size]).encode())
@@ -156,5 +157,5 @@ def sha256(files: Sequence[Path]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """An error's first line, for a message of one sentence."""
+    """Return an error's first line, for a message of one sentence."""
     return str(error).strip().split("\n")[0]

@@ -26,9 +26,9 @@ def score(
     report: Callable[[int, int], None] = lambda done, total: None,
     encodings: Sequence[Encoding] | None = None,
 ) -> Iterator[TokenLosses]:
-    """Per-token nll of each document, in corpus order, each token scored exactly once.
+    """Yield the per-token nll of each document, in corpus order, each token scored exactly once.
 
-    A document longer than the context is seen through overlapping windows, each behind the prefix
+    A document longer than the context is cut into overlapping windows. Each starts with the prefix
     token, which is context only and never scored.
 
     Args:
@@ -36,15 +36,15 @@ def score(
         docs: the corpus, or a part of it.
         batch_tokens: bound on the tokens of one forward pass.
         context: most tokens of a window, where less than the model's own.
-        stride: tokens by which windows advance; half the context.
+        stride: tokens by which windows advance; default half the context.
         report: called with (documents begun, documents) after every pass; may raise to stop.
-        encodings: the documents' tokens, if they are known already.
+        encodings: the documents' tokens, if already encoded.
 
     Raises:
         ModelError: a loss is not a number, or one window alone does not fit in memory.
     """
-    found = encodings or [encode(lm.tokenizer, doc.text) for doc in docs]
-    owners, segments = cut(lm, found, context, stride)
+    encoded = encodings or [encode(lm.tokenizer, doc.text) for doc in docs]
+    owners, segments = cut(lm, encoded, context, stride)
     parts: dict[int, Losses] = {}
     try:
         for batch in lm.passes.in_batches(
@@ -57,19 +57,21 @@ def score(
             f"{lm.name}: one window of at most {window_size(lm.max_tokens, context)} tokens alone "
             "does not fit in memory; give a smaller --context"
         ) from error
-    yield from put_together(lm.name, docs, found, owners, [parts[i] for i in range(len(segments))])
+    yield from put_together(
+        lm.name, docs, encoded, owners, [parts[i] for i in range(len(segments))]
+    )
 
 
 def cut(
     lm: LanguageModel, encodings: Sequence[Encoding], context: int | None, stride: int | None
 ) -> tuple[list[int], list[Segment]]:
-    """Documents as windows behind the prefix: of which document each is, and what the model sees.
+    """Cut documents into windows after the prefix; return each window's document and segment.
 
     Args:
         lm: the model, for its prefix and its own bound.
         encodings: the documents' tokens.
         context: most tokens of a window, where less than the model's own.
-        stride: tokens by which windows advance; half the context.
+        stride: tokens by which windows advance; default half the context.
     """
     room = window_size(lm.max_tokens, context)
     owners: list[int] = []
@@ -88,14 +90,14 @@ def put_together(
     owners: Sequence[int],
     parts: Sequence[Losses],
 ) -> Iterator[TokenLosses]:
-    """Losses of documents from those of their windows; the inverse of `cut`.
+    """Yield the losses of documents from the losses of their windows; the inverse of `cut`.
 
     Raises:
         ModelError: a loss is not a number.
     """
     for i, (doc, encoding) in enumerate(zip(docs, encodings, strict=True)):
-        own = [part for part, owner in zip(parts, owners, strict=True) if owner == i]
-        yield _token_losses(model, doc, encoding, np.concatenate(own))
+        window_losses = [part for part, owner in zip(parts, owners, strict=True) if owner == i]
+        yield _token_losses(model, doc, encoding, np.concatenate(window_losses))
 
 
 def _token_losses(model: str, doc: Document, encoding: Encoding, nll: Losses) -> TokenLosses:
@@ -119,21 +121,21 @@ def _segment(lm: LanguageModel, encoding: Encoding, window: Window) -> Segment:
 
 
 def window_size(max_tokens: int | None, context: int | None) -> int:
-    """Most tokens of a window: the smaller of the model's own bound and the caller's."""
+    """Return the most tokens of a window: the smaller of the model's and the caller's bound."""
     return min(max_tokens or UNBOUNDED, context or UNBOUNDED)
 
 
 def default_batch(device: str) -> int:
-    """Tokens of one forward pass that suit a device."""
+    """Return the default tokens of one forward pass on a device."""
     return CPU_BATCH if device == "cpu" else GPU_BATCH
 
 
 def hidden_states(
     lm: LanguageModel, texts: Sequence[str], batch_tokens: int | None = None
 ) -> Iterator[tuple[Encoding, NDArray[np.float32]]]:
-    """The scorer's last hidden state at each token, what its head reads in equation 3.
+    """Yield each text's encoding and last hidden states, the scoring head's input in equation 3.
 
-    Yields, text by text in order, the encoding and (n_tokens, width) after the model's final norm.
+    Texts in order; states (n_tokens, width) after the model's final norm.
     """
     encodings = [encode(lm.tokenizer, text) for text in texts]
     room = max(1, window_size(lm.max_tokens, None) - 1)  # here the last token is an input too
@@ -154,12 +156,12 @@ def hidden_states(
             _, window = parts[p]
             states[p] = row[1 + window.score_from - window.start :].numpy().copy()
     for i, encoding in enumerate(encodings):
-        own = [states[p] for p, (owner, _) in enumerate(parts) if owner == i]
-        yield encoding, np.concatenate(own)
+        window_states = [states[p] for p, (owner, _) in enumerate(parts) if owner == i]
+        yield encoding, np.concatenate(window_states)
 
 
 def tokens_per_second(lm: LanguageModel, batch_tokens: int | None = None) -> float:
-    """Speed on one batch of an ordinary text repeated, from which to estimate a corpus."""
+    """Measure tokens per second on one batch of a repeated ordinary text."""
     size = batch_tokens or default_batch(lm.passes.device)
     length = min(256, size, window_size(lm.max_tokens, None))
     tokens = np.resize(np.array(encode(lm.tokenizer, PROBE).token_ids, dtype=np.int64), length)

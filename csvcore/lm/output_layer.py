@@ -1,7 +1,7 @@
-"""A model's output layer over hidden states, without ever making [tokens, vocabulary] logits.
+"""Output layers over hidden states, without materialising [tokens, vocabulary] logits.
 
-The vocabulary goes by in chunks with an online log-sum-exp in float32, so that a tile of logits
-stays in cache; this is also the most exact way measured (docs/collecting.md).
+The vocabulary is processed in chunks with an online log-sum-exp in float32, so that a tile of
+logits stays in cache. Of the ways measured this is the most exact (docs/collecting.md).
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 CHUNK = 2048  # vocabulary entries at a time: the fastest of 1,024 to 8,192 on a CPU
-# Names of configuration values that some architecture applies to its logits. What one multiplies
-# by, another divides by (Granite and HyperCLOVA X both say `logits_scaling`), so a value is only a
-# candidate, and the self-test decides.
+# Configuration values that some architecture applies to its logits. One architecture multiplies
+# where another divides (Granite and HyperCLOVA X both say `logits_scaling`), so a value is only a
+# candidate and the self-test decides.
 SCALE_NAMES = ("logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
 CAP_NAMES = (
     "final_logit_softcapping",
@@ -38,7 +38,7 @@ class Head:
     cap: float | None = None
 
     def logits(self, hidden: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Float32 logits (n_tokens, stop - start) of a part of the vocabulary."""
+        """Return float32 logits (n_tokens, stop - start) of a part of the vocabulary."""
         out = _product(hidden, self.weight[start:stop])
         if self.bias is not None:
             out += self.bias[start:stop]
@@ -49,10 +49,10 @@ class Head:
         return out
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Negative log-likelihood of each target, (n_tokens,) float32 nats.
+        """Return the negative log-likelihood of each target, (n_tokens,) float32 nats.
 
         Args:
-            hidden: (n_tokens, width) states that the output layer reads.
+            hidden: (n_tokens, width) input of the output layer.
             targets: (n_tokens,) token ids.
         """
         hidden = hidden.to(self.weight.device)
@@ -73,7 +73,7 @@ class Head:
 
 
 def _product(hidden: Tensor, weight: Tensor) -> Tensor:
-    """Hidden states times W' in float32, whatever the weights' dtype."""
+    """Return hidden states times W' in float32, for weights of any dtype."""
     if weight.dtype == torch.float32:
         return hidden.float() @ weight.T
     if weight.is_cuda:
@@ -82,7 +82,7 @@ def _product(hidden: Tensor, weight: Tensor) -> Tensor:
 
 
 def candidates(model: Any) -> Iterator[Head]:
-    """Heads that may be this model's, the plainest first; none if its output layer is unusual."""
+    """Yield candidate output layers of a model, simplest first; none if its layer is unusual."""
     layer = model.get_output_embeddings()
     weight = getattr(layer, "weight", None)
     if not isinstance(layer, torch.nn.Linear) or weight is None or weight.is_meta:
@@ -98,6 +98,8 @@ def candidates(model: Any) -> Iterator[Head]:
 
 
 def _values(settings: Any, names: tuple[str, ...]) -> list[float]:
-    """The values of these settings that could scale or cap a logit."""
-    found = [getattr(settings, name, None) for name in names]
-    return [float(v) for v in found if isinstance(v, int | float) and v not in (0, 1)]
+    """Return the values of these settings that could scale or cap a logit."""
+    values = [getattr(settings, name, None) for name in names]
+    return [
+        float(value) for value in values if isinstance(value, int | float) and value not in (0, 1)
+    ]

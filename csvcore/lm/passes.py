@@ -1,8 +1,8 @@
 """Forward passes over many texts at once: packed rows, padded rows, or one text at a time.
 
-Packed: texts lie end to end in one row, and attention is computed for each by itself, so nothing
-is padded. Padded: one text a row, padding on the right, where no token of a causal model sees it.
-Which of them a model allows is decided by `selftest`, since a wrong mask is silent.
+Packed: texts are concatenated in one row with attention computed per text, so nothing is padded.
+Padded: one text per row with padding on the right, which no token of a causal model attends to.
+`selftest` decides between them for each model, since a wrong mask raises no error.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ LOGIT_ROWS = 256  # positions of full logits cast to float32 at a time
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What the model sees of a text in one window.
+    """Input and targets of one window of a text.
 
     inputs: (n_inputs,) the prefix and all tokens but the last. targets: (n_scored,) the tokens to
-    score, which the last n_scored inputs predict.
+    score, predicted by the last n_scored inputs.
     """
 
     inputs: NDArray[np.int64]
@@ -40,9 +40,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """A model with the way its texts are laid out and its head, if the self-test found one.
+    """A model with its row layout and its output layer, if the self-test found one.
 
-    Without a head every pass computes all logits, as transformers does.
+    Without an output layer (`head`) every pass computes all logits, as transformers does.
     """
 
     model: Any
@@ -51,16 +51,16 @@ class Passes:
     head: Head | None
 
     def nll(self, segments: Sequence[Segment], batch_tokens: int) -> list[Losses]:
-        """Nats of each segment's targets, in order; see `in_batches`."""
-        found: dict[int, Losses] = {}
+        """Return nats of each segment's targets, in order; see `in_batches`."""
+        by_segment: dict[int, Losses] = {}
         for batch in self.in_batches(segments, batch_tokens):
-            found |= batch
-        return [found[i] for i in range(len(segments))]
+            by_segment |= batch
+        return [by_segment[i] for i in range(len(segments))]
 
     def in_batches(
         self, segments: Sequence[Segment], batch_tokens: int
     ) -> Iterator[dict[int, Losses]]:
-        """Nats of each segment's targets by the segment's place, pass after pass.
+        """Yield nats of each segment's targets by segment index, one dict per forward pass.
 
         A batch that does not fit in memory is halved and tried again.
 
@@ -121,14 +121,14 @@ class Passes:
 
     @torch.inference_mode()
     def states(self, inputs: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Last hidden states, (sum of inputs, width), text after text; one pass."""
+        """Return last hidden states, (sum of inputs, width), text after text; one pass."""
         sizes = [ids.size for ids in inputs]
         body = decoder(self.model)
         if self.rows == "packed":
             ids = torch.from_numpy(np.concatenate(inputs))[None].to(self.device)
-            places = torch.cat([torch.arange(size) for size in sizes])[None].to(self.device)
+            positions = torch.cat([torch.arange(size) for size in sizes])[None].to(self.device)
             with attending_within(self.model, sizes):
-                out = body(input_ids=ids, position_ids=places, use_cache=False)
+                out = body(input_ids=ids, position_ids=positions, use_cache=False)
             packed: Tensor = out.last_hidden_state[0]
             return packed
         out = body(input_ids=self._padded(inputs), use_cache=False)
@@ -137,7 +137,7 @@ class Passes:
         )
 
     def _padded(self, inputs: Sequence[NDArray[np.int64]]) -> Tensor:
-        """Rows padded on the right with their own first token, the prefix."""
+        """Pad rows on the right with their own first token, the prefix."""
         ids = np.empty((len(inputs), max(row.size for row in inputs)), dtype=np.int64)
         for padded, row in zip(ids, inputs, strict=True):
             padded[: row.size], padded[row.size :] = row, row[0]
@@ -145,32 +145,32 @@ class Passes:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed blocks of up to 32 MB for the next pass.
+    """Make glibc keep freed blocks of up to 32 MB for the next pass.
 
-    By default it hands them back to the system, and every pass takes page faults for its
-    activations anew: a sixth of the CPU time at 1,024 tokens a pass. glibc raises its threshold to
-    the largest block that was freed; elsewhere this does nothing.
+    By default glibc returns them to the system, and every pass takes new page faults for its
+    activations: a sixth of the CPU time at 1,024 tokens a pass. Freeing a large block raises
+    glibc's threshold; other allocators are unaffected.
     """
     torch.zeros(GLIBC_LARGEST, dtype=torch.uint8)
 
 
 def decoder(model: Any) -> Any:
-    """The part of a causal LM whose last hidden states its output layer reads."""
+    """Return a causal LM's decoder, without its output layer."""
     return model.get_decoder() or model.base_model
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch ran out of memory, on a GPU or in the machine's own."""
+    """Return whether torch ran out of GPU or main memory."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def batches(sizes: Sequence[int], batch_tokens: int, rows: Rows) -> Iterator[list[int]]:
-    """Indices of texts that share a pass, longest first; one longer than the budget goes alone.
+    """Yield the text indices of each pass, longest text first; overlong texts go alone.
 
     Args:
         sizes: inputs of each text.
         batch_tokens: bound on the tokens of a pass, padding included.
-        rows: how they lie; packed rows are filled first fit, the others hold texts of like length.
+        rows: row layout; packed rows are filled first fit, others hold texts of similar length.
     """
     order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
     if rows == "packed":
@@ -187,12 +187,12 @@ def _first_fit(sizes: Sequence[int], order: Sequence[int], room: int) -> list[li
     bins: list[list[int]] = []
     left: list[int] = []
     for i in order:
-        place = next((b for b, free in enumerate(left) if free >= sizes[i]), len(bins))
-        if place == len(bins):
+        index = next((b for b, free in enumerate(left) if free >= sizes[i]), len(bins))
+        if index == len(bins):
             bins.append([])
             left.append(room)
-        bins[place].append(i)
-        left[place] -= sizes[i]
+        bins[index].append(i)
+        left[index] -= sizes[i]
     return bins
 
 
@@ -201,7 +201,7 @@ def _first_fit(sizes: Sequence[int], order: Sequence[int], room: int) -> list[li
 
 @dataclass(slots=True)
 class _Row:
-    """The row that is passing: sizes of its texts, and whether our attention was asked for."""
+    """State of the current packed row: text sizes, and whether packed attention was called."""
 
     sizes: list[int]
     attended: bool = False
@@ -212,10 +212,10 @@ _row = _Row([])
 
 @contextmanager
 def attending_within(model: Any, sizes: Sequence[int]) -> Iterator[None]:
-    """While this holds, the model's attention keeps to texts of these sizes, end to end in a row.
+    """Restrict attention in the block to concatenated texts of these sizes in one row.
 
     Raises:
-        ValueError: the architecture does not let its attention be chosen.
+        ValueError: the architecture's attention cannot be replaced.
     """
     before = model.config._attn_implementation
     model.set_attn_implementation(PACKED_ATTENTION)
@@ -241,7 +241,7 @@ def _packed_attention(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention for each text of a row; query, key, value: (1, n_heads, n_tokens, width)."""
+    """Compute causal attention per text of a row; inputs (1, n_heads, n_tokens, width)."""
     _row.attended = True
     if attention_mask is not None:
         raise NotImplementedError("its attention comes with a mask of its own")
@@ -272,12 +272,12 @@ def _packed_attention(
 
 
 def _window_mask(size: int, window: int | None, device: torch.device) -> Tensor | None:
-    """Who may see whom in a text longer than the sliding window, (size, size); else None."""
+    """Return the sliding-window mask, (size, size) bool; None for texts within the window."""
     if window is None or size <= window:
         return None
-    place = torch.arange(size, device=device)
-    ago = place[:, None] - place[None]
-    return (ago >= 0) & (ago < window)
+    position = torch.arange(size, device=device)
+    distance = position[:, None] - position[None]
+    return (distance >= 0) & (distance < window)
 
 
 def _capped_attention(
@@ -288,7 +288,7 @@ def _capped_attention(
     scaling: float | None,
     cap: float,
 ) -> Tensor:
-    """Attention whose scores pass through cap * tanh(score / cap), as Gemma-2's do."""
+    """Compute attention with scores soft-capped by cap * tanh(score / cap), as in Gemma-2."""
     size, groups = query.shape[2], query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))

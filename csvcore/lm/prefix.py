@@ -1,7 +1,7 @@
-"""The one token put before every text, so that its first token has a prediction.
+"""Choice of the prefix: one token before every text, so that its first token is predicted.
 
-A wrong prefix costs more than many tokens of training: Gemma-3 loses 2.5 nats a token without its
-BOS. So the legal prefixes are tried on a short text, and what was found is kept with the losses.
+A wrong prefix distorts losses: Gemma-3 loses 2.5 nats per token without its BOS. So every legal
+prefix is tried on a short text, and the losses are kept with the choice.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ WORSE = 0.1  # nats per character by which a chosen prefix may be worse before i
 class Prefix:
     """The prefix token of a model and how it was chosen.
 
-    rule: bos, eos or separator. why: the tokenizer's own habit, the only one, the best of those
-    tried, or asked for. tried: nats per character of the probe text behind each legal prefix.
+    rule: bos, eos or separator. why: the tokenizer's own, the only one, the best of those tried,
+    or asked for. tried: nats per character of the probe text after each legal prefix.
     """
 
     token_id: int
@@ -32,7 +32,7 @@ class Prefix:
 
     @property
     def warning(self) -> str | None:
-        """What to say if another prefix does much better."""
+        """Return a warning if another prefix does much better, else None."""
         if not self.tried:
             return None
         best = min(self.tried, key=self.tried.__getitem__)
@@ -46,20 +46,20 @@ class Prefix:
 
 
 def legal_prefixes(tokenizer: Any, n_vocab: int) -> dict[str, Prefix]:
-    """BOS, EOS and the separator of documents by rule, where tokenizer and model have them.
+    """Return the available prefixes by rule: BOS, EOS and the document separator.
 
     Args:
         tokenizer: the model's.
-        n_vocab: embeddings of the model; a tokenizer may name tokens that it has none for.
+        n_vocab: embeddings of the model; a tokenizer may name tokens without one.
     """
-    found = [
+    candidates = [
         (rule, getattr(tokenizer, f"{rule}_token_id"), getattr(tokenizer, f"{rule}_token"))
         for rule in ("bos", "eos")
     ]
-    found.append(("separator", tokenizer.get_vocab().get(SEPARATOR), SEPARATOR))
+    candidates.append(("separator", tokenizer.get_vocab().get(SEPARATOR), SEPARATOR))
     return {
         rule: Prefix(int(token_id), str(token), rule)
-        for rule, token_id, token in found
+        for rule, token_id, token in candidates
         if token_id is not None and token_id < n_vocab
     }
 
@@ -67,20 +67,20 @@ def legal_prefixes(tokenizer: Any, n_vocab: int) -> dict[str, Prefix]:
 def choose_prefix(
     tokenizer: Any, n_vocab: int, name: str, wanted: str, loss: Callable[[Prefix], float]
 ) -> Prefix:
-    """The prefix of a model.
+    """Choose the prefix of a model.
 
-    The one asked for; else BOS where the tokenizer puts it there by itself, since then the model
-    was trained so; else the one behind which the probe text costs least.
+    In order of precedence: the requested rule; BOS if the tokenizer adds it itself, since the
+    model was then trained with it; the prefix with the lowest loss on the probe text.
 
     Args:
         tokenizer: the model's.
         n_vocab: embeddings of the model.
         name: the model, for messages.
         wanted: auto, bos, eos or separator.
-        loss: nats per character of the probe text behind a prefix.
+        loss: nats per character of the probe text after a prefix.
 
     Raises:
-        ModelError: there is no such prefix, or none at all.
+        ModelError: the model lacks the requested prefix, or has no prefix.
     """
     prefixes = legal_prefixes(tokenizer, n_vocab)
     if not prefixes:

@@ -1,8 +1,8 @@
-"""Which way of scoring gives a model's own losses: tried out at load, never assumed.
+"""Self-test at load that chooses the fastest exact scoring method of a model.
 
-The reference is transformers' full forward over one text alone. A packed row is accepted only if a
-text's states do not move when its neighbours change, since attention that leaks from text to text
-raises no error (with a default cache or a mask of ones, losses were off by up to 13 nats).
+The reference is transformers' full forward pass over one text alone. A packed row is accepted only
+if a text's states are unchanged when its neighbours change, since attention that leaks between
+texts raises no error (with a default cache or a mask of ones, losses were off by up to 13 nats).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ from csvcore.lm.output_layer import Head, candidates
 from csvcore.lm.passes import Losses, Passes, Rows, Segment, is_out_of_memory
 
 SIZES = (9, 24, 14)  # tokens of the texts tried; a sliding window adds a longer one
-# Configuration values beyond which a token no longer sees all before it.
+# Configuration values beyond which a token no longer attends to all tokens before it.
 WINDOW_NAMES = ("sliding_window", "attention_chunk_size", "attention_window_size", "index_topk")
 T = TypeVar("T")
 
 
 class Tolerance(NamedTuple):
-    """How far a way of scoring may be from the reference, by the rounding of its dtype.
+    """Allowed differences between a scoring method and the reference, by dtype.
 
-    loss: mean difference in nats. state: mean difference of states as a share of their size.
-    leak: the same, of texts whose neighbours alone have changed.
+    loss: mean difference in nats. state: mean difference of states relative to their mean size.
+    leak: the same, for texts when only their neighbours change.
     """
 
     loss: float
@@ -44,10 +44,10 @@ TOLERANCE = {
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """How a model is scored, and the largest difference to its full forward, in nats.
+    """Scoring method of a model, and its largest difference to the full forward pass, in nats.
 
-    rows: see `passes`. head: chunked, or full where all logits have to be made. notes: why a
-    faster way was not taken.
+    rows: see `passes`. head: chunked, or full if all logits are computed. notes: reasons against
+    faster methods.
     """
 
     rows: Rows
@@ -57,20 +57,20 @@ class SelfTest:
 
 
 class _Differs(Exception):
-    """A way of scoring that runs and is wrong."""
+    """Failure of a scoring method to run or to reproduce the reference."""
 
 
 def choose(
     model: Any, device: str, prefix: int, tokens: Sequence[int], longest: int
 ) -> tuple[Passes, SelfTest]:
-    """The fastest way of scoring that gives the model's own losses.
+    """Choose the fastest scoring method that reproduces the model's own losses.
 
     Args:
         model: a causal LM.
-        device: where its inputs go.
+        device: device of its inputs.
         prefix: id of the prefix token.
         tokens: ids of some ordinary text that fits the context, repeated as often as needed.
-        longest: inputs of the longest pass to come; a sliding window shorter than that is tried.
+        longest: inputs of the longest pass to come; shorter sliding windows are tested too.
 
     Raises:
         ModelError: even one text at a time, the model gives no finite losses.
@@ -78,21 +78,21 @@ def choose(
     texts = _texts(model, prefix, tokens, longest)
     alone = Passes(model, device, "alone", None)
     try:
-        wanted = _tried(lambda: alone.nll(texts, 1))
+        reference = _run_or_differ(lambda: alone.nll(texts, 1))
     except _Differs as reason:
         raise ModelError(f"it cannot score an ordinary text: {reason}") from reason
-    if not all(np.isfinite(nll).all() for nll in wanted):
+    if not all(np.isfinite(nll).all() for nll in reference):
         raise ModelError("it gives a loss that is not a number on an ordinary text")
     notes = []
     head = None
     try:
-        head = _head(alone, texts, wanted)
+        head = _head(alone, texts, reference)
     except _Differs as reason:
         notes.append(f"all logits are made: {reason}")
     for rows in _ways(head):
         passes = Passes(model, device, rows, head)
         try:
-            worst = _check(passes, texts, wanted)
+            worst = _check(passes, texts, reference)
         except _Differs as reason:
             notes.append(f"not {rows}: {reason}")
         else:
@@ -116,15 +116,15 @@ def _texts(model: Any, prefix: int, tokens: Sequence[int], longest: int) -> list
     return [Segment(np.concatenate([[prefix], text[:-1]]), text) for text in texts]
 
 
-def _head(alone: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> Head:
-    """The head that turns the decoder's states into the model's losses."""
+def _head(alone: Passes, texts: Sequence[Segment], reference: Sequence[Losses]) -> Head:
+    """Return the output layer that reproduces the model's losses from the decoder's states."""
     targets = torch.from_numpy(np.concatenate([text.targets for text in texts]))
     states = torch.cat([_states(alone, [text]) for text in texts])
     best = np.inf
     for head in candidates(alone.model):
         with torch.inference_mode():
-            found = head.nll(states, targets).cpu().numpy()
-        off = float(np.abs(found - np.concatenate(wanted)).mean())
+            nll = head.nll(states, targets).cpu().numpy()
+        off = float(np.abs(nll - np.concatenate(reference)).mean())
         if off <= TOLERANCE[alone.model.dtype].loss:
             return head
         best = min(best, off)
@@ -135,26 +135,28 @@ def _head(alone: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> 
     )
 
 
-def _check(passes: Passes, texts: Sequence[Segment], wanted: Sequence[Losses]) -> float:
-    """Largest difference to the reference, in nats, if the texts together give what each gives."""
+def _check(passes: Passes, texts: Sequence[Segment], reference: Sequence[Losses]) -> float:
+    """Return the largest difference to the reference, in nats; raise if it exceeds tolerance."""
     limit = TOLERANCE[passes.model.dtype]
     if passes.head is not None and passes.rows != "alone":
         alone = Passes(passes.model, passes.device, "alone", passes.head)
-        own = [_states(alone, [text]) for text in texts]
-        apart = _distance(_states(passes, texts), torch.cat(own))
-        if apart > limit.state:
-            raise _Differs(f"states are off by {100 * apart:.2g} %")
+        states_alone = [_states(alone, [text]) for text in texts]
+        distance = _distance(_states(passes, texts), torch.cat(states_alone))
+        if distance > limit.state:
+            raise _Differs(f"states are off by {100 * distance:.2g} %")
     if passes.rows == "packed":
         _check_leaks(passes, texts, limit.leak)
-    found = _tried(lambda: passes.nll(texts, sum(text.inputs.size for text in texts) * len(texts)))
-    differences = np.abs(np.concatenate(found) - np.concatenate(wanted))
+    losses = _run_or_differ(
+        lambda: passes.nll(texts, sum(text.inputs.size for text in texts) * len(texts))
+    )
+    differences = np.abs(np.concatenate(losses) - np.concatenate(reference))
     if differences.mean() > limit.loss:
         raise _Differs(f"losses are off by {differences.mean():.2g} nats")
     return float(differences.max())
 
 
 def _check_leaks(passes: Passes, texts: Sequence[Segment], limit: float) -> None:
-    """Raise unless a text's states stay where they are when the text before it changes."""
+    """Raise unless a text's states are unchanged when the text before it changes."""
     changed = list(texts)
     for i in range(0, len(texts), 2):
         changed[i] = Segment(np.roll(texts[i].inputs, 1), texts[i].targets)
@@ -168,13 +170,13 @@ def _check_leaks(passes: Passes, texts: Sequence[Segment], limit: float) -> None
 
 
 def _states(passes: Passes, texts: Sequence[Segment]) -> Tensor:
-    return _tried(lambda: passes.states([text.inputs for text in texts]))
+    return _run_or_differ(lambda: passes.states([text.inputs for text in texts]))
 
 
-def _tried(run: Callable[[], T]) -> T:
-    """What run gives; what torch and transformers raise over an unsuitable model is a difference.
+def _run_or_differ(run: Callable[[], T]) -> T:
+    """Return the result of `run`; raise `_Differs` for errors of torch and transformers.
 
-    They raise whatever their code runs into, so all but a lack of memory counts.
+    Unsuitable models cause errors of many types, so all but out-of-memory errors count.
     """
     try:
         return run()
@@ -192,9 +194,9 @@ def _tried(run: Callable[[], T]) -> T:
         raise _Differs(reason) from error
 
 
-def _distance(one: Tensor, other: Tensor) -> float:
-    """Mean difference as a share of the mean size of `other`; infinite for other shapes."""
-    if one.shape != other.shape:
+def _distance(states: Tensor, other: Tensor) -> float:
+    """Return the mean difference relative to the mean size of `other`; inf if shapes differ."""
+    if states.shape != other.shape:
         return float("inf")
     size = other.float().abs().mean()
-    return float((one.float() - other.float()).abs().mean() / size)
+    return float((states.float() - other.float()).abs().mean() / size)

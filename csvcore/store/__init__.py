@@ -1,7 +1,7 @@
-"""The results database: one DuckDB file, and the only place that speaks SQL to it.
+"""The results database: one DuckDB file, and all SQL on it.
 
-Nobody holds the file open, since one writer locks every other process out. Bad input raises before
-anything is written, and what belongs together is written in one transaction.
+No process keeps the file open, since one writer locks out every other process. Invalid input raises
+before anything is written, and related rows are written in one transaction.
 """
 
 from csvcore.store.audit import (

@@ -1,4 +1,4 @@
-"""What is stored of the losses, what is missing, and whether it is sound."""
+"""Audits of stored losses: coverage, missing and broken losses, fingerprints."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from csvcore.store.measurements import manifests
 
 
 def coverage_by_source(db: Connection, corpus: str) -> pd.DataFrame:
-    """How many documents of each source have losses; every model is there, with 0 if need be.
+    """Return the number of documents with losses per model and source, zeros included.
 
     Columns: model, source, stored, wanted.
     """
@@ -27,7 +27,7 @@ def coverage_by_source(db: Connection, corpus: str) -> pd.DataFrame:
 
 
 def missing_losses(db: Connection, corpus: str) -> pd.DataFrame:
-    """Every model and document without losses. Columns: model, source, doc_id."""
+    """Return the pairs of model and document without losses. Columns: model, source, doc_id."""
     return db.execute(
         """
         SELECT model, source, doc_id FROM models CROSS JOIN documents
@@ -42,9 +42,9 @@ def missing_losses(db: Connection, corpus: str) -> pd.DataFrame:
 
 
 def broken_losses(db: Connection, corpus: str) -> pd.DataFrame:
-    """Losses whose tokens do not tile their text, or that are negative or not finite.
+    """Return losses that do not tile their text, or are negative or not finite.
 
-    Columns: model, doc_id. Imports refuse such losses, so this finds damage done since.
+    Columns: model, doc_id. Imports refuse such losses, so any found were damaged later.
     """
     return db.execute(
         """
@@ -61,7 +61,7 @@ def broken_losses(db: Connection, corpus: str) -> pd.DataFrame:
 
 
 def loss_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
-    """A hash of all losses of each model on a corpus; equal for models with the same losses."""
+    """Return a hash of each model's losses on a corpus; equal losses have equal hashes."""
     rows = db.execute(
         """
         SELECT model, count(*) || '-' || bit_xor(hash(doc_id, byte_start, byte_end, nll))
@@ -73,16 +73,16 @@ def loss_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
 
 
 def weight_fingerprints(db: Connection, corpus: str) -> dict[str, str]:
-    """Hash of each model's weights, where the manifest of its losses on a corpus tells."""
+    """Return the hash of each model's weights, from the manifests of a corpus that have one."""
     return {
-        model: made.weights_sha256
-        for model, made in manifests(db, corpus).items()
-        if made and made.weights_sha256
+        model: manifest.weights_sha256
+        for model, manifest in manifests(db, corpus).items()
+        if manifest and manifest.weights_sha256
     }
 
 
 def have_one_unit(db: Connection, corpus: str) -> bool:
-    """Whether there are losses on a corpus and all models' cut every document at the same bytes."""
+    """Return whether a corpus has losses, and all with the same token boundaries per document."""
     rows = db.execute(
         """
         SELECT count(DISTINCT byte_end) FROM losses
@@ -94,7 +94,7 @@ def have_one_unit(db: Connection, corpus: str) -> bool:
 
 
 def n_losses(db: Connection, corpus: str) -> int:
-    """Token losses stored on a corpus, of all models."""
+    """Return the number of token losses on a corpus, over all models."""
     rows = db.execute(
         "SELECT coalesce(sum(len(nll)), 0) FROM losses WHERE corpus = ?", [corpus]
     ).fetchall()

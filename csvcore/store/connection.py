@@ -1,8 +1,7 @@
-"""Opening the results database: an inter-process lock, the schema version, one transaction.
+"""Connections to the results database: inter-process lock, schema version, one transaction.
 
-Nobody holds the file open, since one writer locks every other process out: `connect` takes an
-inter-process lock, opens, and closes again. Bad input raises before anything is written, and what
-belongs together is written in one transaction.
+No process keeps the file open, since one writer locks out every other process: `connect` takes an
+inter-process lock, opens the file, and closes it again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from csvcore.errors import StoreError
 from csvcore.formats import atomic
 
 SCHEMA_VERSION = 5
-# What turns a database of the version before into one of this.
+# Statements that upgrade a database from each version to the next.
 UPGRADES = {
     1: (
         "ALTER TABLE fits ADD COLUMN notes VARCHAR[] DEFAULT []",
@@ -46,11 +45,11 @@ DatabaseError = duckdb.Error
 
 @contextmanager
 def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
-    """The database for a few reads or one transaction; rolled back if the block raises.
+    """Open the database for reads or one transaction; roll back if the block raises.
 
     Raises:
         StoreError: no such file, not a database of this program, another schema version, or
-            another process holds it for more than LOCK_SECONDS.
+            another process locks it for more than LOCK_SECONDS.
     """
     if not path.is_file():
         raise StoreError(f"there is no database {path}; make one with `csvcore --db {path} init`")
@@ -77,7 +76,7 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
 
 
 def lock_path(path: Path) -> Path:
-    """The lock that whoever has the database open holds."""
+    """Return the path of the lock that a process holds while it has the database open."""
     return path.with_name(path.name + ".lock")
 
 
@@ -109,10 +108,10 @@ def _open(path: Path, read_only: bool) -> Connection:
 
 def _version(db: Connection, path: Path) -> int | None:
     try:
-        found = first(db, "SELECT schema_version FROM meta", [])
+        row = first(db, "SELECT schema_version FROM meta", [])
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(f"{path} is a DuckDB file but not a results database") from error
-    return None if found is None else int(found[0])
+    return None if row is None else int(row[0])
 
 
 def _check_version(db: Connection, path: Path) -> None:
@@ -125,7 +124,7 @@ def _check_version(db: Connection, path: Path) -> None:
 
 
 def _upgrade(path: Path) -> None:
-    """Bring an older database up to this schema, in one transaction; nothing stored is lost."""
+    """Upgrade an older database to this schema, in one transaction; keep all stored rows."""
     with closing(_open(path, False)) as db:
         db.begin()
         while (version := _version(db, path)) in UPGRADES:
@@ -136,10 +135,10 @@ def _upgrade(path: Path) -> None:
 
 
 def create(path: Path) -> bool:
-    """Make an empty database; False if a valid one is there already.
+    """Create an empty database; return False if a valid one exists already.
 
     Raises:
-        StoreError: there is no such folder, or what is there is no database of this program.
+        StoreError: there is no such folder, or the file is no database of this program.
     """
     if not path.absolute().parent.is_dir():
         raise StoreError(
@@ -162,16 +161,17 @@ def create(path: Path) -> bool:
 
 
 def first(db: Connection, query: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
-    """The first row of a query's answer, or None; the answer is read to its end.
+    """Return the first row of a query's result, or None.
 
-    An answer that is left half read makes the connection's next relation fail (DuckDB 2.0).
+    All rows are fetched: a partly read result makes the connection's next relation fail
+    (DuckDB 2.0).
     """
     rows: list[tuple[Any, ...]] = db.execute(query, values).fetchall()
     return rows[0] if rows else None
 
 
 def flat(table: pa.Table, column: str) -> Any:
-    """All entries of a list column, one after another, as a numpy array."""
+    """Return the concatenated entries of a list column as a numpy array."""
     return table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
 
 

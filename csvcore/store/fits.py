@@ -1,4 +1,4 @@
-"""Fits with their predictions, traces and weights, in and out of DuckDB."""
+"""Storage of fits with their predictions, traces and weights."""
 
 import json
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def add_fit(
     weight: Floats,
     spread: Floats | None = None,
 ) -> None:
-    """Store a fit with its predictions, trace and weights, in place of one with the same id.
+    """Store a fit with its predictions, trace and weights, replacing one of the same id.
 
     Args:
         db: an open database.
@@ -43,10 +43,10 @@ def add_fit(
         weight: (sum of n_tokens,) salience.
         spread: (sum of n_tokens,) its standard deviation over bootstrap draws, or None.
     """
-    known = first(db, "SELECT control FROM fits WHERE fit = ?", [fit.fit])
+    stored = first(db, "SELECT control FROM fits WHERE fit = ?", [fit.fit])
     for table in ("fits", "predictions", "traces", "weights"):
         db.execute(f"DELETE FROM {table} WHERE fit = ?", [fit.fit])
-    row = _fit_row(fit) | {"control": None if known is None else known[0]}
+    row = _fit_row(fit) | {"control": None if stored is None else stored[0]}
     marks = ", ".join("?" for _ in row)
     db.execute(f"INSERT INTO fits ({', '.join(row)}) VALUES ({marks})", list(row.values()))
     insert(db, "predictions", _with_fit(fit, fit.predictions))
@@ -73,7 +73,7 @@ def _fit_row(fit: Fit) -> dict[str, Any]:
 
 
 def _with_fit(fit: Fit, rows: Sequence[Prediction | TraceStep]) -> pa.Table:
-    """Return records as rows whose first column names the fit; their fields are the columns."""
+    """Return records as rows, their fields as columns after the fit's id."""
     return pa.Table.from_pylist([{"fit": fit.fit, **asdict(row)} for row in rows])
 
 
@@ -110,7 +110,7 @@ def fits(db: Connection) -> pd.DataFrame:
 
     Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds,
     left_out, notes, config (a dict), stale (a model's side in the stored split has changed since)
-    and, unpacked by side where known, mse_train, mse_validation, mse_test, floor_test, n_train,
+    and, by side where known, mse_train, mse_validation, mse_test, floor_test, n_train,
     n_validation, n_test.
     """
     table = db.execute(
@@ -147,19 +147,19 @@ def timings(db: Connection) -> pd.DataFrame:
     rows = db.execute(
         "SELECT method, config, n_models, n_chars, seconds FROM fits ORDER BY created DESC, fit"
     ).fetchall()
-    known = ("algorithm", "scorer", "steps", "penalty")
+    settings = ("algorithm", "scorer", "steps", "penalty")
     return pd.DataFrame(
         [
             [
                 method,
-                *map(json.loads(config).get, known),
+                *map(json.loads(config).get, settings),
                 sides["train"] + sides["validation"],
                 *rest,
             ]
             for method, config, counts, *rest in rows
             for sides in [json.loads(counts)]
         ],
-        columns=["method", *known, "n_models", "n_chars", "seconds"],
+        columns=["method", *settings, "n_models", "n_chars", "seconds"],
     )
 
 
@@ -177,7 +177,7 @@ def fit(db: Connection, name: str) -> Fit:
     fields = dict(zip([column[0] for column in db.description or ()], rows[0], strict=True))
     for key in ("n_models", "mse", "noise_floor", "config"):
         fields[key] = json.loads(fields[key])
-    placed = db.execute(
+    prediction_rows = db.execute(
         """
         SELECT model, side, score, accuracy, predicted, low, high
         FROM predictions WHERE fit = ? ORDER BY score, model
@@ -194,7 +194,7 @@ def fit(db: Connection, name: str) -> Fit:
     fields["choice"] = _choice_from_json(fields["choice"])
     return Fit(
         **fields,
-        predictions=tuple(Prediction(*row) for row in placed),
+        predictions=tuple(Prediction(*row) for row in prediction_rows),
         trace=tuple(TraceStep(*row) for row in steps),
     )
 
@@ -235,11 +235,11 @@ def _penalty_from_dict(stored: dict[str, Any]) -> Penalty:
 
 
 def control(db: Connection, fit: str) -> Control | None:
-    """Return the permutation control of a fit, None where it was not run."""
-    found = first(db, "SELECT control FROM fits WHERE fit = ?", [fit])
-    if found is None:
+    """Return the permutation control of a fit, None if it was not run."""
+    row = first(db, "SELECT control FROM fits WHERE fit = ?", [fit])
+    if row is None:
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
-    return None if found[0] is None else Control(**json.loads(found[0]))
+    return None if row[0] is None else Control(**json.loads(row[0]))
 
 
 def set_control(db: Connection, fit: str, control: Control) -> None:

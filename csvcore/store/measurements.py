@@ -1,4 +1,4 @@
-"""What was measured: corpora, models, tasks, accuracies, splits, losses, in and out of DuckDB."""
+"""Storage of measurements: corpora, models, tasks, accuracies, splits and losses."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from csvcore.store.connection import Connection, first, flat, insert
 
 
 def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document]) -> None:
-    """Store a corpus; storing the same documents again takes over their answer spans.
+    """Store a corpus; storing the same documents again replaces their answer and result spans.
 
     Raises:
-        InputError: the name is taken by a corpus with other documents.
+        InputError: another corpus with other documents has the name.
     """
-    found = first(db, "SELECT sha256 FROM corpora WHERE corpus = ?", [name])
-    if found is not None:
-        if found[0] != sha256:
+    stored = first(db, "SELECT sha256 FROM corpora WHERE corpus = ?", [name])
+    if stored is not None:
+        if stored[0] != sha256:
             raise InputError(f"a corpus {name!r} with other documents is stored; choose a new name")
         db.execute("DELETE FROM corpora WHERE corpus = ?", [name])
         db.execute("DELETE FROM documents WHERE corpus = ?", [name])
@@ -53,7 +53,10 @@ def _span_column(spans: Sequence[Sequence[tuple[int, int]]]) -> pa.Array:
 
 
 def corpora(db: Connection) -> pd.DataFrame:
-    """Stored corpora by name. Columns: corpus, sha256, n_chars, n_docs, n_sources, n_models."""
+    """Return all corpora by name.
+
+    Columns: corpus, sha256, n_chars, n_docs, n_sources, n_models.
+    """
     return db.execute(
         """
         SELECT corpus, sha256, n_chars, n_docs, n_sources, coalesce(n_models, 0) AS n_models
@@ -68,16 +71,16 @@ def corpora(db: Connection) -> pd.DataFrame:
 
 
 def corpus_sha256(db: Connection, name: str) -> str:
-    """Hash of a stored corpus; refuses an unknown name."""
+    """Return the hash of a stored corpus; refuse an unknown name."""
     row = first(db, "SELECT sha256 FROM corpora WHERE corpus = ?", [name])
     if row is None:
-        known = [r[0] for r in db.execute("SELECT corpus FROM corpora ORDER BY 1").fetchall()]
-        raise InputError(f"there is no corpus {name!r}; stored: {', '.join(known) or 'none'}")
+        names = [r[0] for r in db.execute("SELECT corpus FROM corpora ORDER BY 1").fetchall()]
+        raise InputError(f"there is no corpus {name!r}; stored: {', '.join(names) or 'none'}")
     return str(row[0])
 
 
 def corpus_of_sha256(db: Connection, sha256: str) -> str | None:
-    """Name of the stored corpus with this hash, or None."""
+    """Return the name of the stored corpus with this hash, or None."""
     row = first(db, "SELECT corpus FROM corpora WHERE sha256 = ?", [sha256])
     return None if row is None else str(row[0])
 
@@ -88,7 +91,7 @@ def corpus(db: Connection, name: str) -> Corpus:
 
 
 def documents(db: Connection, corpus: str) -> list[Document]:
-    """Documents of a corpus in its order; refuses an unknown name."""
+    """Return the documents of a corpus in its order; refuse an unknown name."""
     corpus_sha256(db, corpus)
     rows = db.execute(
         """
@@ -113,16 +116,16 @@ def documents(db: Connection, corpus: str) -> list[Document]:
 
 
 def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
-    """Store model cards; of a known name what a card tells replaces what was stored."""
-    told = ("n_params", "train_tokens", "stage", "step", "license", "origin")
-    kept = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in told)
+    """Store model cards; a stored card is updated with the new card's known fields."""
+    optional = ("n_params", "train_tokens", "stage", "step", "license", "origin")
+    updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in optional)
     rows = pa.Table.from_pylist([asdict(card) for card in cards])
-    conflict = f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {kept}"
+    conflict = f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {updates}"
     insert(db, "models", rows, conflict)
 
 
 def models(db: Connection) -> list[ModelCard]:
-    """All model cards, by family, size and step."""
+    """Return all model cards, by family, size and step."""
     rows = db.execute(
         """
         SELECT model, family, n_params, train_tokens, stage, step, license, origin
@@ -133,7 +136,7 @@ def models(db: Connection) -> list[ModelCard]:
 
 
 def add_tasks(db: Connection, tasks: Sequence[Task]) -> None:
-    """Store tasks; of a known name a title and sources stay where the new one has none."""
+    """Store tasks; a stored task keeps its title and sources where the new one has none."""
     db.executemany(
         "INSERT INTO tasks VALUES (?, ?, ?, ?) ON CONFLICT (task) DO UPDATE SET "
         "chance = excluded.chance, title = coalesce(nullif(excluded.title, ''), title), "
@@ -143,7 +146,7 @@ def add_tasks(db: Connection, tasks: Sequence[Task]) -> None:
 
 
 def tasks(db: Connection) -> list[Task]:
-    """All tasks by name."""
+    """Return all tasks by name."""
     rows = db.execute("SELECT task, chance, title, sources FROM tasks ORDER BY task").fetchall()
     return [Task(task, chance, title, tuple(sources)) for task, chance, title, sources in rows]
 
@@ -183,31 +186,31 @@ def _items(entry: Accuracy) -> str:
 
 
 def accuracies(db: Connection) -> list[Accuracy]:
-    """All accuracies."""
+    """Return all accuracies."""
     rows = db.execute("SELECT model, task, accuracy, n_items FROM accuracies").fetchall()
     return [Accuracy(*row) for row in rows]
 
 
 def add_split(db: Connection, name: str, split: dict[str, Side]) -> None:
-    """Store a split, in place of one of the same name; check it with `splits.check_split` first."""
+    """Store a split checked by `splits.check_split`, replacing one of the same name."""
     db.execute("DELETE FROM splits WHERE split = ?", [name])
     rows = [{"split": name, "model": model, "side": side} for model, side in split.items()]
     insert(db, "splits", pa.Table.from_pylist(rows))
 
 
 def splits(db: Connection) -> list[str]:
-    """Names of stored splits."""
+    """Return the names of all splits."""
     return [row[0] for row in db.execute("SELECT DISTINCT split FROM splits ORDER BY 1").fetchall()]
 
 
 def split(db: Connection, name: str) -> dict[str, Side]:
-    """Side of each model of a split; refuses an unknown name."""
+    """Return the side of each model in a split; refuse an unknown name."""
     rows = db.execute(
         "SELECT model, side FROM splits WHERE split = ? ORDER BY model", [name]
     ).fetchall()
     if not rows:
-        known = ", ".join(splits(db)) or "none"
-        raise InputError(f"there is no split {name!r}; stored: {known}")
+        names = ", ".join(splits(db)) or "none"
+        raise InputError(f"there is no split {name!r}; stored: {names}")
     return dict(rows)
 
 
@@ -217,21 +220,21 @@ def add_losses(
     """Store checked rows of a loss pack and return how many were new.
 
     Raises:
-        InputError: a model has no card, or other losses of it on one of these documents, or of
-            other weights under its name, are stored.
+        InputError: a model has no card; different losses of it on a document are stored; or
+            losses of other weights are stored under its name.
     """
     incoming = made_how or {}
     names = sorted(set(table["model"].to_pylist()))
-    known = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
-    unknown = [name for name in names if name not in known]
+    known_models = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
+    unknown = [name for name in names if name not in known_models]
     if unknown:
         raise InputError(
             f"losses name the model {unknown[0]!r}, which is not stored; "
             "`csvcore import models` first"
         )
-    stored = {name: made for name, made in manifests(db, corpus).items() if name in names}
-    for name, made in stored.items():
-        if made and incoming.get(name, made).weights_sha256 != made.weights_sha256:
+    stored = {name: manifest for name, manifest in manifests(db, corpus).items() if name in names}
+    for name, manifest in stored.items():
+        if manifest and incoming.get(name, manifest).weights_sha256 != manifest.weights_sha256:
             raise InputError(f"losses of other weights are stored as {name} on {corpus}")
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
@@ -265,7 +268,7 @@ def add_losses(
 
 
 def coverage(db: Connection, corpus: str) -> dict[str, int]:
-    """Documents of the corpus with losses, for each model that has any."""
+    """Return the number of documents with losses per model, models without any left out."""
     return dict(
         db.execute(
             "SELECT model, count(*) FROM losses WHERE corpus = ? GROUP BY model ORDER BY model",
@@ -288,7 +291,7 @@ def complete_models(db: Connection, corpus: str) -> list[str]:
 
 
 def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[tuple[str, str]]:
-    """Model and doc_id of every loss of these models on a corpus."""
+    """Return (model, doc_id) of all losses of these models on a corpus."""
     rows = db.execute(
         "SELECT model, doc_id FROM losses WHERE corpus = $corpus AND model IN $names",
         {"corpus": corpus, "names": list(names)},
@@ -297,7 +300,7 @@ def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[
 
 
 def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
-    """How each model's losses on a corpus were made; None where their pack did not say."""
+    """Return the manifest of each model's losses on a corpus; None if the pack had none."""
     rows = db.execute(
         "SELECT model, manifest FROM manifests WHERE corpus = ? ORDER BY model", [corpus]
     ).fetchall()
@@ -305,7 +308,7 @@ def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
 
 
 def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
-    """Stored losses as rows of a loss pack, by model and document."""
+    """Return stored losses as rows of a loss pack, by model and document."""
     return db.sql(
         """
         SELECT model, doc_id, byte_start, byte_end, nll, token_id
@@ -320,9 +323,9 @@ def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
 def losses(
     db: Connection, corpus: str, names: Sequence[str], doc_id: str | None = None
 ) -> list[ModelLosses]:
-    """Losses of models on all documents of a corpus in its order, or on one document.
+    """Return losses of models on all documents of a corpus in its order, or on one document.
 
-    A model without rows is missing from the result.
+    Models without losses are missing from the result.
     """
     table: Any = db.sql(
         """
@@ -333,17 +336,19 @@ def losses(
         """,
         params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
     ).to_arrow_table()
-    found = table["model"].to_numpy().astype(str)
+    model_names = table["model"].to_numpy().astype(str)
     n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
     byte_end, nll = flat(table, "byte_end"), flat(table, "nll")
-    first = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]])[: found.size])
-    at = np.concatenate([[0], np.cumsum(n_tokens)])
+    first = np.flatnonzero(
+        np.concatenate([[True], model_names[1:] != model_names[:-1]])[: model_names.size]
+    )
+    edges = np.concatenate([[0], np.cumsum(n_tokens)])
     return [
         ModelLosses(
-            model=str(found[start]),
+            model=str(model_names[start]),
             n_tokens=n_tokens[start:stop],
-            byte_end=byte_end[at[start] : at[stop]].astype(np.int64),
-            nll=nll[at[start] : at[stop]].astype(np.float64),
+            byte_end=byte_end[edges[start] : edges[stop]].astype(np.int64),
+            nll=nll[edges[start] : edges[stop]].astype(np.float64),
         )
-        for start, stop in pairwise([*first, found.size])
+        for start, stop in pairwise([*first, model_names.size])
     ]

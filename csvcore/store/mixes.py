@@ -1,4 +1,4 @@
-"""Mixes that were tried for a task, and corpora made of them, in and out of DuckDB."""
+"""Storage of the mixes tried for a task, and of corpora made from them."""
 
 import json
 from collections.abc import Sequence
@@ -14,31 +14,32 @@ from csvcore.store.connection import Connection, first
 
 
 def set_mixes(
-    db: Connection, corpora: Sequence[str], split: str, task: str, found: Sequence[Mix]
+    db: Connection, corpora: Sequence[str], split: str, task: str, mixes: Sequence[Mix]
 ) -> None:
-    """Store the mixes tried for a task, the recommended one first, in place of earlier ones."""
+    """Store the mixes tried for a task, the recommended one first, replacing earlier ones."""
     key = ["+".join(corpora), split, task]
     db.execute("DELETE FROM mixes WHERE corpora = ? AND split = ? AND task = ?", key)
-    rows = json.dumps([asdict(mix) for mix in found])
+    rows = json.dumps([asdict(mix) for mix in mixes])
     now = datetime.now(UTC).replace(tzinfo=None)
     db.execute("INSERT INTO mixes VALUES (?, ?, ?, ?, ?)", [*key, rows, now])
 
 
 def mixes(db: Connection, corpora: Sequence[str], split: str, task: str) -> list[Mix]:
-    """The mixes last tried for a task, the recommended one first; none if it was not done."""
-    found = first(
+    """Return the mixes last tried for a task, the recommended one first; empty if none were."""
+    row = first(
         db,
         "SELECT found FROM mixes WHERE corpora = ? AND split = ? AND task = ?",
         ["+".join(corpora), split, task],
     )
-    rows = json.loads(found[0]) if found else []
+    rows = json.loads(row[0]) if row else []
     return [
-        Mix(**row | {key: tuple(row.get(key, ())) for key in ("doc_ids", "errors")}) for row in rows
+        Mix(**fields | {key: tuple(fields.get(key, ())) for key in ("doc_ids", "errors")})
+        for fields in rows
     ]
 
 
 def copy_losses(db: Connection, corpus: str, other: str, doc_ids: Sequence[str]) -> None:
-    """Give another corpus the losses of all models on these documents of a corpus."""
+    """Copy all models' losses on these documents of a corpus to another corpus."""
     db.execute(
         """
         INSERT OR IGNORE INTO losses BY NAME
@@ -60,8 +61,8 @@ def save_mix(database: Path, corpora: Sequence[str], doc_ids: Sequence[str], nam
     """Store some documents of these corpora, with all models' losses on them, as a new corpus.
 
     Raises:
-        InputError: the name is empty, a document is in none of the corpora, or the name is taken by
-            another corpus.
+        InputError: the name is empty, a document is in none of the corpora, or another corpus has
+            the name.
     """
     if not name.strip():
         raise InputError("a corpus needs a name; give the mix one")
@@ -75,6 +76,6 @@ def save_mix(database: Path, corpora: Sequence[str], doc_ids: Sequence[str], nam
         docs = [home[doc_id][1] for doc_id in doc_ids]
         store.add_corpus(db, name, corpus_sha256(docs), docs)
         for corpus in corpora:
-            own = [doc_id for doc_id in doc_ids if home[doc_id][0] == corpus]
-            store.copy_losses(db, corpus, name, own)
+            corpus_doc_ids = [doc_id for doc_id in doc_ids if home[doc_id][0] == corpus]
+            store.copy_losses(db, corpus, name, corpus_doc_ids)
     return f"corpus {name}: {len(docs)} documents, {len({doc.source for doc in docs})} sources"

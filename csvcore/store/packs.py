@@ -1,4 +1,4 @@
-"""Loss packs and the stored corpora that they score."""
+"""Matching of loss packs to stored corpora."""
 
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
@@ -9,22 +9,22 @@ from csvcore.store.measurements import corpus, corpus_of_sha256, corpus_sha256
 
 
 def corpus_of_pack(db: Connection, name: str, pack: Pack, chosen: str | None) -> Corpus:
-    """Return the stored corpus that a pack scores, after the pack was checked against it.
+    """Return the stored corpus that a pack scores, after checking the pack against it.
 
     Args:
         db: an open database.
         name: the pack, for messages.
-        pack: a pack that was read.
-        chosen: the corpus that it has to score; None takes the one of the manifest's hash.
+        pack: a loss pack.
+        chosen: name of the required corpus; None takes the one with the manifest's hash.
 
     Raises:
         InputError: the pack has no manifest and no corpus was chosen, its corpus is not stored or
             not the chosen one, or it has a document that the corpus lacks.
         OffsetsError: spans that do not tile their document.
     """
-    found = corpus(db, _corpus_name(db, name, pack, chosen))
-    loss_packs.check(name, pack, found)
-    return found
+    scored_corpus = corpus(db, _corpus_name(db, name, pack, chosen))
+    loss_packs.check(name, pack, scored_corpus)
+    return scored_corpus
 
 
 def _corpus_name(db: Connection, name: str, pack: Pack, chosen: str | None) -> str:

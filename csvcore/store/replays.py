@@ -1,4 +1,4 @@
-"""Replays of optimisations: one small file each beside the database, written when a fit is made."""
+"""Replays of optimisations: one small file per fit beside the database."""
 
 import hashlib
 import zipfile
@@ -11,13 +11,13 @@ from csvcore.records import Replay
 
 
 def replay_path(database: Path, fit: str) -> Path:
-    """Where the replay of a fit lies; its id holds a task's name, so it is no file name itself."""
+    """Return the path of a fit's replay, named by a hash since ids are not valid file names."""
     name = hashlib.sha256(fit.encode()).hexdigest()[:32]
     return database.with_name(f"{database.name}.cache") / f"{name}.replay.npz"
 
 
 def write(database: Path, fit: str, replay: Replay) -> None:
-    """Keep the replay of a fit, in place of an earlier one; whole or not at all."""
+    """Store the replay of a fit atomically, replacing an earlier one."""
     path = replay_path(database, fit)
     path.parent.mkdir(exist_ok=True)
     with atomic.file(path) as building, building.open("wb") as stream:
@@ -33,7 +33,7 @@ def write(database: Path, fit: str, replay: Replay) -> None:
 
 
 def read(database: Path, fit: str) -> Replay | None:
-    """The replay of a fit; None where none was kept, or its file is no longer whole."""
+    """Read the replay of a fit; None if there is none or its file is damaged."""
     try:
         with (
             replay_path(database, fit).open("rb") as stream,

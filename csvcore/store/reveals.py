@@ -1,4 +1,4 @@
-"""When somebody looked at the test set of a split, and so which test figures are no secret."""
+"""Reveals of test sets, and the test results already revealed."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from csvcore.store.connection import Connection, first
 
 
 def add_reveal(db: Connection, corpus: str, split: str) -> None:
-    """Note that the test figures of all fits made so far on a corpus and a split were looked at.
+    """Store a reveal of the test results of all fits so far on a corpus and a split.
 
     Raises:
         InputError: there is no such split.
@@ -19,14 +19,14 @@ def add_reveal(db: Connection, corpus: str, split: str) -> None:
 
 
 def n_reveals(db: Connection, corpus: str, split: str) -> int:
-    """How often the test set of a split was looked at."""
+    """Return the number of reveals of a split's test set on a corpus."""
     query = "SELECT count(*) FROM reveals WHERE corpus = ? AND split = ?"
-    found = first(db, query, [corpus, split])
-    return int(found[0]) if found else 0
+    row = first(db, query, [corpus, split])
+    return int(row[0]) if row else 0
 
 
 def revealed_fits(db: Connection) -> set[str]:
-    """Ids of the fits that are not newer than the last reveal of their corpus and split."""
+    """Return the ids of fits no newer than the last reveal of their corpus and split."""
     rows = db.execute(
         """
         SELECT fit FROM fits f WHERE EXISTS (
@@ -39,7 +39,7 @@ def revealed_fits(db: Connection) -> set[str]:
 
 
 def revealed_models(db: Connection, corpus: str, split: str) -> set[str]:
-    """Models whose accuracies were shown as test models of this split."""
+    """Return the models revealed as test models of this split."""
     rows = db.execute(
         "SELECT DISTINCT unnest(models) FROM reveals WHERE corpus = ? AND split = ?",
         [corpus, split],
@@ -48,7 +48,7 @@ def revealed_models(db: Connection, corpus: str, split: str) -> set[str]:
 
 
 def revealed_mixes(db: Connection, corpora: Sequence[str], split: str, task: str) -> bool:
-    """Whether the mixes last tried for a task are older than a reveal on one of their corpora."""
+    """Return whether a task's last mixes are older than a reveal on one of their corpora."""
     row = first(
         db,
         """

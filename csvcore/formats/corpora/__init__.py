@@ -1,7 +1,7 @@
-"""Where corpora come from: files and folders of documents, and recipes that draw them from data.
+"""Sources of corpora: files and folders of documents, and recipes that sample data sets.
 
-`records` reads the files, `reading` makes documents of those that are documents already, `recipes`
-draws documents from the rows of data sets.
+`rows` reads data files, `files` reads and writes corpora, `recipes` samples documents from data
+sets and `templates` formats their rows.
 """
 
 from csvcore.formats.corpora.files import read_corpus, write_corpus

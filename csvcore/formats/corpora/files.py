@@ -1,4 +1,4 @@
-"""Corpora that are there: JSON lines, CSV, Parquet, or a folder of plain texts."""
+"""Corpora in files: JSON lines, CSV, Parquet, or a folder of plain texts."""
 
 import json
 import logging
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 
 def read_corpus(path: Path) -> list[Document]:
-    """Documents of a file (JSON lines, CSV, Parquet) or of a folder of texts.
+    """Read the documents of a file (JSON lines, CSV, Parquet) or of a folder of texts.
 
-    A file has the fields doc_id, source, text and, optional, answers and results, in CSV cells of
-    JSON, [[start, end], ...]. In a folder, every `.txt` file in it or below it is one document: its
-    path without the suffix is the doc_id, and its folder is its source. They are in the order of
-    their paths, and keep their line ends. The number of other files is logged.
+    A file has the fields doc_id, source, text and optionally answers and results; CSV cells hold
+    these as JSON, [[start, end], ...]. In a folder, every `.txt` file in it or below it is one
+    document: its path without the suffix is the doc_id, and its folder is its source. Documents
+    are in the order of their paths and keep their line ends. The number of other files is logged.
 
     Raises:
         InputError: as `csv_tables.read_corpus`, or a folder without a text.

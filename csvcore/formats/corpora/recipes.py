@@ -1,4 +1,4 @@
-"""Draws a corpus from data sets as a recipe says: which files, how many, what template."""
+"""Corpora sampled from data sets by a recipe of files, document counts and templates."""
 
 import re
 import tomllib
@@ -23,7 +23,7 @@ PAPER = Path(__file__).with_name("paper.toml")
 class Part:
     """One source of a recipe.
 
-    source: what its documents are of. data: a folder, or the name of a data set on the Hugging Face
+    source: source of its documents. data: a folder, or the name of a data set on the Hugging Face
     hub. files: a glob inside it. count: documents to draw. text: template (see `templates`).
     rows: for text files, a regular expression whose named groups are the fields of one row.
     revision: of the hub's data set.
@@ -40,21 +40,23 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parts of a corpus in their order, and the seed that draws from each."""
+    """Parts of a corpus in order, and the seed for sampling each."""
 
     seed: int
     parts: list[Part] = field(default_factory=list)
 
     def with_changes(self, counts: Mapping[str, int], data: Mapping[str, str]) -> "Recipe":
-        """The same with other counts or places of data by source.
+        """Return the recipe with other counts or data locations, by source.
 
         Raises:
-            InputError: a source that the recipe does not have.
+            InputError: the recipe lacks a source.
         """
-        known = [part.source for part in self.parts]
+        sources = [part.source for part in self.parts]
         for source in [*counts, *data]:
-            if source not in known:
-                raise InputError(f"the recipe has no source {source!r}; it has {', '.join(known)}")
+            if source not in sources:
+                raise InputError(
+                    f"the recipe has no source {source!r}; it has {', '.join(sources)}"
+                )
         parts = [
             replace(
                 part,
@@ -67,11 +69,11 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe from its TOML file: `seed`, and a `[[part]]` with the fields of `Part` each.
+    """Read a recipe from TOML: `seed`, and one `[[part]]` with the fields of `Part` per source.
 
     Raises:
-        InputError: not TOML, a field missing, unknown or of the wrong kind, a source twice, or a
-            template or expression that cannot be read.
+        InputError: not TOML, a field missing, unknown or of the wrong kind, a source twice, or an
+            invalid template or expression.
     """
     try:
         raw = tomllib.loads(csv_tables.text(path))
@@ -89,7 +91,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _part(table: Mapping[str, Any], where: str) -> Part:
-    kinds = {one.name: one.type for one in fields(Part)}
+    kinds = {entry.name: entry.type for entry in fields(Part)}
     unknown = [key for key in table if key not in kinds]
     missing = [key for key in kinds if key not in table and key not in ("rows", "revision")]
     if unknown or missing:
@@ -110,14 +112,14 @@ def _part(table: Mapping[str, Any], where: str) -> Part:
 
 
 def sample(recipe: Recipe) -> Iterator[tuple[Part, list[Document]]]:
-    """Documents of each part in turn, drawn without replacement in an order the seed decides.
+    """Yield each part with its documents, sampled without replacement.
 
-    A part's documents depend on the seed, its source and its data alone, so another count takes
-    more or fewer in the same order. Equal texts count once.
+    A part's sampling order depends only on the seed, its source and its data, so another count
+    takes more or fewer documents in the same order. Equal texts count once.
 
     Raises:
-        InputError: data that cannot be had or read, a row that does not fit the template, or fewer
-            distinct texts than asked for.
+        InputError: data that cannot be fetched or read, a row that does not fit the template, or
+            fewer distinct texts than `count`.
     """
     for part in recipe.parts:
         yield part, _draw(part, recipe.seed)
@@ -132,7 +134,7 @@ def _draw(part: Part, seed: int) -> list[Document]:
     for index in rng.permutation(len(rows)).tolist():
         where, row = rows[index]
         try:
-            made = templates.render(part.text, row)
+            rendered = templates.render(part.text, row)
         except InputError as error:
             raise InputError(
                 f"{part.source}: {where} does not fit the template: {error}"
@@ -140,10 +142,10 @@ def _draw(part: Part, seed: int) -> list[Document]:
         raw = {
             "doc_id": f"{part.source}-{index:05d}",
             "source": part.source,
-            "text": made.text,
-            "answers": [list(span) for span in made.answers],
+            "text": rendered.text,
+            "answers": [list(span) for span in rendered.answers],
         }
-        docs.setdefault(made.text, csv_tables.document(raw, f"{part.source}: {where}"))
+        docs.setdefault(rendered.text, csv_tables.document(raw, f"{part.source}: {where}"))
         if len(docs) == part.count:
             return list(docs.values())
     raise InputError(
@@ -153,7 +155,7 @@ def _draw(part: Part, seed: int) -> list[Document]:
 
 
 def _rows(part: Part) -> Iterator[tuple[str, Record]]:
-    """Rows of a part's files, in the order of their paths."""
+    """Yield the rows of a part's files, in the order of their paths."""
     folder = _folder(part)
     files = sorted(file for file in folder.glob(part.files) if file.is_file())
     if not files:
@@ -163,12 +165,12 @@ def _rows(part: Part) -> Iterator[tuple[str, Record]]:
             if not part.rows:
                 yield where, row
                 continue
-            for number, found in enumerate(re.finditer(part.rows, str(row.get("text")))):
-                yield f"{file} match {number + 1}", found.groupdict()
+            for number, match in enumerate(re.finditer(part.rows, str(row.get("text")))):
+                yield f"{file} match {number + 1}", match.groupdict()
 
 
 def _folder(part: Part) -> Path:
-    """Where a part's data lie: the folder itself, or a snapshot of the hub's files it needs."""
+    """Return the folder of a part's data, downloading the needed files from the hub if remote."""
     folder = Path(part.data).expanduser()
     if folder.is_dir():
         return folder

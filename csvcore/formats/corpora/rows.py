@@ -1,4 +1,4 @@
-"""Rows of the files that data sets come in: Parquet, JSON, JSON lines, CSV, plain text."""
+"""Rows of data files: Parquet, JSON, JSON lines, CSV, plain text."""
 
 import csv
 import json
@@ -13,17 +13,17 @@ from csvcore.errors import InputError
 from csvcore.formats import csv_tables
 
 Record = dict[str, Any]
-LONGEST_CELL = 2**31 - 1  # characters; 131,072 is too few for a document
+LONGEST_CELL = 2**31 - 1  # characters; the default of 131,072 is too few for a document
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Record]]:
-    """Rows of one file by its ending, each with its place for messages.
+    """Yield (place for messages, row) for each row of a file, read by its suffix.
 
     A JSON file is a list of objects, or an object with one such list in it. A text file is one row
     with the field `text`.
 
     Raises:
-        InputError: no such file, an ending that is not known, or a content that does not fit it.
+        InputError: no such file, an unknown suffix, or content of another format.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
@@ -47,7 +47,7 @@ def _parquet(path: Path) -> list[Record]:
 
 
 def _csv(path: Path) -> list[Record]:
-    """Rows by the header's names; a cell is text as it stands, however long."""
+    """Read rows by the header's names; keep every cell as unchanged text of any length."""
     csv.field_size_limit(LONGEST_CELL)
     lines = list(csv_tables.csv_lines(path, csv_tables.text(path, newline="")))
     if not lines:

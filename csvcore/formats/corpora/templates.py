@@ -1,8 +1,8 @@
-"""Templates of documents: fields of a row in a text, with the answer marked.
+"""Templates of documents: text with fields of a row, and the answer marked.
 
 `{question}` stands for a field, `{choices[0]}` and `{choices[label]}` for an entry of a list by
 number or by the field that holds the number, `{answer|letter}` for a number as a letter, A for 0.
-What stands between `[[` and `]]` is an answer span. `{{` and `}}` are braces.
+Text between `[[` and `]]` is an answer span. `{{` and `}}` are braces.
 """
 
 import re
@@ -20,14 +20,14 @@ N_LETTERS = 26
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A text and the (start, end) characters of its answers."""
+    """Rendered text with the (start, end) characters of its answers."""
 
     text: str
     answers: tuple[tuple[int, int], ...]
 
 
 def check(template: str) -> None:
-    """Raise InputError unless every mark is closed and every field can be read."""
+    """Raise InputError unless every answer mark is closed and every field is valid."""
     opened = False
     for piece in _pieces(template):
         if piece in ("[[", "]]"):
@@ -47,7 +47,7 @@ def render(template: str, row: Mapping[str, Any]) -> Rendered:
     """Fill a checked template with a row.
 
     Raises:
-        InputError: a field that the row lacks or that is empty, or an entry that is not there.
+        InputError: a field is missing from the row or empty, or a list entry is missing.
     """
     text, answers, start = "", [], 0
     for piece in _pieces(template):
@@ -74,20 +74,20 @@ def _is_field(piece: str) -> bool:
 
 
 def _value(field: str, row: Mapping[str, Any]) -> str:
-    found = _FIELD.fullmatch(field)
-    if found is None:
+    match = _FIELD.fullmatch(field)
+    if match is None:
         raise InputError(f"{{{field}}} is no field")
-    value = _of(row, found["name"])
-    if found["key"] is not None:
-        key = found["key"]
+    value = _of(row, match["name"])
+    if match["key"] is not None:
+        key = match["key"]
         index = int(key) if key.isdecimal() else _index(_of(row, key), key)
         if not isinstance(value, list) or not 0 <= index < len(value):
-            raise InputError(f"{found['name']} has no entry {index}")
+            raise InputError(f"{match['name']} has no entry {index}")
         value = value[index]
-    if found["letter"]:
-        index = _index(value, found["name"])
+    if match["letter"]:
+        index = _index(value, match["name"])
         if not 0 <= index < N_LETTERS:
-            raise InputError(f"{found['name']} is {index}, and no letter stands for it")
+            raise InputError(f"{match['name']} is {index}, and no letter stands for it")
         value = chr(ord("A") + index)
     if not str(value):
         raise InputError(f"{field} is empty")

@@ -25,7 +25,7 @@ SPECS: list[tuple[Spec, str]] = [
     ),
     (CompareJob("words", "sides", ("adding", "reading")), "All methods on adding, reading"),
     (CompareJob("words", "sides", ("adding",), 99), "99 permutations of adding"),
-    (LeaveOutJob("words", ("adding",)), "Each family left out in turn, on adding"),
+    (LeaveOutJob("words", ("adding",)), "Leave one family out, on adding"),
     (CollectJob("words", ("/models/ant", "bee"), {"dtype": "float16"}), "Losses of ant, bee"),
     (MixesJob(("words", "prose"), "sides", "adding", 100), "Mixes of words, prose for adding"),
     (ImportJob("words", "pack.parquet", "/tmp/x.parquet"), "Import of pack.parquet"),
