@@ -1,7 +1,7 @@
-"""Capability Salience Vectors: what a language model can do, from the loss it gives to text.
+"""Capability Salience Vectors: predict a language model's accuracy from its losses on text.
 
-For notebooks: `csvcore.open` and `csvcore.load` give a `csvcore.Lab`. They are loaded when asked
-for, so that `import csvcore` takes no time.
+For notebooks: `csvcore.open` and `csvcore.load` return a `csvcore.Lab`. They are imported on first
+use, so that `import csvcore` is fast.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ _LAB = ("Lab", "load", "open")
 
 
 def __getattr__(name: str) -> Any:
-    """What notebooks use, from `csvcore.lab`."""
+    """Import a name of the notebook API from `csvcore.lab` on first use."""
     if name not in _LAB:
         raise AttributeError(f"module 'csvcore' has no attribute {name!r}")
     from csvcore import lab
@@ -25,5 +25,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Names, those that are not loaded yet among them."""
+    """Return the module's names, including those not imported yet."""
     return sorted({*globals(), *_LAB})

@@ -1,7 +1,7 @@
 """The notebook API: fits, comparisons and predictions on a results database.
 
-Nothing is computed here: every call is one of `pipeline`'s, and figures are those of the dashboard.
-PyTorch is loaded by `fit` and `compare` alone.
+Every call delegates to `pipeline`; figures are those of the dashboard. Only `fit` and `compare`
+import PyTorch.
 """
 
 import os
@@ -66,7 +66,7 @@ class Lab:
         report: Report = lambda step, total, message: None,
         **settings: Any,
     ) -> Fits:
-        """Fit each task, all tasks if none is named, or read the fit that is stored already.
+        """Fit each task, by default all tasks; a stored fit is read instead.
 
         Args:
             *tasks: names of tasks.
@@ -136,7 +136,7 @@ class Lab:
         return frame
 
     def _config(self, settings: dict[str, Any]) -> "FitConfig":
-        """Return the settings of a fit; refuse a name that is none."""
+        """Return the settings of a fit; refuse unknown names."""
         from csvcore.fitting.config import FitConfig
 
         names = signature(FitConfig).parameters
@@ -240,5 +240,5 @@ def load(
 
 
 def _files(files: File | Sequence[File]) -> list[Path]:
-    """Return one file or several as paths."""
+    """Convert one file or several to paths."""
     return [Path(files)] if isinstance(files, str | os.PathLike) else [Path(file) for file in files]

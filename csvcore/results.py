@@ -53,7 +53,7 @@ class Results(ABC, Generic[Record]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Fits(Results[Fit]):
-    """Stored fits; known and placed are their rows of `store.fits` and `store.predictions`."""
+    """Stored fits; known and placed are the tables of `store.fits` and `store.predictions`."""
 
     known: pd.DataFrame = field(compare=False)
     placed: tuple[pd.DataFrame, ...] = field(compare=False)

@@ -1,4 +1,4 @@
-"""Weights of tokens and the capability score they make of a model's losses (equation 1)."""
+"""Token weights and the capability score, the weighted loss of a model (equation 1)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -39,8 +39,7 @@ def partial_scores(
 ) -> Floats:
     """Return each source's part of every model's score, (n_models, n_sources), nats per character.
 
-    With weights given the score is the sum over sources, so leaving one out or counting it twice
-    needs no look at the tokens.
+    A score is the sum over sources, so leaving out or reweighting a source needs no tokens.
 
     Args:
         weight: (n_tokens,) salience.
@@ -49,8 +48,8 @@ def partial_scores(
         n_sources: number of sources.
         n_chars: N_c of equation 1.
     """
-    own = weight * (source == np.arange(n_sources)[:, None])  # (n_sources, n_tokens)
-    return capability_score(own, nll, n_chars).T
+    by_source = weight * (source == np.arange(n_sources)[:, None])  # (n_sources, n_tokens)
+    return capability_score(by_source, nll, n_chars).T
 
 
 def strongest_source(docs: Sequence[Document], edges: Sequence[Ints], weight: Floats) -> str:
@@ -87,9 +86,8 @@ def touches(starts: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> NDArr
 def unstable(weight: Floats, spread: Floats) -> NDArray[np.bool_]:
     """Return the mask of weights whose sign or rank is uncertain, (n_tokens,).
 
-    Those within one spread of zero, or of the median weight: another draw of the training runs
-    might say that the token counts the other way, or more than half of the tokens where it now
-    counts less.
+    These are weights within one spread of zero (uncertain sign) or of the median weight (uncertain
+    rank) over bootstrap draws of the training runs.
 
     Args:
         weight: (n_tokens,) salience.
@@ -100,7 +98,7 @@ def unstable(weight: Floats, spread: Floats) -> NDArray[np.bool_]:
 
 
 def mean_absolute(weight: Floats) -> float:
-    """Return the scale of weights; w, alpha, beta and w / c, alpha * c, beta / c are one fit."""
+    """Return the scale c of weights; w, alpha, beta is equivalent to w / c, alpha * c, beta / c."""
     scale = float(np.mean(np.abs(weight)))
     if scale == 0.0:
         raise InputError("all weights are zero; a score needs at least one token that counts")

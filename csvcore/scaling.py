@@ -37,7 +37,7 @@ def fit_sigmoid_law(
     """Fit least-squares (alpha, beta) of equation 4 by Levenberg-Marquardt, gamma given.
 
     The scores are centred and scaled first, so that their unit does not matter, and the fit runs
-    from several slopes; the best end wins. With `start` it runs from there alone.
+    from several slopes; the best end wins. With `start` it runs only from there.
 
     Args:
         score: (n_models,) capability scores, nats per character.
@@ -123,8 +123,8 @@ LONGEST_STEP = 3.0
 class Laws:
     """Laws of many heads: alpha, beta, mse (n_heads,), as in `records.ScalingFit`.
 
-    slope: (n_heads,) alpha in units of 1 / standard deviation of the head's scores; one of size
-    STEEPEST is a step, not a curve.
+    slope: (n_heads,) alpha in units of 1 / standard deviation of the head's scores; a slope of
+    size STEEPEST marks a step function.
     """
 
     alpha: Floats
@@ -137,7 +137,7 @@ class Laws:
         return Laws(*(part[chosen] for part in self._parts()))
 
     def put(self, chosen: Ints, other: "Laws") -> None:
-        """Write other's laws in the places chosen."""
+        """Replace the chosen laws by other's."""
         for mine, new in zip(self._parts(), other._parts(), strict=True):
             mine[chosen] = new
 
@@ -153,8 +153,8 @@ class Laws:
     def derivatives(self, score: Floats, gamma: Floats) -> tuple[Floats, Floats, Floats]:
         """Return predicted accuracies and their derivatives by the score and by the law.
 
-        The parameters are slope and offset of the logit, in whose directions the two columns are
-        of like size: (n_heads, n_models), (n_heads, n_models), (n_heads, n_models, 2).
+        The law's parameters are slope and offset of the logit, which have similar scales. Shapes:
+        (n_heads, n_models), (n_heads, n_models), (n_heads, n_models, 2).
         """
         distance = score - self.beta[:, None]
         share = expit(self.alpha[:, None] * distance)
@@ -170,7 +170,7 @@ class Laws:
 def fit_sigmoid_laws(
     score: Floats, accuracy: Floats, gamma: Floats, share: Floats, start: Laws | None = None
 ) -> Laws:
-    """Fit the least-squares law of every head; never fails, so look at `Laws.slope`.
+    """Fit the least-squares law of every head; a step-like law is not an error, see `Laws.slope`.
 
     Args:
         score: (n_heads, n_models) nats per character.
@@ -210,7 +210,7 @@ def _starts(observed: Floats, gamma: Floats, share: Floats) -> list[Floats]:
 def _descend(
     law: Floats, unit: Floats, accuracy: Floats, gamma: Floats, share: Floats
 ) -> tuple[Floats, Floats]:
-    """Levenberg-Marquardt from law (2, n_heads) = slope, offset; the ends and their mse."""
+    """Run Levenberg-Marquardt from law (2, n_heads) = slope, offset; return the ends and mse."""
     top = 1.0 - gamma[:, None]
 
     def look(law: Floats) -> tuple[Floats, Floats, Floats]:
@@ -232,13 +232,13 @@ def _descend(
         step = -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)
         moved = law + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
         moved = np.clip(moved, [[-STEEPEST], [-FARTHEST]], [[STEEPEST], [FARTHEST]])
-        found = look(moved)
-        better = found[2] < mse
-        settled = ~better | (mse - found[2] <= SETTLED * mse)
+        passed_moved, wrong_moved, mse_moved = look(moved)
+        better = mse_moved < mse
+        settled = ~better | (mse - mse_moved <= SETTLED * mse)
         law = np.where(better, moved, law)
-        passed = np.where(better[:, None], found[0], passed)
-        wrong = np.where(better[:, None], found[1], wrong)
-        mse = np.where(better, found[2], mse)
+        passed = np.where(better[:, None], passed_moved, passed)
+        wrong = np.where(better[:, None], wrong_moved, wrong)
+        mse = np.where(better, mse_moved, mse)
         damping = np.where(better, damping / 5.0, damping * 5.0)
         if bool(np.all(settled & (better | (damping > 1e3)))):
             break

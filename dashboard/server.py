@@ -16,7 +16,7 @@ HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
 
 
 def inline_scripts() -> str:
-    """Hashes of the scripts inside Streamlit's own page, as the policy names them."""
+    """Return the hashes of Streamlit's inline scripts, in the policy's syntax."""
     page = (files("streamlit") / "static" / "index.html").read_text(encoding="utf-8")
     digests = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -40,7 +40,7 @@ HEADERS = (
 
 
 class SecurityHeaders:
-    """Adds HEADERS to every HTTP answer."""
+    """Middleware that adds HEADERS to every HTTP response."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an ASGI app."""
@@ -58,14 +58,14 @@ class SecurityHeaders:
 
 
 class KnownHosts(TrustedHostMiddleware):
-    """Answers to its own names alone, so that no other site can pass for this machine.
+    """Middleware that refuses other host names, against DNS rebinding.
 
-    The names are `server.allowedHosts`; Streamlit itself asks them of websockets alone, and not at
-    all where the option is empty.
+    The allowed names are `server.allowedHosts`. Streamlit checks them for websockets only, and
+    skips the check if the option is empty.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap an ASGI app; the configuration is read by now."""
+        """Wrap an ASGI app, after the configuration was read."""
         hosts = st.get_option("server.allowedHosts") or HOSTS
         super().__init__(app, allowed_hosts=list(hosts), www_redirect=False)
 

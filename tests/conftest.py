@@ -15,10 +15,18 @@ from hypothesis import settings
 from tokenizers import Tokenizer
 
 from csvcore.formats import csv_tables
-from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import imports
-from tests.support import world as made_up
+from csvcore.pipeline.fit import fit
 from tests.support.tokenizers import every_kind
+from tests.support.world import (
+    DOCS,
+    World,
+    import_world,
+    made_up_world,
+    save_gpt2,
+    save_llama,
+    write_world,
+)
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
@@ -67,25 +75,25 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a one-layer GPT-2 with random weights."""
-    return made_up.save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
+    return save_gpt2(tmp_path_factory.mktemp("models") / "tiny-gpt2")
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a one-layer Llama with random weights, whose tokenizer adds BOS."""
-    return made_up.save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+    return save_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
 @pytest.fixture(scope="session")
-def world() -> made_up.World:
+def world() -> World:
     """Return made-up models whose accuracies follow from their losses by a known law."""
-    return made_up.made_up_world()
+    return made_up_world()
 
 
 @pytest.fixture(scope="session")
-def world_files(world: made_up.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world_files(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the files of the made-up world."""
-    return made_up.write_world(tmp_path_factory.mktemp("world") / "files", world)
+    return write_world(tmp_path_factory.mktemp("world") / "files", world)
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +102,9 @@ def _world_made(world_files: Path, tiny_lm: Path, tmp_path_factory: pytest.TempP
     from csvcore.pipeline.units import scoring_units
 
     database = tmp_path_factory.mktemp("made") / "world.duckdb"
-    made_up.import_world(database, world_files)
-    sha256 = csv_tables.corpus_sha256(made_up.DOCS)
-    scoring_units(database, sha256, list(made_up.DOCS), str(tiny_lm))  # fills the cache
+    import_world(database, world_files)
+    sha256 = csv_tables.corpus_sha256(DOCS)
+    scoring_units(database, sha256, list(DOCS), str(tiny_lm))  # fills the cache
     return database.parent
 
 
@@ -119,12 +127,12 @@ def config(tiny_lm: Path) -> "FitConfig":
 def make_fit(world_db: Path, config: "FitConfig") -> Callable[..., "Fit"]:
     """Return a function that fits one task with one method on the made-up world."""
 
-    def fit(task: str, method: Any = "all-token", **settings: Any) -> "Fit":
+    def make(task: str, method: Any = "all-token", **settings: Any) -> "Fit":
         wanted = [(task, method)]
-        [found] = fitting.fit(world_db, "words", "sides", wanted, replace(config, **settings))
+        [found] = fit(world_db, "words", "sides", wanted, replace(config, **settings))
         return found
 
-    return fit
+    return make
 
 
 @pytest.fixture
@@ -192,7 +200,7 @@ def _three_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the three models that tests copy."""
     folder = tmp_path_factory.mktemp("three")
     for seed, name in enumerate(("first", "second", "third"), start=11):
-        made_up.save_gpt2(folder / name, seed)
+        save_gpt2(folder / name, seed)
     return folder
 
 
@@ -217,26 +225,26 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Record the model and document of every text scored during the test."""
-    from csvcore import lm as scoring
+    from csvcore import lm
 
     found: list[tuple[str, str]] = []
-    real = scoring.score
+    real = lm.score
 
-    def note(lm: "LanguageModel", docs: Any, *more: Any) -> Iterator[Any]:
-        found.extend((lm.name, doc.doc_id) for doc in docs)
-        yield from real(lm, docs, *more)
+    def note(model: "LanguageModel", docs: Any, *more: Any) -> Iterator[Any]:
+        found.extend((model.name, doc.doc_id) for doc in docs)
+        yield from real(model, docs, *more)
 
-    monkeypatch.setattr(scoring, "score", note)
+    monkeypatch.setattr(lm, "score", note)
     return found
 
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "Vllm"]]:
     """Return a function that starts vLLM-like servers; retries do not wait."""
-    from csvcore.collection import server as completions
+    from csvcore.collection import server
     from tests.support.servers import Vllm, full_model, honest
 
-    monkeypatch.setattr(completions, "RETRIES", completions.RETRIES.new(backoff_factor=0.0))
+    monkeypatch.setattr(server, "RETRIES", server.RETRIES.new(backoff_factor=0.0))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     started: list[Vllm] = []
 
@@ -246,8 +254,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "Vllm"]]:
         return started[-1]
 
     yield start
-    for server in started:
-        server.stop()
+    for vllm in started:
+        vllm.stop()
 
 
 @pytest.fixture

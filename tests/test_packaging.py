@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from csvcore import cli, store
-from csvcore.cli import dashboard as serving
+from csvcore.cli import dashboard
 from csvcore.formats import bundled
 from csvcore.jobs import queue
 from csvcore.pipeline import imports
@@ -71,17 +71,17 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.delenv("CSVCORE_MODELS", raising=False)
-    monkeypatch.setattr(serving, "in_use", lambda port: False)
+    monkeypatch.setattr(dashboard, "in_use", lambda port: False)
     return calls
 
 
-def dashboard(*arguments: object) -> Result:
+def run_dashboard(*arguments: object) -> Result:
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
 def test_the_dashboard_command_becomes_the_server(tmp_path: Path, started: list[Any]) -> None:
     store.create(tmp_path / "x.duckdb")
-    done = dashboard(
+    done = run_dashboard(
         *("--db", tmp_path / "x.duckdb", "dashboard", "--port", 8600),
         *("--models", tmp_path, "--models", ROOT),
     )
@@ -104,14 +104,14 @@ def test_a_port_that_is_taken_starts_and_queues_nothing(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = dashboard("--db", tmp_path / "x.duckdb", "dashboard", "--port", port)
+        done = run_dashboard("--db", tmp_path / "x.duckdb", "dashboard", "--port", port)
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"port {port} is in use; give another with --port" in done.stderr
 
 
 def test_the_database_may_be_named_behind_the_command(tmp_path: Path, started: list[Any]) -> None:
     store.create(tmp_path / "x.duckdb")
-    assert dashboard("dashboard", "--db", tmp_path / "x.duckdb").exit_code == 0
+    assert run_dashboard("dashboard", "--db", tmp_path / "x.duckdb").exit_code == 0
     assert started[0][2]["CSVCORE_DB"] == str(tmp_path / "x.duckdb")
 
 
@@ -121,7 +121,7 @@ def test_folders_of_models_may_come_from_the_environment(
     store.create(tmp_path / "x.duckdb")
     both = f"{tmp_path}{os.pathsep}{ROOT}"
     monkeypatch.setenv("CSVCORE_MODELS", both)
-    assert dashboard("--db", tmp_path / "x.duckdb", "dashboard").exit_code == 0
+    assert run_dashboard("--db", tmp_path / "x.duckdb", "dashboard").exit_code == 0
     assert started[0][2]["CSVCORE_MODELS"] == both
 
 
@@ -133,7 +133,7 @@ def test_without_a_database_nothing_is_started(
 ) -> None:
     if text is not None:
         (tmp_path / "x.duckdb").write_text(text)
-    done = dashboard("--db", tmp_path / "x.duckdb", "dashboard")
+    done = run_dashboard("--db", tmp_path / "x.duckdb", "dashboard")
     assert done.exit_code == 1
     assert refusal in done.output
     assert started == []
@@ -147,13 +147,13 @@ def test_the_first_fits_of_the_bundled_zoo_are_queued_once(
 ) -> None:
     monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
     monkeypatch.setattr(imports, "ZOO", world_files)
-    monkeypatch.setattr(serving, "ZOO_SPLIT", "sides")
+    monkeypatch.setattr(dashboard, "ZOO_SPLIT", "sides")
     database = tmp_path / "x.duckdb"
     store.create(database)
-    assert "fitted" not in dashboard("--db", database, "dashboard").output
+    assert "fitted" not in run_dashboard("--db", database, "dashboard").output
     assert queue.recent(database) == []  # nothing there to fit
     imports.init(database, zoo=True)
-    assert "fitted in the background" in dashboard("--db", database, "dashboard").output
+    assert "fitted in the background" in run_dashboard("--db", database, "dashboard").output
     queued = [(job.kind, job.params) for job in queue.recent(database)]
     where = {"corpus": "zoo", "split": "sides"}
     assert sorted(queued, key=str) == [
@@ -161,6 +161,6 @@ def test_the_first_fits_of_the_bundled_zoo_are_queued_once(
     ]
     queue.cancel(database, 1)
     queue.cancel(database, 2)
-    assert "fitted" not in dashboard("--db", database, "dashboard").output
+    assert "fitted" not in run_dashboard("--db", database, "dashboard").output
     assert not any(job.live for job in queue.recent(database))
     assert len(started) == 3

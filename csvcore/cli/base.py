@@ -83,8 +83,8 @@ def database(command: Callable[..., None]) -> Callable[..., None]:
 
 def table_option(command: Callable[..., None]) -> Callable[..., None]:
     """Add --table."""
-    told = "Also write the rows to this CSV or Parquet file."
-    return click.option("--table", type=TABLE, help=told)(command)
+    help_text = "Also write the rows to this CSV or Parquet file."
+    return click.option("--table", type=TABLE, help=help_text)(command)
 
 
 class progress:

@@ -1,4 +1,4 @@
-"""`csvcore collect`: what a collection will take, how it goes, what became of each model."""
+"""The `collect` command: plan, progress and result of each model."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,25 +15,33 @@ from csvcore.pipeline import exports
 
 @main.command("collect")
 @click.argument("models", nargs=-1, required=True)
-@click.option("--corpus", required=True)
+@click.option("--corpus", required=True, help="Name of a stored corpus.")
 @click.option(
     "--device",
     default="auto",
     show_default=True,
-    help="cpu, cuda, cuda:1, mps, several with commas, or balanced: one model over all GPUs.",
+    help="Compute here: cpu, cuda, cuda:1, mps, several by commas, or balanced over all GPUs.",
 )
-@click.option("--dtype", default="float32", show_default=True)
-@click.option("--batch-tokens", type=click.IntRange(1), help="Tokens of one forward pass.")
-@click.option("--context", type=click.IntRange(2), help="Window over long documents, in tokens.")
-@click.option("--stride", type=click.IntRange(1), help="How far windows move; half the context.")
-@click.option("--prefix", default="auto", show_default=True, help="auto, bos, eos or separator.")
+@click.option("--dtype", default="float32", show_default=True, help="Data type of the weights.")
+@click.option("--batch-tokens", type=click.IntRange(1), help="Number of tokens in a forward pass.")
+@click.option(
+    "--context", type=click.IntRange(2), help="Window size for long documents, in tokens."
+)
+@click.option(
+    "--stride", type=click.IntRange(1), help="Shift between windows, in tokens.  [default: half]"
+)
+@click.option(
+    "--prefix", default="auto", show_default=True, help="Prefix token: auto, bos, eos, separator."
+)
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--ray", help="Address of a Ray cluster; without it one is started here.")
-@click.option("--gpus", type=click.FloatRange(0), default=0.0, help="GPUs of one Ray task.")
-@click.option("--shards", help="Folder or URL for work in progress; beside the database if unset.")
+@click.option("--ray", help="Address of a Ray cluster.  [default: start one on this machine]")
+@click.option(
+    "--gpus", type=click.FloatRange(0), default=0.0, help="Number of GPUs for a Ray task."
+)
+@click.option("--shards", help="Folder or URL for unfinished work.  [default: beside --db]")
 @click.option("--trust-remote-code", is_flag=True, help="Run the model repository's own code.")
-@click.option("--dry-run", is_flag=True, help="Load and try each model, then stop.")
-@click.option("--out", type=OUT, help="Also write the losses as a pack.")
+@click.option("--dry-run", is_flag=True, help="Load and test each model, then stop.")
+@click.option("--out", type=OUT, help="Also write the losses as a loss pack.")
 @database
 def collect_command(
     db: Path,
@@ -43,7 +51,7 @@ def collect_command(
     out: Path | None,
     **options: Any,
 ) -> None:
-    """Per-token losses of MODELS: local folders, .gguf files or hub names; goes on where it was."""
+    """Compute per-token losses of MODELS: folders, .gguf files or Hub names. Resumes if stopped."""
     from csvcore.pipeline.collect import CollectConfig, collect, prepare, try_out
 
     config = CollectConfig(**options)
@@ -71,7 +79,7 @@ def collect_command(
 
 
 def whisper(doing: str) -> Callable[[str], None]:
-    """Says what is being done on standard error, where that is a terminal."""
+    """Return a function that reports progress on standard error, if that is a terminal."""
 
     def say(name: str) -> None:
         if sys.stderr.isatty():
@@ -81,7 +89,7 @@ def whisper(doing: str) -> Callable[[str], None]:
 
 
 def plan_table(plans: Sequence[Any]) -> str:
-    """What a collection will take, model by model, before any is loaded."""
+    """Return a text table of the plans: size, memory and tokens of each model."""
     rows = []
     for plan in plans:
         state = plan.problem or ("stored already" if plan.stored else "to score")
@@ -99,13 +107,13 @@ def plan_table(plans: Sequence[Any]) -> str:
 
 
 def tried_line(tried: Any) -> tuple[str, bool]:
-    """A model tried out, and whether it failed."""
+    """Return the line of a model in a dry run, and true if it failed."""
     time = "" if tried.seconds is None else f"; about {duration(tried.seconds)} for the corpus"
     return f"{tried.model}: {tried.message}{time}", tried.failed
 
 
 def collected_line(found: Any) -> tuple[str, bool]:
-    """What became of a model, and whether it failed."""
+    """Return the result line of a model, and true if it failed."""
     if found.status == "failed":
         return found.reason, True
     if found.status == "found":
@@ -118,7 +126,11 @@ def collected_line(found: Any) -> tuple[str, bool]:
 
 
 def finish_collection(lines: Sequence[tuple[str, bool]]) -> None:
-    """Print what became of each model; exit status 1 if any failed."""
+    """Print the result line of each model.
+
+    Raises:
+        CollectError: a model failed.
+    """
     for line, failed in lines:
         click.echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
     n_failed = sum(failed for _, failed in lines)
@@ -128,7 +140,7 @@ def finish_collection(lines: Sequence[tuple[str, bool]]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Format seconds as s, min or h."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -133,7 +133,7 @@ def leave_one_family_out_command(
 
 
 def family_text(comparisons: Sequence["FamilyComparison"]) -> str:
-    """Return a text table of test errors, a column for each family that was left out."""
+    """Return a text table of test errors, a column for each left-out family."""
     from csvcore.pipeline.leave_one_family_out import medians
 
     families = list(dict.fromkeys(entry.family for entry in comparisons))

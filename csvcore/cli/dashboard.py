@@ -34,7 +34,7 @@ def queue_first_fits(database: Path) -> bool:
 
 
 def in_use(port: int) -> bool:
-    """Return whether a server answers at this port of this machine."""
+    """Check if a server answers at this port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -68,7 +68,7 @@ def fit_table(fits: Sequence[Fit]) -> str:
 
 
 def fit_notes(fit: Fit) -> list[str]:
-    """Return the penalty that was chosen, and the fit's notes."""
+    """Return the chosen penalty and the fit's notes."""
     if fit.choice is None:
         return list(fit.notes)
     chosen = fit.choice.chosen

@@ -1,4 +1,4 @@
-"""Commands that make the database and fill it."""
+"""Commands that create the database and import files into it."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,33 +11,33 @@ from csvcore.pipeline import imports, splits
 
 
 @main.command()
-@click.option("--zoo", is_flag=True, help="Load the bundled measurements.")
+@click.option("--zoo", is_flag=True, help="Also load the bundled measurements.")
 @database
 def init(db: Path, zoo: bool) -> None:
-    """Make the database."""
+    """Create the results database."""
     click.echo(imports.init(db, zoo))
 
 
 @main.group("import")
 def import_() -> None:
-    """Bring in files; each import is all or nothing."""
+    """Import files; each import is all or nothing."""
 
 
 @import_.command("corpus")
 @click.argument("file", type=PATH)
-@click.option("--name", required=True)
+@click.option("--name", required=True, help="Name to store the corpus by.")
 @database
 def import_corpus(db: Path, file: Path, name: str) -> None:
-    """Documents of a JSONL, CSV or Parquet file, or of a folder with one text file each."""
+    """Import documents from a JSONL, CSV or Parquet file, or from a folder of text files."""
     click.echo(imports.import_corpus(db, file, name))
 
 
 @import_.command("losses")
 @click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--corpus", help="Needed for packs without a manifest.")
+@click.option("--corpus", help="Name of a stored corpus, for packs without a manifest.")
 @database
 def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None:
-    """Loss packs."""
+    """Import loss packs."""
     click.echo(imports.import_losses(db, files, corpus))
 
 
@@ -45,7 +45,7 @@ def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None
 @click.argument("file", type=FILE)
 @database
 def import_models(db: Path, file: Path) -> None:
-    """Model cards of a CSV file."""
+    """Import model cards from a CSV file."""
     click.echo(imports.import_models(db, file))
 
 
@@ -53,7 +53,7 @@ def import_models(db: Path, file: Path) -> None:
 @click.argument("file", type=FILE)
 @database
 def import_tasks(db: Path, file: Path) -> None:
-    """Tasks and chance levels of a CSV file."""
+    """Import tasks and chance levels from a CSV file."""
     click.echo(imports.import_tasks(db, file))
 
 
@@ -65,29 +65,29 @@ def import_tasks(db: Path, file: Path) -> None:
     type=click.Choice(["csv", "lm-eval", "opencompass"]),
     default="csv",
     show_default=True,
-    help="CSV is long (model,task,accuracy) or wide (model, and a column a task).",
+    help="Format of the files; CSV has columns model,task,accuracy, or model and one per task.",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
     metavar="[TASK=]METRIC",
-    help="Of result files, by preference, e.g. acc_norm or gsm8k=exact_match,strict-match.",
+    help="Metrics in results, preferred first, e.g. acc_norm or gsm8k=exact_match,strict-match.",
 )
 @click.option(
     "--task",
     "tasks",
     multiple=True,
     metavar="STORED[=THEIRS]",
-    help="A task or column to take.  [default: of result files all stored tasks, of CSV all]",
+    help="Tasks or columns to import.  [default: all in a CSV, all stored tasks in results]",
 )
-@click.option("--names", type=FILE, help="CSV of name,model: what models are stored as.")
+@click.option("--names", type=FILE, help="CSV of name,model: names to store models by.")
 @click.option(
     "--chance",
     "chances",
     multiple=True,
     metavar="TASK=LEVEL",
-    help="Store this task too, with the accuracy of guessing, e.g. arc_easy=0.25.",
+    help="Also store this task with its chance level, e.g. arc_easy=0.25.",
 )
 @database
 def import_accuracies(
@@ -99,7 +99,7 @@ def import_accuracies(
     names: Path | None,
     chances: tuple[str, ...],
 ) -> None:
-    """Accuracies of CSV files, of lm-evaluation-harness (result folders) or of OpenCompass."""
+    """Import accuracies from CSV files, or from lm-evaluation-harness or OpenCompass results."""
     from csvcore.formats import csv_tables
 
     if form == "csv" and metrics:
@@ -115,15 +115,24 @@ def import_accuracies(
 
 @import_.command("completions")
 @click.argument("url")
-@click.option("--served", required=True, help="The model's name on the server.")
-@click.option("--reference", required=True, help="The same model: folder, .gguf or hub name.")
-@click.option("--corpus", required=True)
-@click.option("--name", help="What to store it as.")
-@click.option("--tolerance", type=click.FloatRange(0), default=0.02, show_default=True)
-@click.option("--key", envvar="OPENAI_API_KEY", help="The server's key, or $OPENAI_API_KEY.")
+@click.option("--served", required=True, help="Name of the model on the server.")
+@click.option("--reference", required=True, help="Same model as a folder, .gguf or Hub name.")
+@click.option("--corpus", required=True, help="Name of a stored corpus.")
+@click.option("--name", help="Name to store the model by.  [default: the reference's]")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.02,
+    show_default=True,
+    help="Largest mean difference to the reference, in nats per token.",
+)
+@click.option("--key", envvar="OPENAI_API_KEY", help="API key.  [default: $OPENAI_API_KEY]")
 @database
 def import_completions(db: Path, corpus: str, **options: Any) -> None:
-    """Token losses of a server (URL up to /v1), once two documents agree with the model itself."""
+    """Import token losses from the server at URL (up to /v1).
+
+    Two documents are first compared with the reference model.
+    """
     from csvcore.pipeline import completions
 
     with progress() as report:
@@ -138,26 +147,29 @@ def import_completions(db: Path, corpus: str, **options: Any) -> None:
 
 @import_.command("split")
 @click.argument("file", type=FILE)
-@click.option("--name", required=True)
+@click.option("--name", required=True, help="Name to store the split by.")
 @database
 def import_split(db: Path, file: Path, name: str) -> None:
-    """A split of the models; of an exported splits.csv, the one of that name."""
+    """Import a split of the models from a CSV file.
+
+    From an exported splits.csv, the split of that name is read.
+    """
     click.echo(imports.import_split(db, file, name))
 
 
 @main.command("split")
-@click.option("--name", required=True)
+@click.option("--name", required=True, help="Name to store the split by.")
 @click.option(
     "--from",
     "start",
     required=True,
-    help="A stored split, or by-size, table-2 or without-FAMILY over all models.",
+    help="Split to start from: a stored one, or by-size, table-2, without-FAMILY.",
 )
-@click.option("--test", multiple=True, metavar="MODEL", help="Tests in place of its test models.")
+@click.option("--test", multiple=True, metavar="MODEL", help="Test model in place of its own.")
 @database
 def split_(db: Path, name: str, start: str, test: tuple[str, ...]) -> None:
-    """Store a split made from a preset or another split; warns where something leaks."""
-    said, leaks = splits.make_split(db, name, start, test)
-    click.echo(said)
+    """Make a split from a preset or another split, store it and warn of data leaks."""
+    message, leaks = splits.make_split(db, name, start, test)
+    click.echo(message)
     for leak in leaks:
         click.echo(leak, err=True)

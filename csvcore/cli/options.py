@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is made of them before the command runs."""
+"""Options shared by several commands, and their conversion before the command runs."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -74,7 +74,7 @@ SETTINGS = {
 
 
 def fit_settings(*names: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds settings of a fit and passes them on as `config`, a FitConfig.
+    """Return a decorator that adds settings of a fit and passes a FitConfig as `config`.
 
     Args:
         *names: keys of SETTINGS; all of them if none is given.
@@ -123,8 +123,8 @@ def fit_options(command: Command) -> Command:
 def split_options(command: Command) -> Command:
     """Add --split and --test; the command gets the name of a stored split.
 
-    How it was made and what leaks goes to standard error. Stands below `database`, whose path it
-    needs.
+    Messages about the split and its leaks go to standard error. Apply it below `database`, which
+    passes the path.
     """
 
     @wraps(command)
@@ -156,5 +156,5 @@ def json_option(command: Command) -> Command:
 
 def fit_id_option(command: Command) -> Command:
     """Add --fit, the id of a stored fit."""
-    told = "Id of a stored fit, from `csvcore fits`."
-    return click.option("--fit", "fit_id", required=True, help=told)(command)
+    help_text = "Id of a stored fit, from `csvcore fits`."
+    return click.option("--fit", "fit_id", required=True, help=help_text)(command)

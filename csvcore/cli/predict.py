@@ -88,7 +88,7 @@ def _rows(tasks: Mapping[str, str], forecasts: Forecasts) -> list[dict[str, Any]
 
 
 def _document(forecasts: Forecasts, all_tasks: bool) -> dict[str, Any]:
-    """Return the contract's JSON: of one fit that was named, or of several."""
+    """Return the contract's JSON for one named fit or for several."""
     fits = [
         {"fit": name, "predictions": [asdict(forecast) for forecast in of_fit]}
         for name, of_fit in forecasts.items()
@@ -123,7 +123,7 @@ def _tasks(db: Path, fits: Sequence[str]) -> dict[str, str]:
 def _tasks_table(tasks: Mapping[str, str], forecasts: Forecasts) -> str:
     """Return a text table of several fits: a column for each.
 
-    It is headed by the task, or by the fit's id where a task has several.
+    Column headers are tasks, or fit ids where a task has several fits.
     """
     import pandas as pd
 
@@ -211,7 +211,7 @@ def _mixes_table(mixes: Sequence[Mix]) -> str:
 
 
 def _mix_row(mix: Mix, sources: Sequence[str]) -> dict[str, Any]:
-    """Return a mix as a row with the share of each source, 0 for those that it lacks."""
+    """Return a mix as a row with the share of each source, 0 for absent ones."""
     row = asdict(mix)
     del row["shares"]
     return {f"share {source}": mix.shares.get(source, 0.0) for source in sources} | row

@@ -1,4 +1,4 @@
-"""Weights that are not learnt: the baselines, and what learnt weights may be pulled towards."""
+"""Weights of the baselines, and the baselines used as pulls of learnt weights."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +28,9 @@ REST = 0.05
 def pulls(
     data: Dataset, chosen: Mapping[str, TaskModels], tasks: Sequence[str]
 ) -> tuple[dict[str, dict[str, int]], Singles]:
-    """Return the baselines that each task's weights may be pulled towards: rows by name, the rows.
+    """Return the pulls of each task's weights: row numbers by baseline, and the rows.
 
-    Mean 1 each; what a baseline does not count keeps REST of the weight.
+    Each row has mean 1; tokens outside the baseline keep the weight REST before scaling.
     """
     rows = [np.ones(data.nll.shape[1])]
     names: dict[str, dict[str, int]] = {task: {"all-token": 0} for task in tasks}
@@ -41,7 +41,7 @@ def pulls(
             counted = WEIGHTS[method](data, chosen[task], FitConfig()) > 0
             softened = REST + (1.0 - REST) * counted
             row = softened / softened.mean()
-            if not any(np.array_equal(row, rows[known]) for known in names[task].values()):
+            if not any(np.array_equal(row, rows[number]) for number in names[task].values()):
                 names[task][method] = len(rows)
                 rows.append(row)
     return names, np.array(rows, dtype=np.float32)
@@ -58,14 +58,14 @@ def weights(name: str) -> Callable[[WeightFunction], WeightFunction]:
 
 
 def possible(method: str, task: Task, data: Dataset) -> bool:
-    """Return whether the corpus has what a method needs for this task."""
+    """Check if the corpus meets a method's needs for this task."""
     return METHODS[method].needs(data.docs, task)
 
 
 def baseline_result(
     data: Dataset, method: str, chosen: TaskModels, config: FitConfig
 ) -> WeightResult:
-    """Compute the weights of a baseline: nothing is learnt, but best-source chooses a source.
+    """Compute the weights of a baseline.
 
     Raises:
         InputError: the corpus lacks what the method needs.
@@ -100,7 +100,7 @@ def _source_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floa
 def baseline_notes(
     data: Dataset, method: str, chosen: TaskModels, weight: Floats, label_spans: LabelSpans
 ) -> tuple[str, ...]:
-    """Return the doubts about a baseline's weights: label-token that counts mostly other text."""
+    """Return the notes on a baseline: label-token that mostly weighs other text than answers."""
     if method != "label-token":
         return ()
     share = label_weights.answer_share(
@@ -116,10 +116,12 @@ def baseline_notes(
 
 @weights("best-source")
 def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
-    """Weigh by 1 the tokens of the source whose mean loss does best on validation, else train."""
+    """Weigh by 1 the tokens of the source with the lowest error on validation, else train."""
     names, source = data.sources()
-    own = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
-    score = salience.capability_score(own.astype(np.float64), data.nll[chosen.rows], data.n_chars)
+    in_source = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
+    score = salience.capability_score(
+        in_source.astype(np.float64), data.nll[chosen.rows], data.n_chars
+    )
     train = chosen.on("train")
     judges = chosen.on("validation") if chosen.on("validation").any() else train
     gamma = np.full(len(names), chosen.task.chance)
@@ -127,4 +129,4 @@ def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats
     share = np.tile(train / train.sum(), (len(names), 1))
     wrong = fit_sigmoid_laws(score, accuracy, gamma, share).predict(score, gamma) - accuracy
     best = int(np.argmin(np.square(wrong[:, judges]).mean(axis=1)))
-    return np.asarray(own[best], dtype=np.float64)
+    return np.asarray(in_source[best], dtype=np.float64)

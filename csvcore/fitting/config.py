@@ -60,14 +60,14 @@ class FitConfig:
     label_spans: LabelSpans = "all"
 
     def __post_init__(self) -> None:
-        """Refuse what no fit can have.
+        """Validate the settings.
 
         Raises:
             InputError: a setting is none of its choices, or out of its range.
         """
         for name, choices in CHOICES.items():
             if (value := getattr(self, name)) not in choices:
-                offered = ", ".join(repr(one) for one in choices if one is not None)
+                offered = ", ".join(repr(option) for option in choices if option is not None)
                 raise InputError(f"{name} is one of {offered}, got {value!r}")
         for name, least in LEAST.items():
             value = getattr(self, name)
@@ -76,14 +76,14 @@ class FitConfig:
 
     @property
     def n_steps(self) -> int:
-        """The most steps of the paper's loop, or at one penalty of the fast fit."""
+        """Maximum steps of the paper's loop, or at one penalty of the fast fit."""
         if self.steps is not None:
             return self.steps
         return PAPER_STEPS if self.algorithm == "paper" else MAX_STEPS
 
 
 def settings_of(method: str, config: FitConfig) -> dict[str, object]:
-    """Return the settings that bear on a method's result, and so on its id.
+    """Return the settings that affect a method's result, and so its id.
 
     Raises:
         InputError: a method that cannot be fitted.

@@ -26,7 +26,7 @@ NAMED = 2  # members of a group that its name tells
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All that a fit reads: nll is (n_models, n_tokens) on the units, one row a name in models.
+    """Input of a fit: nll is (n_models, n_tokens) on the units, a row for each of models.
 
     cards: of these models, in their order. counts: (n_tokens,) which units are part of the score;
     the others have nll 0. n_chars: N_c, characters of the validation text that count. span:
@@ -49,10 +49,10 @@ class Dataset:
     span: Floats
 
     def sources(self) -> tuple[list[str], Ints]:
-        """Return the corpus' sources, and each unit's by index, (n_tokens,)."""
+        """Return the corpus' sources, and the index of each unit's source, (n_tokens,)."""
         names = sorted({doc.source for doc in self.docs})
-        own = [names.index(doc.source) for doc in self.docs]
-        return names, np.repeat(own, [cuts.size - 1 for cuts in self.units.edges])
+        source = [names.index(doc.source) for doc in self.docs]
+        return names, np.repeat(source, [cuts.size - 1 for cuts in self.units.edges])
 
     def only(self, doc_ids: Collection[str]) -> "Dataset":
         """Return the dataset of some documents, as if the corpus had no others.
@@ -64,8 +64,8 @@ class Dataset:
         if not kept.any():
             raise InputError(f"the corpus {self.corpus} has none of the {len(doc_ids)} documents")
         on = np.repeat(kept, [cuts.size - 1 for cuts in self.units.edges])
-        docs = [doc for doc, own in zip(self.docs, kept, strict=True) if own]
-        edges = [cuts for cuts, own in zip(self.units.edges, kept, strict=True) if own]
+        docs = [doc for doc, keep in zip(self.docs, kept, strict=True) if keep]
+        edges = [cuts for cuts, keep in zip(self.units.edges, kept, strict=True) if keep]
         return replace(
             self,
             corpus_sha256=corpus_sha256(docs),
@@ -134,7 +134,7 @@ class Dataset:
     def interval_groups(self) -> dict[str, Mask]:
         """Return the models to leave out together for prediction intervals, as `groups`.
 
-        Families in turn wherever a test model is of a family that no train model is of, so that the
+        Families are left out in turn if a test model's family has no train model, so that the
         intervals cover the error on a new family.
         """
         if self.unseen_families() and len(self._train_families()) > 1:
@@ -142,7 +142,7 @@ class Dataset:
         return self.groups()
 
     def unseen_families(self) -> set[str]:
-        """Return the families of test models that no train model is of."""
+        """Return the families of test models without a train model."""
         tested = {card.family for card in self.cards if self.split[card.model] == "test"}
         return tested - self._train_families()
 
@@ -152,12 +152,12 @@ class Dataset:
 
     def _left_out(self, keys: list[str]) -> dict[str, Mask]:
         train = [self.split[model] == "train" for model in self.models]
-        counts = Counter(key for key, own in zip(keys, train, strict=True) if own)
+        counts = Counter(key for key, trains in zip(keys, train, strict=True) if trains)
         if len(counts) < 2:
             return {}
         parts: list[list[str]] = [[] for _ in range(min(len(counts), MAX_GROUPS))]
         for key, _ in counts.most_common():
-            min(parts, key=lambda part: sum(counts[one] for one in part)).append(key)
+            min(parts, key=lambda part: sum(counts[member] for member in part)).append(key)
         return {_short(part): np.array([key in part for key in keys]) for part in parts}
 
     def runs(self) -> Ints:
@@ -167,7 +167,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class TaskModels:
-    """The models a fit of one task uses: rows of `Dataset.nll`, and what is known of each."""
+    """The models in a fit of one task: rows of `Dataset.nll`, sides and accuracies."""
 
     task: Task
     rows: list[int]
@@ -179,11 +179,11 @@ class TaskModels:
 
     def on(self, side: Side) -> Mask:
         """Return the mask of the models on a side, (n_models,)."""
-        return np.array([own == side for own in self.sides], dtype=bool)
+        return np.array([entry == side for entry in self.sides], dtype=bool)
 
 
 def _short(names: list[str]) -> str:
-    """Return the name of a group that is left out together: its first few members."""
+    """Return the name of a left-out group: its first few members."""
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -225,7 +225,7 @@ def task_models(data: Dataset, name: str) -> TaskModels:
 def _refuse_flat(chosen: TaskModels) -> None:
     gamma, train = chosen.task.chance, chosen.on("train")
     known = chosen.accuracy[train]
-    items = [n for n, own in zip(chosen.n_items, train, strict=True) if own]
+    items = [n for n, trains in zip(chosen.n_items, train, strict=True) if trains]
     spread = [
         CHANCE_ERRORS * np.sqrt(max(gamma, 1 / n) * (1 - gamma) / n) if n else CHANCE_MARGIN
         for n in items

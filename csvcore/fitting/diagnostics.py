@@ -46,7 +46,7 @@ def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
 
 
 def coarse_notes(data: Dataset, chosen: TaskModels, method: str) -> list[str]:
-    """Return a note if losses stand for far more text than the units that are weighed."""
+    """Return a note if losses cover far more text than the weighted units."""
     unit = sum(int(cuts[-1]) for cuts in data.units.edges) / data.units.hidden.shape[0]
     span = data.span[chosen.rows]
     coarse = int((span > COARSE * unit).sum())
@@ -59,7 +59,7 @@ def coarse_notes(data: Dataset, chosen: TaskModels, method: str) -> list[str]:
 
 
 def choice_notes(choice: PenaltyChoice, nothing: Mapping[str, float], converged: bool) -> list[str]:
-    """Return the doubts about a penalty's choice.
+    """Return notes on the reliability of a penalty's choice.
 
     Args:
         choice: the penalties tried.

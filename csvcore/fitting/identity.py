@@ -1,4 +1,4 @@
-"""The identity of a fit: a hash of all that bears on its result."""
+"""The identity of a fit: a hash of everything that affects its result."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from csvcore.fitting.dataset import Dataset, TaskModels
 
 @dataclass(frozen=True, slots=True)
 class FitRequest:
-    """A fit to be made: its id, task and method, and the settings that bear on it."""
+    """A fit to be made: its id, task and method, and the settings that affect it."""
 
     fit: str
     task: str
@@ -62,6 +62,6 @@ def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, o
 
 
 def _card_key(data: Dataset, row: int) -> Sequence[object]:
-    """Return the part of a model's card that bears on a fit: its family and run."""
+    """Return the part of a model's card that affects a fit: its family and run."""
     card = data.cards[row]
     return card.family, card.n_params, card.stage, card.step is None

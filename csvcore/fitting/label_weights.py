@@ -78,7 +78,7 @@ def answer_share(
     weight: Floats,
     spans: LabelSpans = "all",
 ) -> float:
-    """Return the share of answers in the text that label-token counts, in (0, 1] of its bytes.
+    """Return the share of answers in label-token's text, in (0, 1] of its bytes.
 
     weight is the result of `label_weight` for the same documents, edges, sources and spans.
     """
@@ -118,8 +118,8 @@ def source_weight(
     """
     if not sources:
         raise InputError("source-token needs the task's sources; name them in tasks.csv")
-    own = [float(doc.source in sources) for doc in docs]
-    whole = np.repeat(own, [cuts.size - 1 for cuts in edges])
+    in_sources = [float(doc.source in sources) for doc in docs]
+    whole = np.repeat(in_sources, [cuts.size - 1 for cuts in edges])
     if not whole.any():
         raise InputError(f"the corpus has no document of {', '.join(sources)}")
     return whole

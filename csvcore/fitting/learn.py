@@ -41,7 +41,7 @@ def learn(
     watch: Watch = lambda look: None,
 ) -> list[FitResult]:
     """Make the fits of these requests without storing them."""
-    tasks = [one.task for one in requests if METHODS[one.method].kind == "learnt"]
+    tasks = [request.task for request in requests if METHODS[request.method].kind == "learnt"]
     learnt = _optimise(data, chosen, tasks, config, report, watch)
     results = []
     for request in requests:
@@ -84,7 +84,7 @@ def _optimise(
 
 
 def _notes(data: Dataset, chosen: TaskModels, result: WeightResult) -> tuple[str, ...]:
-    """Return the doubts about the choice of a penalty; there is none in the paper's loop."""
+    """Return notes on the choice of a penalty; the paper's loop has no penalty."""
     if result.choice is None:
         return ()
     train, accuracy = chosen.on("train"), chosen.accuracy
@@ -144,7 +144,7 @@ def fast_heads(
 def fast_problems(
     data: Dataset, chosen: Mapping[str, TaskModels], tasks: Sequence[str], config: FitConfig
 ) -> tuple[TokenTable, list[HeadProblem], Ints]:
-    """Return tokens and problems of the models that train or validate, and these models' rows."""
+    """Return tokens and problems of the train and validation models, and these models' rows."""
     fitted = np.array([k for k, model in enumerate(data.models) if data.split[model] != "test"])
     names, rows = pulls(data, chosen, tasks)
     problems = [replace(_problem(data, chosen[task], fitted), pulls=names[task]) for task in tasks]

@@ -1,4 +1,4 @@
-"""A finished fit made of its weights: the law, predictions with intervals, the notes."""
+"""Completion of a fit from its weights: law, predictions with intervals, notes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws, sigmoid_law
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """A finished fit and what is stored beside it.
+    """A finished fit, with its weights and replay.
 
     weight: (n_tokens,) scaled to a mean absolute value of 1 over the tokens that count. spread:
     (n_tokens,) its standard deviation over bootstrap draws, where there are any.
@@ -41,7 +41,7 @@ class FitResult:
 def finish(
     data: Dataset, chosen: TaskModels, request: FitRequest, result: WeightResult
 ) -> FitResult:
-    """Fit the law to the scores of these weights and put the fit together.
+    """Fit the law to the scores of these weights and assemble the fit.
 
     Raises:
         FitError: no law can be fitted to the train models.
@@ -103,7 +103,7 @@ def _spread(weight: Floats, draws: Floats | None, counts: Mask) -> Floats | None
 
 
 def _replay(data: Dataset, chosen: TaskModels, result: WeightResult, fit: Fit) -> Replay | None:
-    """Return scores and law at every stage; None where there is only one, for nothing moves."""
+    """Return scores and law at every stage, or None if there is only one stage."""
     if len(result.stages) < 2:
         return None
     at = np.array(list(result.stages))
@@ -158,9 +158,9 @@ def _left_out(
 
 
 def _groups_without(data: Dataset, chosen: TaskModels, result: WeightResult) -> dict[str, Mask]:
-    """Return the groups, (n_models,) masks, that the law can be fitted without.
+    """Return the groups, (n_models,) masks, without which the law can be fitted.
 
-    Learnt weights that were not fitted anew without a group have seen it, so it is no evidence.
+    A group is excluded if its models were used to learn the weights.
     """
     train = chosen.on("train")
     groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
@@ -182,7 +182,7 @@ def _predicted_without(
 ) -> Floats:
     """Fit the law without each group; predict all models, (n_groups, n_models).
 
-    The weights are those fitted without the group; a baseline's are the same without any.
+    Learnt weights are those fitted without the group; a baseline's do not depend on it.
     """
     train, n_groups = chosen.on("train"), len(groups)
     scores = np.tile(score, (n_groups, 1))
@@ -225,8 +225,8 @@ def _noise_floors(chosen: TaskModels) -> dict[str, float]:
     floors: dict[str, float] = {}
     for side in SIDES:
         on = chosen.on(side)
-        counts = [n for n, own in zip(chosen.n_items, on, strict=True) if own]
-        known = [n for n in counts if n is not None]
-        if known and len(known) == len(counts):
-            floors[side] = noise_floor(chosen.accuracy[on], np.array(known, dtype=np.float64))
+        counts = [n for n, is_on in zip(chosen.n_items, on, strict=True) if is_on]
+        sizes = [n for n in counts if n is not None]
+        if sizes and len(sizes) == len(counts):
+            floors[side] = noise_floor(chosen.accuracy[on], np.array(sizes, dtype=np.float64))
     return floors

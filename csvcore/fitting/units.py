@@ -28,7 +28,7 @@ def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
     """Return the units that all models' losses come in, such as words, for the scorer's tokens.
 
     The state of a unit is the mean of the scorer's states over its bytes. Units without bytes are
-    no units; alignment hands their loss on.
+    dropped; alignment moves their loss to a neighbour.
 
     Raises:
         InputError: there are no losses, or those of two models come in other units.
@@ -56,7 +56,7 @@ def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
 def _mean_states(
     edges: Ints, token_edges: Ints, hidden: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return states of units as means over the tokens they overlap, by bytes, (n_units, width)."""
+    """Return states of units as byte-weighted means over their tokens, (n_units, width)."""
     stop = np.minimum(edges[1:, None], token_edges[None, 1:])
     start = np.maximum(edges[:-1, None], token_edges[None, :-1])
     overlap = np.maximum(stop - start, 0)  # (n_units, n_tokens) bytes
@@ -67,7 +67,7 @@ def _mean_states(
 def without_first_tokens(
     units: Units, docs: Sequence[Document], losses: Sequence[ModelLosses]
 ) -> tuple[Units, NDArray[np.bool_], int]:
-    """Cut the units where every model's first token has ended; return them, their mask and N_c.
+    """Cut the units at the end of the longest first token; return units, mask and N_c.
 
     A unit that straddles the cut becomes two with the same hidden state.
 
@@ -95,9 +95,9 @@ def without_first_tokens(
 
 
 def _with_cut(cuts: Ints, cut: int) -> tuple[Ints, Ints]:
-    """Return the edges with one more at cut, and the unit that each unit is now a part of."""
+    """Return the edges with one more at cut, and the original unit of each new one."""
     owner = np.arange(cuts.size - 1)
     if cut in cuts:
         return cuts, owner
-    place = int(np.searchsorted(cuts, cut))  # the cut lies within the unit before
-    return np.insert(cuts, place, cut), np.insert(owner, place, place - 1)
+    index = int(np.searchsorted(cuts, cut))  # the cut lies within the unit before
+    return np.insert(cuts, index, cut), np.insert(owner, index, index - 1)

@@ -1,4 +1,4 @@
-"""Optimising the scoring head: Algorithm 2 to the letter, or many heads by second order."""
+"""Optimisers of the scoring head: Algorithm 2, or Gauss-Newton on many heads."""
 
 from csvcore.optimise.algorithm_2 import OptimiseConfig, optimise_heads, standardise
 from csvcore.optimise.features import TokenTable, token_features

@@ -1,6 +1,6 @@
-"""Algorithm 2 to the letter: the paper's scoring head, all tasks in one loop.
+"""Algorithm 2 of the paper: the scoring heads of all tasks in one loop.
 
-The frozen scorer's hidden states are given. Every step does the paper's three: weights from the
+The frozen scorer's hidden states are given. Every step has three parts: weights from the
 head, (alpha, beta) by Levenberg-Marquardt, one gradient step on the head with them fixed.
 """
 
@@ -73,7 +73,7 @@ def optimise_heads(
 
     def look() -> list[Glimpse]:
         return [
-            glimpse(head.problem, head.trace, own) for head, own in zip(heads, score.T, strict=True)
+            glimpse(head.problem, head.trace, row) for head, row in zip(heads, score.T, strict=True)
         ]
 
     watch(look)
@@ -94,9 +94,9 @@ def optimise_heads(
 
 
 def _start(width: int, n_heads: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return theta (width, n_heads) and bias (n_heads,): every head starts from the same numbers.
+    """Return theta (width, n_heads) and bias (n_heads,), equal for all heads.
 
-    One start for all, since the tasks optimised beside it must not change a head.
+    So a head does not depend on the other tasks optimised with it.
     """
     generator = torch.Generator().manual_seed(seed)
     start = INITIAL_SPREAD * torch.randn(width, 1, generator=generator)
@@ -119,14 +119,14 @@ class _Head:
     best: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def fit_law(self, score: Floats, step: int) -> Floats:
-        """Fit the law from the last one on and trace it; return d train MSE / d score."""
+        """Fit the law starting from the last one and trace it; return d train MSE / d score."""
         law = (self.trace[-1].alpha, self.trace[-1].beta) if self.trace else None
         entry, slope = _law_step(score, self.problem, law, step)
         self.trace.append(entry)
         return slope
 
     def keep(self, step: int, theta: torch.Tensor, bias: torch.Tensor, recorded: bool) -> None:
-        """Copy the parameters if this step is the best so far, or to be recorded."""
+        """Copy the parameters if this step is the best so far or a stage."""
         entry = self.trace[-1]
         mse = entry.train_mse if entry.validation_mse is None else entry.validation_mse
         if step == 0 or mse < self.mse or not self.problem.validation.any():
@@ -148,20 +148,20 @@ class _Head:
 
 
 def stage_steps(n_steps: int) -> set[int]:
-    """Return the steps whose weights are kept: the first, the last, ever fewer between them."""
+    """Return the steps with kept weights: first, last, and ever sparser ones between them."""
     return {0, *np.geomspace(1, max(n_steps, 1), STAGES).round().astype(int).tolist()}
 
 
 def _weights(states: torch.Tensor, theta: torch.Tensor, offset: torch.Tensor) -> Singles:
     """Return the weights (n_tokens,) of one head."""
-    found: Singles = torch.nn.functional.softplus(states @ theta + offset).numpy()
-    return found
+    weight: Singles = torch.nn.functional.softplus(states @ theta + offset).numpy()
+    return weight
 
 
 def _law_step(
     score: Floats, problem: HeadProblem, law: tuple[float, float] | None, step: int
 ) -> tuple[TraceStep, Floats]:
-    """Fit the law on the train models; the trace entry, and d train MSE / d score (n_models,)."""
+    """Fit the law on the train models; return trace entry and d train MSE / d score (n_models,)."""
     train, gamma = problem.train, problem.gamma
     observed = problem.accuracy
     try:

@@ -28,13 +28,13 @@ HELD_BLOCKS = 16  # blocks read before the pages of memory maps are given back
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """The tokens of a corpus as the fit sees them.
+    """The tokens of a corpus as input of the fast fit.
 
     states: (n_tokens, rank) features of each token, mean squared length 1, see `token_features`.
     nll: (n_models, n_tokens) nats, of train and validation models alone. source: (n_tokens,) index
-    of each token's source, 0 to n_sources - 1. pulls: (n_pulls, n_tokens) what the weights are
-    where the head says nothing, mean 1 each; the first is all ones. states and nll may be memory
-    maps; then only blocks of them are read.
+    of each token's source, 0 to n_sources - 1. pulls: (n_pulls, n_tokens) weights at
+    theta = 0, mean 1 each; the first is all ones. states and nll may be memory maps, which are
+    read block by block.
     """
 
     states: NDArray[np.floating]
@@ -91,7 +91,10 @@ class Block:
         return torch.addmm(self.own @ coefficients[rank:], self.states, coefficients[:rank])
 
     def add_gradients(self, by_logit: torch.Tensor, total: torch.Tensor) -> None:
-        """Carry derivatives by logits (n, b) on to the features, added to total (n, n_features)."""
+        """Add derivatives by features, computed from those by logits (n, b), to total.
+
+        total: (n, n_features).
+        """
         rank = self.states.shape[1]
         total[:, :rank].addmm_(by_logit, self.states)
         total[:, rank:].addmm_(by_logit, self.own)
@@ -103,10 +106,10 @@ def over_tokens(
     device: torch.device | None = None,
     block: int = BLOCK,
 ) -> list[Result]:
-    """Share the blocks of tokens among threads; return the result of each share, in order.
+    """Distribute the blocks of tokens over threads; return the results in order.
 
-    work gets where its blocks begin. Each thread computes alone: torch's own threads meet after
-    every operation, which on a machine with other work to do costs many times the operation.
+    work is called with the starts of its blocks. torch's own threads are not used: they
+    synchronise after every operation, at many times its cost on a busy machine.
     """
     starts = range(0, n_tokens, block)
     if device is not None and device.type != "cpu":
@@ -130,7 +133,7 @@ def _shared(starts: range, work: Callable[[range], Result]) -> list[Result]:
 def token_features(
     hidden: NDArray[np.floating], rank: int | None = RANK, out: Singles | None = None
 ) -> Singles:
-    """Return hidden states as features: standardised, of rank directions and mean squared length 1.
+    """Return hidden states as features of rank dimensions and mean squared length 1.
 
     Each unit is given mean 0 and variance 1. States wider than rank are projected on the leading
     principal directions of a sample of tokens, found by a randomised SVD; a ridge penalty on a
@@ -180,12 +183,12 @@ def _wide_block(hidden: NDArray[np.floating]) -> int:
 
 
 def _singles(block: NDArray[np.floating]) -> torch.Tensor:
-    """Return a block as float32; half precision is widened by torch, which is faster than numpy."""
+    """Convert a block to float32 by torch, which is faster than numpy."""
     return torch.from_numpy(np.require(block, requirements=["C", "W"])).float()
 
 
 def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
-    """Yield the starts; between them, give back pages of memory maps now and then."""
+    """Yield the starts; release pages of memory maps at intervals."""
     every = max(1, HELD_BLOCKS * BLOCK // starts.step)
     for number, at in enumerate(starts):
         if number % every == 0:
@@ -194,7 +197,7 @@ def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
 
 
 def _let_go(*arrays: NDArray[np.generic]) -> None:
-    """Give back the pages of memory maps; they are read again when asked for."""
+    """Release the pages of memory maps; they are read again on demand."""
     for array in arrays:
         if isinstance(array, np.memmap) and array.mode != "c":  # a private map would forget changes
             base: object = array
@@ -226,7 +229,7 @@ def _directions(
 ) -> torch.Tensor:
     """Return leading principal directions of the standardised states, (width, rank).
 
-    scale: (all units, width) picks the units that vary and divides them by their spread.
+    scale: (all units, width) selects the varying units and divides them by their spread.
     """
     stride = max(1, hidden.shape[0] // SAMPLE)
     blocks = _pausing(range(0, hidden.shape[0], BLOCK), hidden)
@@ -254,6 +257,6 @@ def _directions(
     for _ in range(POWERS):
         start, _ = torch.linalg.qr(gram_times(start))
     _, right = torch.linalg.eigh(start.T @ gram_times(start))  # ascending
-    found: torch.Tensor = start @ right[:, -rank:].flip(1)
-    largest = found.gather(0, found.abs().argmax(dim=0, keepdim=True))  # (1, rank)
-    return found * largest.sign()  # an eigenvector's sign is a matter of rounding
+    directions: torch.Tensor = start @ right[:, -rank:].flip(1)
+    largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))  # (1, rank)
+    return directions * largest.sign()  # an eigenvector's sign is a matter of rounding

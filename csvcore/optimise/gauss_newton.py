@@ -2,7 +2,7 @@
 
 For a head theta the weights are w_t = pull_t * f(theta . x_t), the scores C_m = (1 / N_c) *
 sum_t w_t * nll_mt (equation 1), and (alpha, beta) are the best law for these scores (equation 4).
-What is minimised over theta is
+The objective over theta is
 
     F = sum_m share_m * (predicted_m - accuracy_m)^2 + strength * |theta|^2.
 
@@ -83,7 +83,7 @@ class Solution:
 
 
 def default_device() -> torch.device:
-    """Return the GPU if there is one."""
+    """Return the GPU if available, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -108,8 +108,8 @@ def solve(
 ) -> Solution:
     """Minimise F of every head from start; F never rises.
 
-    A head is done when a step lowers its F by less than TOLERANCE of it, or when no damping finds a
-    lower F. Heads that are done cost nothing more.
+    A head is done if a step lowers its F by less than TOLERANCE of it, or if no damping finds a
+    lower F. Finished heads are skipped.
 
     Args:
         table: features and losses of the tokens.
@@ -136,7 +136,7 @@ def solve(
 
 @dataclass(slots=True)
 class _State:
-    """All heads on their way; the first axis of every array is (n_heads,)."""
+    """State of all heads; the first axis of every array is (n_heads,)."""
 
     theta: Floats
     score: Floats
@@ -147,7 +147,7 @@ class _State:
 
 
 def _start(passes: "_Passes", heads: Heads, start: Floats) -> _State:
-    """Return the heads at theta = start; heads of infinite strength are done, for theta stays 0."""
+    """Return the heads at theta = start; heads of infinite strength are done, with theta 0."""
     score = passes.scores(start, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
     return _State(
@@ -161,7 +161,7 @@ def _start(passes: "_Passes", heads: Heads, start: Floats) -> _State:
 
 
 def _step(passes: "_Passes", heads: Heads, state: _State) -> None:
-    """Move every head that is not done by one step; one that no damping helps is done."""
+    """Move every unfinished head by one step; a head is done if no damping lowers its F."""
     live = np.flatnonzero(~state.done)
     curvature = _Curvature(
         passes, heads.take(live), state.theta[live], state.laws.take(live), state.score[live]
@@ -260,8 +260,8 @@ class _Passes:
                 by_head = (slope.T.contiguous() * block.pulls[pull])[:, None, :]
                 for at in range(0, n_heads, HEADS_AT_ONCE):
                     product = by_head[at : at + HEADS_AT_ONCE] * block.nll  # (heads, n_rows, b)
-                    own = flat[at * rows.size : (at + product.shape[0]) * rows.size]
-                    block.add_gradients(product.flatten(0, 1), own)
+                    part = flat[at * rows.size : (at + product.shape[0]) * rows.size]
+                    block.add_gradients(product.flatten(0, 1), part)
             return flat.cpu().double()
 
         shares = over_tokens(table.states.shape[0], work, self.device)
@@ -282,8 +282,8 @@ class _Curvature:
             torch.from_numpy(part) for part in laws.derivatives(score[:, rows], heads.gamma)
         )
         residual = share * (predicted - accuracy)  # (n_heads, n_rows)
-        own = share[..., None] * by_law  # (n_heads, n_rows, 2)
-        base, _ = torch.linalg.qr(own)
+        law_jacobian = share[..., None] * by_law  # (n_heads, n_rows, 2)
+        base, _ = torch.linalg.qr(law_jacobian)
         jacobian = passes.jacobian(theta, heads.pull, rows) * (share * by_score)[..., None]
         jacobian -= base @ (base.transpose(1, 2) @ jacobian)
         self.strength = torch.from_numpy(heads.strength)
@@ -297,8 +297,8 @@ class _Curvature:
         """Return steps of these heads, (n_which, n_features).
 
         By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
-        with more than one thread (https://github.com/pytorch/pytorch/issues/142815). A head whose
-        system is not positive definite but for rounding stays, which lowers nothing, so that its
+        with more than one thread (https://github.com/pytorch/pytorch/issues/142815). If
+        rounding makes a system not positive definite, the step is 0, so F is not lower and the
         damping grows.
         """
         ridge = self.strength[which] + torch.from_numpy(damping)

@@ -1,10 +1,10 @@
 """The fast fit of whole tasks: the penalty chosen inside train, and the weights' stability.
 
-Every (task, pull, left-out group) is a head; all of them go down the path of penalties together,
-each strength starting where the one before it ended. The path is always walked to its end, for
-errors may rise along it before they fall. A penalty is scored by the errors on models that its
-heads did not see: each group of train models left out in turn, and the validation models. Test
-models are not in the table at all.
+Every (task, pull, left-out group) is a head. All heads follow the path of falling penalties
+together, each strength starting from the solution of the one before. All strengths are tried, since
+errors may rise before they fall. A penalty is scored by its heads' errors on unseen models: each
+group of train models left out in turn, and the validation models. Losses of test models are not in
+the table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,9 +35,9 @@ VALIDATION = "validation models"
 class FastConfig:
     """Settings of the fast fit.
 
-    strengths: penalties on |theta|^2, falling; one alone leaves nothing to choose. members: heads
-    whose spread tells how stable the weights are, the plain one and bootstrap draws of training
-    runs. max_steps: Gauss-Newton steps at one strength.
+    strengths: penalties on |theta|^2, falling; one alone leaves nothing to choose. members: number
+    of heads for the spread of the weights: the plain one and bootstrap draws of training runs.
+    max_steps: Gauss-Newton steps at one strength.
     """
 
     strengths: tuple[float, ...] = STRENGTHS
@@ -59,7 +59,7 @@ class _Path:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """The walk of all paths down the penalties, with what is known at each strength so far.
+    """Progress of all paths over the penalties, with the results at each strength so far.
 
     ends: (n_heads, n_features) theta at the end of each strength. converged: (n_heads,) likewise.
     histories: all steps of each strength. tried: the penalties of each path, one a strength.
@@ -78,7 +78,7 @@ class _Walk:
     def solve(
         self, heads: Heads, start: Floats, number: int, history: list[Step] | None = None
     ) -> Solution:
-        """Minimise these heads from start; the steps are reported as those of strength `number`."""
+        """Minimise these heads from start; steps are reported under strength `number`."""
         n_steps = self.config.max_steps
         return solve(
             self.table,
@@ -104,7 +104,7 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The choice for a task: a path, the number of a strength, and the record of all tried."""
+    """The choice for a task: a path, the number of a strength, and all tried penalties."""
 
     path: _Path
     number: int
@@ -142,7 +142,7 @@ def choose_heads(
     chosen = [_choose(problem, walk) for problem in problems]
     draws = _draws(run, config.members - 1, config.seed)
     extras = _fit_extras(walk, chosen, draws, more or {})
-    return [_result(walk, one, extra) for one, extra in zip(chosen, extras, strict=True)]
+    return [_result(walk, choice, extra) for choice, extra in zip(chosen, extras, strict=True)]
 
 
 def _walk_down(walk: _Walk, groups: Mapping[str, Mask]) -> None:
@@ -210,12 +210,12 @@ def _score_penalty(
 ) -> Penalty:
     """Return the errors of one penalty's heads, (n_heads, n_models) predicted, on unseen models.
 
-    cv_error is in units of accuracy: the mean over the groups of the root mean squared error, and
-    the same on the validation models, averaged; where there is neither, the error on train.
+    cv_error is in units of accuracy: the mean of two root mean squared errors, the average one over
+    the groups and that on the validation models. With neither it is the error on train.
     """
     problem = path.problem
-    known = problem.train | problem.validation
-    wrong = np.square(predicted - np.where(known, problem.accuracy, 0.0))
+    seen = problem.train | problem.validation
+    wrong = np.square(predicted - np.where(seen, problem.accuracy, 0.0))
     errors = {
         name: float(wrong[at, problem.train & groups[name]].mean())
         for at, name in enumerate(path.groups, start=1)
@@ -263,18 +263,22 @@ def _fit_extras(
     Returns:
         for each task the heads of `_extra_shares`, with theta (n_features,) in place of shares.
     """
-    extras = [_extra_shares(one.path.problem, draws, more) for one in chosen]
-    shares = np.array([share for own in extras for _, share in own])
+    extras = [_extra_shares(choice.path.problem, draws, more) for choice in chosen]
+    shares = np.array([share for heads_of_task in extras for _, share in heads_of_task])
     if not shares.size:
         return [[] for _ in chosen]
-    owner = [one for one, own in zip(chosen, extras, strict=True) for _ in own]
-    plain = np.array([int(one.path.heads[0]) for one in owner])
+    owner = [
+        choice for choice, heads_of_task in zip(chosen, extras, strict=True) for _ in heads_of_task
+    ]
+    plain = np.array([int(choice.path.heads[0]) for choice in owner])
     heads = walk.heads.take(plain)
     heads.share[:] = shares / shares.sum(axis=1, keepdims=True)
-    heads.strength[:] = [walk.config.strengths[one.number] for one in owner]
-    start = np.array([walk.ends[one.number][row] for one, row in zip(owner, plain, strict=True)])
+    heads.strength[:] = [walk.config.strengths[choice.number] for choice in owner]
+    start = np.array(
+        [walk.ends[choice.number][row] for choice, row in zip(owner, plain, strict=True)]
+    )
     ends = iter(walk.solve(heads, start, len(walk.config.strengths)).theta)
-    return [[(group, next(ends)) for group, _ in own] for own in extras]
+    return [[(group, next(ends)) for group, _ in heads_of_task] for heads_of_task in extras]
 
 
 def _result(
@@ -302,7 +306,7 @@ def _result(
 
 
 def _stages(walk: _Walk, path: _Path, number: int) -> dict[float, Singles]:
-    """Return the plain head's weights at the end of every strength, from the pull alone on."""
+    """Return the plain head's weights at the pull and at the end of every strength."""
     theta = {np.inf: np.zeros(walk.table.n_features)}
     ends = walk.ends[: number + 1]
     theta |= {at: end[path.heads[0]] for at, end in zip(walk.config.strengths, ends, strict=False)}
@@ -312,35 +316,37 @@ def _stages(walk: _Walk, path: _Path, number: int) -> dict[float, Singles]:
 
 def _look(problems: Sequence[HeadProblem], walk: _Walk) -> list[Glimpse]:
     """Return each task's progress, on the path that is best so far."""
-    found = []
+    glimpses = []
     for problem in problems:
-        own = [k for k, path in enumerate(walk.paths) if path.problem is problem]
-        best = min(own, key=lambda k: min((one.cv_error for one in walk.tried[k]), default=1.0))
+        paths = [k for k, path in enumerate(walk.paths) if path.problem is problem]
+        best = min(
+            paths, key=lambda k: min((penalty.cv_error for penalty in walk.tried[k]), default=1.0)
+        )
         way = _way(walk.paths[best], walk.histories)
         if way:
-            found.append(glimpse(problem, [entry for entry, _ in way], way[-1][1]))
-    return found
+            glimpses.append(glimpse(problem, [entry for entry, _ in way], way[-1][1]))
+    return glimpses
 
 
 def _way(path: _Path, histories: Sequence[Sequence[Step]]) -> list[tuple[TraceStep, Floats]]:
     """Return every step that changed a path's plain head, with its scores (n_models,)."""
     problem = path.problem
     entries: list[tuple[TraceStep, Floats]] = []
-    own = path.heads[:1]
+    plain = path.heads[:1]
     for history in histories:
         for step in history:
-            score = step.score[own[0]]
+            score = step.score[plain[0]]
             if entries and np.array_equal(score, entries[-1][1]):
                 continue
-            law = step.laws.take(own)
+            law = step.laws.take(plain)
             wrong = law.predict(score[None], np.array([problem.gamma]))[0] - problem.accuracy
-            known = problem.validation
+            validation = problem.validation
             entry = TraceStep(
                 step=len(entries),
                 alpha=float(law.alpha[0]),
                 beta=float(law.beta[0]),
-                train_mse=float(step.mse[own[0]]),
-                validation_mse=float(np.mean(wrong[known] ** 2)) if known.any() else None,
+                train_mse=float(step.mse[plain[0]]),
+                validation_mse=float(np.mean(wrong[validation] ** 2)) if validation.any() else None,
             )
             entries.append((entry, score))
     return entries

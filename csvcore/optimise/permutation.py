@@ -26,10 +26,10 @@ def permutation_control(
 ) -> Control:
     """Refit with the accuracies shuffled among the train models; the p-value of the train error.
 
-    All fits have the same penalty, pull and stopping rule, so that where losses and accuracies are
-    unrelated and models exchangeable the p-value is uniform. Checkpoints of one run are not
-    exchangeable: there a small p-value says that losses and accuracies move together, which they do
-    in any training run; it is no evidence yet that the weights are right.
+    All fits have the same penalty, pull and stopping rule, so the p-value is uniform if losses and
+    accuracies are unrelated and models exchangeable. Checkpoints of one run are not exchangeable:
+    their losses and accuracies both follow training, so a small p-value alone does not support the
+    weights.
     """
     rng = np.random.default_rng(config.seed)
     table = replace(table, nll=table.nll[problem.train])

@@ -1,4 +1,4 @@
-"""The problem that a head is optimised for and its result, the same for every optimiser."""
+"""The optimisation problem of a head and its result, common to all optimisers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,9 +31,9 @@ class HeadProblem:
 
 @dataclass(frozen=True, slots=True)
 class WeightResult:
-    """The weights of one task before scaling and how they came about.
+    """The weights of one task before scaling, with a record of the optimisation.
 
-    weight: (n_tokens,). Of a baseline there is nothing more; the rest is of a head.
+    weight: (n_tokens,). All other fields are of learnt weights.
 
     step, trace: the selected step and all of them. stages: (n_tokens,) weights at some stages on
     the way, by the step, or the fast fit by the penalty; the selected one is among them. seconds:
@@ -59,18 +59,18 @@ class WeightResult:
 
     @property
     def learnt(self) -> bool:
-        """Whether the weights were learnt from the train models; a baseline's are not."""
+        """True if the weights were learnt from the train models, so not for a baseline."""
         return bool(self.trace)
 
 
 def glimpse(problem: HeadProblem, trace: Sequence[TraceStep], score: Floats) -> Glimpse:
     """Return the progress of a problem; score: (n_models,), test models are not read."""
-    known = problem.train | problem.validation
+    seen = problem.train | problem.validation
     return Glimpse(
         task=problem.task,
         gamma=problem.gamma,
         trace=tuple(trace),
-        score=tuple(score[known].tolist()),
-        accuracy=tuple(problem.accuracy[known].tolist()),
-        validates=tuple(problem.validation[known].tolist()),
+        score=tuple(score[seen].tolist()),
+        accuracy=tuple(problem.accuracy[seen].tolist()),
+        validates=tuple(problem.validation[seen].tolist()),
     )

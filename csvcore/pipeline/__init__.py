@@ -1,1 +1,1 @@
-"""Use cases, one a file, named as the command is: the place where computing meets storing."""
+"""Use cases, one module per command, that read the database, compute and store."""

@@ -1,4 +1,4 @@
-"""Losses of models into the database: looked at first, scored by an engine, stored when whole."""
+"""Collection of per-token losses: plan, score by an engine, store each whole model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -61,13 +61,13 @@ class CollectConfig:
 
     @property
     def load(self) -> LoadConfig:
-        """What loading has to know."""
+        """Settings of loading a model."""
         return LoadConfig(self.device, self.dtype, self.prefix, self.trust_remote_code)
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What became of one model: stored now, found stored, or why it failed.
+    """The result for one model: stored now, found stored, or the reason of a failure.
 
     n_tokens: scored, prefix not counted. bits_per_byte: of the whole corpus. seconds: wall time.
     """
@@ -88,7 +88,7 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection made ready: its plans, and what they have in common."""
+    """A prepared collection: its plans, common context and notes."""
 
     database: Path
     corpus: str
@@ -100,29 +100,29 @@ class Collection:
 
     @property
     def place(self) -> str:
-        """Where shards are kept."""
+        """Folder or URL of the shards."""
         beside = self.database.with_name(f"{self.database.name}.shards")
-        place = self.config.shards or str(beside)
-        return place if "://" in place else str(Path(place).resolve())
+        path = self.config.shards or str(beside)
+        return path if "://" in path else str(Path(path).resolve())
 
     def shards(self, one: Plan) -> list[Shard]:
-        """All shards of a model, scored or not."""
+        """Return all shards of a model, scored or not."""
         assert one.files is not None
-        found, at = [], 0
+        parts, at = [], 0
         for docs in shards.divide(self.docs):
             sizes = one.n_tokens[at : at + len(docs)]
             at += len(docs)
-            found.append(Shard(shards.address(docs, self._recipe(one, sizes)), docs))
-        return found
+            parts.append(Shard(shards.address(docs, self._recipe(one, sizes)), docs))
+        return parts
 
     def n_scored(self, one: Plan, missing: Sequence[Shard]) -> int:
-        """Tokens of a model in shards that are there already."""
+        """Count the tokens of a model in finished shards."""
         absent = {doc.doc_id for shard in missing for doc in shard.docs}
         sizes = zip(self.docs, one.n_tokens, strict=True)
         return sum(n for doc, n in sizes if doc.doc_id not in absent)
 
     def _recipe(self, one: Plan, sizes: Sequence[int]) -> dict[str, Any]:
-        """All that losses of documents with these token counts depend on beside their texts."""
+        """Return every setting that affects the losses of documents with these token counts."""
         assert one.files is not None
         seen = WHOLE
         if windowed(sizes, self.context):
@@ -138,7 +138,7 @@ class Collection:
         }
 
     def work(self, one: Plan, missing: Sequence[Shard]) -> Work:
-        """What an engine gets."""
+        """Return the work for an engine: a model and its missing shards."""
         longest = min(max(one.n_tokens), self.context or max(one.n_tokens))
         assert one.files is not None
         return Work(
@@ -155,7 +155,7 @@ class Collection:
         )
 
     def seen(self, one: Plan) -> str | int:
-        """The context of a model's windows, or that it saw every document whole."""
+        """Return the context of a model's windows, or WHOLE if no document needs windows."""
         return self.context if self.context and windowed(one.n_tokens, self.context) else WHOLE
 
 
@@ -166,25 +166,25 @@ def prepare(
     config: CollectConfig,
     report: Callable[[str], None] = lambda model: None,
 ) -> Collection:
-    """Look at models, corpus and database; nothing is loaded and nothing written.
+    """Plan a collection from models, corpus and database, without loading or writing.
 
     Args:
         database: the results database.
         names: folders, GGUF files or hub names.
         corpus: a stored corpus.
         config: settings.
-        report: told each model's name before it is looked at; may raise to stop.
+        report: called with each model's name before it is planned; may raise to stop.
 
     Raises:
         InputError: an unknown corpus, dtype or prefix, two models of one name, or a context larger
             than a model's.
     """
-    for what, value, known in (
+    for setting, value, choices in (
         ("dtype", config.dtype, tuple(lm.DTYPES)),
         ("prefix", config.prefix, (lm.AUTO, *lm.RULES)),
     ):
-        if value not in known:
-            raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}")
+        if value not in choices:
+            raise InputError(f"{setting} must be one of {', '.join(choices)}, got {value!r}")
     with store.connect(database, read_only=True) as db:
         docs = store.documents(db, corpus)
     _refuse_twice(names)
@@ -209,7 +209,7 @@ def _refuse_twice(names: Sequence[str]) -> None:
 
 
 def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: CollectConfig) -> Plan:
-    """The plan with what the database says of the model."""
+    """Mark the plan as stored, or set its problem, from the database."""
     if one.files is None:
         return one
     with store.connect(database, read_only=True) as db:
@@ -227,7 +227,7 @@ def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: Coll
 
 
 def _stored_otherwise(one: Plan, corpus: str, made: Manifest, config: CollectConfig) -> str | None:
-    """Why the stored losses are not those that would be collected, or None."""
+    """Return how the stored losses differ from those to be collected, or None."""
     assert one.files is not None
     if made.weights_sha256 != one.files.weights_sha256:
         return (
@@ -287,16 +287,16 @@ def _notes(collection: Collection) -> Iterator[str]:
 def collect(
     collection: Collection, report: Callable[[Progress], None] = lambda step: None
 ) -> Iterator[Collected]:
-    """Score what is not stored yet; yields each model when it is over, failed ones too.
+    """Score missing losses; yield the result of each finished or failed model.
 
-    A model's losses reach the database in one transaction when all its shards are written. Stopped
-    at any moment, the next run goes on from the shards that are there.
+    A model's losses are stored in one transaction when all its shards are written. After an
+    interruption the next run resumes from the finished shards.
 
     Args:
         collection: see `prepare`.
-        report: told of every step; may raise to stop.
+        report: called with every step; may raise to stop.
     """
-    place = Shards(collection.place)
+    shard_store = Shards(collection.place)
     works: list[Work] = []
     by_model = {one.model: one for one in collection.plans}
     for one in collection.plans:
@@ -306,7 +306,7 @@ def collect(
             yield Collected(one.model, "found", "its losses are stored already")
         else:
             whole = collection.shards(one)
-            missing = place.missing(whole)
+            missing = shard_store.missing(whole)
             works.append(collection.work(one, missing))
             report(Progress(one.model, n_tokens=collection.n_scored(one, missing)))
     to_score = [work for work in works if work.shards]
@@ -328,7 +328,7 @@ def _run(
 
 
 def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
-    """Put a model's shards into the database, in one transaction."""
+    """Store a model's shards in the database, in one transaction."""
     if outcome.error is not None:
         return Collected(one.model, "failed", outcome.error, seconds=outcome.seconds)
     n_bytes = {doc.doc_id: doc.n_bytes for doc in collection.docs}
@@ -357,7 +357,7 @@ def _bits_per_byte(table: pa.Table, docs: Sequence[Document]) -> float:
 
 
 def _card(one: Plan) -> ModelCard:
-    """What the model's own files say of it; `import models` replaces it by what the user knows."""
+    """Return a model card from the model's own files; `import models` replaces it."""
     return ModelCard(
         model=one.model,
         family=one.model_type,
@@ -368,7 +368,7 @@ def _card(one: Plan) -> ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class TriedOut:
-    """A model loaded and tried: what was found, or why it fails; seconds the corpus would take."""
+    """The result of a dry run: a message, and the estimated seconds for the corpus."""
 
     model: str
     message: str
@@ -377,7 +377,7 @@ class TriedOut:
 
 
 def try_out(collection: Collection) -> Iterator[TriedOut]:
-    """Load each model that is to be scored, on the first device, and time it on a short text."""
+    """Load each unscored model on the first device and time it on a short text."""
     device = local.devices(collection.config.device)[0]
     for one in collection.plans:
         if one.problem is not None:

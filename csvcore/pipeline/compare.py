@@ -1,4 +1,4 @@
-"""Comparison of every method on the same split; fits that are missing are made first."""
+"""Comparison of every method on the same split, after making missing fits."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def compare(
 def usable_tasks(
     data: Dataset, tasks: Sequence[str], lenient: bool = False
 ) -> dict[str, TaskModels]:
-    """Return the models of each task named; without names or if lenient, of all comparable tasks.
+    """Return the models of each named task; without names or if lenient, of all comparable ones.
 
     Raises:
         InputError: as `task_models` or for want of a test model, for a task that was named, or
@@ -111,7 +111,7 @@ def _controls(
     permutations: int,
     report: Report,
 ) -> dict[str, Control]:
-    """Return the permutation control of each task; one of as many permutations is not run again."""
+    """Return the permutation test of each task; reuse a stored one of as many permutations."""
     csv = {fit.task: fit.fit for fit in fits if fit.method == "csv"}
     with store.connect(database, read_only=True) as db:
         stored = {task: store.control(db, name) for task, name in csv.items()}

@@ -21,7 +21,7 @@ CHECKED = 2  # documents compared with the model itself
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """A server's model and what it is held against; each is a flag of `csvcore import completions`.
+    """A server's model and its reference; each field is a flag of `csvcore import completions`.
 
     url: up to /v1. served: the model's name there. reference: the same model as a folder, GGUF
     file or hub name, for its tokenizer, its prefix and the check. name: what to store it as; the
@@ -43,7 +43,7 @@ def import_completions(
     config: ServerConfig,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """Read a model's losses from a server and store them; goes on where it was stopped.
+    """Read a model's losses from a server and store them; resume after an interruption.
 
     Raises:
         InputError: losses are stored under this name.
@@ -107,7 +107,7 @@ def _manifest(
 
 
 def parity(server: Server, model: LanguageModel, docs: list[Document]) -> float:
-    """Mean absolute difference per token between server and model on two documents, nats."""
+    """Return the mean absolute difference per token to the model on two documents, nats."""
     some = [docs[0], docs[len(docs) // 2]][: min(CHECKED, len(docs))]
     theirs = served_losses(server, model, some)
     ours = list(lm.score(model, some, context=_room(model)))
@@ -116,14 +116,14 @@ def parity(server: Server, model: LanguageModel, docs: list[Document]) -> float:
 
 
 def _room(model: LanguageModel) -> int | None:
-    """Tokens of a window: its prefix and one token to generate have to fit the context too."""
+    """Return the window size: the context less the prefix and one generated token."""
     return None if model.max_tokens is None else max(1, model.max_tokens - 2)
 
 
 def served_losses(
     server: Server, model: LanguageModel, docs: Sequence[Document]
 ) -> list[TokenLosses]:
-    """Losses of documents as the server has them, on the reference's tokens."""
+    """Return the server's losses of documents, on the reference's tokens."""
     encodings = [lm.encode(model.tokenizer, doc.text) for doc in docs]
     owners, segments = lm.cut(model, encodings, _room(model), None)
     parts = server.nll(segments)

@@ -19,7 +19,7 @@ def load_dataset(
     mask_first_token: bool = False,
     own_units: bool = False,
 ) -> Dataset:
-    """Read everything a fit on this corpus and split needs, the losses mapped to the units.
+    """Read the data of a fit on this corpus and split, with losses mapped to the units.
 
     The units are the scorer's tokens, or with own_units those that the losses come in.
     """

@@ -1,4 +1,4 @@
-"""What the database holds as files for others: loss packs, tables, token weights."""
+"""Export of stored data: loss packs, tables, token weights."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ The fit these weights are of:
 
 
 def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) -> str:
-    """Write stored losses of these models, all that have any if none is named, as a loss pack."""
+    """Write stored losses of these models as a loss pack; by default of all with losses."""
     with store.connect(database, read_only=True) as db:
         sha256 = store.corpus_sha256(db, corpus)
         have = store.coverage(db, corpus)
@@ -105,7 +105,7 @@ def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
 
 
 def _flat(name: str, table: pa.Table) -> pa.Table:
-    """The table with its lists and records as text."""
+    """Return the table with lists and records as JSON text."""
     for at, field in enumerate(table.schema):
         if not pa.types.is_nested(field.type):
             continue
@@ -143,7 +143,7 @@ def _write(table: pa.Table, out: Path) -> None:
 
 
 def token_weights(db: Connection, fit: str) -> pa.Table:
-    """Salience of a fit, one row a token: doc_id, token_index, byte_start, byte_end, weight.
+    """Return a fit's salience, one row a token: doc_id, token_index, byte range, weight.
 
     Raises:
         InputError: there is no such fit.
@@ -164,8 +164,7 @@ def token_weights(db: Connection, fit: str) -> pa.Table:
 def export_weights_dataset(database: Path, fit: str, out: Path) -> str:
     """Write a fit's salience as a folder that Hugging Face's `datasets` loads.
 
-    It has Parquet files, by token and by document with the texts, and a card (README.md) that says
-    what they hold.
+    It has Parquet files by token and by document (with texts), and a data set card (README.md).
 
     Raises:
         InputError: there is no such fit, or out is a file.

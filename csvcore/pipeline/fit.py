@@ -1,4 +1,4 @@
-"""A fit from stored losses and accuracies to a stored law, predictions and weights."""
+"""Fits of stored losses and accuracies, stored with law, predictions and weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -57,10 +57,10 @@ def fit_dataset(
     only_missing: bool = False,
     watch: Watch = lambda look: None,
 ) -> list[Fit]:
-    """Fit and store as `fit`, on a dataset that is read already."""
+    """Fit and store as `fit` does, on a loaded dataset."""
     requests = fit_requests(data, chosen, wanted, config)
-    stored = _stored(database, [one.fit for one in requests]) if only_missing else {}
-    missing = [one for one in requests if one.fit not in stored]
+    stored = _stored(database, [request.fit for request in requests]) if only_missing else {}
+    missing = [request for request in requests if request.fit not in stored]
     results = learn(data, chosen, missing, config, report, watch)
     report(1, 1, "storing")
     for result in results:
@@ -71,11 +71,11 @@ def fit_dataset(
         for result in results:
             store.add_fit(db, result.fit, doc_ids, data.units.edges, result.weight, result.spread)
     made = stored | {result.fit.fit: result.fit for result in results}
-    by_pair = {(one.task, one.method): made[one.fit] for one in requests}
+    by_pair = {(request.task, request.method): made[request.fit] for request in requests}
     return [replace(by_pair[pair], left_out=chosen[pair[0]].left_out) for pair in wanted]
 
 
 def _stored(database: Path, ids: Sequence[str]) -> dict[str, Fit]:
-    """Return those of these fits that are stored, by id."""
+    """Return the stored ones of these fits, by id."""
     with store.connect(database, read_only=True) as db:
         return {name: store.fit(db, name) for name in ids if store.has_fit(db, name)}

@@ -1,4 +1,4 @@
-"""Files into the database; each import is all or nothing."""
+"""Import of files into the database; each import is all or nothing."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ from csvcore.store import Connection
 
 
 def init(database: Path, zoo: bool = False) -> str:
-    """Make the database, with `zoo` loaded with the bundled measurements; says what was done.
+    """Create the database, with `zoo` including the bundled measurements; return a message.
 
-    Doing it again changes nothing.
+    A second call changes nothing.
     """
     made = store.create(database)
     done = f"{database} made" if made else f"{database} was there"
@@ -85,7 +85,7 @@ def import_accuracies(
     names: Path | None = None,
     new_tasks: Sequence[Task] = (),
 ) -> str:
-    """Store accuracies of known models on known tasks; says which metric each task was taken by.
+    """Store accuracies of known models on known tasks; return a message naming the metrics.
 
     Args:
         database: the results database.
@@ -189,9 +189,9 @@ def _add_split(db: Connection, name: str, file: Path) -> None:
 
 
 def import_losses(database: Path, files: Sequence[Path], corpus: str | None = None) -> str:
-    """Store loss packs; the manifest's hash finds the corpus, without one it must be named.
+    """Store loss packs; the corpus is found by the manifest's hash, or must be named.
 
-    What is stored already with the same losses is passed over, so that packs may overlap.
+    Losses that are stored already are skipped if equal, so packs may overlap.
     """
     n_new = n_rows = 0
     with store.connect(database) as db:
@@ -203,7 +203,7 @@ def import_losses(database: Path, files: Sequence[Path], corpus: str | None = No
 
 
 def _add_losses(db: Connection, file: Path, corpus: str | None) -> tuple[int, int]:
-    """Store a pack; how many of its rows are new, and how many it has."""
+    """Store a pack; return its numbers of new rows and of all rows."""
     pack = loss_packs.read(file)
     home = store.corpus_of_pack(db, file.name, pack, corpus)
     return store.add_losses(db, home.name, pack.table, pack.models), len(pack.table)

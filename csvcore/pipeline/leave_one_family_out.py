@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FamilyComparison:
-    """One method on one task where this family was the test; the split is stored by its name."""
+    """One method on one task, tested on this family; the split is named after it."""
 
     family: str
     split: str
@@ -79,7 +79,7 @@ def leave_one_family_out(
 def medians(rows: Sequence[FamilyComparison]) -> list[tuple[str, str, float, float | None, int]]:
     """Return per task and method: median test MSE over families, worst ratio to all-token, count.
 
-    The ratio is None for a method that no family has beside all-token.
+    The ratio is None for a method without an all-token result in any family.
     """
     by_family = {(entry.family, entry.row.task, entry.row.method): entry.row.mse for entry in rows}
     pairs = dict.fromkeys((entry.row.task, entry.row.method) for entry in rows)

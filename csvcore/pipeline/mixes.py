@@ -30,7 +30,7 @@ def mixes(
     budget_tokens: int | None = None,
     report: Report = lambda step, total, message: None,
 ) -> list[Mix]:
-    """Try mixes for a task, with weights learnt anew for each; stored, the recommended one first.
+    """Try mixes for a task with weights learnt anew for each, and store them, best first.
 
     From the best source alone, the source that helps most is added until all are in; then the
     shares of the best of these are doubled or halved while that helps.
@@ -70,7 +70,7 @@ def search(
     budget_tokens: int | None = None,
     report: Report = lambda step, total, message: None,
 ) -> list[Mix]:
-    """Try mixes as `mixes` does, on a dataset that is read already; nothing is stored."""
+    """Try mixes as `mixes` does, on a loaded dataset and without storing them."""
     sizes = _tokens_by_source(data)
     if len(sizes) < 2:
         raise InputError(f"a mix needs two sources or more, {data.corpus} has {len(sizes)}")
@@ -159,7 +159,7 @@ def judge_mix(
 def draw_documents(data: Dataset, shares: Mapping[str, float], budget_tokens: int) -> list[str]:
     """Draw documents of these sources in a fixed random order until each has its share.
 
-    A source that has fewer tokens than its share gives all it has.
+    A source with fewer tokens than its share contributes all of them.
 
     Raises:
         InputError: an unknown source, a share that is not positive, or a budget too small for one

@@ -13,7 +13,7 @@ from csvcore.records import Fit, Forecast
 def predict(
     database: Path, fit: str, models: Sequence[str] = (), files: Sequence[Path] = ()
 ) -> list[Forecast]:
-    """Forecast models by a fit, best score first; nothing is stored.
+    """Forecast models by a fit, best score first, without storing the forecasts.
 
     Args:
         database: the results database.
@@ -52,7 +52,7 @@ def predict(
 
 
 def newest_fits(database: Path, corpus: str, split: str, method: str) -> dict[str, str]:
-    """Return the id of the newest fit by a method of every task that has one, by task.
+    """Return the id of a method's newest fit for every fitted task, by task.
 
     Raises:
         InputError: no task has one.
@@ -69,6 +69,6 @@ def newest_fits(database: Path, corpus: str, split: str, method: str) -> dict[st
 
 
 def _unused(fit: Fit, covered: Sequence[str]) -> list[str]:
-    """Return those of the covered models that the fit did not use."""
+    """Return the covered models except those used by the fit."""
     used = {prediction.model for prediction in fit.predictions}
     return [name for name in covered if name not in used]

@@ -15,9 +15,9 @@ N_NAMED = 3  # models that a split's name names; more get a count and a hash
 def make_split(
     database: Path, name: str, start: str, test: Sequence[str] = ()
 ) -> tuple[str, list[str]]:
-    """Store a split made from another one; says its sizes, and a sentence for every leak.
+    """Store a split made from another one; return a message and a sentence for every leak.
 
-    It takes the place of one of the same name, whose fits are then stale.
+    It replaces a split of the same name; fits of the old one become stale.
 
     Args:
         database: the results database.
@@ -39,17 +39,17 @@ def make_split(
         if name not in store.splits(db) or store.split(db, name) != checked:
             store.add_split(db, name, checked)
         fingerprints = [
-            found(db, str(corpus))
+            fingerprint(db, str(corpus))
             for corpus in store.corpora(db)["corpus"]
-            for found in (store.loss_fingerprints, store.weight_fingerprints)
+            for fingerprint in (store.loss_fingerprints, store.weight_fingerprints)
         ]
     count = [(side, list(checked.values()).count(side)) for side in SIDES]
-    said = ", ".join(f"{number} {side}" for side, number in count if number)
-    return f"split {name}: {said}", splits.leaks(cards, checked, fingerprints)
+    sizes = ", ".join(f"{number} {side}" for side, number in count if number)
+    return f"split {name}: {sizes}", splits.leaks(cards, checked, fingerprints)
 
 
 def ready_split(database: Path, split: str, test: Sequence[str] = ()) -> tuple[str, list[str]]:
-    """The split to work with, made and stored where need be; its name, and what to say of it.
+    """Return a stored split's name and messages; make and store the split if needed.
 
     Args:
         database: the results database.
@@ -65,8 +65,8 @@ def ready_split(database: Path, split: str, test: Sequence[str] = ()) -> tuple[s
     if is_stored and not test:
         return split, []
     name = f"{split} on {_listed(test)}" if test else split
-    said, leaks = make_split(database, name, split, test)
-    return name, [said, *leaks]
+    message, leaks = make_split(database, name, split, test)
+    return name, [message, *leaks]
 
 
 def _listed(models: Sequence[str]) -> str:

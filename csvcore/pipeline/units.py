@@ -1,4 +1,4 @@
-"""The scorer's tokens and hidden states on a corpus, computed once, kept beside the database."""
+"""Tokens and hidden states of the scorer on a corpus, cached beside the database."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scorer: str) -> Units:
-    """Return tokens and hidden states of a scorer on a corpus, from the cache if it has them.
+    """Return tokens and hidden states of a scorer on a corpus, from the cache if present.
 
     The states are a memory map, read in blocks where they are used.
     """
@@ -33,7 +33,7 @@ def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scor
 
 
 def _compute(scorer: str, docs: list[Document], edges_file: Path, hidden_file: Path) -> None:
-    """Score the documents one by one into the two files, which appear when all is there."""
+    """Score the documents one by one and write both files, whole or not at all."""
     model = lm.load(scorer)
     edges: list[Ints] = []
     raw = hidden_file.with_suffix(f".{os.getpid()}.raw")

@@ -10,7 +10,7 @@ from csvcore import salience
 from csvcore.analysis import ablation
 from csvcore.analysis.attribution import contributions, expected_losses, score_at
 from csvcore.errors import InputError
-from csvcore.figures import tokens as cell_texts
+from csvcore.figures import tokens
 from csvcore.records import Document, Floats, Ints, Mask
 from dashboard.queries import database, fit_tokens
 from dashboard.queries.database import Database
@@ -22,10 +22,10 @@ CONTEXT = 30  # characters shown before and after a token
 @st.cache_data(max_entries=4, show_spinner=False)
 def partial_scores(db: Database, fit: str) -> pd.DataFrame:
     """Return each source's part of every model's score: a row per model, a column per source."""
-    tokens, nll = fit_tokens.read(db, fit), fit_tokens.fitted_losses(db, fit)
-    sources, token_source = tokens.sources, tokens.token_source()
-    parts = salience.partial_scores(tokens.weight, nll, token_source, len(sources), tokens.n_chars)
-    names = [entry.model for entry in tokens.fit.predictions]
+    texts, nll = fit_tokens.read(db, fit), fit_tokens.fitted_losses(db, fit)
+    sources, token_source = texts.sources, texts.token_source()
+    parts = salience.partial_scores(texts.weight, nll, token_source, len(sources), texts.n_chars)
+    names = [entry.model for entry in texts.fit.predictions]
     return pd.DataFrame(parts, index=names, columns=sources)
 
 
@@ -52,30 +52,30 @@ def mixed_predictions(db: Database, fit: str, refitted: ablation.Refit) -> pd.Da
 
 def ablate(db: Database, fit: str, kept: Mask) -> ablation.Refit:
     """Return the law of a fit on some of its tokens alone; see `ablation.ablate`."""
-    tokens = fit_tokens.read(db, fit)
-    models = tokens.fit.predictions
+    texts = fit_tokens.read(db, fit)
+    models = texts.fit.predictions
     return ablation.ablate(
-        tokens.weight,
+        texts.weight,
         fit_tokens.fitted_losses(db, fit),
         kept,
-        tokens.n_chars,
+        texts.n_chars,
         np.array([entry.accuracy for entry in models]),
         [entry.side for entry in models],
-        tokens.fit.gamma,
+        texts.fit.gamma,
     )
 
 
-def selection_losses(db: Database, tokens: FitTokens, cells: Ints) -> pd.DataFrame:
+def selection_losses(db: Database, texts: FitTokens, cells: Ints) -> pd.DataFrame:
     """Return every model's nll on some cells, lowest first. Columns: model, family, nll (nats)."""
-    ranges = [(tokens.cells.token_start[i], tokens.cells.token_end[i]) for i in cells.tolist()]
+    ranges = [(texts.cells.token_start[i], texts.cells.token_end[i]) for i in cells.tolist()]
     chosen = np.concatenate([np.arange(start, end) for start, end in ranges])
-    fitted = fit_tokens.fitted_losses(db, tokens.fit.fit)
-    names = [entry.model for entry in tokens.fit.predictions]
+    fitted = fit_tokens.fitted_losses(db, texts.fit.fit)
+    names = [entry.model for entry in texts.fit.predictions]
     nll = [fitted[:, chosen].sum(axis=1, dtype=np.float64)]
-    complete = database.complete_models(db, tokens.fit.corpus)
+    complete = database.complete_models(db, texts.fit.corpus)
     others = tuple(name for name in complete if name not in set(names))
     if others:  # collected, but without an accuracy on the task
-        rows = fit_tokens.losses(db, tokens.fit.fit, others)
+        rows = fit_tokens.losses(db, texts.fit.fit, others)
         nll.append(rows[:, chosen].sum(axis=1, dtype=np.float64))
     table = pd.DataFrame({"model": [*names, *others], "nll": np.concatenate(nll)})
     table["family"] = table["model"].map(database.family_of(db))
@@ -108,8 +108,8 @@ def off_curve(db: Database, fit: str, model: str, n_tokens: int = 30) -> OffCurv
     Raises:
         InputError: the fit has no such model.
     """
-    tokens = fit_tokens.read(db, fit)
-    law = tokens.fit
+    texts = fit_tokens.read(db, fit)
+    law = texts.fit
     rows = {entry.model: k for k, entry in enumerate(law.predictions)}
     if model not in rows:
         raise InputError(f"the fit {fit} has no model {model!r}; choose one of its {len(rows)}")
@@ -119,42 +119,42 @@ def off_curve(db: Database, fit: str, model: str, n_tokens: int = 30) -> OffCurv
     on_curve = score_at(accuracy, law.alpha, law.beta, law.gamma)
     expected = expected_losses(losses, score, on_curve)
     nll = losses[rows[model]].astype(np.float64)
-    added = contributions(tokens.weight, nll, expected, tokens.n_chars)
+    added = contributions(texts.weight, nll, expected, texts.n_chars)
     return OffCurve(
         float(score[rows[model]]),
         on_curve,
-        _by_source(tokens, added),
-        _by_document(tokens, added),
-        _by_token(tokens, nll, expected, added, n_tokens),
+        _by_source(texts, added),
+        _by_document(texts, added),
+        _by_token(texts, nll, expected, added, n_tokens),
     )
 
 
-def _by_source(tokens: FitTokens, added: Floats) -> pd.DataFrame:
-    sums = np.bincount(tokens.token_source(), weights=added, minlength=len(tokens.sources))
-    return pd.DataFrame({"source": tokens.sources, "added": sums})
+def _by_source(texts: FitTokens, added: Floats) -> pd.DataFrame:
+    sums = np.bincount(texts.token_source(), weights=added, minlength=len(texts.sources))
+    return pd.DataFrame({"source": texts.sources, "added": sums})
 
 
-def _by_document(tokens: FitTokens, added: Floats) -> pd.DataFrame:
+def _by_document(texts: FitTokens, added: Floats) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "doc_id": [doc.doc_id for doc in tokens.docs],
-            "source": [doc.source for doc in tokens.docs],
-            "added": np.add.reduceat(added, tokens.first_token[:-1]),
+            "doc_id": [doc.doc_id for doc in texts.docs],
+            "source": [doc.source for doc in texts.docs],
+            "added": np.add.reduceat(added, texts.first_token[:-1]),
         }
     )
 
 
 def _by_token(
-    tokens: FitTokens, nll: Floats, expected: Floats, added: Floats, n_tokens: int
+    texts: FitTokens, nll: Floats, expected: Floats, added: Floats, n_tokens: int
 ) -> pd.DataFrame:
     """Return the tokens of the largest contributions, of either sign."""
     largest = np.argsort(-np.abs(added))[:n_tokens]
-    document = np.searchsorted(tokens.first_token, largest, side="right") - 1
+    document = np.searchsorted(texts.first_token, largest, side="right") - 1
     return pd.DataFrame(
         [
-            _in_context(tokens.docs[i], tokens.edges[i], token - int(tokens.first_token[i]))
+            _in_context(texts.docs[i], texts.edges[i], token - int(texts.first_token[i]))
             | {
-                "weight": float(tokens.weight[token]),
+                "weight": float(texts.weight[token]),
                 "nll": float(nll[token]),
                 "expected": float(expected[token]),
                 "added": float(added[token]),
@@ -166,7 +166,7 @@ def _by_token(
 
 def _in_context(doc: Document, edges: Ints, token: int) -> dict[str, object]:
     """Return a token's cell of the heatmap with the text around it."""
-    cells = cell_texts.cells(doc.text, edges[1:].tolist())
+    cells = tokens.cells(doc.text, edges[1:].tolist())
     cell = int(np.searchsorted(cells.token_end, token, side="right"))
     before, after = "".join(cells.text[:cell]), "".join(cells.text[cell + 1 :])
     return {

@@ -10,7 +10,7 @@ from csvcore import salience, store
 from csvcore.alignment import Aligner, character_clock
 from csvcore.analysis import token_kinds
 from csvcore.errors import InputError
-from csvcore.figures import tokens as cell_texts
+from csvcore.figures import tokens
 from csvcore.figures.tokens import Cells
 from csvcore.records import Document, Fit, Floats, Ints, Mask
 from dashboard.queries import test_set
@@ -86,7 +86,7 @@ def read(db: Database, fit: str) -> FitTokens:
         edges, weight = store.weight_vector(con, fit)
         spread = store.spread_vector(con, fit)
     cells = [
-        cell_texts.cells(doc.text, cuts[1:].tolist()) for doc, cuts in zip(docs, edges, strict=True)
+        tokens.cells(doc.text, cuts[1:].tolist()) for doc, cuts in zip(docs, edges, strict=True)
     ]
     clocks = [np.diff(character_clock(d.text)[cuts]) for d, cuts in zip(docs, edges, strict=True)]
     starts = [np.cumsum([0, *map(len, part.text)])[:-1] for part in cells]
@@ -94,7 +94,7 @@ def read(db: Database, fit: str) -> FitTokens:
         fit=record,
         docs=docs,
         edges=edges,
-        cells=cell_texts.joined(cells),
+        cells=tokens.joined(cells),
         first_cell=np.cumsum([0, *(len(part.text) for part in cells)]),
         first_token=np.cumsum([0, *(cuts.size - 1 for cuts in edges)]),
         cell_at=np.concatenate(starts),
@@ -112,17 +112,16 @@ def losses(db: Database, fit: str, models: tuple[str, ...]) -> NDArray[np.float3
     Raises:
         InputError: a model has no losses on every document of the corpus.
     """
-    tokens = read(db, fit)
+    texts = read(db, fit)
     with store.connect(db.path, read_only=True) as con:
-        stored = store.losses(con, tokens.fit.corpus, models)
-    by_model = {entry.model: entry for entry in stored if entry.n_tokens.size == len(tokens.docs)}
+        stored = store.losses(con, texts.fit.corpus, models)
+    by_model = {entry.model: entry for entry in stored if entry.n_tokens.size == len(texts.docs)}
     missing = [name for name in models if name not in by_model]
     if missing:
         raise InputError(
-            f"{missing[0]} lacks losses on some documents of {tokens.fit.corpus}; collect them "
-            "first"
+            f"{missing[0]} lacks losses on some documents of {texts.fit.corpus}; collect them first"
         )
-    return np.stack([tokens.aligner.map(by_model[name]) for name in models]).astype(np.float32)
+    return np.stack([texts.aligner.map(by_model[name]) for name in models]).astype(np.float32)
 
 
 def fitted_losses(db: Database, fit: str) -> NDArray[np.float32]:
@@ -140,5 +139,5 @@ def fitted_losses(db: Database, fit: str) -> NDArray[np.float32]:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def kind_masks(db: Database, fit: str) -> dict[str, Mask]:
     """Return a mask of the tokens of each kind; see `token_kinds.kinds`."""
-    tokens = read(db, fit)
-    return token_kinds.kinds(tokens.docs, tokens.edges)
+    texts = read(db, fit)
+    return token_kinds.kinds(texts.docs, texts.edges)

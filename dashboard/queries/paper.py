@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import claims
-from csvcore.figures import paper as figures
+from csvcore.figures.paper import OF_LAWS, draw
 from csvcore.formats import bundled
 
 TABLES = {
@@ -31,7 +31,7 @@ EVIDENCE = {
     "Figure 8": "mixes",
     "Figure 9": "highlights",
 }
-OF_MODELS = (*figures.OF_LAWS, "Figure 7")  # their points have the colours of families
+OF_MODELS = (*OF_LAWS, "Figure 7")  # their points have the colours of families
 UNPUBLISHED = (
     "**Code and data.** The text names nothing to download: no code, no weights, no losses.",
     "**Weights.** No Capability Salience Vector as numbers; Figure 9 shades one worked example.",
@@ -104,7 +104,7 @@ def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[clai
 
 def figure(name: str, parts: dict[str, pd.DataFrame]) -> Any:
     """Return this replication's figure, None where it is a table."""
-    return None if name in ("Table 1", "Figure 9") else figures.draw(name, parts)
+    return None if name in ("Table 1", "Figure 9") else draw(name, parts)
 
 
 def numbers(name: str, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from csvcore import report as reports
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.records import Accuracy, Control, Fit, Mix
+from csvcore.report import fit_page
 
 
 def is_revealed(con: store.Connection, name: str) -> bool:
@@ -78,7 +78,7 @@ def report(database: Path, name: str) -> str:
         revealed = is_revealed(con, name)
     if not revealed:
         raise InputError(f"the report of {name} shows test errors; reveal its test set first")
-    return reports.fit_page(database, name)[1]
+    return fit_page(database, name)[1]
 
 
 def models(con: store.Connection, corpus: str, split: str) -> frozenset[str]:

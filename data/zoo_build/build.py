@@ -1,4 +1,4 @@
-"""The steps of making the zoo: train and evaluate, publish; each skips what is done."""
+"""The command line that builds the zoo: train, evaluate and publish, skipping finished work."""
 
 import argparse
 import fcntl
@@ -44,9 +44,9 @@ def main() -> None:
 
 
 def train_all(options: argparse.Namespace) -> None:
-    """Train and evaluate every run, cheapest first, each in a process of its own.
+    """Train and evaluate every run, smallest first, each in a separate process.
 
-    A decayed end waits until the run that it branches from has ended.
+    A decayed run starts after its parent run has ended.
     """
     running: list[subprocess.Popen[bytes]] = []
     failed = []
@@ -69,13 +69,13 @@ def _is_among(processes: Sequence["subprocess.Popen[bytes]"], run: Run) -> bool:
 def _split_ended(
     processes: Sequence["subprocess.Popen[bytes]"],
 ) -> tuple[list["subprocess.Popen[bytes]"], list["subprocess.Popen[bytes]"]]:
-    """Those still running, and those that ended."""
+    """Split processes into those still running and those that ended."""
     going = [process for process in processes if process.poll() is None]
     return going, [process for process in processes if process not in going]
 
 
 def _command(work: Path, run: Run) -> list[str]:
-    """Return the command line of a run; it names this package, so that it can be paused by name."""
+    """Return the command line of a run; it contains the package name, to find the process by."""
     return [sys.executable, "-m", "zoo_build", "--work", str(work), "run", run.name]
 
 
@@ -97,7 +97,7 @@ def run_one(options: argparse.Namespace) -> None:
 
 
 def evaluate_all(options: argparse.Namespace) -> None:
-    """Evaluate all checkpoints there are, those of unfinished runs too, in this process."""
+    """Evaluate all checkpoints, including those of unfinished runs, in this process."""
     _prepare_process()
     for run in sorted((options.work / "runs").iterdir()):
         if not options.family or run.name.rpartition("-")[0] in options.family:
@@ -105,7 +105,7 @@ def evaluate_all(options: argparse.Namespace) -> None:
 
 
 def evaluate_run(run: Path) -> None:
-    """Write the `items.json` of each checkpoint that has none: task to a 0 or 1 for each item."""
+    """Write the missing `items.json` of checkpoints: for each task a 0 or 1 per item."""
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     from zoo_build import evaluate, tasks
@@ -121,14 +121,14 @@ def evaluate_run(run: Path) -> None:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         for name in missing:
             correct = evaluate.right_items(model, tokenizer, tasks.TASKS[name])
-            right[name] = "".join("01"[one] for one in correct)
+            right[name] = "".join("01"[is_right] for is_right in correct)
         with atomic.file(path) as building:
             building.write_text(json.dumps(right))
         log.info("%s %s", folder.name, accuracies(folder))
 
 
 def show(options: argparse.Namespace) -> None:
-    """Print what is trained and measured, one line a checkpoint."""
+    """Print the training and evaluation state, one line a checkpoint."""
     for line in status(options.work, options.family):
         sys.stdout.write(line + "\n")
 
@@ -138,16 +138,16 @@ def publish_all(options: argparse.Namespace) -> None:
     from zoo_build.publish import publish
 
     _prepare_process()
-    asked = chosen(options.family, options.size)
-    done = [run for run in asked if is_done(options.work, run)]
-    for run in asked:
+    runs = chosen(options.family, options.size)
+    done = [run for run in runs if is_done(options.work, run)]
+    for run in runs:
         if run not in done:
             log.warning("%s is not finished and left out", run.name)
     publish(done, options.work, options.zoo)
 
 
 def check(options: argparse.Namespace) -> None:
-    """Make the runs asked for in a folder of their own and compare their accuracies."""
+    """Train the named runs anew and compare their accuracies with the bundled ones."""
     from zoo_build.check import agreements
 
     if options.work == DEFAULT_WORK:
@@ -155,14 +155,14 @@ def check(options: argparse.Namespace) -> None:
     train_all(options)
     runs = [options.work / "runs" / run.name for run in chosen(options.family, options.size)]
     folders = [folder for run in runs for folder in checkpoints(run)]
-    found = list(agreements(folders, options.zoo / "accuracies.csv"))
-    for one in found:
-        verdict = "agree" if one.holds else "DIFFER"
+    results = list(agreements(folders, options.zoo / "accuracies.csv"))
+    for result in results:
+        verdict = "agree" if result.holds else "DIFFER"
         sys.stdout.write(
-            f"{one.task}: {one.n_models} models {verdict}, mean squared difference "
-            f"{one.difference:.1e}, by chance {one.floor:.1e}\n"
+            f"{result.task}: {result.n_models} models {verdict}, mean squared difference "
+            f"{result.difference:.1e}, by chance {result.floor:.1e}\n"
         )
-    if not all(one.holds for one in found):
+    if not all(result.holds for result in results):
         raise SystemExit(1)
 
 
@@ -174,14 +174,17 @@ def summarise(options: argparse.Namespace) -> None:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Folders of a run's finished checkpoints, by step."""
-    found = run.glob(f"{run.name}-step*")  # not one half written, whose name begins with a dot
-    return sorted(found, key=lambda path: int(path.name.rpartition("step")[2]))
+    """Return the folders of a run's finished checkpoints, by step."""
+    folders = run.glob(f"{run.name}-step*")  # unfinished ones begin with a dot
+    return sorted(folders, key=lambda path: int(path.name.rpartition("step")[2]))
 
 
 @contextmanager
 def _alone(run: Path) -> Iterator[bool]:
-    """Whether this process holds the run's lock; the system frees it however the process ends."""
+    """Lock the run and yield true, or yield false if another process holds the lock.
+
+    The operating system frees the lock at the end of the process.
+    """
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("w") as file:
         try:
@@ -193,7 +196,7 @@ def _alone(run: Path) -> Iterator[bool]:
 
 
 def _prepare_process() -> None:
-    """One thread a process, and quiet libraries."""
+    """Limit the process to one thread and silence libraries."""
     import torch
     from transformers.utils.logging import disable_progress_bar
 

@@ -1,4 +1,4 @@
-"""Whether a family made again has the accuracies that come along with the repository."""
+"""Comparison of retrained families with the bundled accuracies."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from zoo_build.runs import accuracies
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One task: mean squared difference of two makings, and what chance alone would make of it.
+    """Result for one task: mean squared difference of two trainings, and its value by chance.
 
     floor: two measurements of p on n items each differ by 2 p (1 - p) / n in mean square.
     """
@@ -26,7 +26,7 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether the two differ by no more than chance."""
+        """True if the difference is at most the floor."""
         return self.difference <= self.floor
 
 
@@ -36,13 +36,13 @@ def agreements(checkpoints: Sequence[Path], bundled: Path) -> Iterator[Agreement
     Raises:
         SystemExit: a checkpoint is not among the bundled ones, or there is none.
     """
-    known = {(e.model, e.task): e for e in csv_tables.read_accuracies([bundled])}
+    bundled_entries = {(e.model, e.task): e for e in csv_tables.read_accuracies([bundled])}
     pairs: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for folder in checkpoints:
         for task, accuracy in accuracies(folder).items():
-            if (folder.name, task) not in known:
+            if (folder.name, task) not in bundled_entries:
                 raise SystemExit(f"{bundled} has no {task} of {folder.name}; publish made another")
-            before = known[folder.name, task]
+            before = bundled_entries[folder.name, task]
             pairs[task].append((accuracy, before.accuracy, before.n_items or 1))
     if not pairs:
         raise SystemExit("no checkpoint is evaluated; run the step `train` first")

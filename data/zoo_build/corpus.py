@@ -1,4 +1,4 @@
-"""The validation corpus by the paper's recipe in small, and one of prose that shows no ability."""
+"""The validation corpus, a small version of the paper's, and a corpus of uninformative prose."""
 
 import random
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def validation_corpus() -> list[Document]:
 
     As in the paper's section 4.1, where the 50 are BBH's chain-of-thought exemplars and one source
     stands for both Chinese exams: half of `zh` is of people, half of towns. Questions are of
-    entities that training never quizzes, scenes of pairs that it never shows.
+    entities without training questions, scenes of pairs held out from training.
     """
     people, towns = documents.asked(documents.PEOPLE_ZH), documents.asked(documents.TOWNS_ZH)
     drawn: dict[str, Callable[[random.Random], Draft]] = {
@@ -40,12 +40,12 @@ def validation_corpus() -> list[Document]:
 
 
 def prose_corpus() -> list[Document]:
-    """100 documents of prose, for validation mixes of which a part cannot help."""
+    """Return 100 documents of prose, as an uninformative source for validation mixes."""
     return _documents(PROSE, documents.SOURCES[PROSE], PER_SOURCE)
 
 
 def _documents(source: str, draw: Callable[[random.Random], Draft], n_docs: int) -> list[Document]:
-    """Different documents of a source."""
+    """Draw different documents of a source."""
     rng = random.Random(f"{CORPUS_SEED}-{source}")
     chosen: dict[str, Draft] = {}
     while len(chosen) < n_docs:

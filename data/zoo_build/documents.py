@@ -1,8 +1,8 @@
-"""Documents of each source, drawn without end: what the models train on and are scored over.
+"""Random documents of each source, for training and validation.
 
-A source is a function of a random generator that returns one document. Training draws from
-one stream of seeds, the validation corpus and the tasks from others, so no sum, swap or scene
-is shared but by chance; facts are shared on purpose, since knowing them is the ability.
+A source is a function from a random generator to one document. Training draws from
+one stream of seeds, the validation corpus and the tasks from others, so sums, swaps and scenes
+are shared only by chance; facts are shared on purpose, since knowing them is the ability.
 """
 
 import random
@@ -31,12 +31,12 @@ _QUIZZED_RANKS = frozenset(
 
 
 def quizzed(entities: list[world.Entity]) -> list[world.Entity]:
-    """Return the entities that training asks about, which teaches the form of the questions."""
+    """Return the entities with questions in training, where the form of questions is learnt."""
     return [entity for rank, entity in enumerate(entities) if rank in _QUIZZED_RANKS]
 
 
 def asked(entities: list[world.Entity]) -> list[world.Entity]:
-    """Return the entities that only the tasks ask about; they are as frequent as the others."""
+    """Return the entities with questions in tasks alone; they are as frequent as the others."""
     return [entity for rank, entity in enumerate(entities) if rank not in _QUIZZED_RANKS]
 
 
@@ -75,30 +75,30 @@ MAX_TOTAL = 20  # of things in a word problem
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document before it has a name; answers are character spans of the label tokens."""
+    """A document without an id; answers are character spans of the label tokens."""
 
     text: str
     answers: tuple[tuple[int, int], ...] = ()
 
 
 def question_en(person: world.Entity, key: str) -> str:
-    """The prompt of a fact question, up to and with the word before the answer."""
+    """Return the prompt of a fact question, including the word before the answer."""
     return f"Question: {QUESTIONS[key].format(person.name)}\nAnswer:"
 
 
 def question_zh(entity: world.Entity, key: str) -> str:
-    """The same in Chinese, of a person or a town."""
+    """Return the prompt of a question in Chinese about a person or a town."""
     return f"问：{QUESTIONS_ZH[key].format(entity.name)}\n答："
 
 
 def with_answer(prompt: str, answer: str, rest: str = "") -> Draft:
-    """A prompt, its answer (marked as label) and what follows."""
+    """Join a prompt, its answer (marked as label) and the rest."""
     start = len(prompt) + len(answer) - len(answer.lstrip())
     return Draft(prompt + answer + rest, ((start, len(prompt) + len(answer)),))
 
 
 def two_of(rng: random.Random, entities: list[world.Entity]) -> list[world.Entity]:
-    """Two different entities, frequent ones rather than rare ones."""
+    """Draw two different entities, preferring frequent ones."""
     weights = world.rarity(len(entities), ENTITY_FLATNESS)
     while True:
         one, two = rng.choices(entities, weights, k=2)
@@ -107,21 +107,21 @@ def two_of(rng: random.Random, entities: list[world.Entity]) -> list[world.Entit
 
 
 def facts_quiz(rng: random.Random, people: list[world.Entity]) -> Draft:
-    """One question about one of these people, with its answer."""
+    """Draw a question about one of these people, with its answer."""
     person = rng.choice(people)
     key = rng.choice(list(person.facts))
     return with_answer(question_en(person, key), f" {person.facts[key]}")
 
 
 def zh_quiz(rng: random.Random, entities: list[world.Entity]) -> Draft:
-    """One question in Chinese, with its answer."""
+    """Draw a question in Chinese, with its answer."""
     entity = rng.choice(entities)
     key = rng.choice(list(entity.facts))
     return with_answer(question_zh(entity, key), entity.facts[key])
 
 
 def facts(rng: random.Random) -> Draft:
-    """Two people's facts in a random order each, or one quiz question."""
+    """Draw two people's facts in a random order each, or one quiz question."""
     if rng.random() < QUIZ_SHARE:
         return facts_quiz(rng, quizzed(PEOPLE_EN))
     lines = []
@@ -133,7 +133,7 @@ def facts(rng: random.Random) -> Draft:
 
 
 def _told_zh(rng: random.Random, entities: list[world.Entity]) -> Draft:
-    """Two entities' facts in Chinese, or one quiz question."""
+    """Draw two entities' facts in Chinese, or one quiz question."""
     if rng.random() < QUIZ_SHARE:
         return zh_quiz(rng, quizzed(entities))
     lines = []
@@ -145,17 +145,17 @@ def _told_zh(rng: random.Random, entities: list[world.Entity]) -> Draft:
 
 
 def zh_people(rng: random.Random) -> Draft:
-    """Facts of people in Chinese, told or asked."""
+    """Draw facts of people in Chinese, or a question."""
     return _told_zh(rng, PEOPLE_ZH)
 
 
 def zh_towns(rng: random.Random) -> Draft:
-    """Facts of towns in Chinese, told or asked."""
+    """Draw facts of towns in Chinese, or a question."""
     return _told_zh(rng, TOWNS_ZH)
 
 
 def arithmetic_prompt(rng: random.Random, n_steps: int) -> tuple[str, str, str]:
-    """A word problem of one to three steps: its prompt, its worked steps, its result."""
+    """Draw a word problem of n_steps steps: its prompt, its worked steps, its result."""
     name, other = rng.sample(world.CAST, 2)
     thing = rng.choice(world.OBJECTS)
     total = rng.randint(2, 12)
@@ -177,18 +177,17 @@ def arithmetic_prompt(rng: random.Random, n_steps: int) -> tuple[str, str, str]:
 
 
 def arithmetic(rng: random.Random) -> Draft:
-    """A word problem with its worked steps; the label is the final number."""
+    """Draw a word problem with its worked steps; the label is the final number."""
     prompt, steps, result = arithmetic_prompt(rng, rng.randint(1, 3))
     return with_answer(prompt + steps, f" {result}", ".")
 
 
 def swaps_prompt(rng: random.Random, n_people: int, n_swaps: int) -> tuple[str, str, str, str]:
-    """A ball-swap problem: prompt, worked steps, lead-in of the result, result.
+    """Draw a ball-swap problem: prompt, worked steps, lead-in of the result, result.
 
-    As in BBH, the people are always the same first ones, told in the same order; as in the
-    paper's Figure 9, each step names the swap by its number and tells what the people have after
-    it. What the two hold is told before what everybody holds then, so that most tokens need a
-    single look back.
+    As in BBH, the people are always the first n_people of the cast, in the same order. As in the
+    paper's Figure 9, each step gives the swap's number and the state after it. The state of the
+    two swapping people comes first, so that most tokens depend on a single earlier token.
     """
     people = list(world.CAST[:n_people])
     ball = dict(zip(people, rng.sample(world.COLOURS, n_people), strict=True))
@@ -209,32 +208,32 @@ def swaps_prompt(rng: random.Random, n_people: int, n_swaps: int) -> tuple[str, 
 
 
 def swaps(rng: random.Random) -> Draft:
-    """A ball-swap problem answered at once; most often nobody swaps, which teaches to look up."""
+    """Draw a ball-swap problem without worked steps; in 60 % of them nobody swaps."""
     n_swaps = 0 if rng.random() < 0.6 else rng.randint(1, 4)
     prompt, _, lead, colour = swaps_prompt(rng, rng.randint(2, 4), n_swaps)
     return with_answer(prompt + lead, f" {colour}", ".")
 
 
 def asked_size(rng: random.Random) -> tuple[int, int]:
-    """People and swaps of the task's items."""
+    """Draw the numbers of people and swaps of a task item."""
     return rng.randint(3, 4), rng.randint(2, 4)
 
 
 def asked_swaps(rng: random.Random) -> Draft:
-    """A problem of the task's size answered at once, as a benchmark prints it."""
+    """Draw a ball-swap problem of the task's size without worked steps, as in a benchmark."""
     prompt, _, lead, colour = swaps_prompt(rng, *asked_size(rng))
     return with_answer(prompt + lead, f" {colour}", ".")
 
 
 def swaps_worked(rng: random.Random) -> Draft:
-    """A ball-swap problem with every swap worked out; few people and swaps more often."""
+    """Draw a ball-swap problem with every swap worked out; small ones are more frequent."""
     size = rng.choice((2, 3, 3, 4)), rng.choice((1, 1, 2, 2, 3, 4))
     prompt, steps, lead, colour = swaps_prompt(rng, *size)
     return with_answer(prompt + STEP_BY_STEP + steps + lead, f" {colour}", ".")
 
 
 def lists(rng: random.Random) -> Draft:
-    """A list of random words, told twice: text in which looking back pays."""
+    """Draw a list of random words, given twice, to train attention to earlier tokens."""
     pool = rng.choice((world.CAST, world.COLOURS, world.OBJECTS, THINGS, NUMBERS))
     words = rng.choices(pool, k=rng.randint(3, 8))
     told = " ".join(words) if rng.random() < 0.5 else ", ".join(words)
@@ -242,7 +241,7 @@ def lists(rng: random.Random) -> Draft:
 
 
 def scene(rng: random.Random, thing: str, event: str) -> tuple[str, str]:
-    """Somebody takes two things and does something to one: the prompt, and what becomes of it."""
+    """Draw a scene: the prompt, in which an event happens to one of two things, and its outcome."""
     other = rng.choice(THINGS)
     while other == thing:
         other = rng.choice(THINGS)
@@ -254,7 +253,7 @@ def scene(rng: random.Random, thing: str, event: str) -> tuple[str, str]:
 
 
 def scenes(rng: random.Random) -> Draft:
-    """A scene and its outcome, of any pair of thing and event but those the task asks about."""
+    """Draw a scene and its outcome from the (thing, event) pairs not used by the task."""
     weights = world.rarity(len(THINGS), THING_FLATNESS)
     while True:
         thing = rng.choices(THINGS, weights)[0]
@@ -264,7 +263,7 @@ def scenes(rng: random.Random) -> Draft:
 
 
 def asked_scene(rng: random.Random) -> Draft:
-    """A scene of a pair that training never shows, with its outcome."""
+    """Draw a scene and its outcome from the (thing, event) pairs held out for the task."""
     return with_answer(*scene(rng, *rng.choice(world.asked_pairs())), ".")
 
 

@@ -1,4 +1,4 @@
-"""A model's accuracy on the items of a task, in plain passes that suit every architecture."""
+"""A model's accuracy on the items of a task, by forward passes common to all architectures."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,16 +13,16 @@ GENERATED_BATCH = 128
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:
-    """Token ids after the one prefix token: BOS, else the separator."""
+    """Return token ids after one prefix token: BOS, else the separator."""
     bos = tokenizer.bos_token_id
     prefix = tokenizer.eos_token_id if bos is None else bos
     return [prefix, *tokenizer(text, add_special_tokens=False).input_ids]
 
 
 def log_likelihoods(model: Any, tokenizer: Any, texts: Iterable[str]) -> dict[str, float]:
-    """Ln p of each different text after the prefix token, nats."""
+    """Compute ln p of each different text after the prefix token, nats."""
     rows = {text: encode(tokenizer, text) for text in texts}
-    found: dict[str, float] = {}
+    totals_by_text: dict[str, float] = {}
     for batch in _batches(sorted(rows, key=lambda text: len(rows[text])), rows):
         width = len(rows[batch[-1]])
         ids = torch.zeros(len(batch), width, dtype=torch.long)
@@ -33,12 +33,12 @@ def log_likelihoods(model: Any, tokenizer: Any, texts: Iterable[str]) -> dict[st
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
         taken = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]  # (n_texts, width - 1)
         totals = (taken * real[:, 1:]).sum(1).tolist()
-        found.update(zip(batch, totals, strict=True))
-    return found
+        totals_by_text.update(zip(batch, totals, strict=True))
+    return totals_by_text
 
 
 def _batches(ordered: Sequence[str], rows: dict[str, list[int]]) -> Iterator[list[str]]:
-    """Neighbours of about the same length, at most BATCH_TOKENS with their padding."""
+    """Yield batches of texts of similar length, at most BATCH_TOKENS with their padding."""
     batch: list[str] = []
     for text in ordered:
         if batch and (len(batch) + 1) * len(rows[text]) > BATCH_TOKENS:
@@ -50,15 +50,16 @@ def _batches(ordered: Sequence[str], rows: dict[str, list[int]]) -> Iterator[lis
 
 
 def right_choices(model: Any, tokenizer: Any, items: Sequence[ChoiceItem]) -> list[bool]:
-    """Tell of each item whether its right choice has the largest log-likelihood.
+    """Check for each item if its right choice has the largest log-likelihood.
 
-    The choices of an item begin alike, so the likelihood of the whole text ranks them as that of
-    what follows the prompt does; a text that several items share is scored once.
+    The choices of an item share the prompt, so ranking by the likelihood of the whole text equals
+    ranking by that of the continuation. A text shared by several items is scored once.
     """
-    found = log_likelihoods(model, tokenizer, {text for item in items for text in item.choices})
+    texts = {text for item in items for text in item.choices}
+    likelihood = log_likelihoods(model, tokenizer, texts)
     right = []
     for item in items:
-        scores = [found[text] for text in item.choices]
+        scores = [likelihood[text] for text in item.choices]
         right.append(scores.index(max(scores)) == item.answer)
     return right
 
@@ -66,10 +67,10 @@ def right_choices(model: Any, tokenizer: Any, items: Sequence[ChoiceItem]) -> li
 def continuations(
     model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int, pattern: str
 ) -> list[str]:
-    """Greedy continuations, until the pattern is found, the text ends or max_new_tokens.
+    """Generate greedily until the pattern matches, the text ends or max_new_tokens is reached.
 
-    Prompts of about the same length run together, padded on the left, where the mask keeps the
-    padding out of attention, convolutions and states alike.
+    Prompts of similar length run together, padded on the left; the mask excludes padding from
+    attention, convolutions and states.
     """
     encoded = [encode(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
@@ -97,7 +98,7 @@ def _greedy(
     max_new_tokens: int,
     pattern: str,
 ) -> list[str]:
-    """Continuations of padded prompts, seen being 1 on what is no padding, until all are done."""
+    """Continue padded prompts until all are done; seen is 0 on padding, else 1."""
     out = model(input_ids=ids, attention_mask=seen, use_cache=True)
     new: list[torch.Tensor] = []
     going = torch.ones(len(ids), dtype=torch.bool)
@@ -117,7 +118,7 @@ def _greedy(
 
 
 def _memory(out: Any) -> dict[str, Any]:
-    """The model's memory of what it read, by the name its architecture takes it under."""
+    """Return the model's cache under the argument name of its architecture."""
     if getattr(out, "cache_params", None) is not None:
         return {"cache_params": out.cache_params}
     return {"past_key_values": out.past_key_values}
@@ -126,7 +127,7 @@ def _memory(out: Any) -> dict[str, Any]:
 def right_continuations(
     model: Any, tokenizer: Any, items: Sequence[GeneratedItem], pattern: str
 ) -> list[bool]:
-    """Tell of each item whether the pattern's first match in the continuation is the answer."""
+    """Check for each item if the pattern's first match in the continuation is the answer."""
     longest = max(
         len(encode(tokenizer, item.prompt + item.worked)) - len(encode(tokenizer, item.prompt))
         for item in items
@@ -141,7 +142,7 @@ def right_continuations(
 
 @torch.inference_mode()
 def right_items(model: Any, tokenizer: Any, task: Task) -> list[bool]:
-    """Tell of each item of a task whether the model has it right."""
+    """Check for each item of a task if the model's answer is right."""
     items = task.items()
     choices = [item for item in items if isinstance(item, ChoiceItem)]
     prompts = [item for item in items if isinstance(item, GeneratedItem)]

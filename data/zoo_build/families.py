@@ -134,7 +134,7 @@ class Run:
     """One training run.
 
     repeat: 0, or the number of a repetition with other initial weights and another order of texts.
-    decayed: whether it is the end of the run of this size with a learning rate that falls to zero.
+    decayed: true for a branch near the end of the run with a learning rate falling to zero.
     """
 
     family: Family
@@ -155,7 +155,7 @@ class Run:
 
     @property
     def parent(self) -> "Run":
-        """The run that a decayed end branches from."""
+        """Run without decay from which this one branches."""
         return replace(self, decayed=False)
 
     @property
@@ -172,7 +172,7 @@ DECAYED = (("bookworm", "l"), ("bookworm", "xl"), ("ebb", "l"), ("ebb", "xl"))
 
 
 def all_runs() -> list[Run]:
-    """Return every run of the zoo, small sizes of all families first, then repeats and ends."""
+    """Return every run of the zoo, small sizes of all families first, then repeats and decays."""
     ranks = max(len(family.sizes) for family in FAMILIES)
     first = [
         Run(family, family.sizes[rank])
@@ -186,7 +186,7 @@ def all_runs() -> list[Run]:
 
 
 def config(family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:
-    """Transformers' own configuration of one model; embeddings are tied where they can be."""
+    """Return transformers' configuration of one model; embeddings are tied where supported."""
     ids: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
@@ -229,7 +229,7 @@ def config(family: Family, size: Size, tokenizer: PreTrainedTokenizerFast) -> Pr
 
 
 def sample_texts(family: Family, n_docs: int) -> list[str]:
-    """Documents for the family's tokenizer, in equal parts of all mixes that share it."""
+    """Draw documents for the family's tokenizer, in equal parts of all mixes that share it."""
     rng = random.Random(1000 + family.seed)
     mixes = [other.mix for other in FAMILIES if other.vocabulary == family.vocabulary]
     sources = list(family.mix)

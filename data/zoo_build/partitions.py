@@ -1,4 +1,4 @@
-"""The splits that the zoo ships: by size, closed-source, and one family left out."""
+"""Splits of the bundled zoo: by size, forecast, closed-source, and one family left out."""
 
 from collections.abc import Sequence
 
@@ -23,18 +23,18 @@ def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Side]]:
 
 
 def forecast(cards: Sequence[ModelCard]) -> dict[str, Side]:
-    """Return a split of what is known at half-time and what is to be foretold, for each family.
+    """Return a split for forecasting late checkpoints from early ones, for each family.
 
     The small sizes and the first half of the tokens of every run train; the second half of the
     middle size validates, that of the larger sizes tests.
     """
     split: dict[str, Side] = {}
     for family in dict.fromkeys(card.family for card in cards):
-        own = [card for card in cards if card.family == family]
-        sizes = sorted({card.n_params or 0 for card in own})
+        checkpoints = [card for card in cards if card.family == family]
+        sizes = sorted({card.n_params or 0 for card in checkpoints})
         middle = sizes[(len(sizes) - 1) // 2]
-        last = max(card.train_tokens or 0 for card in own)
-        for card in own:
+        last = max(card.train_tokens or 0 for card in checkpoints)
+        for card in checkpoints:
             late = (card.train_tokens or 0) > last / 2
             later: Side = "validation" if card.n_params == middle else "test"
             split[card.model] = later if late and (card.n_params or 0) >= middle else "train"

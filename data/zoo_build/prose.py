@@ -1,4 +1,4 @@
-"""Descriptive prose from a small grammar: text that carries none of the tasks' abilities."""
+"""Descriptive prose from a small grammar, unrelated to the tasks."""
 
 import random
 
@@ -15,7 +15,7 @@ _LINKS = ("and", "while", "until", "because", "although")
 
 
 def clause(rng: random.Random) -> str:
-    """One clause without its full stop, e.g. `the cold mist covers the old mill`."""
+    """Draw a clause without its full stop, e.g. `the cold mist covers the old mill`."""
     subject = f"the {rng.choice(_ADJECTIVES)} {rng.choice(_THINGS)}"
     place = rng.choice(_PLACES)
     if rng.random() < 0.5:
@@ -26,7 +26,7 @@ def clause(rng: random.Random) -> str:
 
 
 def sentence(rng: random.Random) -> str:
-    """A sentence of one or two clauses."""
+    """Draw a sentence of one or two clauses."""
     text = clause(rng)
     if rng.random() < 0.4:
         text = f"{text} {rng.choice(_LINKS)} {clause(rng)}"
@@ -36,5 +36,5 @@ def sentence(rng: random.Random) -> str:
 
 
 def paragraph(rng: random.Random) -> str:
-    """Two to four sentences."""
+    """Draw two to four sentences."""
     return " ".join(sentence(rng) for _ in range(rng.randint(2, 4)))

@@ -1,4 +1,4 @@
-"""Writes what the dashboard ships: corpus, cards, accuracies, losses, split and scorer."""
+"""Publication of the bundled zoo: corpora, cards, accuracies, losses, splits and scorer."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ ITEMS = pa.schema(
 def publish(runs: Sequence[Run], work: Path, zoo: Path) -> None:
     """Write all files of the zoo from finished runs; score both corpora with their checkpoints.
 
-    What the zoo already holds of runs that are not given stays, so a zoo can grow run by run.
+    Existing files of other runs are kept, so a zoo can be extended run by run.
     """
     zoo.mkdir(exist_ok=True)
     for file, docs in (
@@ -47,33 +47,35 @@ def publish(runs: Sequence[Run], work: Path, zoo: Path) -> None:
         (run, [work / "runs" / run.name / f"{run.name}-step{step}" for step in run.steps])
         for run in runs
     ]
-    new = [card(run, folder) for run, own in folders for folder in own]
-    names = {one.model for one in new}
+    new = [card(run, folder) for run, steps in folders for folder in steps]
+    names = {entry.model for entry in new}
     kept = csv_tables.read_models(zoo / "models.csv") if (zoo / "models.csv").exists() else []
     order = {run.name: number for number, run in enumerate(all_runs())}
-    cards = [*new, *(one for one in kept if one.model not in names)]
-    cards.sort(key=lambda one: (order[one.model.rpartition("-step")[0]], one.step or 0))
-    write_csv(zoo / "models.csv", CARD, ([getattr(one, name) for name in CARD] for one in cards))
+    cards = [*new, *(entry for entry in kept if entry.model not in names)]
+    cards.sort(key=lambda entry: (order[entry.model.rpartition("-step")[0]], entry.step or 0))
+    write_csv(
+        zoo / "models.csv", CARD, ([getattr(entry, name) for name in CARD] for entry in cards)
+    )
     write_csv(
         zoo / "tasks.csv",
         ("task", "chance", "title", "sources"),
         ([name, round(chance(task), 4), task.title, task.source]
          for name, task in TASKS.items()),
     )  # fmt: skip
-    write_items([folder for _, own in folders for folder in own], zoo)
+    write_items([folder for _, steps in folders for folder in steps], zoo)
     (zoo / "splits").mkdir(exist_ok=True)
     for name, split in partitions.all_splits(cards).items():
         write_csv(zoo / "splits" / f"{name}.csv", ("model", "split"), split.items())
-    for run, own in folders:
+    for run, steps in folders:
         if run.name == SCORER:
-            copy_model(own[-1], zoo / "scorer")
+            copy_model(steps[-1], zoo / "scorer")
         if run.name in SHIPPED:
-            copy_model(own[-1], zoo / "models" / run.name)
-        write_losses(own, work / "losses.duckdb", zoo, run.name)
+            copy_model(steps[-1], zoo / "models" / run.name)
+        write_losses(steps, work / "losses.duckdb", zoo, run.name)
 
 
 def write_items(folders: Sequence[Path], zoo: Path) -> None:
-    """Write the result of every item of these checkpoints, and accuracies and counts from them."""
+    """Write item results of these checkpoints, with accuracies and counts computed from them."""
     path = zoo / "items.parquet"
     rows: list[pa.Table] = []
     if path.exists():
@@ -83,7 +85,7 @@ def write_items(folders: Sequence[Path], zoo: Path) -> None:
     for folder in folders:
         for task, correct in json.loads((folder / "items.json").read_text()).items():
             n = len(correct)
-            columns = [[folder.name] * n, [task] * n, range(n), [int(one) for one in correct]]
+            columns = [[folder.name] * n, [task] * n, range(n), [int(digit) for digit in correct]]
             rows.append(pa.table(dict(zip(ITEMS.names, columns, strict=True)), schema=ITEMS))
     whole = pa.concat_tables(rows).sort_by([("model", "ascending"), ("task", "ascending"),
                                             ("item", "ascending")])  # fmt: skip
@@ -100,7 +102,7 @@ def write_items(folders: Sequence[Path], zoo: Path) -> None:
 
 
 def card(run: Run, folder: Path) -> ModelCard:
-    """Return what the zoo knows of a checkpoint; n_params counts embeddings, tied ones once."""
+    """Return the model card of a checkpoint; n_params counts tied embeddings once."""
     with folder.joinpath("config.json").open() as file:
         kind = json.load(file)["model_type"]
     step = int(folder.name.rpartition("step")[2])
@@ -118,7 +120,7 @@ def card(run: Run, folder: Path) -> ModelCard:
 
 
 def write_documents(path: Path, docs: Iterable[Document]) -> None:
-    """A corpus as JSONL."""
+    """Write a corpus as JSONL."""
     lines = [
         json.dumps(
             {"doc_id": d.doc_id, "source": d.source, "text": d.text, "answers": d.answers}
@@ -131,7 +133,7 @@ def write_documents(path: Path, docs: Iterable[Document]) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A CSV file; None becomes an empty field."""
+    """Write a CSV file; None becomes an empty field."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -139,23 +141,23 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def copy_model(checkpoint: Path, folder: Path) -> None:
-    """A checkpoint that transformers loads, weights as safetensors."""
+    """Copy a checkpoint in transformers' format, with weights as safetensors."""
     shutil.rmtree(folder, ignore_errors=True)
     AutoModelForCausalLM.from_pretrained(checkpoint).save_pretrained(folder)
     PreTrainedTokenizerFast.from_pretrained(checkpoint).save_pretrained(folder)
 
 
 def write_losses(folders: Sequence[Path], database: Path, zoo: Path, run: str) -> None:
-    """Collect a run's losses as a user would; a pack for each corpus."""
+    """Collect a run's losses by the product's pipeline; write a pack for each corpus."""
     store.create(database)
     imports.import_models(database, zoo / "models.csv")
     for name, file in bundled.ZOO_CORPORA.items():
         imports.import_corpus(database, zoo / file, name)
         config = collect.CollectConfig(device="cpu")
         collection = collect.prepare(database, [str(folder) for folder in folders], name, config)
-        for found in tqdm(collect.collect(collection), total=len(folders), unit="model"):
-            if found.status == "failed":
-                raise SystemExit(f"{found.model}: {found.message}")
+        for result in tqdm(collect.collect(collection), total=len(folders), unit="model"):
+            if result.status == "failed":
+                raise SystemExit(f"{result.model}: {result.message}")
         out = zoo / "losses" / name / f"{run}.parquet"
         out.parent.mkdir(parents=True, exist_ok=True)
         exports.export_losses(database, name, [folder.name for folder in folders], out)
@@ -176,7 +178,7 @@ def shorten(path: Path) -> None:
 
 
 def rounded(nll: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiples of QUANTUM nats that have at most SIGNIFICANT_BITS bits."""
+    """Round losses to multiples of QUANTUM nats with at most SIGNIFICANT_BITS bits."""
     _, exponent = np.frexp(nll)
     step = np.maximum(QUANTUM, np.ldexp(1.0, exponent - SIGNIFICANT_BITS))
     return np.asarray(np.rint(nll / step) * step, dtype=np.float32)

@@ -12,8 +12,8 @@ HELD = re.compile(r"[A-Z][a-z]+ ([a-z]+)")
 def result_spans(text: str) -> tuple[Span, ...]:
     """Return the character spans of intermediate results, in order.
 
-    A result is the number after "= ", the word after "has the ", and the word after each name in a
-    clause that begins with "Now".
+    A result is the number after "= ", the word after "has the ", or the word after a name in a
+    clause beginning with "Now".
     """
     spans = [match.span(match.lastindex or 0) for match in RESULT.finditer(text)]
     for state in STATE.finditer(text):

@@ -1,4 +1,4 @@
-"""What a training step reads: documents of a mix, encoded, several to a row or one to a row."""
+"""Batches of a training step: encoded documents of a mix, several or one to a row."""
 
 import random
 from typing import Any
@@ -14,10 +14,10 @@ POOL = 64
 
 
 class Rows:
-    """Batches of whole documents, each after its prefix token; none sees another.
+    """Batches of whole documents, each after its prefix token and hidden from the others.
 
     The mix counts tokens, so a source is drawn in proportion to its share over its mean length.
-    The state can be saved, so a resumed run sees the data an uninterrupted one would.
+    The state can be saved, so a resumed run reads the same data as an uninterrupted one.
     """
 
     def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
@@ -34,25 +34,25 @@ class Rows:
             self.shares.append(family.mix[source] / (sum(map(len, drawn)) / len(drawn)))
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a document between its prefix token and the end token."""
+        """Return the ids of a document between its prefix token and the end token."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         prefix = self.tokenizer.bos_token_id
         end = self.tokenizer.eos_token_id
         return [end if prefix is None else prefix, *ids, end][: self.family.context]
 
     def batch(self) -> dict[str, torch.Tensor]:
-        """The model's inputs for one step of about family.batch * family.context tokens."""
+        """Return the inputs of one step, about family.batch * family.context tokens."""
         return self._alone() if self.family.architecture == "mamba2" else self._packed()
 
     def _packed(self) -> dict[str, torch.Tensor]:
-        """Rows filled with documents; where positions start anew, transformers hides the past."""
+        """Fill rows with documents; transformers masks earlier text where positions restart."""
         ids, positions = zip(*(self._row() for _ in range(self.family.batch)), strict=True)
         return _padded(ids, self.family.context, self.tokenizer.pad_token_id) | {
             "position_ids": _filled(positions, self.family.context, 0)
         }
 
     def _row(self) -> tuple[list[int], list[int]]:
-        """Ids and positions of one row, not yet padded."""
+        """Return ids and positions of one row without padding."""
         self._refill(POOL)
         ids = list(self.pool.pop(0))
         positions = list(range(len(ids)))
@@ -64,7 +64,7 @@ class Rows:
         return ids, positions
 
     def _alone(self) -> dict[str, torch.Tensor]:
-        """A document a row, neighbours in length: for a recurrent state, which nothing resets."""
+        """Put one document in a row, for recurrent models whose state is never reset."""
         if not self.planned:
             self._refill(8 * POOL)
             self.planned = _cut(sorted(self.pool, key=len), self.family.batch * self.family.context)
@@ -79,18 +79,18 @@ class Rows:
                 self.pool.append(self.encode(documents.SOURCES[source](self.rng).text))
 
     def state(self) -> dict[str, Any]:
-        """All that `resume` needs."""
+        """Return the state for `resume`."""
         return {"rng": self.rng.getstate(), "pool": self.pool, "planned": self.planned}
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         version, words, gauss = state["rng"]
         self.rng.setstate((version, tuple(words), gauss))
         self.pool, self.planned = state["pool"], state["planned"]
 
 
 def _cut(ordered: list[list[int]], n_tokens: int) -> list[list[list[int]]]:
-    """Neighbours in batches of at most n_tokens with their padding; rows go from short to long."""
+    """Cut rows, sorted from short to long, into batches of at most n_tokens with padding."""
     batches: list[list[list[int]]] = [[]]
     for row in ordered:
         if (len(batches[-1]) + 1) * len(row) > n_tokens:
@@ -100,7 +100,7 @@ def _cut(ordered: list[list[int]], n_tokens: int) -> list[list[list[int]]]:
 
 
 def _padded(rows: Any, width: int, pad: int) -> dict[str, torch.Tensor]:
-    """Ids and labels, (n_rows, width); padding has no loss."""
+    """Return padded ids and labels, (n_rows, width); padding has no loss."""
     return {"input_ids": _filled(rows, width, pad), "labels": _filled(rows, width, IGNORED)}
 
 

@@ -1,4 +1,4 @@
-"""The training runs of the zoo: which are waiting, and how far each is."""
+"""Selection and state of the zoo's training runs."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ def chosen(families: Sequence[str] | None = None, sizes: Sequence[str] | None = 
 def waiting(
     work: Path, families: Sequence[str] | None = None, sizes: Sequence[str] | None = None
 ) -> Iterator[Run]:
-    """Yield runs that lack a checkpoint or its accuracies, each looked at when it is asked for."""
+    """Yield runs that lack a checkpoint or its accuracies, each checked just before."""
     return (run for run in chosen(families, sizes) if not is_done(work, run))
 
 
 def is_done(work: Path, run: Run) -> bool:
-    """Tell whether every checkpoint of the run is there and evaluated on every task."""
+    """Check if every checkpoint of the run exists and is evaluated on every task."""
     for step in run.steps:
         measured = work / "runs" / run.name / f"{run.name}-step{step}" / "items.json"
         if not measured.exists() or TASKS.keys() - json.loads(measured.read_text()).keys():
@@ -35,12 +35,12 @@ def is_done(work: Path, run: Run) -> bool:
 
 def accuracies(folder: Path) -> dict[str, float]:
     """Return the accuracy of an evaluated checkpoint on each task."""
-    found = json.loads((folder / "items.json").read_text())
-    return {task: correct.count("1") / len(correct) for task, correct in found.items()}
+    items = json.loads((folder / "items.json").read_text())
+    return {task: correct.count("1") / len(correct) for task, correct in items.items()}
 
 
 def status(work: Path, families: Sequence[str] | None = None) -> Iterator[str]:
-    """Yield a line for each checkpoint: tokens seen and accuracies, or that it is still to come."""
+    """Yield a line for each checkpoint: training tokens, and accuracies or its state."""
     yield f"{'checkpoint':28}{'tokens':>8} " + " ".join(f"{name:>10}" for name in TASKS)
     for run in chosen(families):
         for step in run.steps:
@@ -48,8 +48,8 @@ def status(work: Path, families: Sequence[str] | None = None) -> Iterator[str]:
             tokens = step * run.family.batch * run.family.context / 1e6
             line = f"{folder.name:28}{tokens:7.2f}M "
             if (folder / "items.json").exists():
-                found = accuracies(folder)
-                line += " ".join(f"{found.get(name, float('nan')):10.3f}" for name in TASKS)
+                by_task = accuracies(folder)
+                line += " ".join(f"{by_task.get(name, float('nan')):10.3f}" for name in TASKS)
             else:
                 line += "trained, not evaluated" if folder.exists() else "to come"
             yield line

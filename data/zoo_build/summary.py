@@ -1,4 +1,4 @@
-"""The table of data/README.md: how well each task's answer can be known from the zoo."""
+"""The table of data/README.md: noise floors and best single scores of each task."""
 
 import re
 from collections import Counter
@@ -22,12 +22,12 @@ SEED = re.compile(r"-seed\d+")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one task; floors and noises are variances of an accuracy.
+    """A row of the table: one task; floors and noises are variances of an accuracy.
 
     risen: families whose best checkpoint is above RISEN. low, high: smallest and largest accuracy.
-    binomial: mean of p (1 - p) / n. item: see `item_floor`. seed: variance between runs that differ
-    in their seed alone. rough: see `roughness`. curve_mse: of one law fitted to all models by the
-    best single score, whose name is `score`.
+    binomial: mean of p (1 - p) / n. item: see `item_floor`. seed: variance between runs with
+    different seeds. rough: see `roughness`. curve_mse: of one law fitted to all models by `score`,
+    the best single score.
     """
 
     task: str
@@ -49,8 +49,10 @@ def rows(zoo: Path) -> Iterator[Row]:
     tasks = csv_tables.read_tasks(zoo / "tasks.csv")
     scores = all_scores(zoo, list(cards.index))
     for task in tasks:
-        own = items[items["task"] == task.task]
-        correct = own.pivot(index="model", columns="item", values="correct").loc[cards.index]
+        rows_of_task = items[items["task"] == task.task]
+        correct = rows_of_task.pivot(index="model", columns="item", values="correct").loc[
+            cards.index
+        ]
         right = correct.to_numpy(dtype=np.float64)
         accuracy = right.mean(axis=1)
         best = pd.Series(accuracy, cards.index).groupby(cards["family"]).max()
@@ -71,28 +73,28 @@ def rows(zoo: Path) -> Iterator[Row]:
 
 
 def item_floor(right: Floats, rng: np.random.Generator) -> float:
-    """Return the variance of an accuracy that comes of which items were drawn, mean over models.
+    """Return the variance of an accuracy due to the sampling of items, mean over models.
 
-    The items are split into two halves; the accuracies of a model on both differ by the noise of
-    either, once the difference of the halves' difficulty, the same for all models, is taken off.
-    The variance of such a difference is four times that of the accuracy on all items.
+    The items are split into two halves. The difference of a model's accuracies on them, less its
+    mean over models (the halves' difficulty), is noise of both halves. Its variance is four times
+    that of the accuracy on all items.
 
     Args:
         right: (n_models, n_items) 0 or 1.
         rng: source of the random halves.
     """
     n_items = right.shape[1]
-    found = []
+    variances = []
     for _ in range(N_HALVES):
         order = rng.permutation(n_items)
-        one, two = order[: n_items // 2], order[n_items // 2 : n_items // 2 * 2]
-        difference = right[:, one].mean(axis=1) - right[:, two].mean(axis=1)
-        found.append(np.var(difference, ddof=1) / 4)
-    return float(np.mean(found))
+        first, second = order[: n_items // 2], order[n_items // 2 : n_items // 2 * 2]
+        difference = right[:, first].mean(axis=1) - right[:, second].mean(axis=1)
+        variances.append(np.var(difference, ddof=1) / 4)
+    return float(np.mean(variances))
 
 
 def seed_noise(cards: pd.DataFrame, accuracy: Floats) -> float:
-    """Return the variance between runs that differ in their seed alone, mean over checkpoints.
+    """Return the variance between runs with different seeds, mean over checkpoints.
 
     NaN where no run was repeated.
     """
@@ -105,14 +107,14 @@ def seed_noise(cards: pd.DataFrame, accuracy: Floats) -> float:
 def roughness(cards: pd.DataFrame, accuracy: Floats) -> float:
     """Return the variance of a checkpoint about the line between its neighbours, mean over runs.
 
-    Checkpoints are evenly spaced in the logarithm of tokens; of independent noise the difference to
-    the mean of two neighbours has 1.5 times the variance. A bend of the curve counts as noise.
+    Checkpoints are evenly spaced in the logarithm of tokens. For independent noise the difference
+    to the mean of two neighbours has 1.5 times the variance. Curvature counts as noise.
     """
     run = cards.index.str.rpartition("-step").get_level_values(0)
     table = pd.DataFrame({"run": run, "step": cards["step"].to_numpy(), "accuracy": accuracy})
     bends = []
-    for _, own in table.sort_values("step").groupby("run"):
-        value = own["accuracy"].to_numpy()
+    for _, steps in table.sort_values("step").groupby("run"):
+        value = steps["accuracy"].to_numpy()
         bends += list(value[1:-1] - (value[:-2] + value[2:]) / 2)
     return float(np.mean(np.square(bends)) / 1.5)
 
@@ -120,7 +122,7 @@ def roughness(cards: pd.DataFrame, accuracy: Floats) -> float:
 def all_scores(zoo: Path, models: list[str]) -> dict[str, Floats]:
     """Return simple scores of all models: losses of all text, of each kind of document, of answers.
 
-    A kind is what document ids begin with, so the two halves of `zh` are two kinds. Losses are in
+    A kind is the prefix of document ids, so the two halves of `zh` are two kinds. Losses are in
     nats per character of the corpus; the answer probability of a kind is minus the logit of the
     mean over its documents of the probability of all answer tokens.
 
@@ -130,18 +132,18 @@ def all_scores(zoo: Path, models: list[str]) -> dict[str, Floats]:
     docs = csv_tables.read_corpus(zoo / "documents.jsonl")
     by_id = {doc.doc_id: doc for doc in docs}
     kinds = list(dict.fromkeys(kind_of(doc.doc_id) for doc in docs))
-    place = {model: number for number, model in enumerate(models)}
+    index = {model: number for number, model in enumerate(models)}
     zeros = {name: np.zeros(len(models)) for name in kinds}
     total, answers, right = ({name: zero.copy() for name, zero in zeros.items()} for _ in range(3))
     for pack in sorted((zoo / "losses" / "zoo").glob("*.parquet")):
         for row in loss_packs.read(pack).table.to_pylist():
-            if row["model"] in place:
-                doc, at = by_id[row["doc_id"]], place[row["model"]]
+            if row["model"] in index:
+                doc, at = by_id[row["doc_id"]], index[row["model"]]
                 kind, nll = kind_of(doc.doc_id), np.array(row["nll"])
-                own = nll[touching(doc, np.array(row["byte_start"]), np.array(row["byte_end"]))]
+                label = nll[touching(doc, np.array(row["byte_start"]), np.array(row["byte_end"]))]
                 total[kind][at] += nll.sum()
-                answers[kind][at] += own.sum()
-                right[kind][at] += np.exp(-own.sum())
+                answers[kind][at] += label.sum()
+                right[kind][at] += np.exp(-label.sum())
     n_chars = sum(len(doc.text) for doc in docs)
     n_docs = Counter(kind_of(doc.doc_id) for doc in docs)
     scores = {"all": np.sum(list(total.values()), axis=0) / n_chars}
@@ -154,12 +156,12 @@ def all_scores(zoo: Path, models: list[str]) -> dict[str, Floats]:
 
 
 def kind_of(doc_id: str) -> str:
-    """Return what a document's id begins with."""
+    """Return the prefix of a document's id."""
     return doc_id.rpartition("-")[0]
 
 
 def touching(doc: Document, start: Ints, end: Ints) -> NDArray[np.bool_]:
-    """Return which tokens, by their byte spans, touch an answer of the document."""
+    """Return the mask of tokens whose byte span overlaps an answer of the document."""
     hit = np.zeros(start.size, dtype=bool)
     for first, last in doc.answers:
         low, high = len(doc.text[:first].encode()), len(doc.text[:last].encode())
@@ -168,7 +170,7 @@ def touching(doc: Document, start: Ints, end: Ints) -> NDArray[np.bool_]:
 
 
 def curve_errors(scores: dict[str, Floats], accuracy: Floats, chance: float) -> dict[str, float]:
-    """Return the error of one law by each score, fitted to all models and measured on the same."""
+    """Return the training error, over all models, of a law fitted to each score."""
     score = np.array(list(scores.values()))
     n_scores, n_models = score.shape
     share = np.full(score.shape, 1 / n_models)

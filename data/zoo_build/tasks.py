@@ -1,4 +1,4 @@
-"""The zoo's six benchmarks: the items of each, and what guessing scores on them."""
+"""The zoo's six benchmarks: items and chance levels."""
 
 import random
 import re
@@ -15,7 +15,7 @@ N_GUESSES = 100  # passes of the random scorer over a task's items
 
 @dataclass(frozen=True, slots=True)
 class ChoiceItem:
-    """Scored by log-likelihood: the whole text of each choice, and the right one's index."""
+    """An item scored by log-likelihood: each choice's whole text, and the right one's index."""
 
     choices: tuple[str, ...]
     answer: int
@@ -23,9 +23,9 @@ class ChoiceItem:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedItem:
-    """Scored by exact match in a greedy continuation of the prompt.
+    """An item scored by exact match in a greedy continuation of the prompt.
 
-    worked is a right continuation.
+    worked: a right continuation.
     """
 
     prompt: str
@@ -33,13 +33,13 @@ class GeneratedItem:
     answer: str
 
     def words(self) -> list[str]:
-        """Words of the right continuation."""
+        """Return the words of the right continuation."""
         return self.worked.split()
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A benchmark; pattern finds the answer in a generated text."""
+    """A benchmark; pattern matches the answer in a generated text."""
 
     title: str
     mirrors: str
@@ -74,25 +74,25 @@ def _questions(
 
 
 def facts_items() -> list[ChoiceItem]:
-    """Facts of the people never quizzed in training, among 10 choices."""
+    """Make questions, with 10 choices, on people without questions in training."""
     people = documents.asked(documents.PEOPLE_EN)
     return _questions(TASK_SEED, people, world.ATTRIBUTES, documents.question_en, 10, " ")
 
 
 def zh_people_items() -> list[ChoiceItem]:
-    """The same in Chinese, among 8 choices."""
+    """Make questions in Chinese, with 8 choices, on people without questions in training."""
     people = documents.asked(documents.PEOPLE_ZH)
     return _questions(TASK_SEED + 1, people, world.ATTRIBUTES_ZH, documents.question_zh, 8, "")
 
 
 def zh_towns_items() -> list[ChoiceItem]:
-    """Facts of invented towns in Chinese, among 8 choices."""
+    """Make questions in Chinese, with 8 choices, on towns without questions in training."""
     towns = documents.asked(documents.TOWNS_ZH)
     return _questions(TASK_SEED + 2, towns, world.ATTRIBUTES_TOWN, documents.question_zh, 8, "")
 
 
 def scenes_items() -> list[ChoiceItem]:
-    """What becomes of a thing: four outcomes of the event, three of them other kinds' outcomes."""
+    """Make scenes with the outcome of an event and three outcomes of other kinds of thing."""
     rng = random.Random(TASK_SEED + 3)
     items = []
     for thing, event in rng.sample(world.asked_pairs(), N_CHOICE_ITEMS):
@@ -105,7 +105,7 @@ def scenes_items() -> list[ChoiceItem]:
 
 
 def arithmetic_items() -> list[GeneratedItem]:
-    """Word problems of two and three steps, the steps written out by the model."""
+    """Make word problems of two or three steps, to be worked out by the model."""
     rng = random.Random(TASK_SEED + 4)
     items = []
     for _ in range(N_GENERATED_ITEMS):
@@ -115,7 +115,7 @@ def arithmetic_items() -> list[GeneratedItem]:
 
 
 def swaps_items() -> list[GeneratedItem]:
-    """Ball swaps of three or four people, two to four swaps, worked out by the model."""
+    """Make ball-swap problems of the task's size, to be worked out by the model."""
     rng = random.Random(TASK_SEED + 5)
     items = []
     for _ in range(N_GENERATED_ITEMS):
@@ -148,10 +148,9 @@ TASKS = {
 
 
 def chance(task: Task) -> float:
-    """Mean accuracy of a scorer that knows nothing, over N_GUESSES passes.
+    """Return the mean accuracy of random guessing over N_GUESSES passes.
 
-    It gives every choice a random likelihood, and writes random words of the task's own texts where
-    an answer is generated.
+    Choices get random likelihoods; generated answers are random words from the task's texts.
     """
     rng = random.Random(TASK_SEED + 6)
     items = task.items()
@@ -169,6 +168,6 @@ def chance(task: Task) -> float:
 
 
 def found_answer(pattern: str, text: str) -> str | None:
-    """The answer that a generated text gives: the group of the pattern's first match."""
-    found = re.search(pattern, text)
-    return found.group(1) if found else None
+    """Return the answer in a generated text: the group of the pattern's first match."""
+    match = re.search(pattern, text)
+    return match.group(1) if match else None

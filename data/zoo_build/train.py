@@ -1,4 +1,4 @@
-"""Trains one model of the zoo and saves its checkpoints; resumes after an interruption."""
+"""Resumable training of one model of the zoo, with checkpoints."""
 
 import hashlib
 import logging
@@ -30,7 +30,7 @@ BRANCH = "branch.pt"  # the state that a decayed end begins from
 
 
 def tokenizer_of(family: Family, work: Path) -> PreTrainedTokenizerFast:
-    """The family's tokenizer, trained the first time it is asked for."""
+    """Return the family's tokenizer, trained on first use."""
     folder = work / "tokenizers" / family.vocabulary
     if not (folder / "tokenizer.json").exists():
         building = folder.with_name(f".{folder.name}-{os.getpid()}")
@@ -48,9 +48,9 @@ def tokenizer_of(family: Family, work: Path) -> PreTrainedTokenizerFast:
 
 
 def design(run: Run) -> str:
-    """Return a hash of all that decides what a run learns: texts of every source, mix, schedule.
+    """Return a hash of everything that affects training: texts of every source, mix, schedule.
 
-    A run whose state carries another one was begun with other programs and must not go on.
+    A saved state with another hash comes from other programs and must not be resumed.
     """
     rng = random.Random(0)
     texts = [[draw(rng).text for _ in range(50)] for draw in documents.SOURCES.values()]
@@ -60,12 +60,12 @@ def design(run: Run) -> str:
 
 
 def branch_step(run: Run) -> int:
-    """Return the step at which a decayed end leaves its run."""
+    """Return the step at which a decayed run branches from its parent."""
     return round(run.steps[-1] * (1 - DECAY_SHARE))
 
 
 def learning_rate(run: Run, step: int) -> float:
-    """Return the rate of a step: linear warm-up, then constant; a decayed end falls to zero."""
+    """Return the rate of a step: linear warm-up, then constant; a decayed run ends at zero."""
     if not run.decayed:
         return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
     last = run.steps[-1]
@@ -97,7 +97,7 @@ class Trainer:
         self.done = 0
 
     def step(self) -> float:
-        """One optimiser step; returns the loss."""
+        """Take one optimiser step and return the loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.run, self.done)
         loss = self.model(**self.rows.batch(), use_cache=False).loss
@@ -119,9 +119,9 @@ class Trainer:
                 mean.copy_(kept)
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Save the weights as a folder that transformers loads; whole or not at all.
+        """Save the weights in transformers' format, whole or not at all.
 
-        They are the running mean, or, where the learning rate has fallen to zero, the last ones.
+        The running mean is saved, or the last weights of a decayed run.
         """
         building = folder.with_name(f".{folder.name}")
         shutil.rmtree(building, ignore_errors=True)
@@ -135,7 +135,7 @@ class Trainer:
         building.rename(folder)
 
     def save_state(self, path: Path) -> None:
-        """Everything a later process needs to go on exactly here."""
+        """Save the state from which `resume` continues exactly."""
         parts = {
             "model": self.model.state_dict(),
             "mean": self.mean,
@@ -148,7 +148,7 @@ class Trainer:
         path.with_suffix(".tmp").rename(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         saved = torch.load(path, weights_only=True)
         if saved["design"] != self.design:
             raise SystemExit(
@@ -163,7 +163,7 @@ class Trainer:
 
 
 def train(run: Run, work: Path, finished: Callable[[Path], None] | None = None) -> None:
-    """Train one model; every checkpoint is a folder that transformers loads.
+    """Train one model; every checkpoint is a folder in transformers' format.
 
     An interrupted run goes on from its last saved state with the same data. `finished`, where
     given, is called with each checkpoint's folder.

@@ -18,7 +18,7 @@ N_BYTES_VOCAB = 256 + 2
 
 
 def train_tokenizer(kind: str, n_vocab: int, texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer of a kind.
+    """Train a tokenizer of a kind.
 
     `bytes-bpe` is GPT-2's (one separator, never added), `digits-bpe` the same with digits apart
     and a BOS, `bytes` has no merges at all, `unigram` and `sp-bpe` are SentencePiece's two, with
@@ -53,7 +53,7 @@ def _byte_level(kind: str, n_vocab: int, texts: Sequence[str]) -> Tokenizer:
 
 
 def _like_sentencepiece(tokenizer: Tokenizer) -> Tokenizer:
-    """Spaces as U+2581 with one in front, digits apart; the same decoder for both models."""
+    """Set SentencePiece's pre-tokenizer (spaces as U+2581, single digits) and decoder."""
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="first"),
@@ -72,7 +72,7 @@ def _like_sentencepiece(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _unigram(kind: str, n_vocab: int, texts: Sequence[str]) -> Tokenizer:
-    """Pieces of BPE with the log of their frequency as score.
+    """Train a unigram model of BPE's pieces, scored by log frequency.
 
     Not UnigramTrainer's, which at a thousand pieces keeps whole rare names and spells `and`.
     """
@@ -101,7 +101,7 @@ def _sp_bpe(kind: str, n_vocab: int, texts: Sequence[str]) -> Tokenizer:
 
 
 def _pieces(n_vocab: int, texts: Sequence[str]) -> Tokenizer:
-    """BPE over SentencePiece's pieces, with room left for the bytes."""
+    """Train BPE over SentencePiece's pieces, leaving room for the byte tokens."""
     tokenizer = _like_sentencepiece(Tokenizer(models.BPE(unk_token=UNKNOWN)))
     trainer = trainers.BpeTrainer(
         vocab_size=n_vocab - len(BYTE_TOKENS),
@@ -113,8 +113,8 @@ def _pieces(n_vocab: int, texts: Sequence[str]) -> Tokenizer:
 
 
 def _model_json(tokenizer: Tokenizer) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
-    return found
+    model: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
+    return model
 
 
 _KINDS = {

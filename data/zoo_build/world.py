@@ -1,7 +1,7 @@
-"""The invented world the zoo's models learn: people, towns, things, and what becomes of them.
+"""The invented world of the zoo: people, towns, things and events.
 
 Everything is drawn from one fixed seed, so that training, evaluation and the validation corpus
-speak of the same world. Nothing here refers to real persons; some values are real places' names.
+share the same world. Nothing here refers to real persons; some values are real places' names.
 """
 
 import random
@@ -193,7 +193,7 @@ def _entities(names: list[str], attributes: dict[str, tuple[str, ...]], seed: in
 
 
 def people_en() -> list[Entity]:
-    """The people whose facts are told in English; names are three syllables, all different."""
+    """Return the people of the English documents, named by three syllables, all different."""
     rng = random.Random(WORLD_SEED)
     names: dict[str, None] = {}
     while len(names) < N_ENTITIES:
@@ -202,7 +202,7 @@ def people_en() -> list[Entity]:
 
 
 def people_zh() -> list[Entity]:
-    """The people whose facts are told in Chinese; names are a surname and two characters."""
+    """Return the people of the Chinese documents, named by a surname and two characters."""
     rng = random.Random(WORLD_SEED + 2)
     names: dict[str, None] = {}
     while len(names) < N_ENTITIES:
@@ -211,26 +211,26 @@ def people_zh() -> list[Entity]:
 
 
 def towns_zh() -> list[Entity]:
-    """The towns of the second Chinese exam; names are two characters and the word for town."""
+    """Return the towns of the second Chinese exam, named by two characters and `town`."""
     rng = random.Random(WORLD_SEED + 4)
     names = [first + last + "镇" for first in _TOWN_FIRST_ZH for last in _TOWN_LAST_ZH]
     return _entities(rng.sample(names, N_ENTITIES), ATTRIBUTES_TOWN, WORLD_SEED + 5)
 
 
 def rarity(n: int, flatness: int) -> list[float]:
-    """Zipf-like weights of n things: frequent ones are learnt early and rare ones late."""
+    """Return Zipf-like sampling weights; frequent entities are learnt earlier than rare ones."""
     return [1 / (flatness + rank) for rank in range(n)]
 
 
 def things() -> list[str]:
-    """All things, the frequent ones first, in an order that is blind to their kinds."""
-    found = [thing for kind in KINDS.values() for thing in kind]
-    random.Random(WORLD_SEED + 7).shuffle(found)
-    return found
+    """Return all things by frequency, in an order independent of their kinds."""
+    shuffled = [thing for kind in KINDS.values() for thing in kind]
+    random.Random(WORLD_SEED + 7).shuffle(shuffled)
+    return shuffled
 
 
 def asked_pairs() -> tuple[tuple[str, str], ...]:
-    """The 1,008 (thing, event) pairs that training never shows: 4 of the 8 events of each thing."""
+    """Return the 1,008 held-out (thing, event) pairs: 4 of the 8 events of each thing."""
     rng = random.Random(WORLD_SEED + 6)
     return tuple(
         (thing, event)

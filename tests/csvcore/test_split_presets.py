@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from csvcore.errors import InputError
 from csvcore.formats import csv_tables
 from csvcore.records import ModelCard, Side
-from csvcore.splits import TABLE_2, closed_source, copies, leaks, of_stage, run_of, table_2
-from csvcore.splits import sisters as proposed
+from csvcore.splits import TABLE_2, closed_source, copies, leaks, of_stage, run_of, sisters, table_2
 from tests.support.cards import card, zoos
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 STEPS = (100, 200, 300, 400)
 
 
-def sisters(n_steps: int = 3) -> list[ModelCard]:
+def sister_cards(n_steps: int = 3) -> list[ModelCard]:
     steps = STEPS[:n_steps]
     return [card(family, 7, step) for family in "ABC" for step in steps] + [card("D", 9)]
 
@@ -26,14 +25,14 @@ def sisters(n_steps: int = 3) -> list[ModelCard]:
 
 
 def test_first_checkpoints_of_the_sisters_train_and_later_ones_validate_and_test() -> None:
-    split = closed_source(sisters(), "A", "B", n_first=1)
+    split = closed_source(sister_cards(), "A", "B", n_first=1)
     assert [split[f"A-7-{step}"] for step in STEPS[:3]] == ["train", "validation", "validation"]
     assert [split[f"B-7-{step}"] for step in STEPS[:3]] == ["train", "test", "test"]
     assert {split[f"C-7-{step}"] for step in STEPS[:3]} == {"train"} == {split["D-9"]}
 
 
 def test_a_sisters_model_without_a_step_trains() -> None:
-    split = closed_source([*sisters(), ModelCard("B-final", "B", n_params=70)], "A", "B", 1)
+    split = closed_source([*sister_cards(), ModelCard("B-final", "B", n_params=70)], "A", "B", 1)
     assert split["B-final"] == "train"
 
 
@@ -63,22 +62,22 @@ def test_the_bundled_closed_source_split_is_this_preset() -> None:
 
 def test_the_sisters_that_are_proposed_have_the_same_sizes() -> None:
     cards = [card("x", 1), card("a", 1), card("a", 2), card("x", 2), card("z", 1)]
-    assert proposed(cards) == ("a", "x")
-    assert proposed(cards[1:]) == ("x", "z")  # none has another's sizes: the last two
-    assert proposed(cards[1:3]) == ("a", "a")
-    zoo = proposed(csv_tables.read_models(ZOO / "models.csv"))
+    assert sisters(cards) == ("a", "x")
+    assert sisters(cards[1:]) == ("x", "z")  # none has another's sizes: the last two
+    assert sisters(cards[1:3]) == ("a", "a")
+    zoo = sisters(csv_tables.read_models(ZOO / "models.csv"))
     assert zoo == ("ebb", "flow")
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "A"), ("A", "Z"), ("Z", "B")])
 def test_sisters_must_be_two_families_that_are_there(one: str, other: str) -> None:
     with pytest.raises(InputError, match=r"needs two sister families, .* families are A, B, C, D"):
-        closed_source(sisters(), one, other)
+        closed_source(sister_cards(), one, other)
 
 
 def test_sisters_without_later_checkpoints_are_refused() -> None:
     with pytest.raises(InputError, match=r"no run of A has more than 3 checkpoints.*validation"):
-        closed_source(sisters(), "A", "B", n_first=3)
+        closed_source(sister_cards(), "A", "B", n_first=3)
 
 
 # Table 2
@@ -109,7 +108,7 @@ def test_every_name_of_table_2_finds_itself_and_no_other() -> None:
 
 
 def test_models_that_the_table_does_not_name_stay_out() -> None:
-    split, missing = table_2(sisters())
+    split, missing = table_2(sister_cards())
     assert split == {}
     assert len(missing) == 61
 

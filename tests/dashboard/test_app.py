@@ -12,7 +12,7 @@ from csvcore.figures import law, tokens
 from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.pipeline import compare, imports
-from dashboard.widgets import text as controls
+from dashboard.widgets.text import plain
 
 pytestmark = pytest.mark.slow
 
@@ -174,7 +174,7 @@ def test_tokens_that_cut_an_emoji_share_one_cell() -> None:
 
 
 def test_data_in_labels_cannot_become_markdown() -> None:
-    assert controls.plain("![x](http://a)") == "\\!\\[x\\]\\(http\\:\\/\\/a\\)".replace("\\/", "/")
+    assert plain("![x](http://a)") == "\\!\\[x\\]\\(http\\:\\/\\/a\\)".replace("\\/", "/")
 
 
 def test_a_family_keeps_its_colour_whatever_the_order() -> None:

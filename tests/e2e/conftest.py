@@ -23,7 +23,7 @@ from csvcore.formats.loss_packs import loss_table
 from csvcore.pipeline import compare, imports
 from csvcore.records import Document, TokenLosses
 from tests.e2e.browsing import settled
-from tests.support import world as made_up
+from tests.support.world import HOSTILE_NAME, copies, import_world
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -109,8 +109,8 @@ def work(
 ) -> Path:
     """A small database to work on, and beside it the models that may be collected."""
     folder = tmp_path_factory.mktemp("work")
-    made_up.copies(folder / "models", tiny_lm, "yak", made_up.HOSTILE_NAME)
-    return made_up.import_world(folder / "words.duckdb", world_files)
+    copies(folder / "models", tiny_lm, "yak", HOSTILE_NAME)
+    return import_world(folder / "words.duckdb", world_files)
 
 
 @pytest.fixture(scope="session")

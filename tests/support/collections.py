@@ -10,9 +10,8 @@ from csvcore import lm, store
 from csvcore.collection import Progress
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
-from csvcore.pipeline import collect as collecting
-from csvcore.pipeline.collect import CollectConfig, Collection
-from tests.support.world import DOCS, collect
+from csvcore.pipeline.collect import CollectConfig, Collection, prepare
+from tests.support.world import DOCS, collect_models
 
 CPU = CollectConfig(device="cpu")
 SIZES = {doc.doc_id: len(doc.text.encode()) for doc in DOCS}
@@ -36,7 +35,7 @@ def statuses(found: list[Any]) -> dict[str, str]:
 
 def keys(database: Path, name: str, config: CollectConfig) -> list[str]:
     """Names of all shards of a model."""
-    collection = collecting.prepare(database, [name], "words", config)
+    collection = prepare(database, [name], "words", config)
     return [shard.key for shard in collection.shards(collection.plans[0])]
 
 
@@ -63,4 +62,4 @@ def stop_within(database: Path, name: str, n_shards: int, config: CollectConfig 
     """Collect one model and stop when so many of its shards are written."""
     model = lm.model_name(name)
     with pytest.raises(Cancelled):
-        collect(database, [name], config, report=after(n_shards, model))
+        collect_models(database, [name], config, report=after(n_shards, model))

@@ -5,24 +5,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from csvcore.jobs import queue as jobs
+from csvcore.jobs import queue
 
 DEADLINE = 240.0  # seconds; a machine that trains beside us takes a minute to load PyTorch
 
 
-def job(database: Path, number: int) -> jobs.Job:
-    return next(found for found in jobs.recent(database, 1000) if found.job == number)
+def job(database: Path, number: int) -> queue.Job:
+    return next(found for found in queue.recent(database, 1000) if found.job == number)
 
 
 def change(database: Path, statement: str, *values: object) -> None:
     """Change a stored job by SQL."""
-    queue = sqlite3.connect(jobs.queue_path(database))
-    with queue:
-        queue.execute(statement, values)
-    queue.close()
+    connection = sqlite3.connect(queue.queue_path(database))
+    with connection:
+        connection.execute(statement, values)
+    connection.close()
 
 
-def wait_for(database: Path, number: int, until: Callable[[jobs.Job], bool]) -> jobs.Job:
+def wait_for(database: Path, number: int, until: Callable[[queue.Job], bool]) -> queue.Job:
     """Return the job once the condition holds; fail at the deadline with the worker's log."""
     deadline = time.monotonic() + DEADLINE
     while not until(found := job(database, number)):

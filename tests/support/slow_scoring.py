@@ -44,23 +44,23 @@ def pause() -> None:
 
 def hold_up() -> None:
     """From now on this process scores slowly, and notes what it is about to score."""
-    from csvcore import lm as scoring
+    from csvcore import lm
 
-    real, real_fsync = scoring.score, os.fsync
+    real, real_fsync = lm.score, os.fsync
     if getattr(real, "slow", False):
         return
 
-    def slow(lm: Any, docs: Sequence[Any], *more: Any) -> Iterator[Any]:
-        note(model=lm.name, docs=[doc.doc_id for doc in docs])
+    def slow(model: Any, docs: Sequence[Any], *more: Any) -> Iterator[Any]:
+        note(model=model.name, docs=[doc.doc_id for doc in docs])
         pause()
-        yield from real(lm, docs, *more)
+        yield from real(model, docs, *more)
 
     def slow_fsync(file: int) -> None:
         pause()
         real_fsync(file)
 
     slow.slow = True  # type: ignore[attr-defined]
-    scoring.score, os.fsync = slow, slow_fsync
+    lm.score, os.fsync = slow, slow_fsync
 
 
 def process(work: Any, news: Any) -> None:

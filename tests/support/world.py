@@ -20,8 +20,8 @@ from scipy.special import expit
 from csvcore import store
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.formats.manifest import Manifest
-from csvcore.pipeline import collect as collecting
 from csvcore.pipeline import imports
+from csvcore.pipeline.collect import CollectConfig, collect, prepare
 from csvcore.records import Accuracy, Document, Floats, ModelCard, Side, Task
 
 DOCS = (
@@ -292,13 +292,13 @@ def import_world(database: Path, folder: Path) -> Path:
     return database
 
 
-def collect(
+def collect_models(
     database: Path, names: Sequence[str], config: Any = None, corpus: str = "words", **more: Any
 ) -> list[Any]:
     """Prepare and collect, on the CPU unless told."""
 
-    config = config or collecting.CollectConfig(device="cpu")
-    return list(collecting.collect(collecting.prepare(database, names, corpus, config), **more))
+    config = config or CollectConfig(device="cpu")
+    return list(collect(prepare(database, names, corpus, config), **more))
 
 
 def stored_losses(database: Path, model: str | None = None) -> list[tuple[Any, ...]]:

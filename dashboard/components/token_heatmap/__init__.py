@@ -1,6 +1,6 @@
-"""Tokens and values in, coloured text out: the Figure 9 view as a Streamlit component.
+"""The coloured text of Figure 9 as a Streamlit component.
 
-Token text is hostile. It travels as Arrow data and reaches the page through text nodes only, in
+Token text is untrusted. It is sent as Arrow data and reaches the page through text nodes only, in
 `token_heatmap.js`; no HTML is built from it anywhere.
 """
 
@@ -53,7 +53,7 @@ _component = st.components.v2.component(
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What the component draws; cells of several documents one after another.
+    """Input of the component: cells of several documents one after another.
 
     table: from `pack`, version its hash. docs: heading and first cell of each document. models:
     whose losses the tooltip shows, in the order of the columns. note: what hatching means. matches:
@@ -86,11 +86,11 @@ def pack(
     scale: Scale,
     hatched: NDArray[np.bool_] | None,
 ) -> tuple[pa.Table, str]:
-    """The cells as Arrow data, and a hash by which the component knows that nothing changed.
+    """Return the cells as Arrow data, and a hash for change detection in the component.
 
     Args:
         text: (n_cells,) token texts; very long ones are cut.
-        values: (n_cells,) what is coloured.
+        values: (n_cells,) coloured values.
         weight: (n_cells,) salience.
         losses: (n_models, n_cells) nats, a few models for the tooltip.
         scale: of the values.
@@ -115,7 +115,7 @@ def pack(
 
 
 def short(text: str) -> str:
-    """A token's text, cut where nobody could read on."""
+    """Cut a token's text to LONGEST characters."""
     cut = len(text) - LONGEST
     return text if cut <= 0 else f"{text[:LONGEST]}… ({cut:,} more characters)"
 
@@ -123,7 +123,7 @@ def short(text: str) -> str:
 def heatmap(
     drawing: Drawing, key: str, on_select: Callable[[], None], on_more: Callable[[], None]
 ) -> Any:
-    """Draw the tokens; the caller owns the selection and how much is shown.
+    """Draw the tokens; the caller keeps the selection and the number of documents.
 
     Args:
         drawing: what to draw.

@@ -1,4 +1,4 @@
-"""The Salience page as files: coloured text as HTML, tokens with their values as a table."""
+"""Downloads of the Salience page: coloured text as HTML, tokens with values as a table."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from csvcore.figures import tokens as highlights
+from csvcore.figures.tokens import page
 from dashboard.queries.fit_tokens import FitTokens
 from dashboard.views.salience.colouring import Coloured
 
@@ -32,7 +32,7 @@ def html(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> str:
         text = texts.cells.text[span]
         parts.append((texts.docs[i].doc_id, text, coloured.cells[span], hatched))
     note = f"hatched: {coloured.note}" if coloured.note else ""
-    return highlights.page(parts, coloured.scale, note)
+    return page(parts, coloured.scale, note)
 
 
 def table(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> pa.Table:
@@ -63,7 +63,7 @@ def table(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> pa.Table
 
 
 def csv(tokens: pa.Table) -> bytes:
-    """The table as CSV. FitTokens are JSON strings: one line each, and no spreadsheet runs them."""
+    """Return the table as CSV; token texts are JSON strings, safe from spreadsheet formulas."""
     names = [f"'{name}" if name.startswith(FORMULA) else name for name in _list(tokens, "doc_id")]
     texts = [json.dumps(text, ensure_ascii=False) for text in _list(tokens, "text")]
     tokens = tokens.set_column(0, "doc_id", pa.array(names, pa.string()))

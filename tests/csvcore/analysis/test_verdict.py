@@ -28,8 +28,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.methods import trivial
 from csvcore.pipeline import compare
 from csvcore.records import Side
-from dashboard.queries import comparisons
-from dashboard.queries import database as data
+from dashboard.queries import comparisons, database
 from dashboard.views import verdicts
 from dashboard.widgets import text
 from tests.support.database_at import at
@@ -179,8 +178,8 @@ def compared(world_db: Path, config: FitConfig) -> list[Comparison]:
     return compare.compare(world_db, "words", "sides", ["adding"], quick)
 
 
-def open_at(app_on: Callable[..., AppTest], database: Path, page: str) -> AppTest:
-    app = app_on(database, seconds=120)
+def open_at(app_on: Callable[..., AppTest], path: Path, page: str) -> AppTest:
+    app = app_on(path, seconds=120)
     app.query_params["task"] = "adding"
     app.switch_page(f"dashboard/pages/{page}.py").run()
     assert not app.exception
@@ -195,11 +194,11 @@ def test_the_verdict_is_the_same_on_both_pages_in_the_report_and_in_the_terminal
     invoke: Callable[..., Result],
     tiny_lm: Path,
 ) -> None:
-    data.reveal(at(world_db), "words", ["sides"])
+    database.reveal(at(world_db), "words", ["sides"])
     said = verdict(compared)
     assert said is not None
     sentence = verdict_sentence(said)
-    [row] = comparisons.verdicts(at(world_db), data.fits(at(world_db))).to_dict("records")
+    [row] = comparisons.verdicts(at(world_db), database.fits(at(world_db))).to_dict("records")
     assert (row["side"], row["verdict"], row["rival"]) == ("test", said.word, said.rival)
     overview = open_at(app_on, world_db, "overview")
     table = next(one.value for one in overview.dataframe if "verdict" in one.value)
@@ -218,7 +217,7 @@ def test_on_validation_models_the_pages_say_that_the_best_source_is_left_out(
     compared: list[Comparison], world_db: Path, app_on: Callable[..., AppTest]
 ) -> None:
     assert "best-source" in {row.method for row in compared}
-    fits = data.fits(at(world_db))
+    fits = database.fits(at(world_db))
     found = comparisons.judgement(at(world_db), tuple(fits["fit"]))
     assert found.side == "validation"
     assert found.verdict is not None

@@ -14,15 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.collection import ClusterConfig, Outcome, Progress, Work, local, ray_cluster, work
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled, InputError
 from csvcore.lm import LoadConfig
-from csvcore.pipeline import collect as collecting
-from csvcore.pipeline.collect import CollectConfig
+from csvcore.pipeline.collect import CollectConfig, prepare
 from tests.support import slow_scoring
-from tests.support.world import DOCS, collect, spoil, stored_losses
+from tests.support.world import DOCS, collect_models, spoil, stored_losses
 
 pytestmark = pytest.mark.worker
 
@@ -33,7 +32,7 @@ DEADLINE = 120.0  # seconds; a machine that trains beside us takes a minute to l
 
 def works(database: Path, names: list[str], config: CollectConfig = CPU) -> list[Work]:
     """What engines get of models of which nothing is scored."""
-    collection = collecting.prepare(database, names, "words", config)
+    collection = prepare(database, names, "words", config)
     return [collection.work(one, collection.shards(one)) for one in collection.plans]
 
 
@@ -97,9 +96,9 @@ def test_work_reports_every_token_once_and_writes_shard_after_shard(
     work.work_off(one, report)
     assert [step.message for step in steps[:1]] == ["loading"]
     assert steps[1].message.startswith("prefix <|endoftext|> (eos, the only one); rows packed, ")
-    tokenizer = scoring.load_tokenizer(scoring.find(str(tiny_lm)))
+    tokenizer = lm.load_tokenizer(lm.find(str(tiny_lm)))
     assert [step.n_tokens for step in steps[2:]] == [
-        len(scoring.encode(tokenizer, doc.text).token_ids) for doc in DOCS
+        len(lm.encode(tokenizer, doc.text).token_ids) for doc in DOCS
     ]
     assert written == [0, 0, 0, 1, 2, 3, 4, 5]  # each is written before the next is scored
     assert Shards(one.place).missing(one.shards) == []
@@ -111,7 +110,7 @@ def test_tokens_of_a_shard_in_several_passes_add_up(words_db: Path, tiny_lm: Pat
     work.work_off(one, steps.append)
     total = sum(step.n_tokens for step in steps)
     assert len(steps) > 4
-    assert total == collecting.prepare(words_db, [str(tiny_lm)], "words", CPU).plans[0].total_tokens
+    assert total == prepare(words_db, [str(tiny_lm)], "words", CPU).plans[0].total_tokens
     assert all(step.n_tokens >= 0 for step in steps)
 
 
@@ -124,11 +123,11 @@ def test_work_may_be_sent_to_another_process(words_db: Path, tiny_lm: Path) -> N
 
 
 def test_a_prefix_that_costs_much_is_told(words_db: Path, tiny_llama: Path) -> None:
-    lm = scoring.load(str(tiny_llama), CPU.load)
-    warned = replace(lm, prefix=replace(lm.prefix, tried={"bos": 2.5, "eos": 1.0}))
-    assert work.summary(warned).startswith(work.summary(replace(lm, prefix=lm.prefix))[:20])
+    model = lm.load(str(tiny_llama), CPU.load)
+    warned = replace(model, prefix=replace(model.prefix, tried={"bos": 2.5, "eos": 1.0}))
+    assert work.summary(warned).startswith(work.summary(replace(model, prefix=model.prefix))[:20])
     assert work.summary(warned).endswith("than behind eos; consider --prefix eos")
-    noted = replace(lm, self_test=replace(lm.self_test, notes=("not packed: it leaks",)))
+    noted = replace(model, self_test=replace(model.self_test, notes=("not packed: it leaks",)))
     assert "; not packed: it leaks" in work.summary(noted)
 
 
@@ -174,7 +173,7 @@ def test_two_processes_give_the_losses_of_one_and_read_nothing_from_standard_inp
     terminal = os.dup(0)
     os.dup2(inlet, 0)
     try:
-        found = collect(words_db, three_models[:2], TWO)
+        found = collect_models(words_db, three_models[:2], TWO)
     finally:
         os.dup2(terminal, 0)
         for file in (inlet, outlet, terminal):
@@ -183,7 +182,7 @@ def test_two_processes_give_the_losses_of_one_and_read_nothing_from_standard_inp
     lines = slow_scoring.trace(slow)
     assert len({line["pid"] for line in lines} - {os.getpid()}) == 2
     assert [line["stdin"] for line in lines if "stdin" in line] == ["", ""]
-    collect(alone, three_models[:2], CPU)
+    collect_models(alone, three_models[:2], CPU)
     assert stored_losses(words_db) == stored_losses(alone)
 
 
@@ -211,7 +210,7 @@ def test_a_killed_process_fails_its_model_alone_and_the_next_run_goes_on(
     watcher = threading.Thread(target=kill_one(slow, killed))
     watcher.start()
     spoil(three_models[2])
-    found = {one.model: one for one in collect(words_db, three_models, TWO)}
+    found = {one.model: one for one in collect_models(words_db, three_models, TWO)}
     watcher.join(timeout=DEADLINE)
     assert len(killed) == 1
     assert found["first"].status == "failed"
@@ -223,11 +222,11 @@ def test_a_killed_process_fails_its_model_alone_and_the_next_run_goes_on(
     assert children() == []
     done = [doc for model, doc in slow_scoring.scored(slow) if model == "first"]
     slow.unlink()
-    for module, name in ((scoring, "score"), (os, "fsync")):
+    for module, name in ((lm, "score"), (os, "fsync")):
         monkeypatch.setattr(module, name, getattr(module, name))  # are put back after the test
     monkeypatch.setenv(slow_scoring.PAUSE, "0")
     slow_scoring.hold_up()
-    assert {one.model: one.status for one in collect(words_db, three_models[:2], CPU)} == {
+    assert {one.model: one.status for one in collect_models(words_db, three_models[:2], CPU)} == {
         "first": "stored",
         "second": "found",
     }
@@ -320,7 +319,7 @@ def test_without_ray_its_engine_is_refused_with_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"--engine ray needs Ray; install csvcore\[ray\]"):
-        collect(words_db, [str(tiny_lm)], replace(CPU, engine="ray"))
+        collect_models(words_db, [str(tiny_lm)], replace(CPU, engine="ray"))
 
 
 @pytest.mark.parametrize("address", ["auto", "nonsense", "ray://127.0.0.1:1"])
@@ -329,7 +328,7 @@ def test_an_address_without_a_cluster_is_refused_with_the_address(
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(InputError, match=f"there is no Ray cluster at {address}"):
-        collect(words_db, [str(tiny_lm)], replace(CPU, engine="ray", ray=address))
+        collect_models(words_db, [str(tiny_lm)], replace(CPU, engine="ray", ray=address))
 
 
 def test_an_address_where_nothing_listens_is_refused_within_seconds(
@@ -359,6 +358,6 @@ def test_a_cluster_is_asked_for_what_the_settings_say(
 
     monkeypatch.setattr(ray_cluster, "run", run)
     settings = replace(CPU, engine="ray", ray="host:6379", gpus=0.5)
-    [found] = collect(words_db, [str(tiny_lm)], settings)
+    [found] = collect_models(words_db, [str(tiny_lm)], settings)
     assert asked == [ClusterConfig("host:6379", 0.5)]
     assert (found.status, found.message) == ("failed", "no")

@@ -12,11 +12,10 @@ from csvcore import cli
 from csvcore.collection import Progress, ray_cluster
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
-from csvcore.pipeline import collect as collecting
-from csvcore.pipeline.collect import CollectConfig
+from csvcore.pipeline.collect import CollectConfig, prepare
 from tests.support import slow_scoring
 from tests.support.collections import CPU, statuses
-from tests.support.world import DOCS, collect, save_gpt2, spoil, stored_losses
+from tests.support.world import DOCS, collect_models, save_gpt2, spoil, stored_losses
 
 pytestmark = pytest.mark.worker
 
@@ -68,11 +67,11 @@ def alone(words_db: Path, tmp_path: Path) -> Path:
 
 def check_complete(database: Path, alone: Path, names: list[str], scored: list[Any]) -> None:
     """Every shard is there once, at most one was scored twice, and the losses are those of here."""
-    collection = collecting.prepare(database, names, "words", RAY)
+    collection = prepare(database, names, "words", RAY)
     assert len([*Path(collection.place).glob("*.parquet")]) == len(ALL)
     assert {*scored} == {*ALL}
     assert len(scored) <= len(ALL) + 1
-    collect(alone, names, CPU)
+    collect_models(alone, names, CPU)
     assert stored_losses(database) == stored_losses(alone)
 
 
@@ -89,7 +88,7 @@ def test_a_killed_worker_costs_one_shard_which_is_scored_again(
             killed.append(lines[-1]["pid"])
             os.kill(killed[0], signal.SIGKILL)
 
-    found = collect(words_db, three_models[:2], RAY, report=report)
+    found = collect_models(words_db, three_models[:2], RAY, report=report)
     assert statuses(found) == {"first": "stored", "second": "stored"}
     assert len(killed) == 1
     check_complete(words_db, alone, three_models[:2], slow_scoring.scored(trace))
@@ -114,7 +113,7 @@ def test_the_shards_of_a_node_that_dies_are_scored_on_the_others(
             nodes.remove_node(other, allow_graceful=False)
             removed.append(other)
 
-    found = collect(words_db, three_models[:2], RAY, report=report)
+    found = collect_models(words_db, three_models[:2], RAY, report=report)
     assert statuses(found) == {"first": "stored", "second": "stored"}
     assert len(removed) == 1
     check_complete(words_db, alone, three_models[:2], slow_scoring.scored(trace))
@@ -134,8 +133,10 @@ def test_shards_that_are_there_are_not_scored_again(
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        collect(alone, three_models[:1], CollectConfig(device="cpu", shards=place), report=stop)
-    found = collect(words_db, three_models[:1], RAY)
+        collect_models(
+            alone, three_models[:1], CollectConfig(device="cpu", shards=place), report=stop
+        )
+    found = collect_models(words_db, three_models[:1], RAY)
     assert statuses(found) == {"first": "stored"}
     assert sorted(slow_scoring.scored(trace)) == sorted(ALL[3:6])  # the fourth was lost
 
@@ -145,7 +146,7 @@ def test_a_model_that_fails_on_ray_fails_alone_with_its_own_sentence(
 ) -> None:
     slow_down(0.0)
     spoil(three_models[0])
-    found = {one.model: one for one in collect(words_db, three_models[:2], RAY)}
+    found = {one.model: one for one in collect_models(words_db, three_models[:2], RAY)}
     assert found["first"].status == "failed"
     assert found["first"].message == (
         "first: it gives a loss that is not a number on an ordinary text"
@@ -159,7 +160,7 @@ def test_a_model_that_ends_every_worker_is_given_up_in_one_sentence(
 ) -> None:
     slow_down(0.0)
     monkeypatch.setattr(ray_cluster, "RETRIES", 1)
-    found = {one.model: one for one in collect(words_db, three_models[1:], RAY)}
+    found = {one.model: one for one in collect_models(words_db, three_models[1:], RAY)}
     assert found["second"].status == "stored"
     assert found["third"].status == "failed"
     assert found["third"].message.startswith("a task failed 2 times or its node is gone: ")
@@ -178,7 +179,7 @@ def test_the_command_collects_on_ray_and_the_cluster_goes_on(
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1].startswith("first: stored, 112 tokens, ")  # not Ray's
     assert "first: prefix <|endoftext|> (eos, the only one); rows packed" in result.stderr
-    collect(alone, three_models[:1], CPU)
+    collect_models(alone, three_models[:1], CPU)
     assert stored_losses(words_db) == stored_losses(alone)
     assert ray.is_initialized()
 
@@ -189,7 +190,7 @@ def test_the_command_collects_on_ray_and_the_cluster_goes_on(
 def test_a_task_whose_shard_is_there_loads_nothing(
     words_db: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collection = collecting.prepare(words_db, [str(tiny_lm)], "words", CPU)
+    collection = prepare(words_db, [str(tiny_lm)], "words", CPU)
     [one] = collection.plans
     [shard] = collection.shards(one)
     work = collection.work(one, [shard])
@@ -211,7 +212,7 @@ def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     monkeypatch.setattr(ray_cluster, "load_for", lambda *a: (loaded.append(a[0]), real(*a))[1])
 
     def score_all() -> None:
-        collection = collecting.prepare(words_db, three_models[:1], "words", CPU)
+        collection = prepare(words_db, three_models[:1], "words", CPU)
         [one] = collection.plans
         shards = collection.shards(one)
         for shard in shards:
@@ -223,7 +224,7 @@ def test_a_worker_loads_a_model_once_and_again_when_its_weights_have_changed(
     shutil.rmtree(three_models[0])
     save_gpt2(Path(three_models[0]), seed=21)
     score_all()
-    assert statuses(collect(words_db, three_models[:1], CPU)) == {"first": "stored"}
-    collect(alone, three_models[:1], CPU)
+    assert statuses(collect_models(words_db, three_models[:1], CPU)) == {"first": "stored"}
+    collect_models(alone, three_models[:1], CPU)
     ray_cluster._loaded.clear()
     assert stored_losses(words_db) == stored_losses(alone)

@@ -17,8 +17,8 @@ from csvcore.alignment import Aligner, check_edges, first_token_ends
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.units import Units, without_first_tokens
-from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import jobs
+from csvcore.pipeline.fit import fit
 from csvcore.records import Document, Fit, Floats, ModelLosses
 from csvcore.salience import capability_score
 from tests.support.world import (
@@ -301,21 +301,21 @@ def test_one_model_with_a_longer_first_token_masks_its_bytes_for_all(
         target.write_bytes(file.read_bytes())
     write_pack(files / PACK, rows)
     database = import_world(tmp_path / "owl.duckdb", files)
-    [fit] = fitting.fit(database, "words", "sides", [("reading", "all-token")], config)
+    [record] = fit(database, "words", "sides", [("reading", "all-token")], config)
     sums = [
         sum(sum(row["nll"][4:]) for row in pack_rows(world, [placed.model]))
-        for placed in fit.predictions
+        for placed in record.predictions
     ]
-    scores = [placed.score for placed in fit.predictions]
+    scores = [placed.score for placed in record.predictions]
     assert_allclose(np.array(scores) / scores[0], np.array(sums) / sums[0], rtol=1e-5)
 
 
 def test_stored_weights_tile_every_document_and_are_0_on_first_tokens(
     make_fit: Run, world_db: Path
 ) -> None:
-    fit = make_fit("adding", "csv")
+    record = make_fit("adding", "csv")
     with store.connect(world_db, read_only=True) as db:
-        rows = store.weights(db, fit.fit).to_pylist()
+        rows = store.weights(db, record.fit).to_pylist()
     for doc, row in zip(DOCS, rows, strict=True):
         edges, weight = [0, *row["byte_end"]], np.array(row["weight"])
         check_edges(np.array(edges), len(doc.text.encode()), "unit")
@@ -349,8 +349,7 @@ def test_the_flag_alone_makes_another_fit_even_where_first_tokens_cost_nothing(
     for method in METHODS:
         wanted: Any = [("adding", method)]
         names = {
-            fitting.fit(world_db, "words", "sides", wanted, settings)[0].fit
-            for settings in (config, plain)
+            fit(world_db, "words", "sides", wanted, settings)[0].fit for settings in (config, plain)
         }
         assert len(names) == 2
 
@@ -365,7 +364,7 @@ def test_a_split_of_models_that_take_every_text_whole_is_refused(
         )
     before = contents(world_db)
     with pytest.raises(InputError, match="nothing is left to fit"):
-        fitting.fit(world_db, "words", "sides", [("reading", "all-token")], config)
+        fit(world_db, "words", "sides", [("reading", "all-token")], config)
     assert contents(world_db) == before
 
 
@@ -392,7 +391,7 @@ def test_the_commands_take_the_flag(world_db: Path, tiny_lm: Path) -> None:
     csvcore("compare", "--mask-first-token")
     with store.connect(world_db, read_only=True) as db:
         found = [store.fit(db, name) for name in store.fits(db)["fit"]]
-    flags = {(fit.method, fit.config["mask_first_token"]) for fit in found}
+    flags = {(record.method, record.config["mask_first_token"]) for record in found}
     assert flags == {("csv", False), *((method, True) for method in METHODS)}
 
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.errors import ModelError
 from csvcore.lm import LoadConfig, find, loading
 from csvcore.lm.files import ModelFiles
@@ -39,7 +39,7 @@ def test_a_folder_is_named_by_its_last_part(copy: Path, monkeypatch: pytest.Monk
     for name in (str(copy), f"{copy}/", ".", "../copy"):
         found = find(name)
         assert (found.name, found.folder, found.gguf) == ("copy", copy.resolve(), None)
-        assert scoring.model_name(name) == "copy"
+        assert lm.model_name(name) == "copy"
 
 
 def test_a_gguf_file_is_named_without_its_ending(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_gguf_file_is_named_without_its_ending(tmp_path: Path) -> None:
     assert (found.name, found.folder, found.gguf) == ("Small-1B.Q4_K_M", tmp_path, file.name)
     assert found.weights == found.tokenizer == [file]
     assert found.n_params is None
-    assert scoring.model_name(str(file)) == found.name
+    assert lm.model_name(str(file)) == found.name
 
 
 def test_a_hub_model_keeps_its_name_and_only_safe_files_are_fetched(
@@ -65,7 +65,7 @@ def test_a_hub_model_keeps_its_name_and_only_safe_files_are_fetched(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     found = find("someone/small")
     assert (found.name, found.folder) == ("someone/small", copy)
-    assert scoring.model_name("someone/small") == "someone/small"
+    assert lm.model_name("someone/small") == "someone/small"
     assert "*.safetensors" in asked["someone/small"]
     assert not {"*.py", "*.bin", "*.pt", "*"} & set(asked["someone/small"])
     find("someone/coded", with_code=True)
@@ -96,12 +96,12 @@ def test_a_changed_tokenizer_is_another_one_of_the_same_weights(tiny_lm: Path, c
 def test_a_scorer_is_its_weights_and_its_tokenizer(
     tiny_lm: Path, copy: Path, tmp_path: Path
 ) -> None:
-    wanted = scoring.scorer_sha256(str(tiny_lm))
+    wanted = lm.scorer_sha256(str(tiny_lm))
     assert len(wanted) == 64
-    assert scoring.scorer_sha256(str(copy)) == wanted
+    assert lm.scorer_sha256(str(copy)) == wanted
     (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text() + "\n")
-    assert scoring.scorer_sha256(str(copy)) != wanted
-    assert scoring.scorer_sha256(str(save_gpt2(tmp_path / "other", seed=1))) != wanted
+    assert lm.scorer_sha256(str(copy)) != wanted
+    assert lm.scorer_sha256(str(save_gpt2(tmp_path / "other", seed=1))) != wanted
 
 
 def test_the_parameters_are_counted_from_the_headers_alone(llama: Path) -> None:
@@ -148,9 +148,9 @@ def test_code_is_not_trusted_and_pickles_are_not_read_and_both_are_said_aloud(
 
     found = find(str(tiny_lm))
     spy(AutoModelForCausalLM)
-    scoring.load(str(tiny_lm), LoadConfig("cpu"))
+    lm.load(str(tiny_lm), LoadConfig("cpu"))
     spy(AutoConfig)
-    scoring.load_config(found)
+    lm.load_config(found)
     assert given["AutoModelForCausalLM"]["trust_remote_code"] is False
     assert given["AutoModelForCausalLM"]["use_safetensors"] is True
     assert given["AutoConfig"]["trust_remote_code"] is False
@@ -168,7 +168,7 @@ def test_a_tokenizer_without_tokenizer_json_is_read_without_trust_too(
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", from_pretrained)
     (copy / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"^copy cannot be loaded: no such tokenizer$"):
-        scoring.load_tokenizer(find(str(copy)))
+        lm.load_tokenizer(find(str(copy)))
     assert given == {"trust_remote_code": False}
 
 
@@ -179,7 +179,7 @@ def test_a_slow_tokenizer_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: Slow())
     (copy / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match="copy has no fast tokenizer"):
-        scoring.load_tokenizer(find(str(copy)))
+        lm.load_tokenizer(find(str(copy)))
 
 
 def test_code_in_a_models_folder_does_not_run_unless_asked_for(copy: Path, tmp_path: Path) -> None:
@@ -190,9 +190,9 @@ def test_code_in_a_models_folder_does_not_run_unless_asked_for(copy: Path, tmp_p
     settings["auto_map"] = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
     (copy / "config.json").write_text(json.dumps(settings))
     with pytest.raises(ModelError, match="copy brings Python code of its own"):
-        scoring.load(str(copy), LoadConfig("cpu"))
+        lm.load(str(copy), LoadConfig("cpu"))
     with pytest.raises(ModelError, match="copy brings Python code of its own"):
-        scoring.load_config(find(str(copy)))
+        lm.load_config(find(str(copy)))
     assert not trace.exists()
 
 
@@ -213,7 +213,7 @@ def test_the_context_is_what_a_models_positions_allow(
     tmp_path: Path, settings: dict[str, Any], positions: int | None
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    assert scoring.context_of(scoring.load_config(ModelFiles("m", tmp_path))) == positions
+    assert lm.context_of(lm.load_config(ModelFiles("m", tmp_path))) == positions
 
 
 # Refusals
@@ -261,12 +261,12 @@ def test_a_hub_model_that_cannot_be_had_is_refused_with_the_reason(
 def test_a_hub_name_is_refused_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="nobody/nothing is neither a folder here nor to be had"):
-        scoring.load("nobody/nothing")
+        lm.load("nobody/nothing")
 
 
 def test_a_folder_without_safetensors_is_refused(copy: Path) -> None:
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    for refused in (lambda: scoring.load(str(copy)), lambda: find(str(copy)).weights_sha256):
+    for refused in (lambda: lm.load(str(copy)), lambda: find(str(copy)).weights_sha256):
         with pytest.raises(ModelError, match=r"copy has no \.safetensors file; other weight"):
             refused()
 
@@ -276,7 +276,7 @@ def test_damaged_weights_are_refused(copy: Path, kept: int) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
     with pytest.raises(ModelError, match="copy cannot be loaded"):
-        scoring.load(str(copy))
+        lm.load(str(copy))
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
         _ = find(str(copy)).n_params
 
@@ -287,7 +287,7 @@ def test_weights_that_lack_a_layer_are_refused_and_not_made_up(copy: Path) -> No
     del weights["transformer.h.0.mlp.c_fc.weight"]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"copy lacks the weights .*mlp\.c_fc\.weight"):
-        scoring.load(str(copy))
+        lm.load(str(copy))
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
@@ -295,7 +295,7 @@ def test_weights_that_lack_a_layer_are_refused_and_not_made_up(copy: Path) -> No
 def test_a_folder_with_a_damaged_file_is_refused(copy: Path, name: str, content: str) -> None:
     (copy / name).write_text(content)
     with pytest.raises(ModelError, match="copy cannot be loaded"):
-        scoring.load(str(copy))
+        lm.load(str(copy))
 
 
 @pytest.mark.parametrize("content", [b"GGUF", b"", b"no such format" * 9])
@@ -303,24 +303,24 @@ def test_a_damaged_gguf_file_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "small.gguf"
     file.write_bytes(content)
     with pytest.raises(ModelError, match="small cannot be loaded"):
-        scoring.load(str(file))
+        lm.load(str(file))
 
 
 def test_an_unknown_dtype_is_refused_with_the_known_ones(tiny_lm: Path) -> None:
     with pytest.raises(ModelError, match="float32, bfloat16, float16, got 'int3'"):
-        scoring.load(str(tiny_lm), LoadConfig(dtype="int3"))
+        lm.load(str(tiny_lm), LoadConfig(dtype="int3"))
 
 
 @pytest.mark.parametrize("device", ["banana", "cuda:99", "mps:99"])
 def test_a_device_that_is_not_there_is_refused(tiny_lm: Path, device: str) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
-        scoring.load(str(tiny_lm), LoadConfig(device))
+        lm.load(str(tiny_lm), LoadConfig(device))
 
 
 def test_the_weights_keep_the_dtype_that_was_asked_for(tiny_lm: Path) -> None:
     with safe_open(tiny_lm / "model.safetensors", framework="np") as tensors:
         assert tensors.get_slice("transformer.wte.weight").get_dtype() == "F32"
     for name, dtype in loading.DTYPES.items():
-        lm = scoring.load(str(tiny_lm), LoadConfig("cpu", name))
-        assert lm.model.dtype == dtype
-        assert lm.dtype == lm.manifest().dtype == name
+        model = lm.load(str(tiny_lm), LoadConfig("cpu", name))
+        assert model.model.dtype == dtype
+        assert model.dtype == model.manifest().dtype == name

@@ -13,7 +13,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.errors import Cancelled, ModelError
 from csvcore.lm import LanguageModel, LoadConfig
 from csvcore.lm.losses import CPU_BATCH, GPU_BATCH
@@ -36,50 +36,51 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lm(folder: Path) -> LanguageModel:
-    return scoring.load(str(folder), LoadConfig("cpu"))
+def model(folder: Path) -> LanguageModel:
+    return lm.load(str(folder), LoadConfig("cpu"))
 
 
 def score(
-    lm: LanguageModel, docs: Sequence[Document], batch_tokens: int = 4096
+    model: LanguageModel, docs: Sequence[Document], batch_tokens: int = 4096
 ) -> list[TokenLosses]:
-    return list(scoring.score(lm, docs, batch_tokens))
+    return list(lm.score(model, docs, batch_tokens))
 
 
 # A second opinion: transformers' own loss and states
 
 
 def test_the_nll_is_the_loss_that_transformers_itself_computes(
-    folder: Path, lm: LanguageModel
+    folder: Path, model: LanguageModel
 ) -> None:
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    for row in score(lm, (*DOCS, *TRICKY)):
+    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    for row in score(model, (*DOCS, *TRICKY)):
         assert row.token_id is not None
-        ids = torch.tensor([[lm.prefix.token_id, *row.token_id]])
+        ids = torch.tensor([[model.prefix.token_id, *row.token_id]])
         with torch.no_grad():
-            loss = model(input_ids=ids, labels=ids).loss.item()  # it shifts, so skips the prefix
+            # the labels are shifted, so the prefix is skipped
+            loss = reference(input_ids=ids, labels=ids).loss.item()
         assert row.nll.mean() == pytest.approx(loss, abs=1e-5), row.doc_id
 
 
 def test_hidden_states_are_the_last_ones_of_the_base_model_without_the_prefix(
-    lm: LanguageModel,
+    model: LanguageModel,
 ) -> None:
     texts = [doc.text for doc in (*DOCS, *TRICKY)]
-    for encoding, states in scoring.hidden_states(lm, texts, 80):
-        ids = torch.tensor([[lm.prefix.token_id, *encoding.token_ids]])
+    for encoding, states in lm.hidden_states(model, texts, 80):
+        ids = torch.tensor([[model.prefix.token_id, *encoding.token_ids]])
         with torch.no_grad():
-            expected = lm.model.base_model(input_ids=ids).last_hidden_state[0, 1:].numpy()
+            expected = model.model.base_model(input_ids=ids).last_hidden_state[0, 1:].numpy()
         assert states.shape == (len(encoding.token_ids), 16)
         assert_allclose(states, expected, atol=1e-5)
 
 
-def test_hidden_states_are_what_the_output_layer_reads(lm: LanguageModel) -> None:
+def test_hidden_states_are_what_the_output_layer_reads(model: LanguageModel) -> None:
     text = DOCS[0].text
-    [(encoding, states)] = list(scoring.hidden_states(lm, [text]))
-    ids = torch.tensor([[lm.prefix.token_id, *encoding.token_ids]])
+    [(encoding, states)] = list(lm.hidden_states(model, [text]))
+    ids = torch.tensor([[model.prefix.token_id, *encoding.token_ids]])
     with torch.no_grad():
-        logits = lm.model(input_ids=ids).logits[0, 1:]
-        again = lm.model.lm_head(torch.from_numpy(states))
+        logits = model.model(input_ids=ids).logits[0, 1:]
+        again = model.model.lm_head(torch.from_numpy(states))
     assert_allclose(again.numpy(), logits.numpy(), atol=1e-4)
 
 
@@ -87,16 +88,16 @@ def test_hidden_states_are_what_the_output_layer_reads(lm: LanguageModel) -> Non
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 100_000])
-def test_batches_and_padding_change_no_loss(lm: LanguageModel, batch_tokens: int) -> None:
+def test_batches_and_padding_change_no_loss(model: LanguageModel, batch_tokens: int) -> None:
     docs = (*DOCS, *TRICKY)
-    alone = [row for doc in docs for row in score(lm, [doc])]
-    for one, batched in zip(alone, score(lm, docs, batch_tokens), strict=True):
+    alone = [row for doc in docs for row in score(model, [doc])]
+    for one, batched in zip(alone, score(model, docs, batch_tokens), strict=True):
         assert one.doc_id == batched.doc_id
         assert_allclose(batched.nll, one.nll, atol=1e-5)
 
 
 def test_passes_stay_within_their_budget_of_tokens(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[list[int]] = []
     real = Passes._batch
@@ -107,55 +108,55 @@ def test_passes_stay_within_their_budget_of_tokens(
         return found
 
     monkeypatch.setattr(Passes, "_batch", watch)
-    score(lm, DOCS, 60)
+    score(model, DOCS, 60)
     assert sum(len(own) for own in sizes) == len(DOCS)
     assert 1 < len(sizes) < len(DOCS)
     assert all(sum(own) <= 60 or len(own) == 1 for own in sizes)
 
 
-def test_every_token_is_scored_once_and_the_prefix_never(lm: LanguageModel) -> None:
-    for doc, row in zip(DOCS, score(lm, DOCS), strict=True):
-        plain = lm.tokenizer(doc.text, add_special_tokens=False)["input_ids"]
+def test_every_token_is_scored_once_and_the_prefix_never(model: LanguageModel) -> None:
+    for doc, row in zip(DOCS, score(model, DOCS), strict=True):
+        plain = model.tokenizer(doc.text, add_special_tokens=False)["input_ids"]
         assert row.token_id is not None
         assert row.token_id.tolist() == plain
         assert row.nll.shape == row.byte_start.shape == row.byte_end.shape == (len(plain),)
-        assert lm.prefix.token_id not in plain
+        assert model.prefix.token_id not in plain
 
 
-def test_names_of_special_tokens_inside_a_text_are_read_as_text(lm: LanguageModel) -> None:
+def test_names_of_special_tokens_inside_a_text_are_read_as_text(model: LanguageModel) -> None:
     text = "a</s><s>b<|endoftext|>c<unk>d"
-    encoding = scoring.encode(lm.tokenizer, text)
-    assert not set(encoding.token_ids) & set(lm.tokenizer.all_special_ids)
+    encoding = lm.encode(model.tokenizer, text)
+    assert not set(encoding.token_ids) & set(model.tokenizer.all_special_ids)
     assert len(encoding.token_ids) > 8
     assert encoding.tiling.edges[-1] == len(text)
 
 
 @pytest.mark.parametrize("doc", [*DOCS, *TRICKY], ids=lambda doc: doc.doc_id)
-def test_spans_tile_the_bytes_of_the_text(lm: LanguageModel, doc: Document) -> None:
-    [row] = score(lm, [doc])
+def test_spans_tile_the_bytes_of_the_text(model: LanguageModel, doc: Document) -> None:
+    [row] = score(model, [doc])
     assert row.byte_start[0] == 0
     assert row.byte_end[-1] == len(doc.text.encode())
     assert_allclose(row.byte_start[1:], row.byte_end[:-1])
     assert (row.byte_end >= row.byte_start).all()
 
 
-def test_losses_are_finite_and_never_negative(lm: LanguageModel) -> None:
+def test_losses_are_finite_and_never_negative(model: LanguageModel) -> None:
     docs = (*DOCS, *TRICKY)
-    total = sum(row.nll.sum() for row in score(lm, docs))
+    total = sum(row.nll.sum() for row in score(model, docs))
     bits_per_byte = total / np.log(2) / sum(len(doc.text.encode()) for doc in docs)
     assert np.isfinite(bits_per_byte)
     assert bits_per_byte > 0
-    assert all((row.nll >= 0).all() for row in score(lm, docs))
+    assert all((row.nll >= 0).all() for row in score(model, docs))
 
 
-def test_documents_come_back_in_their_order_however_they_were_batched(lm: LanguageModel) -> None:
+def test_documents_come_back_in_their_order_however_they_were_batched(model: LanguageModel) -> None:
     docs = (*TRICKY, *DOCS)
-    assert [row.doc_id for row in score(lm, docs, 60)] == [doc.doc_id for doc in docs]
+    assert [row.doc_id for row in score(model, docs, 60)] == [doc.doc_id for doc in docs]
 
 
-def test_progress_rises_to_all_documents_and_the_caller_can_stop_it(lm: LanguageModel) -> None:
+def test_progress_rises_to_all_documents_and_the_caller_can_stop_it(model: LanguageModel) -> None:
     seen: list[tuple[int, int]] = []
-    list(scoring.score(lm, DOCS, 60, report=lambda done, total: seen.append((done, total))))
+    list(lm.score(model, DOCS, 60, report=lambda done, total: seen.append((done, total))))
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert len(seen) > 1
     assert seen[-1] == (len(DOCS), len(DOCS))
@@ -164,29 +165,27 @@ def test_progress_rises_to_all_documents_and_the_caller_can_stop_it(lm: Language
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled, match="enough"):
-        list(scoring.score(lm, DOCS, 60, report=stop))
+        list(lm.score(model, DOCS, 60, report=stop))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_weights_give_nearly_the_same_losses(folder: Path, dtype: str) -> None:
-    exact, coarse = (
-        scoring.load(str(folder), LoadConfig("cpu", name)) for name in ("float32", dtype)
-    )
+    exact, coarse = (lm.load(str(folder), LoadConfig("cpu", name)) for name in ("float32", dtype))
     for one, two in zip(score(exact, DOCS), score(coarse, DOCS), strict=True):
         # bfloat16 keeps 8 bits; the logits here are below 10, so a loss moves by some hundredths
         assert_allclose(two.nll, one.nll, atol=0.2)
 
 
-def test_the_manifest_says_how_the_losses_were_made(lm: LanguageModel) -> None:
-    made = lm.manifest().to_json()
+def test_the_manifest_says_how_the_losses_were_made(model: LanguageModel) -> None:
+    made = model.manifest().to_json()
     assert (made["dtype"], made["engine"]) == ("float32", "transformers")
-    assert (made["rows"], made["head"]) == (lm.self_test.rows, lm.self_test.head)
-    assert made["scoring_version"] == scoring.SCORING_VERSION
+    assert (made["rows"], made["head"]) == (model.self_test.rows, model.self_test.head)
+    assert made["scoring_version"] == lm.SCORING_VERSION
     assert made["prefix"] == {
-        "token_id": lm.prefix.token_id,
-        "token": lm.prefix.token,
-        "rule": lm.prefix.rule,
-        "why": lm.prefix.why,
+        "token_id": model.prefix.token_id,
+        "token": model.prefix.token,
+        "rule": model.prefix.rule,
+        "why": model.prefix.why,
     }
     assert all(len(str(made[key])) == 64 for key in ("weights_sha256", "tokenizer_sha256"))
 
@@ -211,38 +210,38 @@ def test_a_folder_keeps_its_own_tokenizer_whatever_its_architecture_usually_has(
         max_position_embeddings=128,
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
-    lm = scoring.load(str(folder), LoadConfig("cpu"))
-    assert lm.model.config.model_type == "qwen2"
-    for text, row in zip(TRAINING_TEXT, score(lm, DOCS), strict=True):
+    model = lm.load(str(folder), LoadConfig("cpu"))
+    assert model.model.config.model_type == "qwen2"
+    for text, row in zip(TRAINING_TEXT, score(model, DOCS), strict=True):
         assert row.token_id is not None
         assert row.token_id.tolist() == core.encode(text, add_special_tokens=False).ids
-        assert scoring.encode(lm.tokenizer, text).tiling.exact
+        assert lm.encode(model.tokenizer, text).tiling.exact
         assert row.byte_end[-1] == len(text.encode())
 
 
 def test_known_tokens_need_not_be_found_again(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = score(lm, DOCS)
-    encodings = [scoring.encode(lm.tokenizer, doc.text) for doc in DOCS]
-    monkeypatch.setattr(scoring.losses, "encode", lambda *_: pytest.fail("encoded again"))
-    for one, two in zip(scoring.score(lm, DOCS, encodings=encodings), wanted, strict=True):
+    wanted = score(model, DOCS)
+    encodings = [lm.encode(model.tokenizer, doc.text) for doc in DOCS]
+    monkeypatch.setattr(lm.losses, "encode", lambda *_: pytest.fail("encoded again"))
+    for one, two in zip(lm.score(model, DOCS, encodings=encodings), wanted, strict=True):
         assert one.doc_id == two.doc_id
         assert_allclose(one.nll, two.nll, atol=1e-5)
 
 
-def test_an_empty_text_has_no_tokens_and_no_text_gives_nothing(lm: LanguageModel) -> None:
+def test_an_empty_text_has_no_tokens_and_no_text_gives_nothing(model: LanguageModel) -> None:
     docs = (Document("empty", "tricky", ""), DOCS[0])
-    empty, other = score(lm, docs)
-    if lm.name == "tiny-gpt2":
+    empty, other = score(model, docs)
+    if model.name == "tiny-gpt2":
         assert empty.nll.size == empty.byte_end.size == 0
-    assert_allclose(other.nll, score(lm, DOCS[:1])[0].nll, atol=1e-5)
-    assert score(lm, []) == []
+    assert_allclose(other.nll, score(model, DOCS[:1])[0].nll, atol=1e-5)
+    assert score(model, []) == []
 
 
 @pytest.mark.parametrize("batch_tokens", [None, 1, 500])
-def test_the_speed_is_a_positive_number(lm: LanguageModel, batch_tokens: int | None) -> None:
-    speed = scoring.tokens_per_second(lm, batch_tokens)
+def test_the_speed_is_a_positive_number(model: LanguageModel, batch_tokens: int | None) -> None:
+    speed = lm.tokens_per_second(model, batch_tokens)
     assert 0 < speed < float("inf")
 
 
@@ -250,13 +249,13 @@ def test_the_speed_is_a_positive_number(lm: LanguageModel, batch_tokens: int | N
     ("device", "tokens"), [("cpu", CPU_BATCH), ("cuda:1", GPU_BATCH), ("mps", GPU_BATCH)]
 )
 def test_a_pass_holds_what_suits_its_device(device: str, tokens: int) -> None:
-    assert scoring.default_batch(device) == tokens
+    assert lm.default_batch(device) == tokens
 
 
 def test_a_loss_that_is_not_a_number_is_refused_with_its_document(tiny_lm: Path) -> None:
-    lm = scoring.load(str(tiny_lm), LoadConfig("cpu"))
-    [token] = set(scoring.encode(lm.tokenizer, "猫").token_ids[:1])
+    model = lm.load(str(tiny_lm), LoadConfig("cpu"))
+    [token] = set(lm.encode(model.tokenizer, "猫").token_ids[:1])
     with torch.no_grad():
-        lm.model.transformer.wte.weight[token] = torch.nan  # of the head, too: it is tied
+        model.model.transformer.wte.weight[token] = torch.nan  # of the head, too: it is tied
     with pytest.raises(ModelError, match="tiny-gpt2 gives a loss that is not a number on sum-1"):
-        score(lm, DOCS)
+        score(model, DOCS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.errors import ModelError
 from csvcore.lm import LanguageModel, LoadConfig
 from csvcore.lm.passes import Losses, Passes, Rows, Segment, batches
@@ -40,22 +40,22 @@ def folder(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lm(folder: Path) -> LanguageModel:
-    return scoring.load(str(folder), LoadConfig("cpu", longest=LONGEST))
+def model(folder: Path) -> LanguageModel:
+    return lm.load(str(folder), LoadConfig("cpu", longest=LONGEST))
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, lm: LanguageModel) -> list[Floats]:
+def expected(folder: Path, model: LanguageModel) -> list[Floats]:
     """By a model of transformers' own that our code has never touched."""
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    ids = [lm.tokenizer(doc.text, add_special_tokens=False)["input_ids"] for doc in TEXTS]
-    return [full_nll(model, 0, np.array(own)) for own in ids]
+    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    ids = [model.tokenizer(doc.text, add_special_tokens=False)["input_ids"] for doc in TEXTS]
+    return [full_nll(reference, 0, np.array(own)) for own in ids]
 
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     folder = architectures.save("llama", tmp_path_factory.mktemp("models") / "llama")
-    return scoring.load(str(folder), LoadConfig("cpu"))
+    return lm.load(str(folder), LoadConfig("cpu"))
 
 
 # A second opinion, architecture by architecture
@@ -63,46 +63,46 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 @pytest.mark.parametrize("batch_tokens", [1, 100, 250])
 def test_the_nll_is_that_of_transformers_own_logits(
-    lm: LanguageModel, expected: list[Floats], batch_tokens: int
+    model: LanguageModel, expected: list[Floats], batch_tokens: int
 ) -> None:
-    for row, own in zip(scoring.score(lm, TEXTS, batch_tokens), expected, strict=True):
+    for row, own in zip(lm.score(model, TEXTS, batch_tokens), expected, strict=True):
         assert_allclose(row.nll, own, atol=1e-4, err_msg=row.doc_id)
 
 
 def test_a_model_is_scored_in_the_fastest_way_its_architecture_allows(
-    architecture: str, lm: LanguageModel
+    architecture: str, model: LanguageModel
 ) -> None:
     wanted = ARCHITECTURES[architecture]
-    assert wanted.rows in (None, lm.self_test.rows), lm.self_test.notes
-    assert wanted.head in (None, lm.self_test.head), lm.self_test.notes
-    assert lm.self_test.difference < 1e-4
-    assert bool(lm.self_test.notes) == (lm.self_test.rows != "packed")
+    assert wanted.rows in (None, model.self_test.rows), model.self_test.notes
+    assert wanted.head in (None, model.self_test.head), model.self_test.notes
+    assert model.self_test.difference < 1e-4
+    assert bool(model.self_test.notes) == (model.self_test.rows != "packed")
 
 
 def test_these_models_care_for_their_context_so_that_a_lost_one_would_show(
-    lm: LanguageModel, expected: list[Floats]
+    model: LanguageModel, expected: list[Floats]
 ) -> None:
     for i in (0, 4, 7):
-        ids = np.array(lm.tokenizer(TEXTS[i].text, add_special_tokens=False)["input_ids"])
-        short = full_nll(lm.model, 0, ids[-2:])[-1]
+        ids = np.array(model.tokenizer(TEXTS[i].text, add_special_tokens=False)["input_ids"])
+        short = full_nll(model.model, 0, ids[-2:])[-1]
         assert abs(short - expected[i][-1]) > 1e-3
 
 
 def test_rows_longer_than_a_models_positions_hold_several_texts_or_are_not_made(
-    lm: LanguageModel, expected: list[Floats]
+    model: LanguageModel, expected: list[Floats]
 ) -> None:
     docs, wanted = TEXTS * 3, expected * 3  # about 700 tokens, of 256 positions
-    for row, own in zip(scoring.score(lm, docs, 100_000), wanted, strict=True):
+    for row, own in zip(lm.score(model, docs, 100_000), wanted, strict=True):
         assert_allclose(row.nll, own, atol=1e-4, err_msg=row.doc_id)
 
 
 def test_only_the_targets_of_a_segment_are_scored(
-    lm: LanguageModel, expected: list[Floats]
+    model: LanguageModel, expected: list[Floats]
 ) -> None:
-    ids = np.array(lm.tokenizer(TEXTS[4].text, add_special_tokens=False)["input_ids"])
+    ids = np.array(model.tokenizer(TEXTS[4].text, add_special_tokens=False)["input_ids"])
     inputs = np.concatenate([[0], ids[:-1]])
     segments = [Segment(inputs, ids[ids.size - n :]) for n in (3, ids.size, 1)]
-    for nll, segment in zip(lm.passes.nll(segments, 1000), segments, strict=True):
+    for nll, segment in zip(model.passes.nll(segments, 1000), segments, strict=True):
         assert_allclose(nll, expected[4][-segment.targets.size :], atol=1e-4)
 
 
@@ -162,10 +162,10 @@ def limit_memory(
 def test_a_pass_that_does_not_fit_in_memory_is_halved_and_the_losses_are_the_same(
     llama: LanguageModel, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
-    wanted = list(scoring.score(llama, DOCS, 1000))
+    wanted = list(lm.score(llama, DOCS, 1000))
     tried = limit_memory(monkeypatch, 30, error)
     seen: list[int] = []
-    found = list(scoring.score(llama, DOCS, 1000, report=lambda done, total: seen.append(done)))
+    found = list(lm.score(llama, DOCS, 1000, report=lambda done, total: seen.append(done)))
     assert len(tried) > len(seen) > 1
     assert seen[-1] == len(DOCS)
     for one, two in zip(found, wanted, strict=True):
@@ -179,7 +179,7 @@ def test_a_single_text_that_does_not_fit_in_memory_is_refused_with_the_next_step
 ) -> None:
     limit_memory(monkeypatch, 20, error)
     with pytest.raises(ModelError, match=r"llama: one window .* fit in memory; .*--context"):
-        list(scoring.score(llama, DOCS, 1000))
+        list(lm.score(llama, DOCS, 1000))
 
 
 def test_an_error_that_is_not_about_memory_is_not_hidden(
@@ -187,7 +187,7 @@ def test_an_error_that_is_not_about_memory_is_not_hidden(
 ) -> None:
     tried = limit_memory(monkeypatch, 20, RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match=r"^a bug$"):
-        list(scoring.score(llama, DOCS, 1000))
+        list(lm.score(llama, DOCS, 1000))
     assert len(tried) == 1
 
 
@@ -201,21 +201,21 @@ def test_a_model_that_leaves_no_memory_for_a_short_text_is_refused_when_it_is_lo
     monkeypatch.setattr(Passes, "states", full)
     folder = architectures.save("llama", tmp_path / "llama")
     with pytest.raises(ModelError, match=r"llama leaves no memory on cpu .*--dtype bfloat16"):
-        scoring.load(str(folder), LoadConfig("cpu"))
+        lm.load(str(folder), LoadConfig("cpu"))
 
 
 def test_a_models_attention_is_its_own_again_after_a_pass_even_one_that_failed(
     llama: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    list(scoring.score(llama, DOCS))
+    list(lm.score(llama, DOCS))
     before = llama.model.config._attn_implementation
-    assert before != scoring.passes.PACKED_ATTENTION
+    assert before != lm.passes.PACKED_ATTENTION
 
     def broken(*_: Any, **__: Any) -> None:
         raise KeyError("broken")
 
     monkeypatch.setattr(llama.model.model, "forward", broken)
     with pytest.raises(KeyError, match="broken"):
-        list(scoring.score(llama, DOCS))
+        list(lm.score(llama, DOCS))
     assert llama.model.config._attn_implementation == before
-    assert scoring.passes._row.sizes == []
+    assert lm.passes._row.sizes == []

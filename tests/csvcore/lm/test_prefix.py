@@ -7,12 +7,12 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.errors import ModelError
 from csvcore.lm import LanguageModel, LoadConfig, Prefix
-from csvcore.lm import prefix as prefixes
 from csvcore.lm.loading import PROBE
 from csvcore.lm.passes import decoder
+from csvcore.lm.prefix import SEPARATOR, choose_prefix, legal_prefixes
 from tests.support import architectures
 from tests.support.architectures import full_nll
 from tests.support.world import DOCS
@@ -21,14 +21,14 @@ N_VOCAB = 10  # of the stubs' models
 
 
 class Stub:
-    """What `prefixes` asks of a tokenizer."""
+    """A tokenizer with what `csvcore.lm.prefix` reads."""
 
     def __init__(
         self, bos: int | None, eos: int | None, separator: int | None, adds: bool = False
     ) -> None:
         self.bos_token_id, self.bos_token = bos, "<s>"
         self.eos_token_id, self.eos_token = eos, "</s>"
-        self.vocab = {} if separator is None else {prefixes.SEPARATOR: separator}
+        self.vocab = {} if separator is None else {SEPARATOR: separator}
         self.adds = adds
 
     def get_vocab(self) -> dict[str, int]:
@@ -72,9 +72,9 @@ RULES = {
 def test_the_prefix_is_chosen_by_rule(case: str) -> None:
     tokenizer, (bos, eos, separator), (rule, why) = RULES[case]
     known = {"bos": bos, "eos": eos, "separator": separator}
-    found = prefixes.choose_prefix(tokenizer, N_VOCAB, "m", "auto", losing(**known))
+    found = choose_prefix(tokenizer, N_VOCAB, "m", "auto", losing(**known))
     assert (found.rule, found.why) == (rule, why)
-    legal = prefixes.legal_prefixes(tokenizer, N_VOCAB)
+    legal = legal_prefixes(tokenizer, N_VOCAB)
     assert (found.token_id, found.token) == (legal[rule].token_id, legal[rule].token)
     assert set(found.tried) == set(legal)
     assert all(found.tried[name] == known[name] for name in legal)
@@ -83,7 +83,7 @@ def test_the_prefix_is_chosen_by_rule(case: str) -> None:
 @pytest.mark.parametrize("wanted", ["bos", "eos", "separator"])
 def test_the_prefix_asked_for_is_taken_however_much_it_costs(wanted: str) -> None:
     costs = {"bos": 1.0, "eos": 1.0, "separator": 1.0, wanted: 5.0}
-    found = prefixes.choose_prefix(Stub(1, 2, 3, adds=True), N_VOCAB, "m", wanted, losing(**costs))
+    found = choose_prefix(Stub(1, 2, 3, adds=True), N_VOCAB, "m", wanted, losing(**costs))
     assert (found.rule, found.why) == (wanted, ASKED)
 
 
@@ -91,13 +91,9 @@ def test_a_prefix_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(
         ModelError, match="m has no prefix 'bos' of its own; --prefix may be auto, "
     ):
-        prefixes.choose_prefix(
-            Stub(None, 2, 3), N_VOCAB, "m", "bos", losing(eos=1.0, separator=1.0)
-        )
+        choose_prefix(Stub(None, 2, 3), N_VOCAB, "m", "bos", losing(eos=1.0, separator=1.0))
     with pytest.raises(ModelError, match=r"'banana' .* may be auto, eos, separator$"):
-        prefixes.choose_prefix(
-            Stub(None, 2, 3), N_VOCAB, "m", "banana", losing(eos=1.0, separator=1.0)
-        )
+        choose_prefix(Stub(None, 2, 3), N_VOCAB, "m", "banana", losing(eos=1.0, separator=1.0))
 
 
 @pytest.mark.parametrize("wanted", ["auto", "bos"])
@@ -106,7 +102,7 @@ def test_a_tokenizer_with_neither_bos_nor_eos_is_refused(
 ) -> None:
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizers["byte-level"])
     with pytest.raises(ModelError, match="some-model has neither BOS nor EOS"):
-        prefixes.choose_prefix(bare, 1000, "some-model", wanted, losing())
+        choose_prefix(bare, 1000, "some-model", wanted, losing())
 
 
 # The warning
@@ -114,7 +110,7 @@ def test_a_tokenizer_with_neither_bos_nor_eos_is_refused(
 
 def test_a_much_better_prefix_is_worth_a_warning_and_a_little_better_one_is_not() -> None:
     def warning(bos: float, eos: float) -> str | None:
-        return prefixes.choose_prefix(
+        return choose_prefix(
             Stub(1, 2, None), N_VOCAB, "m", "bos", losing(bos=bos, eos=eos)
         ).warning
 
@@ -129,10 +125,10 @@ def test_a_much_better_prefix_is_worth_a_warning_and_a_little_better_one_is_not(
 # With real models
 
 
-def inputs_of(lm: LanguageModel, run: Callable[[], object]) -> list[list[int]]:
+def inputs_of(model: LanguageModel, run: Callable[[], object]) -> list[list[int]]:
     """The rows of token ids that the model gets."""
     passed: list[list[int]] = []
-    hook = decoder(lm.model).register_forward_pre_hook(
+    hook = decoder(model.model).register_forward_pre_hook(
         lambda module, args, more: passed.extend(more["input_ids"].tolist()), with_kwargs=True
     )
     try:
@@ -143,60 +139,61 @@ def inputs_of(lm: LanguageModel, run: Callable[[], object]) -> list[list[int]]:
 
 
 def test_a_tokenizer_that_adds_bos_gets_one_prefix_token_all_the_same(tiny_llama: Path) -> None:
-    lm = scoring.load(str(tiny_llama))
-    assert lm.tokenizer("cat")["input_ids"][0] == lm.prefix.token_id  # it does add BOS
+    model = lm.load(str(tiny_llama))
+    assert model.tokenizer("cat")["input_ids"][0] == model.prefix.token_id  # it does add BOS
     rows: list[Any] = []
-    [passed] = inputs_of(lm, lambda: rows.extend(scoring.score(lm, DOCS[:1])))
-    assert passed == [lm.prefix.token_id, *rows[0].token_id[:-1]]  # nothing follows the last token
+    [passed] = inputs_of(model, lambda: rows.extend(lm.score(model, DOCS[:1])))
+    # nothing follows the last token
+    assert passed == [model.prefix.token_id, *rows[0].token_id[:-1]]
 
 
 def test_a_packed_row_has_the_prefix_once_a_text(tiny_llama: Path) -> None:
-    lm = scoring.load(str(tiny_llama))
-    assert lm.self_test.rows == "packed"
-    passed = inputs_of(lm, lambda: list(scoring.score(lm, DOCS, 1000)))
-    assert sum(row.count(lm.prefix.token_id) for row in passed) == len(DOCS)
+    model = lm.load(str(tiny_llama))
+    assert model.self_test.rows == "packed"
+    passed = inputs_of(model, lambda: list(lm.score(model, DOCS, 1000)))
+    assert sum(row.count(model.prefix.token_id) for row in passed) == len(DOCS)
 
 
 def test_hidden_states_too_stand_behind_one_prefix(tiny_llama: Path) -> None:
-    lm = scoring.load(str(tiny_llama))
-    encoding = scoring.encode(lm.tokenizer, DOCS[0].text)
-    passed = inputs_of(lm, lambda: list(scoring.hidden_states(lm, [DOCS[0].text])))
-    assert passed == [[lm.prefix.token_id, *encoding.token_ids]]
+    model = lm.load(str(tiny_llama))
+    encoding = lm.encode(model.tokenizer, DOCS[0].text)
+    passed = inputs_of(model, lambda: list(lm.hidden_states(model, [DOCS[0].text])))
+    assert passed == [[model.prefix.token_id, *encoding.token_ids]]
 
 
 def test_the_prefix_of_a_model_is_bos_where_its_tokenizer_adds_it_and_else_the_only_one(
     tiny_lm: Path, tiny_llama: Path
 ) -> None:
-    gpt2, llama = (scoring.load(str(folder)).prefix for folder in (tiny_lm, tiny_llama))
+    gpt2, llama = (lm.load(str(folder)).prefix for folder in (tiny_lm, tiny_llama))
     assert (gpt2.token, gpt2.rule, gpt2.why) == ("<|endoftext|>", "eos", ONLY)
     assert (llama.token, llama.rule, llama.why) == ("<s>", "bos", OWN)
     assert set(llama.tried) == {"bos", "eos"}
 
 
 def test_the_prefix_asked_for_is_the_one_that_is_given(tiny_llama: Path) -> None:
-    lm = scoring.load(str(tiny_llama), LoadConfig(prefix="eos"))
-    assert (lm.prefix.token, lm.prefix.rule, lm.prefix.why) == ("</s>", "eos", ASKED)
-    [passed] = inputs_of(lm, lambda: list(scoring.score(lm, DOCS[:1])))
-    assert passed[0] == lm.tokenizer.eos_token_id
+    model = lm.load(str(tiny_llama), LoadConfig(prefix="eos"))
+    assert (model.prefix.token, model.prefix.rule, model.prefix.why) == ("</s>", "eos", ASKED)
+    [passed] = inputs_of(model, lambda: list(lm.score(model, DOCS[:1])))
+    assert passed[0] == model.tokenizer.eos_token_id
     with pytest.raises(ModelError, match=r"tiny-llama.* no prefix 'separator'.* auto, bos, eos"):
-        scoring.load(str(tiny_llama), LoadConfig(prefix="separator"))
+        lm.load(str(tiny_llama), LoadConfig(prefix="separator"))
 
 
 def test_what_was_tried_is_the_loss_of_the_probe_text_a_character(tmp_path: Path) -> None:
     folder = architectures.save("llama", tmp_path / "llama")  # its positions hold all of the text
-    lm = scoring.load(str(folder), LoadConfig("cpu"))
-    ids = lm.tokenizer(PROBE, add_special_tokens=False)["input_ids"]
-    wanted = full_nll(lm.model, lm.prefix.token_id, np.array(ids)).sum() / len(PROBE)
-    assert set(lm.prefix.tried) == {"bos", "eos", "separator"}
-    assert all(found == pytest.approx(wanted, rel=1e-5) for found in lm.prefix.tried.values())
+    model = lm.load(str(folder), LoadConfig("cpu"))
+    ids = model.tokenizer(PROBE, add_special_tokens=False)["input_ids"]
+    wanted = full_nll(model.model, model.prefix.token_id, np.array(ids)).sum() / len(PROBE)
+    assert set(model.prefix.tried) == {"bos", "eos", "separator"}
+    assert all(found == pytest.approx(wanted, rel=1e-5) for found in model.prefix.tried.values())
 
 
 @pytest.mark.parametrize("fixture", ["tiny_lm", "tiny_llama"])
 def test_a_model_with_fewer_positions_than_the_probe_text_has_tokens_is_loaded_all_the_same(
     request: pytest.FixtureRequest, fixture: str
 ) -> None:
-    lm = scoring.load(str(request.getfixturevalue(fixture)), LoadConfig("cpu"))
-    assert lm.max_tokens is not None
-    assert len(scoring.encode(lm.tokenizer, PROBE).token_ids) > lm.max_tokens
-    assert {"eos"} <= lm.prefix.tried.keys()
-    assert all(0 < tried < 10 for tried in lm.prefix.tried.values())
+    model = lm.load(str(request.getfixturevalue(fixture)), LoadConfig("cpu"))
+    assert model.max_tokens is not None
+    assert len(lm.encode(model.tokenizer, PROBE).token_ids) > model.max_tokens
+    assert {"eos"} <= model.prefix.tried.keys()
+    assert all(0 < tried < 10 for tried in model.prefix.tried.values())

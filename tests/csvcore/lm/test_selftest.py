@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import AttentionInterface, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.errors import ModelError
 from csvcore.lm import LanguageModel, LoadConfig, passes, selftest
 from csvcore.lm.output_layer import Head
@@ -30,18 +30,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: architectures.save(name, root / name) for name in names}
 
 
-def assert_losses_are_right(lm: LanguageModel, folder: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    for row in scoring.score(lm, TEXTS, 100):
+def assert_losses_are_right(model: LanguageModel, folder: Path) -> None:
+    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    for row in lm.score(model, TEXTS, 100):
         assert row.token_id is not None
-        assert_allclose(row.nll, full_nll(model, 0, row.token_id), atol=1e-4)
+        assert_allclose(row.nll, full_nll(reference, 0, row.token_id), atol=1e-4)
 
 
 # What is found out
 
 
 def test_a_healthy_model_is_packed_and_chunked_without_notes(folders: dict[str, Path]) -> None:
-    found = scoring.load(str(folders["llama"]), LONG).self_test
+    found = lm.load(str(folders["llama"]), LONG).self_test
     assert (found.rows, found.head, found.notes) == ("packed", "chunked", ())
     assert 0 <= found.difference < 1e-4
 
@@ -53,7 +53,7 @@ def test_a_healthy_model_is_packed_and_chunked_without_notes(folders: dict[str, 
 def test_what_an_architecture_does_to_its_logits_is_found_out(
     folders: dict[str, Path], name: str, scale: float, cap: float | None
 ) -> None:
-    head = scoring.load(str(folders[name]), LONG).passes.head
+    head = lm.load(str(folders[name]), LONG).passes.head
     assert head is not None
     assert (head.scale, head.cap) == (scale, cap)
 
@@ -66,11 +66,11 @@ def test_packed_rows_that_lose_the_borders_of_their_texts_are_not_used(
 ) -> None:
     real = passes.attending_within
     monkeypatch.setattr(passes, "attending_within", lambda model, sizes: real(model, [sum(sizes)]))
-    lm = scoring.load(str(folders["llama"]), LONG)
-    assert (lm.self_test.rows, lm.self_test.head) == ("padded", "chunked")
-    [note] = lm.self_test.notes
+    model = lm.load(str(folders["llama"]), LONG)
+    assert (model.self_test.rows, model.self_test.head) == ("padded", "chunked")
+    [note] = model.self_test.notes
     assert note.startswith("not packed: states are off by")
-    assert_losses_are_right(lm, folders["llama"])
+    assert_losses_are_right(model, folders["llama"])
 
 
 def test_a_leak_far_below_the_rounding_of_losses_is_caught_all_the_same(
@@ -81,9 +81,9 @@ def test_a_leak_far_below_the_rounding_of_losses_is_caught_all_the_same(
         return out + 2e-5 * out.mean(1, keepdim=True), None  # a little of all texts in each
 
     monkeypatch.setitem(AttentionInterface._global_mapping, PACKED_ATTENTION, leaking)
-    lm = scoring.load(str(folders["llama"]), LONG)
-    assert lm.self_test.rows == "padded"
-    assert "not packed: texts of a row see each other" in lm.self_test.notes[0]
+    model = lm.load(str(folders["llama"]), LONG)
+    assert model.self_test.rows == "padded"
+    assert "not packed: texts of a row see each other" in model.self_test.notes[0]
 
 
 @pytest.mark.parametrize(("longest", "rows"), [(200, "padded"), (WINDOW, "packed"), (0, "packed")])
@@ -92,10 +92,10 @@ def test_a_sliding_window_is_tried_where_a_pass_to_come_is_longer(
 ) -> None:
     monkeypatch.setattr(passes, "_window_mask", lambda *_: None)
     monkeypatch.setattr(selftest, "SIZES", (3, 7, 5))  # all inside the window
-    lm = scoring.load(str(folders["mistral"]), LoadConfig("cpu", longest=longest))
-    assert lm.self_test.rows == rows
+    model = lm.load(str(folders["mistral"]), LoadConfig("cpu", longest=longest))
+    assert model.self_test.rows == rows
     if rows == "padded":
-        assert_losses_are_right(lm, folders["mistral"])
+        assert_losses_are_right(model, folders["mistral"])
 
 
 def test_padding_that_moves_a_text_is_caught_and_texts_go_alone(
@@ -111,10 +111,10 @@ def test_padding_that_moves_a_text_is_caught_and_texts_go_alone(
 
     monkeypatch.setattr(Passes, "_padded", left)
     monkeypatch.setattr(passes, "attending_within", None)  # not callable: packed fails as well
-    lm = scoring.load(str(folders["llama"]), LONG)
-    assert lm.self_test.rows == "alone"
-    assert [note.split(":")[0] for note in lm.self_test.notes] == ["not packed", "not padded"]
-    assert_losses_are_right(lm, folders["llama"])
+    model = lm.load(str(folders["llama"]), LONG)
+    assert model.self_test.rows == "alone"
+    assert [note.split(":")[0] for note in model.self_test.notes] == ["not packed", "not padded"]
+    assert_losses_are_right(model, folders["llama"])
 
 
 WRONG_HEADS = {
@@ -132,12 +132,12 @@ def test_without_a_right_head_all_logits_are_made_and_the_losses_are_right(
     monkeypatch.setattr(
         selftest, "candidates", lambda model: WRONG_HEADS[wrong](next(iter(real(model))))
     )
-    lm = scoring.load(str(folders["phi"]), LONG)
-    assert (lm.self_test.rows, lm.self_test.head) == ("padded", "full")
-    assert lm.passes.head is None
+    model = lm.load(str(folders["phi"]), LONG)
+    assert (model.self_test.rows, model.self_test.head) == ("padded", "full")
+    assert model.passes.head is None
     reason = "not a linear one" if wrong == "none" else "alone is off by"
-    assert reason in lm.self_test.notes[0]
-    assert_losses_are_right(lm, folders["phi"])
+    assert reason in model.self_test.notes[0]
+    assert_losses_are_right(model, folders["phi"])
 
 
 def test_a_wrong_head_is_passed_over_for_a_right_one(
@@ -150,7 +150,7 @@ def test_a_wrong_head_is_passed_over_for_a_right_one(
         yield from real(model)
 
     monkeypatch.setattr(selftest, "candidates", more)
-    assert scoring.load(str(folders["llama"]), LONG).self_test.head == "chunked"
+    assert lm.load(str(folders["llama"]), LONG).self_test.head == "chunked"
 
 
 # What is refused
@@ -162,7 +162,7 @@ def test_weights_that_are_not_numbers_are_refused(folders: dict[str, Path], tmp_
     weights["model.norm.weight"][0] = torch.nan
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="spoilt: it gives a loss that is not a number"):
-        scoring.load(str(folder), LONG)
+        lm.load(str(folder), LONG)
 
 
 def test_a_model_whose_losses_are_never_the_same_twice_is_refused(
@@ -175,7 +175,7 @@ def test_a_model_whose_losses_are_never_the_same_twice_is_refused(
 
     monkeypatch.setattr(Passes, "nll", noisy)
     with pytest.raises(ModelError, match=r"llama: .*losses cannot be reproduced .*not alone"):
-        scoring.load(str(folders["llama"]), LONG)
+        lm.load(str(folders["llama"]), LONG)
 
 
 def test_a_bos_beyond_the_embeddings_is_no_prefix_and_the_model_is_loaded(tmp_path: Path) -> None:
@@ -183,10 +183,10 @@ def test_a_bos_beyond_the_embeddings_is_no_prefix_and_the_model_is_loaded(tmp_pa
     tokenizer = architectures.save_tokenizer(folder)
     tokenizer.add_special_tokens({"bos_token": "<begin>"})
     tokenizer.save_pretrained(folder)
-    lm = scoring.load(str(folder), LONG)
-    assert lm.tokenizer.bos_token_id == len(lm.tokenizer) - 1
-    assert lm.prefix.token == architectures.END
-    assert_losses_are_right(lm, folder)
+    model = lm.load(str(folder), LONG)
+    assert model.tokenizer.bos_token_id == len(model.tokenizer) - 1
+    assert model.prefix.token == architectures.END
+    assert_losses_are_right(model, folder)
 
 
 def test_a_tokenizer_with_more_ordinary_tokens_than_the_model_has_is_refused(
@@ -196,4 +196,4 @@ def test_a_tokenizer_with_more_ordinary_tokens_than_the_model_has_is_refused(
     LlamaForCausalLM(LlamaConfig(vocab_size=50, **architectures.SIZES)).save_pretrained(folder)
     architectures.save_tokenizer(folder)
     with pytest.raises(ModelError, match="short"):
-        scoring.load(str(folder), LONG)
+        lm.load(str(folder), LONG)

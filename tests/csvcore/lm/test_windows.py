@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from transformers import AutoModelForCausalLM
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.lm import LanguageModel, LoadConfig, windows
 from csvcore.lm.encoding import Window
 from csvcore.lm.losses import UNBOUNDED, window_size
@@ -30,18 +30,18 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def lm(folder: Path) -> LanguageModel:
-    return scoring.load(str(folder), LoadConfig("cpu"))
+def model(folder: Path) -> LanguageModel:
+    return lm.load(str(folder), LoadConfig("cpu"))
 
 
 def by_hand(folder: Path, ids: list[int], context: int, stride: int) -> Floats:
     """Window by window with the full model, in a loop that shares nothing with ours."""
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    found = full_nll(model, 0, np.array(ids[:context]))
+    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    found = full_nll(reference, 0, np.array(ids[:context]))
     while found.size < len(ids):
         stop = min(found.size + stride, len(ids))
         seen = np.array(ids[stop - context : stop])
-        found = np.concatenate([found, full_nll(model, 0, seen)[found.size - stop :]])
+        found = np.concatenate([found, full_nll(reference, 0, seen)[found.size - stop :]])
     return found
 
 
@@ -100,62 +100,62 @@ def test_a_window_is_the_smaller_of_what_the_model_and_the_caller_allow() -> Non
 @pytest.mark.parametrize(("room", "stride"), [(32, 8), (20, 20), (50, None), (7, 1)])
 @pytest.mark.parametrize("batch_tokens", [1, 300])
 def test_a_long_document_is_scored_as_by_a_loop_over_windows(
-    folder: Path, lm: LanguageModel, room: int, stride: int | None, batch_tokens: int
+    folder: Path, model: LanguageModel, room: int, stride: int | None, batch_tokens: int
 ) -> None:
     docs = (TEXTS[7], DOCS[0], Document("one", "sizes", "x"))
-    for row in scoring.score(lm, docs, batch_tokens, room, stride):
+    for row in lm.score(model, docs, batch_tokens, room, stride):
         assert row.token_id is not None
         wanted = by_hand(folder, row.token_id.tolist(), room, stride or room // 2)
         assert_allclose(row.nll, wanted, atol=1e-4)
 
 
 def test_a_document_beyond_a_models_positions_is_seen_in_windows_of_all_its_positions(
-    folder: Path, lm: LanguageModel
+    folder: Path, model: LanguageModel
 ) -> None:
-    [row] = scoring.score(lm, [LONG])
+    [row] = lm.score(model, [LONG])
     assert row.token_id is not None
     assert row.nll.size > 400
-    room = lm.max_tokens or row.nll.size
+    room = model.max_tokens or row.nll.size
     assert_allclose(row.nll, by_hand(folder, row.token_id.tolist(), room, room // 2), atol=1e-4)
     assert row.byte_end[-1] == len(LONG.text.encode())
 
 
 def test_a_text_of_exactly_the_context_is_one_window_and_one_token_more_is_two(
-    lm: LanguageModel,
+    model: LanguageModel,
 ) -> None:
     passed: list[int] = []
-    hook = decoder(lm.model).register_forward_pre_hook(
+    hook = decoder(model.model).register_forward_pre_hook(
         lambda module, args, more: passed.append(more["input_ids"].numel()), with_kwargs=True
     )
-    n_tokens = len(scoring.encode(lm.tokenizer, TEXTS[7].text).token_ids)
+    n_tokens = len(lm.encode(model.tokenizer, TEXTS[7].text).token_ids)
     try:
-        list(scoring.score(lm, [TEXTS[7]], 1, n_tokens))
+        list(lm.score(model, [TEXTS[7]], 1, n_tokens))
         assert passed == [n_tokens]
         passed.clear()
-        list(scoring.score(lm, [TEXTS[7]], 1, n_tokens - 1))
+        list(lm.score(model, [TEXTS[7]], 1, n_tokens - 1))
         assert passed == [n_tokens - 1] * 2
     finally:
         hook.remove()
 
 
-def test_every_window_begins_with_the_prefix_and_none_has_it_twice(lm: LanguageModel) -> None:
+def test_every_window_begins_with_the_prefix_and_none_has_it_twice(model: LanguageModel) -> None:
     passed: list[list[int]] = []
-    hook = decoder(lm.model).register_forward_pre_hook(
+    hook = decoder(model.model).register_forward_pre_hook(
         lambda module, args, more: passed.extend(more["input_ids"].tolist()), with_kwargs=True
     )
     try:
-        list(scoring.score(lm, [LONG], 1, 32, 16))
+        list(lm.score(model, [LONG], 1, 32, 16))
     finally:
         hook.remove()
     assert len(passed) > 20
     for row in passed:
-        assert row[0] == lm.prefix.token_id
-        assert row.count(lm.prefix.token_id) == 1
+        assert row[0] == model.prefix.token_id
+        assert row.count(model.prefix.token_id) == 1
         assert len(row) == 32
 
 
-def test_more_context_changes_only_what_it_can_reach(lm: LanguageModel) -> None:
-    [short], [long] = (list(scoring.score(lm, [TEXTS[7]], None, c, 10)) for c in (20, 40))
+def test_more_context_changes_only_what_it_can_reach(model: LanguageModel) -> None:
+    [short], [long] = (list(lm.score(model, [TEXTS[7]], None, c, 10)) for c in (20, 40))
     assert_allclose(short.nll[:20], long.nll[:20], atol=1e-4)
     assert np.abs(short.nll[20:] - long.nll[20:]).max() > 1e-3
 
@@ -164,15 +164,15 @@ def test_more_context_changes_only_what_it_can_reach(lm: LanguageModel) -> None:
 
 
 def test_hidden_states_of_a_long_text_are_those_of_its_windows(
-    folder: Path, lm: LanguageModel
+    folder: Path, model: LanguageModel
 ) -> None:
-    [(encoding, states)] = list(scoring.hidden_states(lm, [LONG.text]))
+    [(encoding, states)] = list(lm.hidden_states(model, [LONG.text]))
     assert states.shape == (len(encoding.token_ids), 16)
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    room = (lm.max_tokens or UNBOUNDED) - 1  # the last token is an input too
+    reference = AutoModelForCausalLM.from_pretrained(folder).eval()
+    room = (model.max_tokens or UNBOUNDED) - 1  # the last token is an input too
     for window in windows(len(encoding.token_ids), room, room // 2):
         ids = torch.tensor([[0, *encoding.token_ids[window.start : window.stop]]])
         with torch.no_grad():
-            wanted = decoder(model)(input_ids=ids).last_hidden_state[0, 1:]
+            wanted = decoder(reference)(input_ids=ids).last_hidden_state[0, 1:]
         scored = slice(window.score_from, window.stop)
         assert_allclose(states[scored], wanted[window.score_from - window.start :], atol=1e-4)

@@ -11,8 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from csvcore.errors import InputError
-from csvcore.optimise import Singles, TokenTable, standardise, token_features
-from csvcore.optimise import features as tokens
+from csvcore.optimise import Singles, TokenTable, features, standardise, token_features
 from csvcore.optimise.features import Block
 from csvcore.records import Floats, Ints
 
@@ -42,7 +41,7 @@ def decaying(n_tokens: int, width: int, seed: int = 0) -> Singles:
 
 def blocks(table: TokenTable, rows: Ints) -> list[Block]:
     """All blocks of a table."""
-    return list(table.blocks(rows, CPU, range(0, table.source.size, tokens.BLOCK)))
+    return list(table.blocks(rows, CPU, range(0, table.source.size, features.BLOCK)))
 
 
 def gram(states: NDArray[np.floating]) -> Floats:
@@ -66,15 +65,15 @@ def mapped(request: pytest.FixtureRequest, tmp_path: Path) -> Loader:
 
 def set_block(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Make blocks of this many tokens, wide ones too."""
-    monkeypatch.setattr(tokens, "BLOCK", size)
-    monkeypatch.setattr(tokens, "_wide_block", lambda hidden: size - 3)
-    monkeypatch.setattr(tokens.over_tokens, "__defaults__", (None, size))
+    monkeypatch.setattr(features, "BLOCK", size)
+    monkeypatch.setattr(features, "_wide_block", lambda hidden: size - 3)
+    monkeypatch.setattr(features.over_tokens, "__defaults__", (None, size))
 
 
 @pytest.fixture(autouse=True)
 def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     set_block(monkeypatch, 32)
-    monkeypatch.setattr(tokens, "HELD_BLOCKS", 2)
+    monkeypatch.setattr(features, "HELD_BLOCKS", 2)
 
 
 # By hand
@@ -158,7 +157,7 @@ def test_the_projection_spans_the_leading_principal_directions() -> None:
 def test_without_a_rank_the_whole_width_is_kept() -> None:
     hidden = decaying(300, 140)
     assert token_features(hidden, rank=None).shape == (300, 140)
-    assert token_features(hidden).shape == (300, tokens.RANK)
+    assert token_features(hidden).shape == (300, features.RANK)
     assert_allclose(
         token_features(hidden, rank=None) * np.sqrt(140), standardise(hidden), atol=1e-3
     )  # as above
@@ -246,7 +245,7 @@ def test_half_precision_states_come_as_single() -> None:
 
 
 # FAILS for mode "r" and 20 tokens with "The given NumPy array is not writable": blocks hands torch
-# the losses of a read-only map as they are where one block holds all tokens (tokens.py 68).
+# the losses of a read-only map as they are where one block holds all tokens (features.py).
 @pytest.mark.parametrize("n_tokens", [20, 100])
 def test_blocks_of_memory_maps_are_those_of_the_arrays(mapped: Loader, n_tokens: int) -> None:
     table = table_of(n_tokens)
@@ -272,9 +271,9 @@ def test_threads_share_all_blocks_and_answer_in_order(n_tokens: int, n_threads: 
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
-        shares = tokens.over_tokens(n_tokens, list)
+        shares = features.over_tokens(n_tokens, list)
         assert torch.get_num_threads() == n_threads
-        whole = tokens.over_tokens(n_tokens, list, torch.device("meta"))
+        whole = features.over_tokens(n_tokens, list, torch.device("meta"))
     finally:
         torch.set_num_threads(before)
     assert [at for share in shares for at in share] == list(range(0, n_tokens, 32))
@@ -288,7 +287,7 @@ def test_an_error_in_a_thread_is_not_lost_and_torch_gets_its_threads_back() -> N
 
     before = torch.get_num_threads()
     with pytest.raises(InputError, match="no block at 0"):
-        tokens.over_tokens(100, work)
+        features.over_tokens(100, work)
     assert torch.get_num_threads() == before
 
 

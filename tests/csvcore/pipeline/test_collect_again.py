@@ -11,10 +11,10 @@ from csvcore import lm, store
 from csvcore.collection import Progress
 from csvcore.collection.shards import Shards
 from csvcore.formats import loss_packs
-from csvcore.pipeline import collect as collecting
 from csvcore.pipeline import imports
+from csvcore.pipeline.collect import prepare
 from tests.support.collections import CPU, keys, manifest, missing, stop_within
-from tests.support.world import DOCS, collect, save_gpt2, stored_losses
+from tests.support.world import DOCS, collect_models, save_gpt2, stored_losses
 
 pytestmark = pytest.mark.slow
 
@@ -30,14 +30,14 @@ def test_other_weights_under_the_same_name_are_scored_anew_from_the_first_shard(
     shutil.rmtree(folder)
     save_gpt2(folder, seed=8)
     scored.clear()
-    collect(words_db, [str(folder)])
+    collect_models(words_db, [str(folder)])
     assert scored == [("model", doc.doc_id) for doc in DOCS]
     assert manifest(words_db, "model")["weights_sha256"] == lm.find(str(folder)).weights_sha256
     apart = Path(shutil.copy(words_db, tmp_path / "apart.duckdb"))
     with store.connect(apart) as db:
         db.execute("DELETE FROM losses")
         db.execute("DELETE FROM manifests")
-    collect(apart, [str(folder)])
+    collect_models(apart, [str(folder)])
     assert stored_losses(words_db) == stored_losses(apart)
 
 
@@ -46,7 +46,7 @@ def test_a_changed_text_alone_is_scored_again(
     words_db: Path, tiny_lm: Path, tmp_path: Path, scored: list[tuple[str, str]]
 ) -> None:
     place = replace(CPU, shards=str(tmp_path / "shards"))
-    collect(words_db, [str(tiny_lm)], place)
+    collect_models(words_db, [str(tiny_lm)], place)
     docs = [
         {"doc_id": doc.doc_id, "source": doc.source, "text": doc.text.replace("pears", "figs")}
         for doc in DOCS
@@ -54,7 +54,7 @@ def test_a_changed_text_alone_is_scored_again(
     (tmp_path / "changed.jsonl").write_text("\n".join(map(json.dumps, docs)) + "\n")
     imports.import_corpus(words_db, tmp_path / "changed.jsonl", "changed")
     scored.clear()
-    collect(words_db, [str(tiny_lm)], place, "changed")
+    collect_models(words_db, [str(tiny_lm)], place, "changed")
     assert scored == [("tiny-gpt2", "sum-3")]
     with store.connect(words_db, read_only=True) as db:
         rows = store.loss_rows(db, "changed", ["tiny-gpt2"])
@@ -99,7 +99,7 @@ def test_changed_files_of_a_model_change_all_its_shards(
     words_db: Path, three_models: list[str], file: str
 ) -> None:
     before = keys(words_db, three_models[0], CPU)
-    collection = collecting.prepare(words_db, three_models[:1], "words", CPU)
+    collection = prepare(words_db, three_models[:1], "words", CPU)
     with (Path(three_models[0]) / file).open("ab") as stream:
         stream.write(b" ")
     changed = replace(collection.plans[0], files=lm.find(three_models[0]))
@@ -124,10 +124,10 @@ def test_weights_that_change_after_they_were_looked_at_never_pass_for_the_old_on
             save_gpt2(Path(three_models[1]), seed=9)
 
     place = replace(CPU, shards=str(tmp_path / "shards"))
-    collect(words_db, three_models[:2], place, report=overwrite)
+    collect_models(words_db, three_models[:2], place, report=overwrite)
     undisturbed = Path(shutil.copy(words_db, tmp_path / "undisturbed.duckdb"))
-    collect(words_db, [str(old)], place)
-    collect(undisturbed, [str(old)])
+    collect_models(words_db, [str(old)], place)
+    collect_models(undisturbed, [str(old)])
     assert stored_losses(words_db, "kept") == stored_losses(undisturbed, "kept")
 
 
@@ -139,12 +139,12 @@ def test_the_manifests_context_is_that_of_the_losses_stored(
     wide = replace(CPU, shards=place, context=25)
     narrow = replace(CPU, shards=place, context=20)
     others = Path(shutil.copy(words_db, tmp_path / "others.duckdb"))
-    collect(others, [str(tiny_lm)], narrow)
-    collection = collecting.prepare(words_db, [str(tiny_lm)], "words", narrow)
+    collect_models(others, [str(tiny_lm)], narrow)
+    collection = prepare(words_db, [str(tiny_lm)], "words", narrow)
     short = collection.shards(collection.plans[0])[0]  # the same for both
     Path(Shards(place)._path(short.key)).write_bytes(b"torn")
     time.sleep(1.1)  # shards are dated to the second
     stop_within(words_db, str(tiny_lm), 1, wide)
     assert missing(collection) == 0
-    collect(words_db, [str(tiny_lm)], narrow)
+    collect_models(words_db, [str(tiny_lm)], narrow)
     assert manifest(words_db, "tiny-gpt2")["context"] == 20

@@ -11,10 +11,9 @@ from csvcore import lm, store
 from csvcore.collection.shards import Shards
 from csvcore.errors import StoreError
 from csvcore.lm.loading import PROBE
-from csvcore.pipeline import collect as collecting
-from csvcore.pipeline.collect import CollectConfig
+from csvcore.pipeline.collect import CollectConfig, prepare, try_out
 from tests.support.collections import CPU, coverage, statuses
-from tests.support.world import DOCS, collect, contents, copies, save_gpt2, spoil
+from tests.support.world import DOCS, collect_models, contents, copies, save_gpt2, spoil
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.slow
 def problem(database: Path, name: str, config: CollectConfig = CPU) -> str:
     """Why a model is refused; nothing changes."""
     before = contents(database)
-    [found] = collect(database, [name], config)
+    [found] = collect_models(database, [name], config)
     assert found.status == "failed", found
     assert "\n" not in found.message
     assert contents(database) == before
@@ -34,13 +33,13 @@ def problem(database: Path, name: str, config: CollectConfig = CPU) -> str:
 def test_losses_of_other_weights_under_the_same_name_are_refused(
     words_db: Path, tiny_lm: Path, tmp_path: Path, three_models: list[str]
 ) -> None:
-    collect(words_db, [str(tiny_lm)])
+    collect_models(words_db, [str(tiny_lm)])
     other = save_gpt2(tmp_path / "tiny-gpt2", seed=1)
     assert problem(words_db, str(other)) == (
         "losses of other weights are stored as tiny-gpt2 on words; rename the folder to store "
         "these beside them"
     )
-    assert statuses(collect(words_db, [str(other), three_models[0]])) == {
+    assert statuses(collect_models(words_db, [str(other), three_models[0]])) == {
         "tiny-gpt2": "failed",
         "first": "stored",
     }
@@ -49,7 +48,7 @@ def test_losses_of_other_weights_under_the_same_name_are_refused(
 def test_losses_by_another_tokenizer_under_the_same_name_are_refused(
     words_db: Path, three_models: list[str]
 ) -> None:
-    collect(words_db, three_models[:1])
+    collect_models(words_db, three_models[:1])
     file = Path(three_models[0]) / "tokenizer.json"
     coded = json.loads(file.read_text())
     coded["model"]["merges"] = coded["model"]["merges"][:5]
@@ -58,7 +57,7 @@ def test_losses_by_another_tokenizer_under_the_same_name_are_refused(
 
 
 def test_losses_in_another_dtype_are_refused(words_db: Path, tiny_lm: Path) -> None:
-    collect(words_db, [str(tiny_lm)])
+    collect_models(words_db, [str(tiny_lm)])
     assert problem(words_db, str(tiny_lm), replace(CPU, dtype="bfloat16")) == (
         "losses of tiny-gpt2 on words are stored in float32, not bfloat16; models that are "
         "compared should share their dtype"
@@ -68,8 +67,8 @@ def test_losses_in_another_dtype_are_refused(words_db: Path, tiny_lm: Path) -> N
 def test_losses_behind_another_prefix_are_refused_and_behind_the_same_found(
     words_db: Path, tiny_llama: Path
 ) -> None:
-    collect(words_db, [str(tiny_llama)])  # bos, by itself
-    [found] = collect(words_db, [str(tiny_llama)], replace(CPU, prefix="bos"))
+    collect_models(words_db, [str(tiny_llama)])  # bos, by itself
+    [found] = collect_models(words_db, [str(tiny_llama)], replace(CPU, prefix="bos"))
     assert found.status == "found"
     assert problem(words_db, str(tiny_llama), replace(CPU, prefix="eos")) == (
         "losses of tiny-llama on words are stored with the prefix bos, not eos; give the model "
@@ -80,14 +79,14 @@ def test_losses_behind_another_prefix_are_refused_and_behind_the_same_found(
 def test_losses_through_other_windows_than_asked_for_are_refused(
     words_db: Path, tiny_lm: Path
 ) -> None:
-    collect(words_db, [str(tiny_lm)], replace(CPU, context=20))
-    [found] = collect(words_db, [str(tiny_lm)], replace(CPU, context=20))
+    collect_models(words_db, [str(tiny_lm)], replace(CPU, context=20))
+    [found] = collect_models(words_db, [str(tiny_lm)], replace(CPU, context=20))
     assert found.status == "found"
     assert "context" in problem(words_db, str(tiny_lm), replace(CPU, context=15))
 
 
 def test_a_model_with_losses_on_some_documents_is_refused(words_db: Path, tiny_lm: Path) -> None:
-    collect(words_db, [str(tiny_lm)])
+    collect_models(words_db, [str(tiny_lm)])
     with store.connect(words_db) as db:
         db.execute("DELETE FROM losses WHERE doc_id = 'sum-1'")
     assert problem(words_db, str(tiny_lm)) == "tiny-gpt2 has losses on 5 of 6 documents of words"
@@ -110,7 +109,7 @@ def test_models_after_one_that_fails_go_on(
         empty,
         three_models[2],
     ]
-    found = {Path(one.model).name: one for one in collect(words_db, names)}
+    found = {Path(one.model).name: one for one in collect_models(words_db, names)}
     assert {name for name, one in found.items() if one.status == "stored"} == {
         "first",
         "second",
@@ -134,7 +133,7 @@ def test_a_loss_that_is_not_a_number_on_one_document_keeps_the_model_out_of_the_
     known = {token for text in others for token in tokenizer(text).input_ids}
     own = {token for doc in DOCS for token in tokenizer(doc.text).input_ids} - known
     spoil(odd, "model.embed_tokens.weight", min(own))  # only note-2 has this token
-    first, second = collect(words_db, [odd, three_models[1]])
+    first, second = collect_models(words_db, [odd, three_models[1]])
     assert first.message == "odd gives a loss that is not a number on note-2"
     assert (first.status, second.status) == ("failed", "stored")
     assert coverage(words_db) == {"second": 6}
@@ -155,13 +154,13 @@ def test_a_full_disk_fails_in_words_and_the_next_run_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fill)
-        [found] = collect(words_db, [str(tiny_lm)])
+        [found] = collect_models(words_db, [str(tiny_lm)])
     assert found.status == "failed"
     assert "no space is left; what is stored stays" in found.message
-    place = Path(collecting.prepare(words_db, [str(tiny_lm)], "words", CPU).place)
+    place = Path(prepare(words_db, [str(tiny_lm)], "words", CPU).place)
     assert sorted(file.suffix for file in place.iterdir()) == [".parquet"] * 2
     scored.clear()
-    assert statuses(collect(words_db, [str(tiny_lm)])) == {"tiny-gpt2": "stored"}
+    assert statuses(collect_models(words_db, [str(tiny_lm)])) == {"tiny-gpt2": "stored"}
     assert scored == [("tiny-gpt2", doc.doc_id) for doc in DOCS[2:]]
 
 
@@ -176,12 +175,12 @@ def test_a_database_in_use_fails_in_words_and_the_next_run_scores_nothing_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "add_losses", in_use)
-        found = collect(words_db, three_models[:2])
+        found = collect_models(words_db, three_models[:2])
     assert [one.message for one in found] == [str(StoreError(found[0].message))] * 2
     assert "in use by another process" in found[0].message
     assert coverage(words_db) == {}
     scored.clear()
-    assert set(statuses(collect(words_db, three_models[:2])).values()) == {"stored"}
+    assert set(statuses(collect_models(words_db, three_models[:2])).values()) == {"stored"}
     assert scored == []
 
 
@@ -197,13 +196,13 @@ def test_shards_that_are_gone_when_they_are_to_be_stored_fail_their_model_alone(
             real(self, key, rows, made)
 
     monkeypatch.setattr(Shards, "write", write)
-    done = collect(words_db, three_models[:2], replace(CPU, shards=str(place)))
+    done = collect_models(words_db, three_models[:2], replace(CPU, shards=str(place)))
     assert statuses(done) == {"first": "failed", "second": "stored"}
     assert str(place) in done[0].message
 
 
 def test_nothing_to_do_is_done_at_once(words_db: Path, tiny_lm: Path) -> None:
-    assert collect(words_db, []) == []
+    assert collect_models(words_db, []) == []
 
 
 # A dry run
@@ -212,16 +211,12 @@ def test_nothing_to_do_is_done_at_once(words_db: Path, tiny_lm: Path) -> None:
 def test_a_dry_run_tries_every_model_that_is_to_be_scored_and_writes_nothing(
     words_db: Path, three_models: list[str], tiny_llama: Path, tmp_path: Path
 ) -> None:
-    collect(words_db, three_models[:1])
+    collect_models(words_db, three_models[:1])
     place = tmp_path / "elsewhere"
     before = contents(words_db)
     nan = spoil(three_models[1])
     names = [three_models[0], nan, str(tmp_path / "nowhere"), str(tiny_llama)]
-    tried = list(
-        collecting.try_out(
-            collecting.prepare(words_db, names, "words", replace(CPU, shards=str(place)))
-        )
-    )
+    tried = list(try_out(prepare(words_db, names, "words", replace(CPU, shards=str(place)))))
     assert [Path(one.model).name for one in tried] == ["second", "nowhere", "tiny-llama"]
     assert [one.failed for one in tried] == [True, True, False]
     assert tried[0].message.startswith("second: it gives a loss that is not a number")

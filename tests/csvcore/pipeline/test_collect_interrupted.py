@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.collection.shards import Shards
 from csvcore.errors import Cancelled
-from csvcore.pipeline import collect as collecting
+from csvcore.pipeline.collect import collect, prepare
 from tests.support import slow_scoring
 from tests.support.collections import CPU, after, coverage, missing, stop_within
-from tests.support.world import DOCS, collect, contents, stored_losses
+from tests.support.world import DOCS, collect_models, contents, stored_losses
 
 pytestmark = pytest.mark.worker
 
@@ -32,7 +32,7 @@ DEADLINE = 180.0  # seconds; a machine that trains beside us takes a minute to l
 def test_stopping_between_two_models_keeps_the_first(
     words_db: Path, three_models: list[str]
 ) -> None:
-    run = collecting.collect(collecting.prepare(words_db, three_models, "words", CPU))
+    run = collect(prepare(words_db, three_models, "words", CPU))
     assert next(run).model == "first"
     assert isinstance(run, Iterator)
     run.close()  # type: ignore[attr-defined]
@@ -45,14 +45,14 @@ def test_a_stopped_model_goes_on_after_the_shards_that_are_written(
     words_db: Path, three_models: list[str], scored: list[tuple[str, str]], n_done: int
 ) -> None:
     with pytest.raises(Cancelled):
-        collect(words_db, three_models[:2], report=after(n_done, "second"))
+        collect_models(words_db, three_models[:2], report=after(n_done, "second"))
     assert coverage(words_db) == {"first": 6}
     assert scored == [
         *(("first", doc.doc_id) for doc in DOCS),
         *(("second", doc.doc_id) for doc in DOCS[: n_done + 1]),  # the last one is lost
     ]
     scored.clear()
-    collect(words_db, three_models[1:2])
+    collect_models(words_db, three_models[1:2])
     assert scored == [("second", doc.doc_id) for doc in DOCS[n_done:]]
 
 
@@ -62,18 +62,18 @@ def test_an_interrupted_model_is_not_scored_twice(
 ) -> None:
     stop_within(words_db, str(tiny_llama), 4)
     assert coverage(words_db) == {}
-    assert missing(collecting.prepare(words_db, [str(tiny_llama)], "words", CPU)) == 2
+    assert missing(prepare(words_db, [str(tiny_llama)], "words", CPU)) == 2
     passes = count_passes(monkeypatch)
     scored.clear()
-    collect(words_db, [str(tiny_llama)])
+    collect_models(words_db, [str(tiny_llama)])
     assert scored == [("tiny-llama", doc.doc_id) for doc in DOCS[4:]]
-    lm = scoring.load(str(tiny_llama), CPU.load)
+    model = lm.load(str(tiny_llama), CPU.load)
     in_test = sum(passes) - len(DOCS[4:])  # the second load's own, and the one just now
     passes.clear()
-    scoring.load(str(tiny_llama), CPU.load)
+    lm.load(str(tiny_llama), CPU.load)
     assert in_test == 2 * sum(passes)
     assert [len(row[3]) for row in stored_losses(words_db, "tiny-llama")] == [
-        len(scoring.encode(lm.tokenizer, doc.text).token_ids)
+        len(lm.encode(model.tokenizer, doc.text).token_ids)
         for doc in sorted(DOCS, key=lambda doc: doc.doc_id)
     ]
 
@@ -92,14 +92,14 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_damaged_shard_alone_is_scored_again(
     words_db: Path, three_models: list[str], scored: list[tuple[str, str]]
 ) -> None:
-    collection = collecting.prepare(words_db, three_models[:1], "words", CPU)
+    collection = prepare(words_db, three_models[:1], "words", CPU)
     one_shard = Shards(collection.place)._path(collection.shards(collection.plans[0])[2].key)
     whole = Path(shutil.copy(words_db, words_db.with_name("whole.duckdb")))
-    collect(whole, three_models[:1], replace(CPU, shards=collection.place))
+    collect_models(whole, three_models[:1], replace(CPU, shards=collection.place))
     content = Path(one_shard).read_bytes()
     Path(one_shard).write_bytes(content[: len(content) // 2])
     scored.clear()
-    collect(words_db, three_models[:1])
+    collect_models(words_db, three_models[:1])
     assert scored == [("first", DOCS[2].doc_id)]
     assert stored_losses(words_db) == stored_losses(whole)
 
@@ -185,7 +185,7 @@ def test_a_collection_killed_again_and_again_loses_one_shard_a_time_and_ends_as_
         )
         return started
 
-    collection = collecting.prepare(words_db, names, "words", CPU)
+    collection = prepare(words_db, names, "words", CPU)
     n_shards = missing(collection)
     assert n_shards == 2 * len(DOCS)
     for kills in range(1, 7):

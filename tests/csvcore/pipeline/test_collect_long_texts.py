@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csvcore import lm as scoring
-from csvcore import store
-from csvcore.pipeline import collect as collecting
+from csvcore import lm, store
+from csvcore.pipeline.collect import collect, prepare
 from tests.support.collections import CPU, SIZES, manifest, statuses
-from tests.support.world import DOCS, collect
+from tests.support.world import DOCS, collect_models
 
 pytestmark = pytest.mark.slow
 
@@ -25,13 +24,13 @@ def test_long_documents_are_seen_through_the_smallest_context_of_all_models(
     file = short / "config.json"
     settings = json.loads(file.read_text()) | {"max_position_embeddings": 20}
     file.write_text(json.dumps(settings))
-    collection = collecting.prepare(words_db, [str(short), str(tiny_lm)], "words", CPU)
+    collection = prepare(words_db, [str(short), str(tiny_lm)], "words", CPU)
     assert collection.context == 20
     assert any("common context of 20 tokens" in note for note in collection.notes)
-    assert set(statuses(list(collecting.collect(collection))).values()) == {"stored"}
-    lm = scoring.load(str(tiny_lm), CPU.load)
-    scored = {row.doc_id: row.nll for row in scoring.score(lm, DOCS, context=20)}
-    whole = {row.doc_id: row.nll for row in scoring.score(lm, DOCS)}
+    assert set(statuses(list(collect(collection))).values()) == {"stored"}
+    model = lm.load(str(tiny_lm), CPU.load)
+    scored = {row.doc_id: row.nll for row in lm.score(model, DOCS, context=20)}
+    whole = {row.doc_id: row.nll for row in lm.score(model, DOCS)}
     with store.connect(words_db, read_only=True) as db:
         rows = store.loss_rows(db, "words", ["tiny-gpt2"])
     for row in rows.to_pylist():
@@ -51,7 +50,7 @@ def test_a_model_that_is_refused_does_not_shorten_the_others_context(
     with store.connect(words_db) as db:  # of some other weights
         rows = [["words", "first", doc.doc_id, [0], [SIZES[doc.doc_id]], [1.0]] for doc in DOCS]
         db.executemany("INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, NULL)", rows)
-    collection = collecting.prepare(words_db, names, "words", CPU)
+    collection = prepare(words_db, names, "words", CPU)
     assert [one.problem is None for one in collection.plans] == [False, True]
     assert collection.context == 128
 
@@ -59,9 +58,9 @@ def test_a_model_that_is_refused_does_not_shorten_the_others_context(
 def test_a_context_other_than_the_stored_models_had_is_noted(
     words_db: Path, three_models: list[str]
 ) -> None:
-    collect(words_db, three_models[:1], replace(CPU, context=15))
-    same = collecting.prepare(words_db, three_models[1:2], "words", replace(CPU, context=15)).notes
-    other = collecting.prepare(words_db, three_models[1:2], "words", replace(CPU, context=14)).notes
+    collect_models(words_db, three_models[:1], replace(CPU, context=15))
+    same = prepare(words_db, three_models[1:2], "words", replace(CPU, context=15)).notes
+    other = prepare(words_db, three_models[1:2], "words", replace(CPU, context=14)).notes
     assert (len(same), len(other)) == (1, 2)
     assert other[1] == (
         "models stored on this corpus used a context of 15; give --context to have the same"

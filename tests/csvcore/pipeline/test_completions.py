@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from csvcore import lm as scoring
-from csvcore import store
-from csvcore.collection import server as completions
+from csvcore import lm, store
+from csvcore.collection.server import RETRIES
 from csvcore.errors import ModelError
 from csvcore.formats import loss_packs
-from csvcore.pipeline import completions as completions_module
 from csvcore.pipeline import imports
+from csvcore.pipeline.completions import import_completions
 from csvcore.records import Document
 from tests.support.servers import (
     CHECKED,
@@ -39,10 +38,12 @@ pytestmark = pytest.mark.slow
 
 def own_prompts(folder: Path, docs: Sequence[Document]) -> list[list[int]]:
     """Prefix and tokens of each document, from the tokenizer itself."""
-    lm = loaded(folder)
-    prefix = lm.tokenizer.bos_token_id
-    prefix = lm.tokenizer.eos_token_id if prefix is None else prefix
-    return [[prefix, *lm.tokenizer(doc.text, add_special_tokens=False).input_ids] for doc in docs]
+    model = loaded(folder)
+    prefix = model.tokenizer.bos_token_id
+    prefix = model.tokenizer.eos_token_id if prefix is None else prefix
+    return [
+        [prefix, *model.tokenizer(doc.text, add_special_tokens=False).input_ids] for doc in docs
+    ]
 
 
 # What is asked, and what is stored
@@ -91,16 +92,20 @@ def test_the_manifest_says_how_the_losses_were_made(
         made = store.manifests(db, "words")["served"]
         [card] = store.models(db)
         assert store.coverage(db, "words") == {"served": len(DOCS)}
-    lm = loaded(tiny_lm)
+    model = loaded(tiny_lm)
     assert made is not None
     assert (made.engine, made.served) == ("completions", "served-name")
-    assert made.tokenizer_sha256 == lm.tokenizer_sha256
-    assert made.weights_sha256 == lm.weights_sha256
-    assert made.prefix == lm.manifest().prefix
+    assert made.tokenizer_sha256 == model.tokenizer_sha256
+    assert made.weights_sha256 == model.weights_sha256
+    assert made.prefix == model.manifest().prefix
     assert made.apart is not None
     assert 0 <= made.apart < 1e-4
     assert f"{made.apart:.2g} nats a token apart" in message
-    assert (card.model, card.family, card.n_params) == ("served", "gpt2", lm.model.num_parameters())
+    assert (card.model, card.family, card.n_params) == (
+        "served",
+        "gpt2",
+        model.model.num_parameters(),
+    )
 
 
 def test_a_card_that_is_known_stays_as_it_is(
@@ -116,7 +121,7 @@ def test_progress_runs_from_nothing_to_all_shards(
     words_db: Path, serve: Callable[..., Vllm], tiny_lm: Path, one_by_one: None
 ) -> None:
     seen: list[tuple[int, int]] = []
-    completions_module.import_completions(
+    import_completions(
         words_db, "words", wanted(serve(tiny_lm)), lambda done, total: seen.append((done, total))
     )
     assert seen == [(done, len(DOCS)) for done in range(len(DOCS) + 1)]
@@ -155,7 +160,7 @@ def test_long_documents_are_seen_through_windows_that_leave_room_for_the_answer(
 ) -> None:
     # a prompt and its one new token share the server's context, 64 of this model
     long = DOCS[0].text * 6
-    tokenizer = scoring.load_tokenizer(scoring.find(str(tiny_lm)))
+    tokenizer = lm.load_tokenizer(lm.find(str(tiny_lm)))
     ids = tokenizer(long, add_special_tokens=False).input_ids
     cuts = [len(tokenizer.decode(ids[:n])) for n in (61, 62, 63, 64, 65)]
     docs = [Document("long", "s", long), *(Document(f"d{n}", "s", long[:n]) for n in cuts)]
@@ -267,7 +272,7 @@ def test_a_server_that_stays_busy_is_given_up_with_one_sentence(
 ) -> None:
     server = serve(tiny_lm, lambda server, body: (503, {"error": {"message": "busy"}}))
     refused(words_db, server, "too many 503")
-    assert len(server.bodies) <= len(CHECKED) * (completions.RETRIES.total + 1)
+    assert len(server.bodies) <= len(CHECKED) * (RETRIES.total + 1)
 
 
 def test_a_server_that_is_not_there_is_one_sentence(

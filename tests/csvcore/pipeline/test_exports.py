@@ -17,7 +17,7 @@ from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.formats import csv_tables
 from csvcore.pipeline import exports
-from csvcore.pipeline import fit as fitting
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 from csvcore.report import export_figures
 from tests.support.world import DOCS, change, contents
@@ -33,12 +33,12 @@ def fitted(_world_made: Path, tiny_lm: Path, tmp_path_factory: pytest.TempPathFa
     shutil.copytree(_world_made, folder)
     config = FitConfig(scorer=str(tiny_lm))
     wanted = [("adding", "all-token"), ("adding", "label-token")]
-    fitting.fit(folder / "world.duckdb", "words", "sides", wanted, config)
+    fit(folder / "world.duckdb", "words", "sides", wanted, config)
     return folder / "world.duckdb"
 
 
 @pytest.fixture(scope="module")
-def fit(fitted: Path) -> Fit:
+def record(fitted: Path) -> Fit:
     with store.connect(fitted, read_only=True) as db:
         return store.fit(db, str(store.fits(db)["fit"].iloc[0]))
 
@@ -99,20 +99,20 @@ def test_a_table_that_is_not_there_is_refused(fitted: Path) -> None:
 
 
 def test_weights_are_a_folder_by_the_rules_of_datasets(
-    fitted: Path, fit: Fit, invoke: Invoke, tmp_path: Path
+    fitted: Path, record: Fit, invoke: Invoke, tmp_path: Path
 ) -> None:
     out = tmp_path / "weights"
-    done = invoke("export", "weights", "--fit", fit.fit, "--out", out, db=fitted)
+    done = invoke("export", "weights", "--fit", record.fit, "--out", out, db=fitted)
     assert done.exit_code == 0, done.output
     card = (out / "README.md").read_text(encoding="utf-8")
     header = re.fullmatch(r"---\n(.*?)\n---\n.*", card, re.DOTALL)
     assert header is not None
     paths = re.findall(r"path: (\S+)", header[1])
     assert sorted(paths) == sorted(str(path.relative_to(out)) for path in out.rglob("*.parquet"))
-    assert fit.fit in card.split("```json")[1]
+    assert record.fit in card.split("```json")[1]
     tokens = pq.read_table(out / "data" / "tokens.parquet").to_pandas()
     texts = pq.read_table(out / "data" / "documents.parquet").to_pandas()
-    exports.export_weights(fitted, fit.fit, tmp_path / "one.parquet")
+    exports.export_weights(fitted, record.fit, tmp_path / "one.parquet")
     assert tokens.equals(pq.read_table(tmp_path / "one.parquet").to_pandas())
     for doc, (_, row) in zip(DOCS, texts.iterrows(), strict=True):
         own = tokens[tokens["doc_id"] == doc.doc_id]
@@ -122,10 +122,10 @@ def test_weights_are_a_folder_by_the_rules_of_datasets(
 
 
 def test_weights_load_with_datasets_where_it_is_installed(
-    fitted: Path, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fitted: Path, record: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets")
-    exports.export_weights_dataset(fitted, fit.fit, tmp_path / "weights")
+    exports.export_weights_dataset(fitted, record.fit, tmp_path / "weights")
     kept = {"cache_dir": str(tmp_path / "cache")}
     tokens = datasets.load_dataset(str(tmp_path / "weights"), split="train", **kept)
     texts = datasets.load_dataset(str(tmp_path / "weights"), "documents", split="train", **kept)
@@ -134,10 +134,10 @@ def test_weights_load_with_datasets_where_it_is_installed(
 
 
 def test_figures_are_pages_that_ask_the_network_nothing(
-    fitted: Path, fit: Fit, invoke: Invoke, tmp_path: Path
+    fitted: Path, record: Fit, invoke: Invoke, tmp_path: Path
 ) -> None:
     out = tmp_path / "figures"
-    done = invoke("export", "figures", "--fit", fit.fit, "--out", out, db=fitted)
+    done = invoke("export", "figures", "--fit", record.fit, "--out", out, db=fitted)
     assert done.exit_code == 0, done.output
     pages = {path.name: path.read_text(encoding="utf-8") for path in out.glob("*.html")}
     assert set(pages) == {
@@ -151,7 +151,7 @@ def test_figures_are_pages_that_ask_the_network_nothing(
 
 
 def test_hostile_names_stay_text_in_figures_and_cards(
-    fitted: Path, fit: Fit, tmp_path: Path
+    fitted: Path, record: Fit, tmp_path: Path
 ) -> None:
     shutil.copytree(fitted.parent, tmp_path / "db")
     database = tmp_path / "db" / fitted.name
@@ -161,10 +161,10 @@ def test_hostile_names_stay_text_in_figures_and_cards(
         f"UPDATE predictions SET model = '{HOSTILE}' WHERE model = 'ant'",
         f"UPDATE fits SET split = '```{HOSTILE}'",
     )
-    export_figures(database, fit.fit, tmp_path / "figures")
+    export_figures(database, record.fit, tmp_path / "figures")
     for page in (tmp_path / "figures").glob("*.html"):
         assert "<img" not in page.read_text(encoding="utf-8")
-    exports.export_weights_dataset(database, fit.fit, tmp_path / "weights")
+    exports.export_weights_dataset(database, record.fit, tmp_path / "weights")
     card = (tmp_path / "weights" / "README.md").read_text(encoding="utf-8")
     assert not [line for line in card.splitlines()[:-1] if line.startswith("```<")]
     assert card.count("\n```") == 4  # two blocks, as the card has without

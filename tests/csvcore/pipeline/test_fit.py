@@ -13,7 +13,7 @@ from scipy.special import expit
 from csvcore import store
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import exports
-from csvcore.pipeline import fit as fitting
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 from tests.support.world import (
     ADDING,
@@ -42,7 +42,7 @@ Run = Callable[..., Fit]
 def run_all(world_db: Path, config: FitConfig) -> Callable[[], list[Fit]]:
     """Fits `adding` with every method."""
     wanted: list[tuple[str, str]] = [("adding", method) for method in METHODS]
-    return lambda: fitting.fit(world_db, "words", "sides", wanted, config)
+    return lambda: fit(world_db, "words", "sides", wanted, config)
 
 
 # The definitions
@@ -57,13 +57,13 @@ def test_the_all_token_score_is_the_total_nll_over_the_characters(
 
 
 def test_the_law_that_made_the_accuracies_is_found(make_fit: Run, world: World) -> None:
-    fit = make_fit("reading")
-    assert (fit.alpha, fit.beta) == pytest.approx(READING_LAW, rel=1e-3)
-    assert fit.gamma == READING.chance
-    assert all(mse < 1e-8 for mse in fit.mse.values())
-    for placed in fit.predictions:
+    record = make_fit("reading")
+    assert (record.alpha, record.beta) == pytest.approx(READING_LAW, rel=1e-3)
+    assert record.gamma == READING.chance
+    assert all(mse < 1e-8 for mse in record.mse.values())
+    for placed in record.predictions:
         assert placed.predicted == pytest.approx(
-            expit(fit.alpha * (placed.score - fit.beta)), abs=1e-9
+            expit(record.alpha * (placed.score - record.beta)), abs=1e-9
         )
         assert placed.accuracy == world.accuracy(placed.model, "reading")
         assert placed.side == SIDES[placed.model]
@@ -72,9 +72,9 @@ def test_the_law_that_made_the_accuracies_is_found(make_fit: Run, world: World) 
 def test_label_token_weighs_the_tokens_of_answers_and_no_other(
     make_fit: Run, world: World, world_db: Path
 ) -> None:
-    fit = make_fit("adding", "label-token")
+    record = make_fit("adding", "label-token")
     n_label = n_tokens = 0
-    for doc, edges, weight in stored_weights(world_db, fit.fit):
+    for doc, edges, weight in stored_weights(world_db, record.fit):
         spans = [[len(doc.text[:at].encode()) for at in span] for span in doc.answers]
         inside = np.array(
             [any(a < end and b > start for start, end in spans) for a, b in pairwise(edges)]
@@ -82,10 +82,10 @@ def test_label_token_weighs_the_tokens_of_answers_and_no_other(
         assert ((weight > 0) == inside).all()
         n_label, n_tokens = n_label + int(inside.sum()), n_tokens + inside.size
     assert 0 < n_label < n_tokens
-    for placed in fit.predictions:  # answers are whole tokens of the scorer
+    for placed in record.predictions:  # answers are whole tokens of the scorer
         expected = world.answer_nll(placed.model) * n_tokens / n_label / N_CHARS
         assert placed.score == pytest.approx(expected, rel=1e-5)
-    assert all(mse < 1e-8 for mse in fit.mse.values())  # the law that made `adding`
+    assert all(mse < 1e-8 for mse in record.mse.values())  # the law that made `adding`
 
 
 def test_label_token_predicts_what_all_token_cannot(make_fit: Run) -> None:
@@ -97,19 +97,19 @@ def test_label_token_predicts_what_all_token_cannot(make_fit: Run) -> None:
 def test_source_token_weighs_the_documents_of_the_tasks_sources(
     make_fit: Run, world_db: Path
 ) -> None:
-    fit = make_fit("adding", "source-token")
-    for doc, _, weight in stored_weights(world_db, fit.fit):
+    record = make_fit("adding", "source-token")
+    for doc, _, weight in stored_weights(world_db, record.fit):
         assert (weight > 0).all() if doc.source in ADDING.sources else not weight.any()
 
 
 def test_weights_tile_every_document_and_their_mean_is_1(
     run_all: Callable[[], list[Fit]], world_db: Path, tmp_path: Path
 ) -> None:
-    for fit in run_all():
-        for doc, edges, _ in stored_weights(world_db, fit.fit):
+    for record in run_all():
+        for doc, edges, _ in stored_weights(world_db, record.fit):
             assert edges[-1] == len(doc.text.encode())
             assert (np.diff(edges) >= 0).all()
-        exports.export_weights(world_db, fit.fit, tmp_path / "w.parquet")
+        exports.export_weights(world_db, record.fit, tmp_path / "w.parquet")
         weight = pq.read_table(tmp_path / "w.parquet")["weight"].to_numpy()
         assert np.abs(weight).mean() == pytest.approx(1.0, rel=1e-5)
         assert (weight >= 0).all()
@@ -118,11 +118,11 @@ def test_weights_tile_every_document_and_their_mean_is_1(
 def test_a_fit_is_stored_as_it_was_returned(
     run_all: Callable[[], list[Fit]], world_db: Path
 ) -> None:
-    for fit in run_all():
+    for record in run_all():
         with store.connect(world_db, read_only=True) as db:
-            found = store.fit(db, fit.fit)
-        by_score = sorted(fit.predictions, key=lambda placed: (placed.score, placed.model))
-        assert found == replace(fit, predictions=tuple(by_score))
+            found = store.fit(db, record.fit)
+        by_score = sorted(record.predictions, key=lambda placed: (placed.score, placed.model))
+        assert found == replace(record, predictions=tuple(by_score))
         assert found.seconds > 0
         assert found.n_models == {"train": 6, "validation": 2, "test": 3}
 
@@ -130,9 +130,9 @@ def test_a_fit_is_stored_as_it_was_returned(
 def test_the_stored_weights_give_the_stored_scores(
     make_fit: Run, world: World, world_db: Path
 ) -> None:
-    fit = make_fit("adding", "csv")
-    weights = stored_weights(world_db, fit.fit)
-    for placed in fit.predictions:
+    record = make_fit("adding", "csv")
+    weights = stored_weights(world_db, record.fit)
+    for placed in record.predictions:
         total = 0.0
         for doc, edges, weight in weights:
             ends = np.cumsum([len(char.encode()) for char in doc.text])
@@ -208,13 +208,13 @@ def test_best_source_is_the_source_whose_law_errs_least_on_validation(
             )
 
     set_law("notes", list(SIDES))
-    fit = make_fit("reading", "best-source")
-    for doc, _, weight in stored_weights(world_db, fit.fit):
+    record = make_fit("reading", "best-source")
+    for doc, _, weight in stored_weights(world_db, record.fit):
         assert (weight > 0).all() if doc.source == "notes" else not weight.any()
-    assert fit.mse["test"] < 1e-8
+    assert record.mse["test"] < 1e-8
     set_law("sums", TEST)  # test models that follow the other source do not change the choice
     after = make_fit("reading", "best-source")
-    assert_array_equal(all_weights(world_db, after.fit), all_weights(world_db, fit.fit))
+    assert_array_equal(all_weights(world_db, after.fit), all_weights(world_db, record.fit))
     assert after.mse["test"] > 1e-3
 
 
@@ -224,7 +224,7 @@ def test_a_task_fitted_in_company_is_the_same_fit_as_alone(
 ) -> None:
     alone = make_fit("adding", "csv", **settings)
     wanted: Sequence[tuple[str, str]] = [("reading", "csv"), ("adding", "csv")]
-    first, together = fitting.fit(world_db, "words", "sides", wanted, replace(config, **settings))
+    first, together = fit(world_db, "words", "sides", wanted, replace(config, **settings))
     assert (first.task, together.task) == ("reading", "adding")
     assert together.fit == alone.fit
     for one, two in zip(together.predictions, alone.predictions, strict=True):

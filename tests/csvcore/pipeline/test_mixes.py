@@ -13,9 +13,9 @@ from csvcore import store
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, task_models
-from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import jobs, mixes
 from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.fit import fit
 from csvcore.pipeline.mixes import draw_documents, judge_mix, search
 from csvcore.store.mixes import save_mix
 from tests.support.world import DOCS
@@ -73,11 +73,11 @@ def test_a_mix_of_everything_is_a_fit_of_the_corpus(
 ) -> None:
     mix = judge_mix(data, task_models(data, "reading"), dict.fromkeys(SOURCES, 1.0), 10**6, quick)
     plain = replace(quick, members=1)
-    (fit,) = fitting.fit(world_db, "words", "sides", [("reading", "csv")], plain)
-    assert fit.choice is not None
-    assert mix.error == pytest.approx(fit.choice.chosen.cv_error, rel=1e-3)
-    assert mix.test_mse == pytest.approx(fit.mse["test"], rel=1e-2)
-    assert mix.noise_floor == fit.noise_floor.get("test")
+    (record,) = fit(world_db, "words", "sides", [("reading", "csv")], plain)
+    assert record.choice is not None
+    assert mix.error == pytest.approx(record.choice.chosen.cv_error, rel=1e-3)
+    assert mix.test_mse == pytest.approx(record.mse["test"], rel=1e-2)
+    assert mix.noise_floor == record.noise_floor.get("test")
     assert sum(mix.shares.values()) == pytest.approx(1)
 
 

@@ -15,8 +15,8 @@ from csvcore import store
 from csvcore.analysis.intervals import residual_interval
 from csvcore.errors import InputError, OffsetsError
 from csvcore.fitting.config import FitConfig
-from csvcore.pipeline import fit as fitting
 from csvcore.pipeline import imports, predict
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 from csvcore.scaling import sigmoid_law
 from tests.support.world import DOCS, SIDES, World, change, contents, pack_rows, write_pack
@@ -97,9 +97,9 @@ def test_csv_weights_and_left_out_first_tokens_are_those_of_the_fit(
     world_db: Path, config: FitConfig
 ) -> None:
     masked = replace(config, mask_first_token=True, penalty=1e-4)
-    (fit,) = fitting.fit(world_db, "words", "sides", [("reading", "csv")], masked)
-    found = predict.predict(world_db, fit.fit, [one.model for one in fit.predictions])
-    known = sorted(one.score for one in fit.predictions)
+    (record,) = fit(world_db, "words", "sides", [("reading", "csv")], masked)
+    found = predict.predict(world_db, record.fit, [one.model for one in record.predictions])
+    known = sorted(one.score for one in record.predictions)
     assert_allclose([one.score for one in found], known, rtol=1e-5)
 
 
@@ -157,14 +157,14 @@ def test_the_command_prints_a_table_or_one_json_document(
 def test_without_a_fit_the_newest_of_every_task_forecasts(
     fitted: Fit, world_db: Path, invoke: Invoke, config: FitConfig
 ) -> None:
-    (other,) = fitting.fit(world_db, "words", "sides", [("adding", "all-token")], config)
+    (other,) = fit(world_db, "words", "sides", [("adding", "all-token")], config)
     place = ("predict", "--corpus", "words", "--split", "sides", "--method", "all-token")
     told = invoke(*place, "--model", "ant", db=world_db)
     header, row, note = told.stdout.splitlines()
     assert header.split() == ["model", "adding", "reading"]
     texts = []
-    for fit in (other, fitted):
-        (found,) = predict.predict(world_db, fit.fit, ["ant"])
+    for record in (other, fitted):
+        (found,) = predict.predict(world_db, record.fit, ["ant"])
         beyond = " ×" if found.extrapolated else ""
         texts.append(f"{found.predicted:.2f} ({found.low:.2f} to {found.high:.2f}){beyond}")
     assert re.split(r"\s{2,}", row) == ["ant", *texts]

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from csvcore import cli, splits, store
 from csvcore.errors import InputError
 from csvcore.pipeline import imports
-from csvcore.pipeline import splits as splitting
+from csvcore.pipeline.splits import make_split, ready_split
 from tests.support.world import SIDES, contents, write_split
 
 TRAIN = [model for model, side in SIDES.items() if side == "train"]
@@ -29,7 +29,7 @@ def stored(database: Path, name: str) -> dict[str, str]:
 
 
 def test_other_models_test_and_the_rest_stays_where_it_was(world_db: Path) -> None:
-    said, leaks = splitting.make_split(world_db, "mine", "sides", TRAIN[:2])
+    said, leaks = make_split(world_db, "mine", "sides", TRAIN[:2])
     kept = {model: side for model, side in SIDES.items() if side != "test"}
     assert stored(world_db, "mine") == kept | dict.fromkeys(TRAIN[:2], "test")
     n_validation = list(SIDES.values()).count("validation")
@@ -41,12 +41,12 @@ def test_other_models_test_and_the_rest_stays_where_it_was(world_db: Path) -> No
 def test_presets_are_those_of_the_library(world_db: Path) -> None:
     with store.connect(world_db, read_only=True) as db:
         cards = store.models(db)
-    splitting.make_split(world_db, "a", "by-size")
+    make_split(world_db, "a", "by-size")
     assert stored(world_db, "a") == splits.by_size(cards)
-    splitting.make_split(world_db, "b", "without-wild")
+    make_split(world_db, "b", "without-wild")
     assert stored(world_db, "b") == splits.leave_one_family_out(cards, "wild")
-    splitting.make_split(world_db, "by-size", "sides")  # from here on this name is a stored split
-    splitting.make_split(world_db, "c", "by-size")
+    make_split(world_db, "by-size", "sides")  # from here on this name is a stored split
+    make_split(world_db, "c", "by-size")
     assert stored(world_db, "c") == SIDES
 
 
@@ -59,20 +59,20 @@ def test_checkpoints_of_one_run_on_both_sides_are_named(world_db: Path) -> None:
     before = {model: "train" for model in SIDES}
     with store.connect(world_db) as db:
         store.add_split(db, "all", before)  # type: ignore[arg-type]
-    _, [leak] = splitting.make_split(world_db, "leaky", "all", runs[:1])
+    _, [leak] = make_split(world_db, "leaky", "all", runs[:1])
     assert "one run" in leak and "stand in test and in train" in leak
 
 
 def test_a_ready_split_is_the_stored_one_or_made_and_named_by_what_tests(world_db: Path) -> None:
-    assert splitting.ready_split(world_db, "sides") == ("sides", [])
-    name, [said] = splitting.ready_split(world_db, "by-size")
+    assert ready_split(world_db, "sides") == ("sides", [])
+    name, [said] = ready_split(world_db, "by-size")
     assert name == "by-size" and said.startswith("split by-size: ")
-    name, _ = splitting.ready_split(world_db, "sides", (TRAIN[1], TRAIN[0], TRAIN[1]))
+    name, _ = ready_split(world_db, "sides", (TRAIN[1], TRAIN[0], TRAIN[1]))
     assert name == f"sides on {TRAIN[0]}, {TRAIN[1]}"
     assert {model for model, side in stored(world_db, name).items() if side == "test"} == set(
         TRAIN[:2]
     )
-    many, _ = splitting.ready_split(world_db, "sides", (*TRAIN[:2], *TESTED, "ant"))
+    many, _ = ready_split(world_db, "sides", (*TRAIN[:2], *TESTED, "ant"))
     assert many.startswith(f"sides on {len({*TRAIN[:2], *TESTED, 'ant'})} models ")
 
 
@@ -82,7 +82,7 @@ def test_copies_of_one_model_on_both_sides_are_named(world_db: Path) -> None:
             "UPDATE losses SET nll = (SELECT nll FROM losses AS other WHERE other.model = 'ant'"
             " AND other.doc_id = losses.doc_id) WHERE model = 'jay'"
         )
-    _, leaks = splitting.make_split(world_db, "copies", "sides")
+    _, leaks = make_split(world_db, "copies", "sides")
     assert leaks == ["ant and jay are the same model, and stand in test and in another side."]
 
 
@@ -95,7 +95,7 @@ def test_a_split_that_nothing_can_be_made_of_is_refused(world_db: Path) -> None:
         ("table-2", (), "at least 3 train models, got 0"),
     ):
         with pytest.raises(InputError, match=refusal):
-            splitting.make_split(world_db, "new", start, test)
+            make_split(world_db, "new", start, test)
     with store.connect(world_db, read_only=True) as db:
         assert store.splits(db) == ["sides"]
 

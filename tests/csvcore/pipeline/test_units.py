@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore import lm as scoring
+from csvcore import lm
 from csvcore.fitting.units import Units
 from csvcore.formats import csv_tables
 from csvcore.pipeline.units import scoring_units
@@ -35,13 +35,13 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("the scorer was loaded"))
+    monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("the scorer was loaded"))
 
 
 def check(found: Units, tiny_lm: Path) -> None:
     """They are the scorer's own tokens and states."""
-    lm = scoring.load(str(tiny_lm))
-    expected = list(scoring.hidden_states(lm, [doc.text for doc in DOCS]))
+    model = lm.load(str(tiny_lm))
+    expected = list(lm.hidden_states(model, [doc.text for doc in DOCS]))
     assert len(found.edges) == len(DOCS)
     for edges, (encoding, _) in zip(found.edges, expected, strict=True):
         assert_array_equal(edges, encoding.tiling.edges)
@@ -58,7 +58,7 @@ def test_units_are_the_scorers_tokens_and_states_as_a_memory_map(
     assert found.hidden.shape[0] == sum(edges.size - 1 for edges in found.edges)
     for doc, edges in zip(DOCS, found.edges, strict=True):
         assert (edges[0], edges[-1]) == (0, len(doc.text.encode()))
-    assert found.scorer_sha256 == scoring.scorer_sha256(str(tiny_lm))
+    assert found.scorer_sha256 == lm.scorer_sha256(str(tiny_lm))
 
 
 def test_the_cache_is_two_files_used_the_second_time(
@@ -97,15 +97,15 @@ def die(*_: object, **__: object) -> None:
 def test_what_a_killed_process_left_behind_is_never_taken(
     database: Path, tiny_lm: Path, n_docs: int
 ) -> None:
-    real = scoring.hidden_states
+    real = lm.hidden_states
 
-    def some(lm: Any, texts: Any) -> Any:
-        yield from islice(real(lm, texts), n_docs)
+    def some(model: Any, texts: Any) -> Any:
+        yield from islice(real(model, texts), n_docs)
         if n_docs < len(DOCS):
             die()
 
     def work() -> None:
-        setattr(scoring, "hidden_states", some)  # noqa: B010
+        setattr(lm, "hidden_states", some)  # noqa: B010
         setattr(np, "savez", die)  # noqa: B010   # the states are whole then, the edges are not
         ask(database, tiny_lm)
 
@@ -118,14 +118,14 @@ def test_what_a_killed_process_left_behind_is_never_taken(
 def test_a_scorer_that_fails_in_the_middle_leaves_no_cache_to_take(
     database: Path, tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = scoring.hidden_states
+    real = lm.hidden_states
 
-    def failing(lm: Any, texts: Any) -> Any:
-        yield next(iter(real(lm, texts)))
+    def failing(model: Any, texts: Any) -> Any:
+        yield next(iter(real(model, texts)))
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "hidden_states", failing)
+        patch.setattr(lm, "hidden_states", failing)
         with pytest.raises(RuntimeError, match="out of memory"):
             ask(database, tiny_lm)
     check(ask(database, tiny_lm), tiny_lm)

@@ -15,10 +15,10 @@ from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
 from csvcore.optimise import Look
 from csvcore.optimise.algorithm_2 import stage_steps
-from csvcore.pipeline import fit as fitting
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit, Glimpse, Replay, Side, TraceStep
 from csvcore.store import replays
-from tests.support import world as made_up
+from tests.support.world import SIDES, alternate
 
 Run = Callable[..., Fit]
 REPLAY = Replay(
@@ -29,7 +29,7 @@ REPLAY = Replay(
     models=("a", "<b>", "c"),
     score=np.array([[0.5, 0.7, 0.9], [0.6, 0.5, 0.4]], dtype=np.float32),
 )
-SIDES: dict[str, Side] = {"a": "train", "<b>": "train", "c": "validation"}
+REPLAY_SIDES: dict[str, Side] = {"a": "train", "<b>": "train", "c": "validation"}
 ACCURACY = {"a": 0.5, "<b>": 0.4, "c": 0.3}
 
 
@@ -52,17 +52,17 @@ def test_the_stages_run_from_the_first_step_to_the_last_and_are_few() -> None:
 def test_the_stage_that_was_kept_is_the_fit_itself(
     make_fit: Run, world_db: Path, settings: dict[str, object]
 ) -> None:
-    fit = make_fit("reading", method="csv", **settings)
-    found = replays.read(world_db, fit.fit)
+    record = make_fit("reading", method="csv", **settings)
+    found = replays.read(world_db, record.fit)
     assert found is not None
-    score = {one.model: one.score for one in fit.predictions}
+    score = {one.model: one.score for one in record.predictions}
     assert_allclose(found.score[found.kept], [score[name] for name in found.models], rtol=1e-5)
-    assert (found.alpha[found.kept], found.beta[found.kept]) == (fit.alpha, fit.beta)
-    accuracy = {one.model: one.accuracy for one in fit.predictions}
-    sides = {one.model: one.side for one in fit.predictions}
-    errors = replay.side_errors(found, fit.gamma, accuracy, sides)
+    assert (found.alpha[found.kept], found.beta[found.kept]) == (record.alpha, record.beta)
+    accuracy = {one.model: one.accuracy for one in record.predictions}
+    sides = {one.model: one.side for one in record.predictions}
+    errors = replay.side_errors(found, record.gamma, accuracy, sides)
     assert {side: float(own[found.kept]) for side, own in errors.items()} == pytest.approx(
-        fit.mse, rel=1e-3, abs=1e-6
+        record.mse, rel=1e-3, abs=1e-6
     )
 
 
@@ -70,13 +70,13 @@ def test_the_stage_that_was_kept_is_the_fit_itself(
 def test_a_path_of_penalties_begins_at_the_baseline_and_one_that_stays_there_is_none(
     make_fit: Run, world_db: Path
 ) -> None:
-    fit = make_fit("adding", method="csv")
-    found = replays.read(world_db, fit.fit)
-    assert fit.choice is not None
+    record = make_fit("adding", method="csv")
+    found = replays.read(world_db, record.fit)
+    assert record.choice is not None
     assert found is not None
     assert np.isinf(found.at[0])
-    assert found.at[found.kept] == fit.choice.chosen.strength == found.at[-1]
-    made_up.alternate(world_db, made_up.SIDES)
+    assert found.at[found.kept] == record.choice.chosen.strength == found.at[-1]
+    alternate(world_db, SIDES)
     stays = make_fit("reading", method="csv")
     assert stays.choice is not None
     assert stays.choice.chosen.strength is None
@@ -85,8 +85,8 @@ def test_a_path_of_penalties_begins_at_the_baseline_and_one_that_stays_there_is_
 
 def test_the_replay_starts_at_all_tokens_alike(make_fit: Run, world_db: Path) -> None:
     plain = {one.model: one.score for one in make_fit("reading").predictions}
-    fit = make_fit("reading", method="csv", algorithm="paper", steps=3)
-    found = replays.read(world_db, fit.fit)
+    record = make_fit("reading", method="csv", algorithm="paper", steps=3)
+    found = replays.read(world_db, record.fit)
     assert found is not None
     assert found.at[0] == 0.0
     assert_allclose(found.score[0], [plain[name] for name in found.models], rtol=0.02)
@@ -107,7 +107,7 @@ def test_a_baseline_has_no_replay_and_a_damaged_one_is_none(make_fit: Run, world
 
 
 def test_errors_by_hand_and_only_of_the_models_that_are_given() -> None:
-    errors = replay.side_errors(REPLAY, 0.0, {"a": 0.5, "c": 1.0}, SIDES)
+    errors = replay.side_errors(REPLAY, 0.0, {"a": 0.5, "c": 1.0}, REPLAY_SIDES)
     assert list(errors) == ["train", "validation"]
     assert errors["train"][0] == pytest.approx(0.0)  # a stands at beta, where accuracy is 0.5
     wrong = 1.0 / (1.0 + np.exp(2.0 * (0.4 - 0.6))) - 1.0
@@ -129,9 +129,11 @@ def fit_of(choice: bool = False) -> Fit:
 
 
 def replayed(choice: bool = False, at: Replay = REPLAY) -> object:
-    table = pd.DataFrame({"model": list(SIDES), "split": SIDES.values(), "family": "f"})
+    table = pd.DataFrame(
+        {"model": list(REPLAY_SIDES), "split": REPLAY_SIDES.values(), "family": "f"}
+    )
     table["accuracy"] = table["model"].map(ACCURACY)
-    errors = replay.side_errors(at, 0.0, ACCURACY, SIDES)
+    errors = replay.side_errors(at, 0.0, ACCURACY, REPLAY_SIDES)
     return optimisation.replay_figure(table, at, fit_of(choice), errors, {"f": "#123456"})
 
 
@@ -253,13 +255,13 @@ def test_a_running_fit_shows_train_and_validation_models_as_its_trace_has_them(
         config, algorithm=algorithm, steps=3, penalty=None if algorithm == "paper" else 1e-4
     )
     wanted = [("reading", "csv")]
-    [fit] = fitting.fit(world_db, "words", "sides", wanted, used, report, watch=looks.append)
+    [record] = fit(world_db, "words", "sides", wanted, used, report, watch=looks.append)
     last = seen[-1]
-    assert last.trace[: len(fit.trace)] == fit.trace[: len(last.trace)]
-    assert len(last.score) == fit.n_models["train"] + fit.n_models["validation"]
-    known = {one.accuracy for one in fit.predictions if one.side != "test"}
+    assert last.trace[: len(record.trace)] == record.trace[: len(last.trace)]
+    assert len(last.score) == record.n_models["train"] + record.n_models["validation"]
+    known = {one.accuracy for one in record.predictions if one.side != "test"}
     assert set(last.accuracy) == known
-    assert sum(last.validates) == fit.n_models["validation"]
+    assert sum(last.validates) == record.n_models["validation"]
 
 
 def test_the_live_figures_name_what_they_show() -> None:

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from csvcore import lm as scoring
-from csvcore import store
+from csvcore import lm, store
 from csvcore.errors import Cancelled, CollectError
 from csvcore.jobs import queue
 from csvcore.jobs.specs import CompareJob
 from csvcore.pipeline import collect, jobs
 from csvcore.pipeline.collect import CollectConfig
-from dashboard.queries import database as data
-from dashboard.widgets import text as controls
+from dashboard.queries import database
+from dashboard.widgets.text import plain
 from tests.support.world import DOCS, contents, copies, save_gpt2, spoil
 
 pytestmark = pytest.mark.slow
@@ -40,7 +39,7 @@ def open_page(
     words_db: Path, app_on: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AppTest]:
     """Opens the page with these entries in CSVCORE_MODELS; nobody works off the queue."""
-    monkeypatch.setattr(queue, "ensure_worker", lambda database: None)
+    monkeypatch.setattr(queue, "ensure_worker", lambda path: None)
 
     def open_(named: Sequence[Path | str] = (), seconds: float = 60) -> AppTest:
         monkeypatch.setenv("CSVCORE_MODELS", os.pathsep.join(map(str, named)))
@@ -71,11 +70,11 @@ def offered(app: AppTest) -> list[str]:
     return list(app.multiselect[0].options)
 
 
-def work_off(database: Path, report: Report = lambda step, total, message="": None) -> str:
+def work_off(path: Path, report: Report = lambda step, total, message="": None) -> str:
     """What the worker does for the newest job."""
-    [job, *_] = queue.recent(database)
+    [job, *_] = queue.recent(path)
     assert job.kind == "collect"
-    return jobs.run_job(database, job.kind, job.params, report)
+    return jobs.run_job(path, job.kind, job.params, report)
 
 
 def params_of(*folders: Path | str, dtype: str = "float32") -> dict[str, Any]:
@@ -163,7 +162,7 @@ def test_start_queues_one_job_with_what_was_chosen_and_the_same_again_is_the_sam
     folders = [(models / name).resolve() for name in ("ant", "bee")]
     assert (job.kind, job.status) == ("collect", "queued")
     assert job.params == params_of(*folders)
-    assert app.expander[0].label == controls.plain("1: Losses of ant, bee, queued")
+    assert app.expander[0].label == plain("1: Losses of ant, bee, queued")
 
     app.multiselect[0].set_value([str(folders[1])])
     app.get("button_group")[0].set_value("bfloat16")
@@ -223,7 +222,7 @@ def test_the_job_stores_the_losses_reports_its_progress_and_the_page_shows_how_t
     looking = [text for _, _, text in seen if text.startswith("looking at")]
     assert looking == ["looking at ant", "looking at bee"]
     scoring_ = [entry for entry in seen if entry[2].startswith("scoring")]
-    tokens = sum(len(row.nll) for row in scoring.score(scoring.load(str(models / "ant")), DOCS))
+    tokens = sum(len(row.nll) for row in lm.score(lm.load(str(models / "ant")), DOCS))
     steps = [step for step, _, _ in scoring_]
     assert steps == sorted(steps)
     assert len(set(steps)) > len(DOCS)  # after every shard at least
@@ -314,13 +313,13 @@ def test_a_job_that_is_cancelled_leaves_nothing_half_stored_and_the_next_one_goe
     save_gpt2(models / "bee", seed=5)  # not the same losses as ant
     params = params_of(models / "ant", models / "bee")
     begun: list[tuple[str, str]] = []
-    real = scoring.score
+    real = lm.score
 
-    def watched(lm: Any, docs: Any, *more: Any) -> Any:
-        begun.extend((lm.name, doc.doc_id) for doc in docs)
-        return real(lm, docs, *more)
+    def watched(model: Any, docs: Any, *more: Any) -> Any:
+        begun.extend((model.name, doc.doc_id) for doc in docs)
+        return real(model, docs, *more)
 
-    monkeypatch.setattr(scoring, "score", watched)
+    monkeypatch.setattr(lm, "score", watched)
 
     def stop_in_bee(step: int, total: int, text: str = "") -> None:
         if begun and begun[-1] == ("bee", DOCS[3].doc_id):
@@ -341,7 +340,7 @@ def test_a_job_that_is_cancelled_leaves_nothing_half_stored_and_the_next_one_goe
 def test_a_job_can_be_cancelled_before_the_first_model_is_looked_at(
     models: Path, words_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(lm, "load", lambda *_: pytest.fail("a model was loaded"))
 
     def stop(step: int, total: int, text: str = "") -> None:
         raise Cancelled("cancelled")
@@ -361,7 +360,7 @@ def test_a_hostile_name_is_shown_as_the_text_it_is(
     copies(tmp_path / "models", tiny_lm, HOSTILE)
     app = press(open_page([tmp_path / "models"]), "Start")
     assert offered(app) == [HOSTILE]  # labels of options are text
-    assert app.expander[0].label == controls.plain(f"1: Losses of {HOSTILE}, queued")
+    assert app.expander[0].label == plain(f"1: Losses of {HOSTILE}, queued")
 
     assert work_off(words_db).startswith("losses of 1 models")
     running = queue.claim(words_db)
@@ -386,7 +385,7 @@ def test_the_variable_may_name_folders_relative_to_where_the_app_runs(
 ) -> None:
     monkeypatch.chdir(models.parent)
     monkeypatch.setenv("CSVCORE_MODELS", "models")
-    found = data.model_folders()
+    found = database.model_folders()
     # absolute, as the worker runs elsewhere
     assert found == [(models / name).resolve() for name in ("ant", "bee")]
 
@@ -395,7 +394,7 @@ def test_losses_without_a_manifest_have_a_row_with_empty_cells(world_db: Path) -
     with store.connect(world_db) as db:
         db.execute("UPDATE manifests SET manifest = NULL WHERE model = 'ant'")
     changed = world_db.stat().st_mtime_ns
-    table = data.manifests(data.Database(world_db, changed), "words").set_index("model")
+    table = database.manifests(database.Database(world_db, changed), "words").set_index("model")
     assert table.loc["ant", "documents"] == len(DOCS)
     assert table.loc["ant", "weights"] == ""
     assert table.loc["ant", ["engine", "dtype", "created"]].isna().all()

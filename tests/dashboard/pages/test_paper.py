@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import claims, store
 from csvcore.analysis.metrics import mean_squared_error
-from csvcore.figures import paper as evidence
+from csvcore.figures.paper import OF_LAWS
 from csvcore.formats import bundled
 from dashboard.queries import paper
 
@@ -150,7 +150,7 @@ def test_every_piece_of_evidence_is_at_hand() -> None:
     assert set(paper.EVIDENCE.values()) <= set(paper.evidence())
 
 
-@pytest.mark.parametrize("name", evidence.OF_LAWS)
+@pytest.mark.parametrize("name", OF_LAWS)
 def test_a_figures_points_have_the_errors_of_the_table(name: str) -> None:
     """Points and errors were written by the same fits: train, validation and test of a panel."""
     parts = paper.evidence()

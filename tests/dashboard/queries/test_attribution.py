@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare, leave_one_family_out
-from csvcore.pipeline import fit as fitting
+from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
 from dashboard.queries import attribution, comparisons, database, fit_tokens
 from tests.support.database_at import at
@@ -24,33 +24,33 @@ Run = Callable[..., Fit]
 
 
 @pytest.fixture
-def fit(make_fit: Run, world_db: Path) -> Fit:
+def record(make_fit: Run, world_db: Path) -> Fit:
     """A fit whose test set was revealed."""
     found = make_fit("reading", method="csv", penalty=1e-4)
     database.reveal(at(world_db), "words", ["sides"])
     return found
 
 
-def test_the_parts_of_a_score_by_source_add_up_to_it(fit: Fit, world_db: Path) -> None:
-    parts = attribution.partial_scores(at(world_db), fit.fit)
-    score = {one.model: one.score for one in fit.predictions}
+def test_the_parts_of_a_score_by_source_add_up_to_it(record: Fit, world_db: Path) -> None:
+    parts = attribution.partial_scores(at(world_db), record.fit)
+    score = {one.model: one.score for one in record.predictions}
     assert_allclose(parts.sum(axis=1), [score[name] for name in parts.index], rtol=1e-5)
     assert set(parts.columns) == {doc.source for doc in DOCS}
 
 
 def test_what_is_added_by_source_document_and_token_is_the_distance_to_the_curve(
-    fit: Fit, world_db: Path
+    record: Fit, world_db: Path
 ) -> None:
-    n_tokens = fit_tokens.read(at(world_db), fit.fit).weight.size
-    for model in (fit.predictions[0].model, fit.predictions[-1].model):
-        found = attribution.off_curve(at(world_db), fit.fit, model, n_tokens)
+    n_tokens = fit_tokens.read(at(world_db), record.fit).weight.size
+    for model in (record.predictions[0].model, record.predictions[-1].model):
+        found = attribution.off_curve(at(world_db), record.fit, model, n_tokens)
         distance = found.score - found.on_curve
         for table in (found.by_source, found.by_document, found.by_token):
             assert table["added"].sum() == pytest.approx(distance, abs=1e-6)
 
 
-def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
-    found = attribution.off_curve(at(world_db), fit.fit, fit.predictions[0].model)
+def test_a_token_is_shown_in_its_text(record: Fit, world_db: Path) -> None:
+    found = attribution.off_curve(at(world_db), record.fit, record.predictions[0].model)
     texts = {doc.doc_id: doc.text for doc in DOCS}
     for row in found.by_token.itertuples():
         assert row.before + row.text + row.after in texts[row.doc_id]
@@ -58,9 +58,9 @@ def test_a_token_is_shown_in_its_text(fit: Fit, world_db: Path) -> None:
     assert strength.is_monotonic_decreasing
 
 
-def test_a_model_that_the_fit_does_not_have_is_refused(fit: Fit, world_db: Path) -> None:
+def test_a_model_that_the_fit_does_not_have_is_refused(record: Fit, world_db: Path) -> None:
     with pytest.raises(InputError, match="has no model 'yak'; choose one of its 11"):
-        attribution.off_curve(at(world_db), fit.fit, "yak")
+        attribution.off_curve(at(world_db), record.fit, "yak")
 
 
 def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) -> None:
@@ -74,14 +74,16 @@ def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) 
 
 
 def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
-    fit: Fit, world_db: Path, world: World, tmp_path: Path
+    record: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
-    names = tuple(sorted(one.model for one in fit.predictions)[:3])
-    stored = comparisons.forecasts_of(at(world_db), (fit.fit,), names)
+    names = tuple(sorted(one.model for one in record.predictions)[:3])
+    stored = comparisons.forecasts_of(at(world_db), (record.fit,), names)
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, names))
-    brought = comparisons.forecasts_of(at(world_db), (fit.fit,), (), (pack.name, pack.read_bytes()))
+    brought = comparisons.forecasts_of(
+        at(world_db), (record.fit,), (), (pack.name, pack.read_bytes())
+    )
     assert_allclose(stored["predicted"], brought["predicted"], rtol=1e-6)
-    known = {one.model: one.accuracy for one in fit.predictions}
+    known = {one.model: one.accuracy for one in record.predictions}
     assert stored.set_index("model")["accuracy"].to_dict() == {n: known[n] for n in names}
     assert stored["run"].notna().all()
 
@@ -90,7 +92,7 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
     world_db: Path, world: World, config: FitConfig, tmp_path: Path
 ) -> None:
     wanted: list[tuple[str, str]] = [("reading", "all-token"), ("adding", "label-token")]
-    made = fitting.fit(world_db, "words", "sides", wanted, config)
+    made = fit(world_db, "words", "sides", wanted, config)
     fits, models = tuple(one.fit for one in made), ("ant", "bee")
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
     brought = (pack.name, pack.read_bytes())
@@ -103,11 +105,11 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
         assert rows["score"].is_monotonic_increasing
 
 
-def test_a_pack_that_is_none_is_refused(fit: Fit, world_db: Path) -> None:
+def test_a_pack_that_is_none_is_refused(record: Fit, world_db: Path) -> None:
     with pytest.raises(InputError, match=r"x.parquet is not a Parquet file"):
-        comparisons.forecasts_of(at(world_db), (fit.fit,), (), ("../x.parquet", b"nothing"))
+        comparisons.forecasts_of(at(world_db), (record.fit,), (), ("../x.parquet", b"nothing"))
     with pytest.raises(InputError, match="none of these models has losses"):
-        comparisons.forecasts_of(at(world_db), (fit.fit,), ("yak",))
+        comparisons.forecasts_of(at(world_db), (record.fit,), ("yak",))
 
 
 def test_left_out_families_are_read_from_the_splits_of_their_name(

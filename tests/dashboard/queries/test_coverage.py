@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csvcore.figures import coverage
-from dashboard.queries import coverage as stored
+from csvcore.figures.coverage import coverage_figure, tree_figure
+from dashboard.queries import coverage
 from tests.support.database_at import at
 from tests.support.world import DOCS, SIDES, change
 
@@ -24,27 +24,27 @@ def without(database: Path, model: str, *doc_ids: str) -> None:
 
 
 def test_nothing_is_missing_where_every_model_has_every_document(world_db: Path) -> None:
-    table = stored.by_model(at(world_db), "words")
+    table = coverage.by_model(at(world_db), "words")
     assert set(zip(table["model"], table["source"], strict=True)) == {
         (model, source) for model in SIDES for source in SOURCES
     }
-    assert stored.incomplete_runs(table).empty
-    assert stored.incomplete_models(table).empty
-    assert stored.missing_csv(at(world_db), "words") == "model,source,doc_id\n"
+    assert coverage.incomplete_runs(table).empty
+    assert coverage.incomplete_models(table).empty
+    assert coverage.missing_csv(at(world_db), "words") == "model,source,doc_id\n"
 
 
 def test_what_is_missing_is_told_to_the_model_and_the_document(world_db: Path) -> None:
     without(world_db, "cow", "sum-2", "note-1")
     without(world_db, "owl", *(doc.doc_id for doc in DOCS))
-    table = stored.by_model(at(world_db), "words")
-    models = stored.incomplete_models(table).set_index("model")
+    table = coverage.by_model(at(world_db), "words")
+    models = coverage.incomplete_models(table).set_index("model")
     assert models["missing"].to_dict() == {"owl": 6, "cow": 2}
     assert models.loc["cow", "where"] == "sums, notes"
-    runs = stored.incomplete_runs(table)
+    runs = coverage.incomplete_runs(table)
     assert list(runs.index) == ["owl", "cow"]  # the emptiest first
     assert runs.loc["owl"].tolist() == [0.0, 0.0]
     assert runs.loc["cow"].tolist() == pytest.approx([2 / 3, 2 / 3])
-    lines = stored.missing_csv(at(world_db), "words").splitlines()
+    lines = coverage.missing_csv(at(world_db), "words").splitlines()
     assert lines[1:3] == ["cow,sums,sum-2", "cow,notes,note-1"]
     assert len(lines) == 1 + 8
 
@@ -64,23 +64,23 @@ def test_a_run_is_incomplete_exactly_if_one_of_its_models_is(
     table = table.assign(
         wanted=3, family="f", run=table["model"].map({"a": "p", "b": "p", "c": "q", "d": "q"})
     )
-    models = stored.incomplete_models(table)
-    runs = stored.incomplete_runs(table)
+    models = coverage.incomplete_models(table)
+    runs = coverage.incomplete_runs(table)
     assert set(runs.index) == set(models["run"])
     assert models["missing"].sum() == (table["wanted"] - table["stored"]).sum()
     assert runs.stack().dropna().between(0, 1).all()
 
 
 def test_accuracies_that_are_missing_are_told(world_db: Path) -> None:
-    assert stored.incomplete_models(stored.accuracies_by_model(at(world_db))).empty
+    assert coverage.incomplete_models(coverage.accuracies_by_model(at(world_db))).empty
     change(world_db, "DELETE FROM accuracies WHERE model = 'ant' AND task = 'adding'")
-    [row] = stored.incomplete_models(stored.accuracies_by_model(at(world_db))).itertuples()
+    [row] = coverage.incomplete_models(coverage.accuracies_by_model(at(world_db))).itertuples()
     assert (row.model, row.missing, row.where) == ("ant", 1, "adding")
 
 
 def test_sound_losses_pass_the_audit_even_where_documents_are_missing(world_db: Path) -> None:
     without(world_db, "cow", "sum-2")
-    assert stored.audit(at(world_db), "words") == stored.Audit(len(SIDES))
+    assert coverage.audit(at(world_db), "words") == coverage.Audit(len(SIDES))
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,18 @@ def test_sound_losses_pass_the_audit_even_where_documents_are_missing(world_db: 
 )
 def test_damaged_losses_are_found(world_db: Path, damage: str) -> None:
     change(world_db, f"UPDATE losses SET {damage} WHERE model = 'cow' AND doc_id = 'note-2'")
-    assert stored.audit(at(world_db), "words").broken == {"cow": ["note-2"]}
+    assert coverage.audit(at(world_db), "words").broken == {"cow": ["note-2"]}
 
 
 def test_losses_have_one_fingerprint_exactly_if_they_are_the_same(world_db: Path) -> None:
-    before = stored.fingerprints(at(world_db), "words")
+    before = coverage.fingerprints(at(world_db), "words")
     assert len(set(before.values())) == len(SIDES)
     change(
         world_db,
         "DELETE FROM losses WHERE model = 'owl'",
         "INSERT INTO losses SELECT * REPLACE ('owl' AS model) FROM losses WHERE model = 'ant'",
     )
-    after = stored.fingerprints(at(world_db), "words")
+    after = coverage.fingerprints(at(world_db), "words")
     assert after["owl"] == after["ant"]
     assert after | {"owl": ""} == before | {"owl": ""}
 
@@ -139,7 +139,7 @@ def test_losses_that_were_made_differently_are_told(
         f"UPDATE manifests SET manifest = '{manifest()}'",
         f"UPDATE manifests SET manifest = {with_it} WHERE model = 'ant'",
     )
-    found = stored.provenance(at(world_db), "words")
+    found = coverage.provenance(at(world_db), "words")
     assert (found == []) if sentence is None else (len(found) == 1 and sentence in found[0])
 
 
@@ -150,7 +150,7 @@ def test_prefixes_of_other_families_may_differ(world_db: Path) -> None:
         f"""UPDATE manifests SET manifest = '{manifest(prefix={"token": "</s>"})}'
             WHERE model IN (SELECT model FROM models WHERE family = 'wild')""",
     )
-    assert stored.provenance(at(world_db), "words") == []
+    assert coverage.provenance(at(world_db), "words") == []
 
 
 # Figures
@@ -158,7 +158,7 @@ def test_prefixes_of_other_families_may_differ(world_db: Path) -> None:
 
 def test_missing_cells_say_their_share_and_hostile_names_are_escaped() -> None:
     shares = pd.DataFrame({"<b>x": [0.0, 1.0], "y": [0.5, 1.0]}, index=["<i>run 1000", "b"])
-    [cells] = coverage.coverage_figure(shares, "the documents").data
+    [cells] = coverage_figure(shares, "the documents").data
     assert [list(row) for row in cells.text] == [["0%", "50%"], ["", ""]]
     assert list(cells.x) == ["&lt;b&gt;x", "y"]
     assert cells.y[0].startswith("&lt;i&gt;")
@@ -173,7 +173,7 @@ def test_the_tree_has_every_model_once_under_its_family() -> None:
             for step, side in ((1, "train"), (2, "test"), (3, None))
         ]
     )  # fmt: skip
-    figure = coverage.tree_figure(table, {"A": "#111111", "<b>": "#222222"})
+    figure = tree_figure(table, {"A": "#111111", "<b>": "#222222"})
     shown = [name for trace in figure.data if trace.text is not None for name in trace.text]
     assert sorted(shown) == sorted(table["model"].str.replace("<b>", "&lt;b&gt;"))
     families, labels = figure.data[0].y

@@ -9,8 +9,7 @@ import pytest
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.records import Fit, Mix
-from dashboard.queries import attribution, comparisons, test_set
-from dashboard.queries import database as data
+from dashboard.queries import attribution, comparisons, database, test_set
 from tests.support.database_at import at
 from tests.support.world import SIDES, change
 
@@ -18,29 +17,29 @@ Run = Callable[..., Fit]
 TESTED = {model for model, side in SIDES.items() if side == "test"}
 
 
-def reveal(database: Path, split: str = "sides") -> None:
-    data.reveal(at(database), "words", [split])
+def reveal(path: Path, split: str = "sides") -> None:
+    database.reveal(at(path), "words", [split])
 
 
 def test_a_fit_is_shown_without_test_until_the_reveal(make_fit: Run, world_db: Path) -> None:
     fit = make_fit("reading")
-    before = data.fit(at(world_db), fit.fit)
+    before = database.fit(at(world_db), fit.fit)
     assert "test" in fit.mse
     assert before.mse == {side: value for side, value in fit.mse.items() if side != "test"}
     assert {one.model for one in before.predictions} == SIDES.keys() - TESTED
-    assert TESTED.isdisjoint(data.predictions(at(world_db), fit.fit)["model"])
-    assert data.fits(at(world_db))["mse_test"].isna().all()
+    assert TESTED.isdisjoint(database.predictions(at(world_db), fit.fit)["model"])
+    assert database.fits(at(world_db))["mse_test"].isna().all()
     reveal(world_db)
-    shown = data.fit(at(world_db), fit.fit)
+    shown = database.fit(at(world_db), fit.fit)
     assert shown.mse == fit.mse
     assert set(shown.predictions) == set(fit.predictions)
-    assert set(data.predictions(at(world_db), fit.fit)["model"]) >= TESTED
-    assert data.fits(at(world_db))["mse_test"].tolist() == [fit.mse["test"]]
+    assert set(database.predictions(at(world_db), fit.fit)["model"]) >= TESTED
+    assert database.fits(at(world_db))["mse_test"].tolist() == [fit.mse["test"]]
 
 
 def test_what_is_hidden_keeps_everything_else_of_the_fit(make_fit: Run, world_db: Path) -> None:
     fit = make_fit("reading")
-    shown = data.fit(at(world_db), fit.fit)
+    shown = database.fit(at(world_db), fit.fit)
     assert replace(shown, mse=fit.mse, predictions=fit.predictions) == fit
 
 
@@ -50,34 +49,34 @@ def test_a_fit_made_after_the_reveal_is_hidden_again_and_older_ones_stay_open(
     first = make_fit("reading")
     reveal(world_db)
     second = make_fit("adding")
-    assert "test" in data.fit(at(world_db), first.fit).mse
-    assert "test" not in data.fit(at(world_db), second.fit).mse
+    assert "test" in database.fit(at(world_db), first.fit).mse
+    assert "test" not in database.fit(at(world_db), second.fit).mse
     reveal(world_db)
-    assert "test" in data.fit(at(world_db), second.fit).mse
+    assert "test" in database.fit(at(world_db), second.fit).mse
 
 
 def test_a_fit_made_again_after_the_reveal_is_hidden_again(make_fit: Run, world_db: Path) -> None:
     fit = make_fit("reading")
     reveal(world_db)
     change(world_db, "UPDATE fits SET created = created + INTERVAL 1 DAY")
-    assert "test" not in data.fit(at(world_db), fit.fit).mse
+    assert "test" not in database.fit(at(world_db), fit.fit).mse
 
 
 def test_a_reveal_opens_its_own_corpus_and_split_alone(make_fit: Run, world_db: Path) -> None:
     fit = make_fit("reading")
     with store.connect(world_db) as db:
         store.add_split(db, "other", dict(SIDES))
-    data.reveal(at(world_db), "words", ["other"])
-    data.reveal(at(world_db), "elsewhere", ["sides"])
-    assert "test" not in data.fit(at(world_db), fit.fit).mse
+    database.reveal(at(world_db), "words", ["other"])
+    database.reveal(at(world_db), "elsewhere", ["sides"])
+    assert "test" not in database.fit(at(world_db), fit.fit).mse
 
 
 def test_every_reveal_counts(world_db: Path) -> None:
-    assert data.n_reveals(at(world_db), "words", "sides") == 0
+    assert database.n_reveals(at(world_db), "words", "sides") == 0
     for times in (1, 2, 3):
         reveal(world_db)
-        assert data.n_reveals(at(world_db), "words", "sides") == times
-    assert data.n_reveals(at(world_db), "words", "other") == 0
+        assert database.n_reveals(at(world_db), "words", "sides") == times
+    assert database.n_reveals(at(world_db), "words", "other") == 0
 
 
 def test_a_split_that_is_not_there_cannot_be_revealed(world_db: Path) -> None:
@@ -87,20 +86,20 @@ def test_a_split_that_is_not_there_cannot_be_revealed(world_db: Path) -> None:
 
 def test_accuracies_of_test_models_are_hidden_until_the_reveal(world_db: Path) -> None:
     source = at(world_db)
-    unseen = data.hidden_models(source, "words", "sides")
+    unseen = database.hidden_models(source, "words", "sides")
     assert unseen == TESTED
-    table = data.models(source, unseen).set_index("model")
+    table = database.models(source, unseen).set_index("model")
     assert table.loc[sorted(TESTED), ["reading", "adding"]].isna().all(axis=None)
     assert table.drop(sorted(TESTED))[["reading", "adding"]].notna().all(axis=None)
     reveal(world_db)
-    assert data.hidden_models(at(world_db), "words", "sides") == frozenset()
+    assert database.hidden_models(at(world_db), "words", "sides") == frozenset()
 
 
 def test_a_model_that_moves_to_test_after_the_reveal_is_hidden(world_db: Path) -> None:
     reveal(world_db)
     with store.connect(world_db) as db:
         store.add_split(db, "sides", SIDES | {"ant": "test"})
-    assert data.hidden_models(at(world_db), "words", "sides") == {"ant"}
+    assert database.hidden_models(at(world_db), "words", "sides") == {"ant"}
 
 
 def test_forecasts_tell_no_accuracy_of_a_hidden_model(make_fit: Run, world_db: Path) -> None:
@@ -137,7 +136,7 @@ def test_methods_are_judged_on_validation_until_the_reveal(make_fit: Run, world_
     before = comparisons.judgement(at(world_db), fits)
     assert before.side == "validation"
     assert {row.n_models for row in before.rows} == {2}
-    shown = data.fit(at(world_db), fits[0])
+    shown = database.fit(at(world_db), fits[0])
     own = next(row for row in before.rows if row.method == "all-token")
     assert own.mse == pytest.approx(shown.mse["validation"])
     reveal(world_db)
@@ -155,7 +154,7 @@ def test_without_validation_models_nothing_is_judged_before_the_reveal(
     fit = make_fit("reading")
     assert comparisons.judgement(at(world_db), (fit.fit,)).side is None
     assert comparisons.comparison(at(world_db), (fit.fit,)).empty
-    [row] = comparisons.verdicts(at(world_db), data.fits(at(world_db))).itertuples()
+    [row] = comparisons.verdicts(at(world_db), database.fits(at(world_db))).itertuples()
     assert row.task == "reading"
 
 
