@@ -1,8 +1,8 @@
 """The registry of methods: one entry for each method and trivial baseline.
 
 A new baseline is an entry in METHODS and one function of the same name: its weights in
-`fitting.baselines`, or the predictions of a trivial baseline in `analysis.nulls`. Commands, fits,
-comparisons, figures, reports and pages read the registry, in its order.
+`fitting.baselines`, or the predictions of a trivial baseline in `analysis.trivial_baselines`.
+Commands, fits, comparisons, figures, reports and pages read the registry, in its order.
 """
 
 from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from csvcore import splits
-from csvcore.analysis import nulls
+from csvcore.analysis import trivial_baselines
 from csvcore.analysis.intervals import bootstrap_difference, bootstrap_mean
 from csvcore.analysis.metrics import (
     mean_absolute_error,
@@ -198,7 +198,7 @@ def null_predictions(
     accuracy = {name: np.array([p.accuracy for p in by_side[name]]) for name in SIDES}
     cards_of = {name: [cards[p.model] for p in by_side[name]] for name in SIDES}
     sides: tuple[Side, ...] = ("train", "validation") if side == "test" else ("train",)
-    observed = nulls.Observed(
+    observed = trivial_baselines.Observed(
         train=cards_of["train"],
         train_accuracy=accuracy["train"],
         known=[card for name in sides for card in cards_of[name]],
@@ -210,7 +210,7 @@ def null_predictions(
     predicted: dict[str, Floats] = {}
     for name in trivial():
         try:
-            predicted[name] = nulls.PREDICTORS[name](observed)
+            predicted[name] = trivial_baselines.PREDICTORS[name](observed)
         except (InputError, FitError) as error:
             log.info("%s: no %s: %s", fit.task, name, error)
     return predicted

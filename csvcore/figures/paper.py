@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from csvcore.analysis.metrics import mean_squared_error
-from csvcore.claims import SISTERS
 from csvcore.figures import panels
 from csvcore.figures.law import family_colours
+from csvcore.paper_claims import SISTERS
 from csvcore.records import ScalingFit
 
 # Figures of models around laws: a table each, with the panels in a row of it.

@@ -27,7 +27,7 @@ from csvcore.lm.losses import (
     window_size,
 )
 from csvcore.lm.passes import Segment
-from csvcore.lm.prefix import AUTO, RULES, Prefix
+from csvcore.lm.prefix_token import AUTO, RULES, Prefix
 from csvcore.lm.selftest import SelfTest
 
 __all__ = [

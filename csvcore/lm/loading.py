@@ -22,7 +22,7 @@ from csvcore.lm import files, selftest
 from csvcore.lm.encoding import Encoding, encode
 from csvcore.lm.files import ModelFiles, first_line
 from csvcore.lm.passes import Passes, Segment, is_out_of_memory, keep_freed_memory
-from csvcore.lm.prefix import AUTO, Prefix, choose_prefix, legal_prefixes
+from csvcore.lm.prefix_token import AUTO, Prefix, choose_prefix, legal_prefixes
 from csvcore.lm.selftest import SelfTest
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # callers show their own

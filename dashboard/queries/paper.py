@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from csvcore import claims
+from csvcore import paper_claims
 from csvcore.figures.paper import OF_LAWS, draw
 from csvcore.formats import bundled
 
@@ -96,10 +96,10 @@ def evidence() -> dict[str, pd.DataFrame]:
     return {name: rows for name, rows in tables.items() if rows is not None}
 
 
-def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[claims.Claim]:
+def verdicts(parts: dict[str, pd.DataFrame], printed: pd.DataFrame) -> list[paper_claims.Claim]:
     """Return the claims of the paper that the evidence can check; none without the zoo."""
-    first = claims.table_1(parts["splits"], printed) if "splits" in parts else []
-    return first + (claims.figures(parts, parts["zoo"]) if "zoo" in parts else [])
+    first = paper_claims.table_1(parts["splits"], printed) if "splits" in parts else []
+    return first + (paper_claims.figures(parts, parts["zoo"]) if "zoo" in parts else [])
 
 
 def figure(name: str, parts: dict[str, pd.DataFrame]) -> Any:

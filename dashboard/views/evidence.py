@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from csvcore.claims import Claim
 from csvcore.figures import law
 from csvcore.methods import METHODS
+from csvcore.paper_claims import Claim
 from dashboard.queries import paper
 from dashboard.widgets import figure
 from dashboard.widgets.text import plain

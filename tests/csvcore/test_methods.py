@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from csvcore import methods, report, store
-from csvcore.analysis import nulls
+from csvcore.analysis import trivial_baselines
 from csvcore.cli import main
 from csvcore.errors import InputError
 from csvcore.figures import comparison
@@ -30,7 +30,7 @@ def every_other(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
     return (np.arange(data.nll.shape[1]) % 2).astype(np.float64)
 
 
-def a_tenth(seen: nulls.Observed) -> Floats:
+def a_tenth(seen: trivial_baselines.Observed) -> Floats:
     return np.full(len(seen.cards), 0.1)
 
 
@@ -40,7 +40,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(METHODS, "toy", Method("toy", TOYS["toy"], "weights"))
     monkeypatch.setitem(baselines.WEIGHTS, "toy", every_other)
     monkeypatch.setitem(METHODS, "toy-guess", Method("toy-guess", TOYS["toy-guess"], "trivial"))
-    monkeypatch.setitem(nulls.PREDICTORS, "toy-guess", a_tenth)
+    monkeypatch.setitem(trivial_baselines.PREDICTORS, "toy-guess", a_tenth)
     yield
 
 
@@ -93,5 +93,5 @@ def test_the_command_offers_the_weighted_methods_and_each_entry_has_its_function
     assert list(option.type.to_info_dict()["choices"]) == methods.weighted()
     learnt = [name for name, method in METHODS.items() if method.kind == "learnt"]
     assert {*baselines.WEIGHTS, *learnt} == set(methods.weighted())
-    assert nulls.PREDICTORS.keys() == set(methods.trivial())
+    assert trivial_baselines.PREDICTORS.keys() == set(methods.trivial())
     assert [name for name, method in METHODS.items() if method.name != name] == []

@@ -246,7 +246,7 @@ def test_where_nothing_can_be_fitted_every_reason_is_given(
         run_compare()
 
 
-# The nulls, by hand
+# The trivial baselines, by hand
 
 
 def test_the_best_constant_is_the_mean_of_the_test_models(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from csvcore import claims, store
+from csvcore import paper_claims, store
 from csvcore.analysis.metrics import mean_squared_error
 from csvcore.figures.paper import OF_LAWS
 from csvcore.formats import bundled
@@ -81,7 +81,7 @@ SPLITS = pd.DataFrame(
 
 
 def test_a_claim_agrees_where_it_holds_as_often_as_in_the_papers_own_numbers() -> None:
-    better, label, small = claims.table_1(SPLITS, PRINTED)
+    better, label, small = paper_claims.table_1(SPLITS, PRINTED)
     assert (better.holds, better.of, better.share) == (1, 2, 0.5)
     assert better.verdict == "agrees"
     assert "1 of 2 tasks, 0.5 to 20.0 times" in better.measured
@@ -116,7 +116,7 @@ def test_the_figures_are_counted_by_task() -> None:
             "accuracy": [0.2, 0.5, 0.2, 0.25, 1.0],
         }
     )
-    found = claims.figures(parts, zoo)
+    found = paper_claims.figures(parts, zoo)
     assert [(one.where, one.holds, one.of, one.verdict) for one in found] == [
         ("Figure 1", 1, 2, "in part"),
         ("Figure 2", 1, 2, "in part"),
@@ -127,7 +127,7 @@ def test_the_figures_are_counted_by_task() -> None:
         ("Figure 8", 0, 1, "does not agree"),
         ("Figure 9", 0, 1, "does not agree"),
     ]
-    assert [one.where for one in claims.figures({}, zoo)] == ["Figure 1"]
+    assert [one.where for one in paper_claims.figures({}, zoo)] == ["Figure 1"]
 
 
 @pytest.fixture

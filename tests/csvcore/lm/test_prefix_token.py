@@ -12,7 +12,7 @@ from csvcore.errors import ModelError
 from csvcore.lm import LanguageModel, LoadConfig, Prefix
 from csvcore.lm.loading import PROBE
 from csvcore.lm.passes import decoder
-from csvcore.lm.prefix import SEPARATOR, choose_prefix, legal_prefixes
+from csvcore.lm.prefix_token import SEPARATOR, choose_prefix, legal_prefixes
 from tests.support import architectures
 from tests.support.architectures import full_nll
 from tests.support.world import DOCS
@@ -21,7 +21,7 @@ N_VOCAB = 10  # of the stubs' models
 
 
 class Stub:
-    """A tokenizer with what `csvcore.lm.prefix` reads."""
+    """A tokenizer with what `csvcore.lm.prefix_token` reads."""
 
     def __init__(
         self, bos: int | None, eos: int | None, separator: int | None, adds: bool = False
