@@ -90,8 +90,8 @@ def _verdict(mse: Mapping[tuple[str, str], float], csv: Mapping[str, Row]) -> st
     )
     return (
         f"\nCSV is below all-token loss on {lower} of {len(csv)} tasks, at most a fifth of it on "
-        f"{fifth}, within twice the noise floor on {near}, and the best of all methods and trivial baselines "
-        f"that know no test accuracy on {best}.\n"
+        f"{fifth}, within twice the noise floor on {near}, and the best of all methods and trivial "
+        f"baselines that know no test accuracy on {best}.\n"
     )
 
 

@@ -43,7 +43,8 @@ def test_the_verdict_counts_the_tasks() -> None:
     assert "CSV's 90 % intervals hold 89% of 18 cases." in made
     assert (
         "CSV is below all-token loss on 2 of 2 tasks, at most a fifth of it on 1, within twice the "
-        "noise floor on 1, and the best of all methods and trivial baselines that know no test accuracy on 1."
+        "noise floor on 1, and the best of all methods and trivial baselines that know no test "
+        "accuracy on 1."
     ) in made
 
 

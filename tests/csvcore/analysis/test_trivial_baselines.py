@@ -75,7 +75,7 @@ def test_tokens_count_before_steps() -> None:
 
 
 def test_a_checkpoint_before_training_is_the_nearest_to_none_that_was_trained() -> None:
-    # FAILS with 0.1: trivial_baselines._apart takes 0 tokens, or step 0, for not known, and not known for near.
+    # FAILS with 0.1: 0 tokens, or step 0, are taken for not known, and not known for near.
     for zero, known in (
         (card(70, 0), card(70, 1000)),
         (card(70, step=0), card(70, step=1000)),
