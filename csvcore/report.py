@@ -54,21 +54,21 @@ def _content(database: Path, fit: str) -> Content:
 def _figures(content: Content) -> dict[str, Any]:
     """Draw every figure of a fit; keys are file names."""
     fit, colours = content.fit, law.family_colours(content.models["family"].tolist())
-    found = {
+    figures = {
         "curve": law.with_legend(law.sigmoid_figure(content.table, fit, colours)),
         "growth": law.growth_figure(content.models, fit.task, colours),
     }
     if content.rows:
         compared = frames.comparison_table(content.rows)
-        found["baselines"] = comparison.baselines_figure(compared, content.rows[0].noise_floor)
-        found["parity"] = law.with_legend(
+        figures["baselines"] = comparison.baselines_figure(compared, content.rows[0].noise_floor)
+        figures["parity"] = law.with_legend(
             panels.parity_panels([(fit.task, content.table)], colours, 1)
         )
     if fit.choice is not None:
-        found["penalty"] = law.penalty_figure([fit])
+        figures["penalty"] = law.penalty_figure([fit])
     if fit.trace:
-        found["steps"] = law.trace_figure([fit])
-    return found
+        figures["steps"] = law.trace_figure([fit])
+    return figures
 
 
 def write_report(database: Path, fit: str, out: Path) -> str:
@@ -203,10 +203,10 @@ def _models(record: Fit, cards: dict[str, ModelCard]) -> Part:
         header=["model", "family", "side", "score", "accuracy", "predicted", "90 % interval"],
         rows=[
             [
-                *(one.model, cards[one.model].family, one.side, f"{one.score:.4f}"),
-                *(f"{one.accuracy:.3f}", f"{one.predicted:.3f}"),
-                f"{one.low:.3f} to {one.high:.3f}",
+                *(entry.model, cards[entry.model].family, entry.side, f"{entry.score:.4f}"),
+                *(f"{entry.accuracy:.3f}", f"{entry.predicted:.3f}"),
+                f"{entry.low:.3f} to {entry.high:.3f}",
             ]
-            for one in sorted(record.predictions, key=lambda one: one.score)
+            for entry in sorted(record.predictions, key=lambda entry: entry.score)
         ],
     )

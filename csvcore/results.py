@@ -93,10 +93,10 @@ def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
     """Read stored fits by their ids."""
     ids = list(names)
     stored = store.fits(db).drop(columns="config").set_index("fit", drop=False)
-    known = stored.loc[ids].reset_index(drop=True)
+    rows = stored.loc[ids].reset_index(drop=True)
     return Fits(
         tuple(store.fit(db, name) for name in ids),
-        known,
+        rows,
         tuple(store.predictions(db, name) for name in ids),
     )
 
@@ -115,11 +115,11 @@ class Comparisons(Results[Comparison]):
         Raises:
             InputError: the task is not among them, or there are several and none is named.
         """
-        known = list(dict.fromkeys(one.task for one in self))
-        chosen = known[0] if task is None and len(known) == 1 else task
-        if chosen not in known:
-            raise InputError(f"name one task of {', '.join(known)}, got {task!r}")
-        rows = [one for one in self if one.task == chosen]
+        tasks = list(dict.fromkeys(row.task for row in self))
+        chosen = tasks[0] if task is None and len(tasks) == 1 else task
+        if chosen not in tasks:
+            raise InputError(f"name one task of {', '.join(tasks)}, got {task!r}")
+        rows = [row for row in self if row.task == chosen]
         return comparison.baselines_figure(frames.comparison_table(rows), rows[0].noise_floor)
 
 

@@ -72,10 +72,10 @@ def collect_command(
                 tqdm.write(f"{step.model}: {step.message}", file=sys.stderr)
 
         done = list(collect(collection, report))
-    kept = [found.model for found in done if found.status != "failed"]
+    kept = [result.model for result in done if result.status != "failed"]
     if out is not None and kept:
         click.echo(exports.export_losses(db, corpus, kept, out))
-    finish_collection([collected_line(found) for found in done])
+    finish_collection([collected_line(result) for result in done])
 
 
 def whisper(doing: str) -> Callable[[str], None]:
@@ -112,16 +112,16 @@ def tried_line(tried: Any) -> tuple[str, bool]:
     return f"{tried.model}: {tried.message}{time}", tried.failed
 
 
-def collected_line(found: Any) -> tuple[str, bool]:
+def collected_line(result: Any) -> tuple[str, bool]:
     """Return the result line of a model, and true if it failed."""
-    if found.status == "failed":
-        return found.reason, True
-    if found.status == "found":
-        return f"{found.model}: {found.message}", False
-    speed = f", {found.n_tokens / found.seconds:,.0f} tokens/s" if found.seconds else ""
+    if result.status == "failed":
+        return result.reason, True
+    if result.status == "found":
+        return f"{result.model}: {result.message}", False
+    speed = f", {result.n_tokens / result.seconds:,.0f} tokens/s" if result.seconds else ""
     return (
-        f"{found.model}: stored, {found.n_tokens:,} tokens, "
-        f"{found.bits_per_byte:.4f} bits per byte, {duration(found.seconds)}{speed}"
+        f"{result.model}: stored, {result.n_tokens:,} tokens, "
+        f"{result.bits_per_byte:.4f} bits per byte, {duration(result.seconds)}{speed}"
     ), False
 
 

@@ -192,9 +192,9 @@ def prepare(
     plans = []
     for name in names:
         report(lm.model_name(name))
-        one = plan(name, docs, config.load, counts)
-        plans.append(_looked_up(database, corpus, one, len(docs), config))
-    context = common_context([one for one in plans if one.problem is None], config.context)
+        entry = plan(name, docs, config.load, counts)
+        plans.append(_looked_up(database, corpus, entry, len(docs), config))
+    context = common_context([entry for entry in plans if entry.problem is None], config.context)
     if context and config.stride and config.stride > context:
         raise InputError(f"--stride {config.stride} is more than the context of {context} tokens")
     collection = Collection(database, corpus, docs, config, plans, context, ())

@@ -63,22 +63,22 @@ def import_completions(
             f"{config.url} differs from {model.name} by {apart:.3g} nats a token on {CHECKED} "
             f"documents, more than --tolerance {config.tolerance:g}; nothing was stored"
         )
-    place = Shards(str(database.with_name(f"{database.name}.shards").resolve()))
-    known = {
+    shard_store = Shards(str(database.with_name(f"{database.name}.shards").resolve()))
+    recipe = {
         "engine": "completions",
         "server": [config.url, config.served],
         "prefix": model.prefix.token_id,
         "tokenizer": model.tokenizer_sha256,
         "weights": model.weights_sha256,
     }
-    whole = [Shard(shards.address(run, known), run) for run in shards.divide(docs)]
+    whole = [Shard(shards.address(run, recipe), run) for run in shards.divide(docs)]
     made = _manifest(model, docs, config, apart)
     for number, shard in enumerate(whole):
         report(number, len(whole))
-        if place.missing([shard]):
-            place.write(shard.key, served_losses(server, model, shard.docs), made)
+        if shard_store.missing([shard]):
+            shard_store.write(shard.key, served_losses(server, model, shard.docs), made)
     report(len(whole), len(whole))
-    table, made = place.read_all(whole, name)
+    table, made = shard_store.read_all(whole, name)
     with store.connect(database) as db:
         if name not in {card.model for card in store.models(db)}:
             card = ModelCard(name, str(model.model.config.model_type), model.model.num_parameters())
@@ -91,12 +91,12 @@ def _manifest(
     model: LanguageModel, docs: Sequence[Document], config: ServerConfig, apart: float
 ) -> Manifest:
     """Return how the losses were made; the weights are the reference's."""
-    own, room = model.manifest(), _room(model)
+    reference, room = model.manifest(), _room(model)
     longest = max(len(lm.encode(model.tokenizer, doc.text).token_ids) for doc in docs)
     return Manifest(
-        weights_sha256=own.weights_sha256,
-        tokenizer_sha256=own.tokenizer_sha256,
-        prefix=own.prefix,
+        weights_sha256=reference.weights_sha256,
+        tokenizer_sha256=reference.tokenizer_sha256,
+        prefix=reference.prefix,
         dtype="as served",
         engine="completions",
         served=config.served,
@@ -112,7 +112,7 @@ def parity(server: Server, model: LanguageModel, docs: list[Document]) -> float:
     theirs = served_losses(server, model, some)
     ours = list(lm.score(model, some, context=_room(model)))
     pairs = zip(theirs, ours, strict=True)
-    return float(np.abs(np.concatenate([one.nll - other.nll for one, other in pairs])).mean())
+    return float(np.abs(np.concatenate([served.nll - local.nll for served, local in pairs])).mean())
 
 
 def _room(model: LanguageModel) -> int | None:

@@ -75,8 +75,8 @@ def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) 
             raise InputError(f"no losses of {', '.join(missing) or 'any model'} on {corpus}")
         table = store.loss_rows(db, corpus, wanted)
         manifests = store.manifests(db, corpus)
-    known = {name: made for name in wanted if (made := manifests.get(name))}
-    loss_packs.write(out, table, sha256, known)
+    known_manifests = {name: made for name in wanted if (made := manifests.get(name))}
+    loss_packs.write(out, table, sha256, known_manifests)
     return f"{out}: {len(wanted)} models, {len(table)} rows"
 
 
@@ -93,15 +93,15 @@ def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
     """
     with store.connect(database, read_only=True) as db:
         names = [name for name in store.tables(db) if name not in APART]
-        found = {name: store.table(db, name) for name in names}
+        tables = {name: store.table(db, name) for name in names}
     with atomic.folder(out) as building:
-        for name, table in found.items():
+        for name, table in tables.items():
             file = building / f"{name}.{form}"
             if form == "parquet":
                 pq.write_table(table, file)
             else:
                 pyarrow.csv.write_csv(_flat(name, table), file)
-    return f"{out}: {', '.join(found)} as {form}"
+    return f"{out}: {', '.join(tables)} as {form}"
 
 
 def _flat(name: str, table: pa.Table) -> pa.Table:
@@ -173,12 +173,12 @@ def export_weights_dataset(database: Path, fit: str, out: Path) -> str:
         rows, record, table = token_weights(db, fit), store.fit(db, fit), store.weights(db, fit)
         docs = {doc.doc_id: doc for doc in store.documents(db, record.corpus)}
         sha256 = store.corpus_sha256(db, record.corpus)
-    own = [docs[doc_id] for doc_id in table["doc_id"].to_pylist()]
-    table = table.add_column(1, "source", pa.array([doc.source for doc in own]))
-    table = table.add_column(2, "text", pa.array([doc.text for doc in own]))
+    weighted = [docs[doc_id] for doc_id in table["doc_id"].to_pylist()]
+    table = table.add_column(1, "source", pa.array([doc.source for doc in weighted]))
+    table = table.add_column(2, "text", pa.array([doc.text for doc in weighted]))
     starts = [[0, *ends[:-1]] for ends in table["byte_end"].to_pylist()]
     table = table.add_column(3, "byte_start", pa.array(starts, table["byte_end"].type))
-    told = {"corpus_sha256": sha256} | {
+    summary = {"corpus_sha256": sha256} | {
         key: getattr(record, key)
         for key in ("fit", "corpus", "split", "task", "method", "alpha", "beta", "gamma", "mse")
     }
@@ -186,6 +186,6 @@ def export_weights_dataset(database: Path, fit: str, out: Path) -> str:
         (building / "data").mkdir()
         pq.write_table(rows, building / "data" / "tokens.parquet")
         pq.write_table(table, building / "data" / "documents.parquet")
-        card = _CARD.replace("{fit}", json.dumps(told, indent=2))
+        card = _CARD.replace("{fit}", json.dumps(summary, indent=2))
         (building / "README.md").write_text(card, encoding="utf-8")
     return f"{out}: {len(rows)} tokens of {len(table)} documents"

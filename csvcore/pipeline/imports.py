@@ -107,14 +107,14 @@ def import_accuracies(
         known = {card.model for card in store.models(db)}
         stored = [task.task for task in store.tasks(db)]
         if form == "csv":
-            found = evaluations.read_tables(files, tasks or {}, stored)
-            _refuse_absent(found, tasks or {})
+            chosen = evaluations.read_tables(files, tasks or {}, stored)
+            _refuse_absent(chosen, tasks or {})
         else:
-            found = _results(files, form, metrics, tasks or {}, stored)
+            chosen = _results(files, form, metrics, tasks or {}, stored)
         mapping = {} if names is None else evaluations.read_names(names)
-        entries = evaluations.matched(found.accuracies, mapping, known)
+        entries = evaluations.matched(chosen.accuracies, mapping, known)
         store.add_accuracies(db, entries)
-    return f"{len(entries)} accuracies{_said(found)}"
+    return f"{len(entries)} accuracies{_message(chosen)}"
 
 
 def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
@@ -138,39 +138,39 @@ def _results(
     stored: Sequence[str],
 ) -> evaluations.Chosen:
     wanted = tasks or {task: task for task in stored}
-    plain, own = evaluations.metrics_by_task(metrics)
-    unknown = [task for task in own if task not in wanted.values()]
+    plain, by_task = evaluations.metrics_by_task(metrics)
+    unknown = [task for task in by_task if task not in wanted.values()]
     if unknown:
         raise InputError(
             f"--metric names the task {unknown[0]!r}, which is not one to import; those are "
             f"{', '.join(wanted.values()) or 'none, so store it first with --chance TASK=LEVEL'}"
         )
-    found = evaluations.chosen(
-        evaluations.read(files, form), wanted, plain or evaluations.METRICS[form], own
+    chosen = evaluations.chosen(
+        evaluations.read(files, form), wanted, plain or evaluations.METRICS[form], by_task
     )
-    _refuse_absent(found, tasks)
-    if not found.accuracies:
+    _refuse_absent(chosen, tasks)
+    if not chosen.accuracies:
         raise InputError(
-            f"the files have results on {', '.join(found.left_aside) or 'no task'}, and none of "
+            f"the files have results on {', '.join(chosen.left_aside) or 'no task'}, and none of "
             "these is a stored task; say with --chance TASK=LEVEL how often guessing is right, or "
             "with --task STORED=THEIRS what they are called"
         )
-    return found
+    return chosen
 
 
-def _refuse_absent(found: evaluations.Chosen, tasks: Mapping[str, str]) -> None:
-    there = {entry.task for entry in found.accuracies}
-    absent = [theirs for theirs, own in tasks.items() if own not in there]
+def _refuse_absent(chosen: evaluations.Chosen, tasks: Mapping[str, str]) -> None:
+    there = {entry.task for entry in chosen.accuracies}
+    absent = [theirs for theirs, task in tasks.items() if task not in there]
     if absent:
         raise InputError(
             f"the files have no result on {', '.join(absent)}, but on "
-            f"{', '.join([*sorted(there), *found.left_aside]) or 'none else'}"
+            f"{', '.join([*sorted(there), *chosen.left_aside]) or 'none else'}"
         )
 
 
-def _said(found: evaluations.Chosen) -> str:
-    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in found.metrics.items())
-    aside = f"; left aside: {', '.join(found.left_aside)}" if found.left_aside else ""
+def _message(chosen: evaluations.Chosen) -> str:
+    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in chosen.metrics.items())
+    aside = f"; left aside: {', '.join(chosen.left_aside)}" if chosen.left_aside else ""
     return f": {taken}{aside}" if taken else aside
 
 
@@ -198,8 +198,8 @@ def import_losses(database: Path, files: Sequence[Path], corpus: str | None = No
         for file in files:
             new, rows = _add_losses(db, file, corpus)
             n_new, n_rows = n_new + new, n_rows + rows
-    known = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
-    return f"{n_new} documents' losses from {len(files)} packs{known}"
+    skipped = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
+    return f"{n_new} documents' losses from {len(files)} packs{skipped}"
 
 
 def _add_losses(db: Connection, file: Path, corpus: str | None) -> tuple[int, int]:
