@@ -1,6 +1,4 @@
-import os
 import signal
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from csvcore import lm
 from csvcore.fitting.units import Units
 from csvcore.formats import csv_tables
 from csvcore.pipeline.units import scoring_units
-from tests.support.processes import exit_code, forked
+from tests.support.processes import ask_for_units, die_in_the_middle, exit_codes, started
 from tests.support.world import DOCS, save_gpt2
 
 SHA256 = csv_tables.corpus_sha256(DOCS)
@@ -88,28 +86,13 @@ def test_another_scorer_and_another_corpus_have_a_cache_of_their_own(
     check(ask(database, tiny_lm), tiny_lm)
 
 
-def die(*_: object, **__: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.worker
 @pytest.mark.parametrize("n_docs", [3, len(DOCS)], ids=["states", "edges"])
 def test_what_a_killed_process_left_behind_is_never_taken(
     database: Path, tiny_lm: Path, n_docs: int
 ) -> None:
-    real = lm.hidden_states
-
-    def some(model: Any, texts: Any) -> Any:
-        yield from islice(real(model, texts), n_docs)
-        if n_docs < len(DOCS):
-            die()
-
-    def work() -> None:
-        setattr(lm, "hidden_states", some)  # noqa: B010
-        setattr(np, "savez", die)  # noqa: B010   # the states are whole then, the edges are not
-        ask(database, tiny_lm)
-
-    assert exit_code(forked(work)) == -signal.SIGKILL
+    killed = started(die_in_the_middle, database, tiny_lm, n_docs)
+    assert exit_codes(killed) == [-signal.SIGKILL]
     assert cached(database)  # something is left behind
     assert not [file for file in cached(database) if file.name.endswith(".edges.npz")]
     check(ask(database, tiny_lm), tiny_lm)
@@ -141,7 +124,7 @@ def test_half_a_cache_is_made_again(database: Path, tiny_lm: Path, missing: str)
 
 @pytest.mark.worker
 def test_two_processes_at_once_both_have_the_states(database: Path, tiny_lm: Path) -> None:
-    both = [forked(lambda: ask(database, tiny_lm)) for _ in range(2)]
-    assert [exit_code(pid) for pid in both] == [0, 0]
+    both = [started(ask_for_units, database, tiny_lm) for _ in range(2)]
+    assert exit_codes(*both) == [0, 0]
     assert len(cached(database)) == 2
     check(ask(database, tiny_lm), tiny_lm)

@@ -1,4 +1,3 @@
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from csvcore import store
 from csvcore.errors import StoreError
 from csvcore.records import Mix
 from csvcore.store import connection
-from tests.support.processes import exit_code, forked
+from tests.support.processes import CONTEXT, exit_codes, read_fit, started
 from tests.support.rows import EDGES, FIT, WEIGHT, words
 from tests.support.world import contents
 
@@ -154,16 +153,10 @@ def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
 @pytest.mark.worker
 def test_processes_that_open_an_old_database_at_once_all_find_everything(old: Path) -> None:
     before = contents(old)
-    start = multiprocessing.get_context("fork").Event()
-
-    def read(read_only: bool) -> None:
-        start.wait(30)
-        with store.connect(old, read_only=read_only) as db:
-            assert store.fit(db, FIT.fit) == FIT
-
-    children = [forked(lambda own=own: read(own)) for own in (True, False, True, False)]  # type: ignore[misc]
+    start = CONTEXT.Event()
+    children = [started(read_fit, old, own, start) for own in (True, False, True, False)]
     start.set()
-    assert [exit_code(pid) for pid in children] == [0] * 4
+    assert exit_codes(*children) == [0] * 4
     check(old, before)
 
 
