@@ -105,31 +105,31 @@ class Collection:
         path = self.config.shards or str(beside)
         return path if "://" in path else str(Path(path).resolve())
 
-    def shards(self, one: Plan) -> list[Shard]:
+    def shards(self, planned: Plan) -> list[Shard]:
         """Return all shards of a model, scored or not."""
-        assert one.files is not None
+        assert planned.files is not None
         parts, at = [], 0
         for docs in shards.divide(self.docs):
-            sizes = one.n_tokens[at : at + len(docs)]
+            sizes = planned.n_tokens[at : at + len(docs)]
             at += len(docs)
-            parts.append(Shard(shards.address(docs, self._recipe(one, sizes)), docs))
+            parts.append(Shard(shards.address(docs, self._recipe(planned, sizes)), docs))
         return parts
 
-    def n_scored(self, one: Plan, missing: Sequence[Shard]) -> int:
+    def n_scored(self, planned: Plan, missing: Sequence[Shard]) -> int:
         """Count the tokens of a model in finished shards."""
         absent = {doc.doc_id for shard in missing for doc in shard.docs}
-        sizes = zip(self.docs, one.n_tokens, strict=True)
+        sizes = zip(self.docs, planned.n_tokens, strict=True)
         return sum(n for doc, n in sizes if doc.doc_id not in absent)
 
-    def _recipe(self, one: Plan, sizes: Sequence[int]) -> dict[str, Any]:
+    def _recipe(self, planned: Plan, sizes: Sequence[int]) -> dict[str, Any]:
         """Return every setting that affects the losses of documents with these token counts."""
-        assert one.files is not None
+        assert planned.files is not None
         seen = WHOLE
         if windowed(sizes, self.context):
             seen = f"{self.context} by {self.config.stride or 'half'}"
         return {
-            "weights": one.files.weights_sha256,
-            "tokenizer": one.files.tokenizer_sha256,
+            "weights": planned.files.weights_sha256,
+            "tokenizer": planned.files.tokenizer_sha256,
             "prefix": self.config.prefix,
             "dtype": self.config.dtype,
             "context": seen,
@@ -137,26 +137,26 @@ class Collection:
             "version": lm.SCORING_VERSION,
         }
 
-    def work(self, one: Plan, missing: Sequence[Shard]) -> Work:
+    def work(self, planned: Plan, missing: Sequence[Shard]) -> Work:
         """Return the work for an engine: a model and its missing shards."""
-        longest = min(max(one.n_tokens), self.context or max(one.n_tokens))
-        assert one.files is not None
+        longest = min(max(planned.n_tokens), self.context or max(planned.n_tokens))
+        assert planned.files is not None
         return Work(
-            name=str(Path(one.name).resolve()) if Path(one.name).exists() else one.name,
-            weights_sha256=one.files.weights_sha256,
-            tokenizer_sha256=one.files.tokenizer_sha256,
+            name=str(Path(planned.name).resolve()) if Path(planned.name).exists() else planned.name,
+            weights_sha256=planned.files.weights_sha256,
+            tokenizer_sha256=planned.files.tokenizer_sha256,
             shards=tuple(missing),
             place=self.place,
             load=replace(self.config.load, longest=longest),
             batch_tokens=self.config.batch_tokens,
             context=self.context,
             stride=self.config.stride,
-            seen=self.seen(one),
+            seen=self.seen(planned),
         )
 
-    def seen(self, one: Plan) -> str | int:
+    def seen(self, planned: Plan) -> str | int:
         """Return the context of a model's windows, or WHOLE if no document needs windows."""
-        return self.context if self.context and windowed(one.n_tokens, self.context) else WHOLE
+        return self.context if self.context and windowed(planned.n_tokens, self.context) else WHOLE
 
 
 def prepare(
@@ -208,53 +208,57 @@ def _refuse_twice(names: Sequence[str]) -> None:
         raise InputError(f"two of the models are called {twice[0]}; rename one folder")
 
 
-def _looked_up(database: Path, corpus: str, one: Plan, n_docs: int, config: CollectConfig) -> Plan:
+def _looked_up(
+    database: Path, corpus: str, planned: Plan, n_docs: int, config: CollectConfig
+) -> Plan:
     """Mark the plan as stored, or set its problem, from the database."""
-    if one.files is None:
-        return one
+    if planned.files is None:
+        return planned
     with store.connect(database, read_only=True) as db:
-        n_stored = store.coverage(db, corpus).get(one.model, 0)
-        manifest = store.manifests(db, corpus).get(one.model) or Manifest()
+        n_stored = store.coverage(db, corpus).get(planned.model, 0)
+        manifest = store.manifests(db, corpus).get(planned.model) or Manifest()
     if n_stored == 0:
-        return one
-    problem = _stored_otherwise(one, corpus, manifest, config)
+        return planned
+    problem = _stored_otherwise(planned, corpus, manifest, config)
     if problem is not None:
-        return replace(one, problem=problem)
+        return replace(planned, problem=problem)
     if n_stored != n_docs:
-        problem = f"{one.model} has losses on {n_stored} of {n_docs} documents of {corpus}"
-        return replace(one, problem=problem)
-    return replace(one, stored=True)
+        problem = f"{planned.model} has losses on {n_stored} of {n_docs} documents of {corpus}"
+        return replace(planned, problem=problem)
+    return replace(planned, stored=True)
 
 
-def _stored_otherwise(one: Plan, corpus: str, made: Manifest, config: CollectConfig) -> str | None:
+def _stored_otherwise(
+    planned: Plan, corpus: str, made: Manifest, config: CollectConfig
+) -> str | None:
     """Return how the stored losses differ from those to be collected, or None."""
-    assert one.files is not None
-    if made.weights_sha256 != one.files.weights_sha256:
+    assert planned.files is not None
+    if made.weights_sha256 != planned.files.weights_sha256:
         return (
-            f"losses of other weights are stored as {one.model} on {corpus}; "
+            f"losses of other weights are stored as {planned.model} on {corpus}; "
             "rename the folder to store these beside them"
         )
     if made.dtype != config.dtype:
         return (
-            f"losses of {one.model} on {corpus} are stored in {made.dtype}, not "
+            f"losses of {planned.model} on {corpus} are stored in {made.dtype}, not "
             f"{config.dtype}; models that are compared should share their dtype"
         )
-    if made.tokenizer_sha256 not in (None, one.files.tokenizer_sha256):
+    if made.tokenizer_sha256 not in (None, planned.files.tokenizer_sha256):
         return (
-            f"losses of {one.model} on {corpus} are stored with another tokenizer; "
+            f"losses of {planned.model} on {corpus} are stored with another tokenizer; "
             "rename the folder to store these beside them"
         )
     wanted = config.context
-    seen = wanted if wanted and windowed(one.n_tokens, wanted) else WHOLE
+    seen = wanted if wanted and windowed(planned.n_tokens, wanted) else WHOLE
     if wanted and made.context not in (None, seen):
         return (
-            f"losses of {one.model} on {corpus} are stored with the context {made.context}, not "
-            f"{seen}; give the model another name to store both"
+            f"losses of {planned.model} on {corpus} are stored with the context {made.context}, "
+            f"not {seen}; give the model another name to store both"
         )
     rule = made.prefix_rule
     if config.prefix not in (lm.AUTO, rule):
         return (
-            f"losses of {one.model} on {corpus} are stored with the prefix {rule}, not "
+            f"losses of {planned.model} on {corpus} are stored with the prefix {rule}, not "
             f"{config.prefix}; give the model another name to store both"
         )
     return None
@@ -262,12 +266,12 @@ def _stored_otherwise(one: Plan, corpus: str, made: Manifest, config: CollectCon
 
 def _notes(collection: Collection) -> Iterator[str]:
     free = free_memory()
-    for one in collection.plans:
-        needed = one.n_bytes or 0
+    for planned in collection.plans:
+        needed = planned.n_bytes or 0
         if collection.config.device in ("auto", "cpu") and needed > free:
             yield (
-                f"{one.model} takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of the "
-                "machine's memory are free; --dtype bfloat16 halves it"
+                f"{planned.model} takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of "
+                "the machine's memory are free; --dtype bfloat16 halves it"
             )
     long = max((windowed(p.n_tokens, collection.context) for p in collection.plans), default=0)
     if not long:
@@ -298,17 +302,17 @@ def collect(
     """
     shard_store = Shards(collection.place)
     works: list[Work] = []
-    by_model = {one.model: one for one in collection.plans}
-    for one in collection.plans:
-        if one.problem is not None:
-            yield Collected(one.model, "failed", one.problem)
-        elif one.stored:
-            yield Collected(one.model, "found", "its losses are stored already")
+    by_model = {planned.model: planned for planned in collection.plans}
+    for planned in collection.plans:
+        if planned.problem is not None:
+            yield Collected(planned.model, "failed", planned.problem)
+        elif planned.stored:
+            yield Collected(planned.model, "found", "its losses are stored already")
         else:
-            whole = collection.shards(one)
+            whole = collection.shards(planned)
             missing = shard_store.missing(whole)
-            works.append(collection.work(one, missing))
-            report(Progress(one.model, n_tokens=collection.n_scored(one, missing)))
+            works.append(collection.work(planned, missing))
+            report(Progress(planned.model, n_tokens=collection.n_scored(planned, missing)))
     to_score = [work for work in works if work.shards]
     for work in works:
         if not work.shards:
@@ -327,25 +331,25 @@ def _run(
     return local.run(works, config.device, report)
 
 
-def _store(collection: Collection, one: Plan, outcome: Outcome) -> Collected:
+def _store(collection: Collection, planned: Plan, outcome: Outcome) -> Collected:
     """Store a model's shards in the database, in one transaction."""
     if outcome.error is not None:
-        return Collected(one.model, "failed", outcome.error, seconds=outcome.seconds)
+        return Collected(planned.model, "failed", outcome.error, seconds=outcome.seconds)
     n_bytes = {doc.doc_id: doc.n_bytes for doc in collection.docs}
     try:
-        table, made = Shards(collection.place).read_all(collection.shards(one), one.model)
-        made = replace(made, context=collection.seen(one))
-        loss_packs.check_documents(one.model, table, n_bytes)
+        table, made = Shards(collection.place).read_all(collection.shards(planned), planned.model)
+        made = replace(made, context=collection.seen(planned))
+        loss_packs.check_documents(planned.model, table, n_bytes)
         with store.connect(collection.database) as db:
-            if one.model not in {card.model for card in store.models(db)}:
-                store.add_models(db, [_card(one)])
-            store.add_losses(db, collection.corpus, table, {one.model: made})
+            if planned.model not in {card.model for card in store.models(db)}:
+                store.add_models(db, [_card(planned)])
+            store.add_losses(db, collection.corpus, table, {planned.model: made})
     except (InputError, StoreError) as error:
-        return Collected(one.model, "failed", str(error), seconds=outcome.seconds)
+        return Collected(planned.model, "failed", str(error), seconds=outcome.seconds)
     return Collected(
-        model=one.model,
+        model=planned.model,
         status="stored",
-        n_tokens=one.total_tokens,
+        n_tokens=planned.total_tokens,
         bits_per_byte=_bits_per_byte(table, collection.docs),
         seconds=outcome.seconds,
     )
@@ -356,13 +360,13 @@ def _bits_per_byte(table: pa.Table, docs: Sequence[Document]) -> float:
     return total / log(2) / sum(doc.n_bytes for doc in docs)
 
 
-def _card(one: Plan) -> ModelCard:
+def _card(planned: Plan) -> ModelCard:
     """Return a model card from the model's own files; `import models` replaces it."""
     return ModelCard(
-        model=one.model,
-        family=one.model_type,
-        n_params=one.n_params,
-        origin=one.name if "/" in one.name and not Path(one.name).exists() else None,
+        model=planned.model,
+        family=planned.model_type,
+        n_params=planned.n_params,
+        origin=planned.name if "/" in planned.name and not Path(planned.name).exists() else None,
     )
 
 
@@ -379,15 +383,15 @@ class TriedOut:
 def try_out(collection: Collection) -> Iterator[TriedOut]:
     """Load each unscored model on the first device and time it on a short text."""
     device = local.devices(collection.config.device)[0]
-    for one in collection.plans:
-        if one.problem is not None:
-            yield TriedOut(one.model, one.problem, failed=True)
-        elif not one.stored:
-            work = collection.work(one, ())
+    for planned in collection.plans:
+        if planned.problem is not None:
+            yield TriedOut(planned.model, planned.problem, failed=True)
+        elif not planned.stored:
+            work = collection.work(planned, ())
             try:
                 model = lm.load(work.name, replace(work.load, device=device))
                 speed = lm.tokens_per_second(model, work.batch_tokens)
             except ModelError as error:
-                yield TriedOut(one.model, str(error), failed=True)
+                yield TriedOut(planned.model, str(error), failed=True)
             else:
-                yield TriedOut(one.model, summary(model), seconds=one.total_tokens / speed)
+                yield TriedOut(planned.model, summary(model), seconds=planned.total_tokens / speed)
