@@ -271,7 +271,7 @@ def truth() -> None:
     print(
         f"no signal, 100 worlds: p-values below 0.1 in {np.mean(np.array(p_values) <= 0.1):.0%}, "
         f"Kolmogorov-Smirnov against uniform p = {kstest(p_values, 'uniform').pvalue:.2f}; "
-        f"CSV surely better than all-token in {better}"
+        f"CSV significantly better than all-token in {better}"
     )
 
 

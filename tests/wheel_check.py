@@ -93,7 +93,7 @@ def look(work: Path, commands: Path) -> None:
             screen.set_default_timeout(1000 * START_SECONDS)
             screen.goto(address)
             screen.get_by_role("heading", name="Overview").wait_for()
-            screen.get_by_text("Every model has losses on every document").first.wait_for()
+            screen.get_by_text("All losses present").first.wait_for()
             screen.goto(f"{address}/paper?evidence=Figure+4")
             screen.locator(".js-plotly-plot").wait_for()
             assert screen.locator("[data-testid=stException]").count() == 0
