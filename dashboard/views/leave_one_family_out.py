@@ -1,10 +1,9 @@
 """Leave one family out: errors on each family, or a button that fits without it."""
 
-from typing import Any
-
 import streamlit as st
 
 from csvcore.jobs import queue
+from csvcore.jobs.specs import LeaveOutJob, to_json
 from csvcore.methods import label
 from dashboard.queries import comparisons, database
 from dashboard.queries.database import Database
@@ -15,13 +14,14 @@ def show(db: Database, corpus: str, task: str) -> None:
     """Draw the errors of each method by family, or a button that starts the fits."""
     table = comparisons.left_out(db, corpus)
     table = table[table["task"] == task]
-    params: dict[str, Any] = {"corpus": corpus, "tasks": [task]}
-    jobs.ended_badly(db, "leave-out", **params)
-    if jobs.waits(db, "leave-out", **params):
+    job = LeaveOutJob(corpus, (task,))
+    params = to_json(job)
+    jobs.ended_badly(db, job.kind, **params)
+    if jobs.waits(db, job.kind, **params):
         st.caption("The fits are running; the errors appear here when the job has ended.")
         return
     if table.empty:
-        _start(db, params)
+        _start(db, job)
         return
     test_set.gate_families(db, corpus, table)
     wide = comparisons.left_out_by_family(table)
@@ -36,7 +36,7 @@ def show(db: Database, corpus: str, task: str) -> None:
         st.caption("Test MSE on each family, which has no train or validation model.")
 
 
-def _start(db: Database, params: dict[str, Any]) -> None:
+def _start(db: Database, job: LeaveOutJob) -> None:
     n_families = len(set(database.family_of(db).values()))
     st.caption("Fits every method once per family, without the models of that family.")
     if st.button(
@@ -45,5 +45,5 @@ def _start(db: Database, params: dict[str, Any]) -> None:
         help="Adds these fits to the queue, as `csvcore leave-one-family-out` does.",
         disabled=n_families < 2,
     ):
-        queue.submit(db.path, "leave-out", params)
+        queue.submit_spec(db.path, job)
         st.rerun()

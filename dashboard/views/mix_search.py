@@ -1,10 +1,9 @@
 """The form that searches mixes of sources."""
 
-from typing import Any
-
 import streamlit as st
 
 from csvcore.jobs import queue
+from csvcore.jobs.specs import MixesJob
 from dashboard.queries import database
 from dashboard.queries.database import Database
 
@@ -33,8 +32,6 @@ def form(db: Database, corpus: str, split: str, task: str) -> tuple[str, ...]:
             help="Adds the search to the queue, which learns new weights for dozens of mixes.",
         )
     if start and corpora:
-        params: dict[str, Any] = {"corpora": corpora, "split": split, "task": task}
-        if budget:
-            params["budget_tokens"] = int(budget)
-        queue.submit(db.path, "mixes", params)
+        tokens = int(budget) if budget else None
+        queue.submit_spec(db.path, MixesJob(tuple(corpora), split, task, tokens))
     return tuple(corpora or [corpus])

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.jobs import queue
+from csvcore.jobs.specs import CompareJob, to_json
 from dashboard.queries.database import Database
 from dashboard.views import jobs
 
@@ -26,12 +27,12 @@ def show(db: Database, corpus: str, split: str, task: str, table: pd.DataFrame) 
             "Refits CSV at its default settings with the accuracies shuffled among the train "
             "models. The p-value is shown with the fit at these settings."
         )
-        params = {"corpus": corpus, "split": split, "tasks": [task], "permutations": PERMUTATIONS}
+        job = CompareJob(corpus, split, (task,), PERMUTATIONS)
         if st.button(
             f"Run {PERMUTATIONS} permutations",
             icon=":material/shuffle:",
             help="Adds the refits of CSV on this task to the queue.",
-            disabled=jobs.waits(db, "compare", **params),
+            disabled=jobs.waits(db, job.kind, **to_json(job)),
         ):
-            queue.submit(db.path, "compare", params)
+            queue.submit_spec(db.path, job)
             st.rerun()

@@ -1,28 +1,19 @@
 """Laws of the programs that make the zoo: documents, tokenizers, training, evaluation."""
 
-import json
 import random
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
 from transformers import AutoModelForCausalLM
 from zoo_build import (
-    check,
     corpus,
     documents,
     evaluate,
     families,
     partitions,
-    publish,
     rows,
     tasks,
     train,
@@ -32,9 +23,8 @@ from zoo_build.families import FAMILIES, Family, Run, Size
 from zoo_build.results import result_spans
 from zoo_build.vocabularies import train_tokenizer
 
-from csvcore.formats import csv_tables, loss_packs
+from csvcore.formats import csv_tables
 from csvcore.formats.bundled import ZOO
-from csvcore.formats.manifest import Manifest
 from csvcore.records import ModelCard
 
 pytestmark = pytest.mark.slow
@@ -337,79 +327,6 @@ def test_a_run_begun_with_other_texts_does_not_go_on(tmp_path, monkeypatch):
 def _interrupt(folder):
     if not folder.name.endswith("step4"):  # the first checkpoint: state is saved after it
         raise KeyboardInterrupt
-
-
-# What comes along
-
-
-def evaluated(folder: Path, correct: dict[str, str]) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "items.json").write_text(json.dumps(correct))
-    return folder
-
-
-def test_runs_made_again_agree_within_chance(tmp_path):
-    bundled = tmp_path / "accuracies.csv"
-    bundled.write_text("model,task,accuracy,n_items\na-1,facts,0.5,100\na-2,facts,0.8,100\n")
-    right = {1: "1" * 55 + "0" * 45, 2: "1" * 80 + "0" * 20}
-    same = [evaluated(tmp_path / f"a-{i}", {"facts": one}) for i, one in right.items()]
-    (found,) = check.agreements(same, bundled)
-    assert (found.task, found.n_models) == ("facts", 2)
-    assert found.difference == pytest.approx(0.05**2 / 2)
-    assert found.floor == pytest.approx((2 * 0.525 * 0.475 + 2 * 0.8 * 0.2) / 200)
-    assert found.holds
-    far = [evaluated(tmp_path / "far" / "a-1", {"facts": "1" * 70 + "0" * 30})]
-    assert not next(iter(check.agreements(far, bundled))).holds
-
-
-def test_a_run_that_does_not_come_along_cannot_be_checked(tmp_path):
-    bundled = tmp_path / "accuracies.csv"
-    bundled.write_text("model,task,accuracy,n_items\na-1,facts,0.5,100\n")
-    with pytest.raises(SystemExit, match="has no facts of b-1"):
-        list(check.agreements([evaluated(tmp_path / "b-1", {"facts": "10"})], bundled))
-    with pytest.raises(SystemExit, match="no checkpoint is evaluated"):
-        list(check.agreements([], bundled))
-
-
-def test_the_zoo_grows_by_items_and_accuracies_are_their_means(tmp_path):
-    publish.write_items([evaluated(tmp_path / "a-step1", {"facts": "1100"})], tmp_path)
-    publish.write_items([evaluated(tmp_path / "b-step1", {"facts": "1110"})], tmp_path)
-    items = pq.read_table(tmp_path / "items.parquet").to_pylist()
-    assert [row["correct"] for row in items if row["model"] == "a-step1"] == [1, 1, 0, 0]
-    assert (tmp_path / "accuracies.csv").read_text() == (
-        "model,task,accuracy,n_items\na-step1,facts,0.5,4\nb-step1,facts,0.75,4\n"
-    )
-
-
-@given(st.lists(st.floats(0, 30, width=32), min_size=1))
-def test_rounded_losses_are_off_by_a_step_at_most(values):
-    nll = np.array(values, dtype=np.float32)
-    found = publish.rounded(nll)
-    step = np.maximum(publish.QUANTUM, nll * 2.0 ** (1 - publish.SIGNIFICANT_BITS))
-    assert np.all(np.abs(found - nll) <= step / 2)
-    assert np.all(found >= 0)
-    assert_array_equal(found, publish.rounded(found))
-
-
-def test_a_shortened_pack_keeps_its_spans_and_manifest(tmp_path):
-    rows = {
-        "model": ["m", "m"],
-        "doc_id": ["a", "b"],
-        "byte_start": [[0, 2], [0]],
-        "byte_end": [[2, 3], [4]],
-        "nll": [[0.12345678, 7.7777777], [0.00001]],
-        "token_id": [[5, 6], [7]],
-    }
-    file = tmp_path / "pack.parquet"
-    loss_packs.write(file, pa.table(rows), "f" * 64, {"m": Manifest(engine="transformers")})
-    publish.shorten(file)
-    pack = loss_packs.read(file)
-    assert pack.manifest.corpus_sha256 == "f" * 64
-    assert pack.models == {"m": Manifest(engine="transformers")}
-    short = pack.table.to_pydict()
-    assert short["byte_end"] == rows["byte_end"]
-    assert short["nll"] == [[pytest.approx(0.1235, abs=5e-4), pytest.approx(7.78, abs=0.02)], [0.0]]
-    assert short["token_id"] == [None, None]
 
 
 def test_a_scorer_that_knows_nothing_is_at_chance():
