@@ -1,7 +1,8 @@
 """The registry of methods: one entry for each method and trivial baseline.
 
-A new baseline is an entry in METHODS and one function of the same name: its weights in
-`fitting.baselines`, or the predictions of a trivial baseline in `analysis.trivial_baselines`.
+A new method is an entry in METHODS and one function of the same name: its weights in
+`fitting.baselines`, its score in `analysis.scores`, the predictions of a comparator in
+`fitting.comparators` or those of a trivial baseline in `analysis.trivial_baselines`.
 Commands, fits, comparisons, figures, reports and pages read the registry, in its order.
 """
 
@@ -12,7 +13,7 @@ from typing import Literal
 from csvcore.errors import InputError
 from csvcore.records import Document, Task
 
-Kind = Literal["learnt", "weights", "trivial"]
+Kind = Literal["stack", "learnt", "weights", "score", "comparator", "trivial"]
 LONGEST = 32  # characters of a name that a figure has room for
 
 
@@ -40,13 +41,16 @@ def has_several_sources(docs: Sequence[Document], task: Task) -> bool:
 class Method:
     """A way to predict accuracy.
 
-    name: on the command line and in the database. label: for people. kind: token weights that are
-    learnt, token weights that are given, or a trivial baseline, which sees no loss. needs: tells
-    whether a corpus has what the method needs for a task. settings: names of the `FitConfig`
-    settings that bear on given weights, beside those of the units. fine: weighs the tokens of one
-    document differently, so losses of coarser units blur it. chosen_on_validation: chosen by the
-    errors on validation models, so these cannot evaluate it. oracle: knows the accuracies that it
-    is evaluated on.
+    name: on the command line and in the database. label: for people. kind: the stack of simple
+    scores; token weights that are learnt; token weights that are given; a score of the losses that
+    is no weighted sum; a comparator, which predicts accuracies in another way; or a trivial
+    baseline, which sees no loss. needs: tells whether a corpus has what the method needs for a
+    task. settings: names of the `FitConfig` settings that affect a method that is not learnt,
+    beside those of the units. fine: weighs the tokens of one document differently, so losses of
+    coarser units blur it. from_accuracies: the weights depend on the train models' accuracies, so
+    a group that is left out needs weights without it. chosen_on_validation: chosen by the errors
+    on validation models, so these cannot evaluate it. oracle: knows the accuracies that it is
+    evaluated on.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Method:
     needs: Callable[[Sequence[Document], Task], bool] = always
     settings: tuple[str, ...] = ()
     fine: bool = False
+    from_accuracies: bool = False
     chosen_on_validation: bool = False
     oracle: bool = False
 
@@ -62,6 +67,7 @@ class Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
+        Method("stack", "Stack", "stack", chosen_on_validation=True),
         Method("csv", "CSV", "learnt", fine=True),
         Method("all-token", "All tokens", "weights"),
         Method(
@@ -72,6 +78,13 @@ METHODS: dict[str, Method] = {
             settings=("label", "label_spans"),
             fine=True,
         ),
+        Method(
+            "label-probability",
+            "Probability of the answers",
+            "score",
+            needs=has_answers,
+            fine=True,
+        ),
         Method("source-token", "Tokens of the task's source", "weights", needs=has_task_sources),
         Method(
             "best-source",
@@ -80,6 +93,13 @@ METHODS: dict[str, Method] = {
             needs=has_several_sources,
             chosen_on_validation=True,
         ),
+        Method(
+            "rank-token", "Tokens that rank models best", "weights", fine=True, from_accuracies=True
+        ),
+        Method("loss-compute", "Loss and compute", "comparator"),
+        Method("loss-quantiles", "Quantiles of the losses", "comparator"),
+        Method("other-tasks", "Accuracies on other tasks", "comparator"),
+        Method("exponential", "Exponential law of the loss", "comparator"),
         Method("train-mean", "Mean of the train models", "trivial"),
         Method("sibling", "Nearest checkpoint or smaller sibling", "trivial"),
         Method("compute", "Training compute", "trivial"),
@@ -93,9 +113,14 @@ def label(name: str) -> str:
     return METHODS[name].label
 
 
-def weighted() -> list[str]:
-    """Return the names of the methods that weigh tokens; these can be fitted."""
+def fitted() -> list[str]:
+    """Return the names of the methods that a fit can be made of: all but trivial baselines."""
     return [name for name, method in METHODS.items() if method.kind != "trivial"]
+
+
+def predicting() -> list[str]:
+    """Return the names of the methods whose stored fits predict further models from losses."""
+    return [name for name in fitted() if METHODS[name].kind != "comparator"]
 
 
 def trivial() -> list[str]:
@@ -103,14 +128,14 @@ def trivial() -> list[str]:
     return [name for name, method in METHODS.items() if method.kind == "trivial"]
 
 
-def weighted_method(name: str) -> Method:
+def fitted_method(name: str) -> Method:
     """Return a method that can be fitted.
 
     Raises:
         InputError: there is none of this name.
     """
-    if name not in weighted():
-        raise InputError(f"method must be one of {', '.join(weighted())}, got {name!r}")
+    if name not in fitted():
+        raise InputError(f"method must be one of {', '.join(fitted())}, got {name!r}")
     return METHODS[name]
 
 

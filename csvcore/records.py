@@ -225,6 +225,19 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A score of a stack: its weight in the mix, and the law that turns it into an accuracy.
+
+    alpha, beta: as in `scaling.sigmoid_law`, fitted to all models that the stack knows.
+    """
+
+    name: str
+    weight: float
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """A finished fit of one task with one method, as stored.
 
@@ -232,8 +245,9 @@ class Fit:
     the floor of a side where a model's n_items is unknown. `steps` is the selected step. notes:
     one sentence for each fault or doubt. choice: of the fast CSV fit.
     n_chars: characters of the text that count, N_c of equation 1. residuals: accuracy less what a
-    fit without the model predicts, for every model that was left out in turn. The last two are
-    empty in fits made before they were kept.
+    fit without the model predicts, for every model that was left out in turn. These two are
+    empty in fits made before they were kept. candidates: of a stack, the largest weight first.
+    interval_error: of a stack, the 90 % quantile of its absolute errors on models left out.
     """
 
     fit: str
@@ -257,6 +271,21 @@ class Fit:
     choice: PenaltyChoice | None = None
     n_chars: int | None = None
     residuals: tuple[float, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    interval_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FitUnits:
+    """The units of text that a stored fit works on, and its weights of them.
+
+    edges: for each document (n_tokens + 1,) byte boundaries. weight: (sum of n_tokens,) salience;
+    None of a method without token weights. unit_weight: (sum of n_tokens,) further weights by name.
+    """
+
+    edges: list[Ints]
+    weight: Floats | None
+    unit_weight: dict[str, Floats]
 
 
 @dataclass(frozen=True, slots=True)

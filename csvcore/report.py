@@ -151,10 +151,10 @@ def _facts(record: Fit) -> list[str]:
 
 def _comparison(rows: list[Comparison], figure: Any) -> Part:
     ordered = sorted(rows, key=lambda row: row.mse)
-    decision = verdict(rows)
+    decisions = [verdict(rows, of=method) for method in ("stack", "csv")]
     return Part(
         "All methods and trivial baselines on the test models",
-        lines=[verdict_sentence(decision)] if decision else [],
+        lines=[verdict_sentence(decision) for decision in decisions if decision],
         header=[
             *("method", "test MSE", "90 % CI", "mean error, points"),
             *("R2", "rank correlation", "pairs in order"),

@@ -11,6 +11,7 @@ from csvcore.records import Floats, Ints, ScalingFit
 
 # Slopes at which the fit starts, in units of 1 / standard deviation of the scores.
 START_SLOPES = (-0.5, -2.0, -6.0, -20.0, 2.0)
+LEAST_SHARE = 1e-6  # of the way from chance to 1, where a prediction's log-odds are cut off
 
 
 def sigmoid_law(score: Floats, alpha: float, beta: float, gamma: float) -> Floats:
@@ -26,6 +27,16 @@ def sigmoid_law(score: Floats, alpha: float, beta: float, gamma: float) -> Float
         (n_models,) accuracies between gamma and 1.
     """
     return np.asarray(gamma + (1.0 - gamma) * expit(alpha * (score - beta)), dtype=np.float64)
+
+
+def log_odds(predicted: Floats, gamma: float) -> Floats:
+    """Return minus the log-odds of predictions on the way from chance to 1; lower is better.
+
+    With alpha -1 and beta 0 the law of equation 2 gives the prediction back, so predictions that
+    do not come from one score can be stored and drawn as those that do.
+    """
+    share = np.clip((predicted - gamma) / (1.0 - gamma), LEAST_SHARE, 1.0 - LEAST_SHARE)
+    return np.asarray(-logit(share), dtype=np.float64)
 
 
 def fit_sigmoid_law(

@@ -26,12 +26,22 @@ CONTRACT_KEYS = {"mse": "test_mse", "mae": "test_mae", "n_models": "n_test"}
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference of two methods' errors, with its 90 % interval where it is known."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One method's errors on one task's models of one side, test models as a rule.
 
     mse and mae: mean squared and mean absolute error of n_models models. low and high: 90 %
     interval of mse. difference: mse less that of csv on the same models, with its 90 % interval; an
-    interval above 0 means that csv is significantly better. covered: share of the models within
+    interval above 0 means that csv is significantly better. to_stack: likewise mse less that of the
+    stack. covered: share of the models within
     their 90 % prediction intervals. r2, spearman and pairwise are None where they are not defined,
     as for a constant prediction; intervals are None for models of a single run. p_value: of the
     permutation test of a CSV fit, if there is one.
@@ -56,71 +66,81 @@ class Comparison:
     fit: str | None
     p_value: float | None = None
     notes: tuple[str, ...] = ()
+    to_stack: float | None = None
+    to_stack_low: float | None = None
+    to_stack_high: float | None = None
+
+    def against(self, method: str) -> Difference | None:
+        """Return mse less that of the stack or of csv, None where it is not known."""
+        if method == "stack":
+            value, low, high = self.to_stack, self.to_stack_low, self.to_stack_high
+        else:
+            value, low, high = self.difference, self.difference_low, self.difference_high
+        return None if value is None else Difference(value, low, high)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """CSV's standing against all other methods and trivial baselines.
+    """The standing of one method against all other methods and trivial baselines.
 
-    word: better (significantly better than each of them), unsure (the smallest error, but not
-    significantly) or worse (another has a smaller error). rival: the method that decides it.
-    significant: the difference to the rival is significant. left_out: methods that were chosen on
-    the models of this side, and so are no rivals.
+    of: the method, the stack or CSV. word: better (significantly better than each other one), worse
+    (another is significantly better) or level. rival: the method that decides it. left_out:
+    methods that were chosen on the models of this side, and so are no rivals.
     """
 
-    word: Literal["better", "unsure", "worse"]
+    of: str
+    word: Literal["better", "level", "worse"]
     rival: str
-    significant: bool
     left_out: tuple[str, ...] = ()
 
 
-def verdict(rows: Sequence[Comparison], side: Side = "test") -> Verdict | None:
-    """Decide whether CSV is better than all other methods and trivial baselines of one task.
+def verdict(
+    rows: Sequence[Comparison], side: Side = "test", of: str | None = None
+) -> Verdict | None:
+    """Decide whether the stack or CSV is better than all other methods and trivial baselines.
 
-    A difference is significant if its 90 % interval excludes 0. The rival is the closest method (of
-    those that CSV is not significantly better than, if there are any), or the best of those with a
-    smaller error; a method that is significantly better than CSV comes first. The best constant is
-    no rival, since it knows the accuracies; nor is best-source on validation models, which chose
-    it.
+    A difference is significant if its 90 % interval excludes 0. The rival is the best of the
+    methods that are significantly better; else the best of those that differ by less than is
+    significant; else the best of all others. The best constant is no rival, since it knows the
+    accuracies; nor is the stack one of CSV, which is a part of it; nor on validation models what
+    they chose.
 
     Args:
         rows: of one task, from `judge_fits`.
         side: of the models in these rows.
+        of: "stack" or "csv"; by default the stack where it was fitted.
 
     Returns:
-        None without CSV or without any rival.
+        None without a row of the method or without any rival.
     """
+    by_method = {row.method: row for row in rows}
+    of = of or ("stack" if "stack" in by_method else "csv")
+    excluded = {of, "stack"} | {name for name in by_method if METHODS[name].oracle}
     left_out = tuple(
-        row.method
-        for row in rows
-        if side == "validation" and METHODS[row.method].chosen_on_validation
+        name
+        for name in by_method
+        if side == "validation" and METHODS[name].chosen_on_validation and name not in excluded
     )
-    own = next((row for row in rows if row.method == "csv"), None)
     others = sorted(
-        (
-            row
-            for row in rows
-            if row.method not in ("csv", *left_out) and not METHODS[row.method].oracle
-        ),
-        key=lambda row: row.mse,
+        (row for row in rows if row.method not in {*excluded, *left_out}), key=lambda row: row.mse
     )
-    if own is None or not others:
+    if of not in by_method or not others:
         return None
-    if below := [row for row in others if row.mse < own.mse]:
-        surely = [row for row in below if _below(row.difference_high)]
-        return Verdict("worse", (surely or below)[0].method, bool(surely), left_out)
-    near = [row for row in others if not _above(row.difference_low)]
+    paired = {row.method: row.against(of) for row in others}
+    surely = [row.method for row in others if _excludes_0(paired[row.method], below=True)]
+    if surely:
+        return Verdict(of, "worse", surely[0], left_out)
+    near = [row.method for row in others if not _excludes_0(paired[row.method], below=False)]
     if near:
-        return Verdict("unsure", near[0].method, False, left_out)
-    return Verdict("better", others[0].method, True, left_out)
+        return Verdict(of, "level", near[0], left_out)
+    return Verdict(of, "better", others[0].method, left_out)
 
 
-def _above(low: float | None) -> bool:
-    return low is not None and low > 0
-
-
-def _below(high: float | None) -> bool:
-    return high is not None and high < 0
+def _excludes_0(difference: Difference | None, below: bool) -> bool:
+    """Return whether an interval of a difference lies below 0, or above it."""
+    if difference is None or difference.low is None or difference.high is None:
+        return False
+    return difference.high < 0 if below else difference.low > 0
 
 
 def judge_fits(
@@ -158,6 +178,7 @@ def judge_fits(
             method,
             values,
             predicted.get("csv"),
+            predicted.get("stack"),
         )
         if method in by_method:
             row = replace(
@@ -236,25 +257,25 @@ class Target:
     floor: float | None
 
 
-def judge(target: Target, method: str, predicted: Floats, csv: Floats | None = None) -> Comparison:
+def judge(
+    target: Target,
+    method: str,
+    predicted: Floats,
+    csv: Floats | None = None,
+    stack: Floats | None = None,
+) -> Comparison:
     """Compute all errors of one method's predictions, (n_models,).
 
-    Intervals resample whole training runs; they are None for a single run. csv: CSV's predictions
-    for the same models.
+    Intervals resample whole training runs; they are None for a single run. csv, stack: what these
+    predict for the same models.
     """
     accuracy = target.accuracy
     squared = np.square(accuracy - predicted)
-    several_runs = len(set(target.runs)) > 1
-    low = high = difference = difference_low = difference_high = None
-    if several_runs:
+    low = high = None
+    if len(set(target.runs)) > 1:
         low, high = bootstrap_mean(squared, target.runs, np.random.default_rng(0))
-    if csv is not None and method != "csv":
-        squared_csv = np.square(accuracy - csv)
-        difference = float(np.mean(squared) - np.mean(squared_csv))
-        if several_runs:
-            difference_low, difference_high = bootstrap_difference(
-                squared, squared_csv, target.runs, np.random.default_rng(0)
-            )
+    to_csv = _difference(target, squared, csv) if method != "csv" else None
+    to_stack = _difference(target, squared, stack) if method != "stack" else None
     return Comparison(
         task=target.task,
         method=method,
@@ -267,13 +288,28 @@ def judge(target: Target, method: str, predicted: Floats, csv: Floats | None = N
         noise_floor=target.floor,
         low=low,
         high=high,
-        difference=difference,
-        difference_low=difference_low,
-        difference_high=difference_high,
+        difference=to_csv.value if to_csv else None,
+        difference_low=to_csv.low if to_csv else None,
+        difference_high=to_csv.high if to_csv else None,
         covered=None,
         n_models=accuracy.size,
         fit=None,
+        to_stack=to_stack.value if to_stack else None,
+        to_stack_low=to_stack.low if to_stack else None,
+        to_stack_high=to_stack.high if to_stack else None,
     )
+
+
+def _difference(target: Target, squared: Floats, other: Floats | None) -> Difference | None:
+    """Return squared errors (n_models,) less those of another's predictions, in the mean."""
+    if other is None:
+        return None
+    theirs = np.square(target.accuracy - other)
+    value = float(np.mean(squared) - np.mean(theirs))
+    if len(set(target.runs)) < 2:
+        return Difference(value, None, None)
+    rng = np.random.default_rng(0)
+    return Difference(value, *bootstrap_difference(squared, theirs, target.runs, rng))
 
 
 def contract_row(row: Comparison) -> dict[str, object]:
@@ -285,19 +321,22 @@ def contract_row(row: Comparison) -> dict[str, object]:
 
 def verdict_label(said: Verdict) -> str:
     """Return a verdict in a few words, as a table has room for."""
-    if said.word == "worse":
-        how = "significantly better" if said.significant else "better, not significant"
-        return f"{label(said.rival)} {how}"
-    return "significantly better" if said.word == "better" else "better, not significant"
+    return {
+        "better": "significantly better than all",
+        "level": f"level with: {label(said.rival)}",
+        "worse": f"significantly better: {label(said.rival)}",
+    }[said.word]
 
 
 def verdict_sentence(said: Verdict) -> str:
     """Return a verdict as a sentence that names the rival, and as another what was left out."""
-    everything, rival = "all other methods and trivial baselines", label(said.rival)
+    everything, rival, own = "all other methods and trivial baselines", label(said.rival), said.of
     told = {
-        "better": f"CSV is significantly better than {everything}; the closest is {rival}.",
-        "unsure": f"CSV is better than {everything}, but not significantly better than {rival}.",
-        "worse": f"CSV is not the best: {verdict_label(said)}.",
+        "better": f"{label(own)} is significantly better than {everything}; the closest is "
+        f"{rival}.",
+        "level": f"{label(own)} is level with {rival}: their errors differ by less than is "
+        "significant, and no other method is significantly better.",
+        "worse": f"{label(own)} is not the best: {rival} is significantly better.",
     }[said.word]
     return " ".join([told, *map(left_out_sentence, said.left_out)])
 

@@ -1,15 +1,36 @@
 """Predictions for further models from a fit's weights and law, and their losses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from csvcore import salience
 from csvcore.alignment import Aligner
 from csvcore.analysis.intervals import residual_interval
+from csvcore.analysis.scores import (
+    COMPUTE,
+    COUNTS,
+    SCORES,
+    Text,
+    compute_score,
+    source_scores,
+    task_scores,
+)
+from csvcore.analysis.stack import interval
 from csvcore.errors import InputError
-from csvcore.records import Document, Fit, Floats, Forecast, Ints, ModelLosses
-from csvcore.scaling import sigmoid_law
+from csvcore.methods import METHODS, predicting
+from csvcore.records import (
+    Document,
+    Fit,
+    FitUnits,
+    Floats,
+    Forecast,
+    Ints,
+    ModelCard,
+    ModelLosses,
+    Task,
+)
+from csvcore.scaling import log_odds, sigmoid_law
 
 
 def aligned(
@@ -26,30 +47,61 @@ def aligned(
     return np.stack([aligner.map(entry) for entry in losses])
 
 
-def forecasts(fit: Fit, weight: Floats, models: Sequence[str], nll: Floats) -> list[Forecast]:
-    """Return forecasts of models from their losses and a fit's weights, best score first.
+def cards_of(names: Sequence[str], stored: Mapping[str, ModelCard]) -> list[ModelCard]:
+    """Return the card of each model; of one that is not stored, a card of its name alone."""
+    return [stored.get(name, ModelCard(name, "")) for name in names]
+
+
+def forecasts(
+    fit: Fit,
+    units: FitUnits,
+    docs: Sequence[Document],
+    task: Task,
+    cards: Sequence[ModelCard],
+    nll: Floats,
+) -> list[Forecast]:
+    """Return forecasts of models from their losses and a fit, best score first.
 
     Args:
         fit: the record.
-        weight: (n_tokens,) salience.
-        models: names.
+        units: its units and weights.
+        docs: the corpus.
+        task: the fit's.
+        cards: of the models.
         nll: (n_models, n_tokens) from `aligned`.
 
     Raises:
-        InputError: the fit is of a version that kept no errors on left-out models.
+        InputError: the fit is of a version that kept no errors on left-out models, or of a method
+            that predicts only the models it was made with.
     """
     if fit.n_chars is None or not fit.residuals:
         raise InputError(
             f"the fit {fit.fit} keeps no errors on left-out models, from which intervals come; "
             "make it again with csvcore fit"
         )
-    score = salience.capability_score(weight, nll, fit.n_chars)
-    predicted = sigmoid_law(score, fit.alpha, fit.beta, fit.gamma)
-    low, high = residual_interval(predicted, np.array(fit.residuals))
-    known = [one.score for one in fit.predictions if one.side == "train"]
+    if METHODS[fit.method].kind == "comparator":
+        raise InputError(
+            f"{fit.method} predicts only the models of its fit; take one of "
+            f"{', '.join(predicting())}"
+        )
+    text = Text(
+        docs, units.edges, units.unit_weight.get(COUNTS, np.ones(nll.shape[1])) > 0, fit.n_chars
+    )
+    if fit.candidates:
+        predicted, low, high = _mixed(fit, units, text, task, cards, nll)
+        score = log_odds(predicted, fit.gamma)
+    else:
+        if units.weight is not None:
+            score = salience.capability_score(units.weight, nll, fit.n_chars)
+        else:
+            score = SCORES[fit.method](nll, text, task)
+        predicted = sigmoid_law(score, fit.alpha, fit.beta, fit.gamma)
+        low, high = residual_interval(predicted, np.array(fit.residuals))
+    sides = ("train", "validation") if fit.config.get("refit") == "all" else ("train",)
+    known = [one.score for one in fit.predictions if one.side in sides]
     beyond = (score < min(known)) | (score > max(known))
     rows = zip(
-        models,
+        [card.model for card in cards],
         score.tolist(),
         predicted.tolist(),
         low.tolist(),
@@ -58,3 +110,34 @@ def forecasts(fit: Fit, weight: Floats, models: Sequence[str], nll: Floats) -> l
         strict=True,
     )
     return sorted((Forecast(*row) for row in rows), key=lambda one: one.score)
+
+
+def _mixed(
+    fit: Fit,
+    units: FitUnits,
+    text: Text,
+    task: Task,
+    cards: Sequence[ModelCard],
+    nll: Floats,
+) -> tuple[Floats, Floats, Floats]:
+    """Return predictions of a stack and the ends of their intervals, (n_models,) each.
+
+    Where the compute of a model is not known, the other candidates share its part of the mix.
+    """
+    scores = task_scores(nll, text, task) | source_scores(nll, text)
+    for name, weight in units.unit_weight.items():
+        if name != COUNTS:
+            scores[name] = salience.capability_score(weight, nll, text.n_chars)
+    compute = compute_score(cards)
+    if compute is not None:
+        scores[COMPUTE] = compute
+    used = [one for one in fit.candidates if one.name != COMPUTE or compute is not None]
+    by_law = np.array(
+        [sigmoid_law(scores[one.name], one.alpha, one.beta, fit.gamma) for one in used]
+    )
+    weight = np.array([one.weight for one in used])
+    if weight.sum() == 0:
+        raise InputError(
+            f"{fit.fit} predicts from compute alone; give n_params and train_tokens of the models"
+        )
+    return interval(by_law, weight / weight.sum(), fit.interval_error or 0.0)

@@ -13,24 +13,20 @@ logit p = sum_k w_k logit p_k. The interval of a prediction has two parts, the q
 errors on left-out models and the disagreement of the laws, so it widens where the scores part.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.special import expit, logit
-from scipy.stats import rankdata
 
 from csvcore.errors import InputError
 from csvcore.records import Floats, Mask
 from csvcore.scaling import Laws, fit_sigmoid_laws
 
-# Scores (n_scores, n_models), nats per character, made with a look at the models of a mask alone.
-Scores = Callable[[Mask], Floats]
-
 PULL = 0.02  # towards the prior, in units of K times the smallest mean squared error
 LEAST, MOST = 0.001, 0.999  # probabilities are kept within, so that logits stay finite
+VALIDATION = "validation"  # name of the judge that predicts the validation models
 FEWEST = 3  # models that a law of two parameters needs
 SUM_TO_ONE = 1e4  # weight of the row that holds the sum of the mix at 1, against unit rows
 NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviations
@@ -56,31 +52,46 @@ class Stack:
     """A fitted stack.
 
     names: of the scores. weight: (n_scores,) of the mix, not negative, 1 in all. laws: fitted to
-    all known models. gamma: chance level. error: 90 % quantile of the mix's absolute error on
-    left-out models, as a fraction.
+    all known models. gamma: chance level. residuals: the mix's errors on left-out models that
+    intervals follow. error: 90 % quantile of their size, as a fraction.
     """
 
     names: tuple[str, ...]
     weight: Floats
     laws: Laws
     gamma: float
+    residuals: Floats
     error: float
 
-    def predict(self, score: Floats) -> tuple[Floats, Floats, Floats]:
+    def predict(self, score: Floats, laws: Laws | None = None) -> tuple[Floats, Floats, Floats]:
         """Return predicted accuracies and the ends of their 90 % intervals, (n_models,) each.
 
         Args:
-            score: (n_scores, n_models) nats per character.
+            score: (n_scores, n_models) of the named scores.
+            laws: others than the stack's, such as those fitted to train models alone.
         """
-        by_law = self.laws.predict(score, np.full(len(score), self.gamma))
-        predicted = mix(by_law, self.weight)
-        spread = np.sqrt(self.weight @ np.square(by_law - predicted))
-        half = np.sqrt(self.error**2 + np.square(NORMAL_90 * spread))
-        return predicted, np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
+        by_law = (laws or self.laws).predict(score, np.full(len(score), self.gamma))
+        return interval(by_law, self.weight, self.error)
+
+
+def interval(by_law: Floats, weight: Floats, error: float) -> tuple[Floats, Floats, Floats]:
+    """Mix predictions (n_scores, n_models); return the mix and the ends of its 90 % interval.
+
+    Half its length is the root of the squares of `error`, and of 1.645 standard deviations of the
+    laws about the mix.
+    """
+    predicted = mix(by_law, weight)
+    spread = np.sqrt(weight @ np.square(by_law - predicted))
+    half = np.sqrt(error**2 + np.square(NORMAL_90 * spread))
+    return predicted, np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
 
 
 def judges(
-    train: Mask, validation: Mask, groups: Mapping[str, Mask], unseen_families: bool = False
+    known: Mask,
+    train: Mask,
+    validation: Mask,
+    groups: Mapping[str, Mask],
+    unseen_families: bool = False,
 ) -> list[Judge]:
     """Return the judges of a split: each group of known models left out, and validation.
 
@@ -88,6 +99,7 @@ def judges(
     the other cannot judge. A group without which fewer than three models are left is no judge.
 
     Args:
+        known: (n_models,) mask of the models that the laws are fitted to in the end.
         train: (n_models,) mask.
         validation: (n_models,) mask.
         groups: masks of models to leave out together, such as a family.
@@ -97,7 +109,6 @@ def judges(
     Raises:
         InputError: there is no judge.
     """
-    known = train | validation
     left_out = [
         (name, known & ~group, known & group)
         for name, group in groups.items()
@@ -106,67 +117,70 @@ def judges(
     validates = bool(validation.any() and train.sum() >= FEWEST)
     if not left_out and not validates:
         raise InputError(
-            f"a stack is chosen on models that its laws did not see, but {int(known.sum())} train "
-            "and validation models are one group and none validates; add a family or a run"
+            f"a stack is chosen on models that its laws did not see, but the {int(known.sum())} "
+            "train models are one group and none validates; add a family, a run or validation "
+            "models"
         )
     half = 0.5 if left_out and validates else 1.0
     found = [Judge(name, fit, held, half / len(left_out)) for name, fit, held in left_out]
     if validates:
         calibrates = not (unseen_families and left_out)
-        found.append(Judge("validation", train, validation, half, calibrates))
+        found.append(Judge(VALIDATION, train, validation, half, calibrates))
     return found
 
 
 def fit_stack(
     names: Sequence[str],
-    scores: Scores,
+    panel: Sequence[Judge],
+    judged: Sequence[Floats],
+    score: Floats,
     accuracy: Floats,
     gamma: float,
     known: Mask,
-    panel: Sequence[Judge],
     prior: Floats | None = None,
-    pull: float = PULL,
 ) -> Stack:
     """Fit a stack to the train and validation models.
 
     Args:
         names: of the scores.
-        scores: gives them for all models; it may look at the accuracies of the masked ones alone.
+        panel: from `judges`.
+        judged: for each judge the scores (n_scores, n_models) of all models, made without a look
+            at the accuracies that the judge holds out.
+        score: (n_scores, n_models) in the end, made from all known models.
         accuracy: (n_models,) read of known models only.
         gamma: chance level.
-        known: (n_models,) mask of the train and validation models.
-        panel: from `judges`.
+        known: (n_models,) mask of the models that the laws are fitted to in the end.
         prior: (n_scores,) mix to pull towards, 1 in all; equal parts by default.
-        pull: how strongly, see the head of this module.
     """
-    predicted = [_held_out(scores(one.fitted), accuracy, gamma, one) for one in panel]
+    predicted = [
+        _held_out(of_judge, accuracy, gamma, one)
+        for of_judge, one in zip(judged, panel, strict=True)
+    ]
     errors = [p - accuracy[one.held] for p, one in zip(predicted, panel, strict=True)]
-    weight = mixing_weights(errors, [one.share for one in panel], prior, pull)
-    final = scores(known)
-    laws = fit_sigmoid_laws(final, *_targets(accuracy, gamma, known, len(final)))
-    sizes, shares = [], []
+    weight = mixing_weights(errors, [one.share for one in panel], prior)
+    laws = laws_on(known, score, accuracy, gamma)
+    residuals, shares = [], []
     for p, one in zip(predicted, panel, strict=True):
         if one.calibrates:
-            sizes.append(np.abs(mix(p, weight) - accuracy[one.held]))
-            shares.append(np.full(sizes[-1].size, one.share / sizes[-1].size))
-    error = weighted_quantile(np.concatenate(sizes), np.concatenate(shares), 0.9)
-    return Stack(tuple(names), weight, laws, gamma, error)
+            residuals.append(accuracy[one.held] - mix(p, weight))
+            shares.append(np.full(residuals[-1].size, one.share / residuals[-1].size))
+    left_out = np.concatenate(residuals)
+    error = weighted_quantile(np.abs(left_out), np.concatenate(shares), 0.9)
+    return Stack(tuple(names), weight, laws, gamma, left_out, error)
 
 
-def _targets(
-    accuracy: Floats, gamma: float, fitted: Mask, n_scores: int
-) -> tuple[Floats, Floats, Floats]:
-    """Return accuracies, chance levels and shares as `fit_sigmoid_laws` takes them."""
+def laws_on(fitted: Mask, score: Floats, accuracy: Floats, gamma: float) -> Laws:
+    """Fit the law of every score (n_scores, n_models) to the masked models."""
+    n_scores = len(score)
     observed = np.tile(np.where(fitted, accuracy, 0.0), (n_scores, 1))
     share = np.tile(fitted / fitted.sum(), (n_scores, 1))
-    return observed, np.full(n_scores, gamma), share
+    return fit_sigmoid_laws(score, observed, np.full(n_scores, gamma), share)
 
 
 def _held_out(score: Floats, accuracy: Floats, gamma: float, judge: Judge) -> Floats:
     """Return what laws fitted without the held-out models predict for them, (n_scores, n_held)."""
-    observed, chance, share = _targets(accuracy, gamma, judge.fitted, len(score))
-    laws = fit_sigmoid_laws(score, observed, chance, share)
-    return laws.predict(score[:, judge.held], chance)
+    laws = laws_on(judge.fitted, score, accuracy, gamma)
+    return laws.predict(score[:, judge.held], np.full(len(score), gamma))
 
 
 def mixing_weights(
@@ -213,34 +227,3 @@ def weighted_quantile(values: Floats, shares: Floats, level: float) -> float:
     reached = np.cumsum(shares[order]) / shares.sum()
     at = min(int(np.searchsorted(reached, level - 1e-12)), values.size - 1)
     return float(values[order[at]])
-
-
-def rank_scores(
-    nll: NDArray[np.floating], accuracy: Floats, known: Mask, n_chars: int, top: float = 0.2
-) -> Floats:
-    """Return the mean loss over the units whose losses rank the known models best, (n_models,).
-
-    After Thrush, Potts and Hashimoto (2024), perplexity correlations: the share `top` of the units
-    with the smallest Spearman correlation of loss and accuracy over the known models (losses fall
-    as accuracies rise), weighed alike. Ties have average ranks.
-
-    Args:
-        nll: (n_models, n_units) nats.
-        accuracy: (n_models,) read of the known models only.
-        known: (n_models,) mask.
-        n_chars: characters of the text.
-        top: share of the units that is kept, at least one unit.
-
-    Returns:
-        nats per character of the kept units' share of the text.
-    """
-    target = rankdata(accuracy[known])
-    target = target - target.mean()
-    ranks = rankdata(nll[known], axis=0)
-    ranks = ranks - ranks.mean(axis=0)
-    size = np.sqrt(np.square(ranks).sum(axis=0))
-    covariance = target @ ranks
-    correlation = np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0)
-    n_kept = max(1, round(top * nll.shape[1]))
-    kept = np.argsort(correlation, kind="stable")[:n_kept]
-    return np.asarray(nll[:, kept].sum(axis=1, dtype=np.float64) / n_chars)

@@ -71,12 +71,12 @@ def compare_command(
 def comparison_text(rows: Sequence["Comparison"]) -> str:
     """Return a text table of test errors with their intervals."""
     header = [
-        *("task", "method", "test MSE", "90 % CI", "difference to CSV (90 % CI)"),
+        *("task", "method", "test MSE", "90 % CI", "difference to the stack (90 % CI)"),
         *("mean error (points)", "R2", "rank", "pairs", "covered", "floor"),
     ]
     cells = [
         [row.task, row.method, format_number(row.mse), format_interval(row.low, row.high)]
-        + [format_interval(row.difference_low, row.difference_high), f"{100 * row.mae:.1f}"]
+        + [format_interval(row.to_stack_low, row.to_stack_high), f"{100 * row.mae:.1f}"]
         + [format_decimal(value) for value in (row.r2, row.spearman, row.pairwise, row.covered)]
         + [format_number(row.noise_floor)]
         for row in rows
@@ -89,8 +89,10 @@ def comparison_notes(rows: Sequence["Comparison"]) -> Iterator[str]:
     from csvcore.analysis.comparison import verdict, verdict_sentence
 
     for task in dict.fromkeys(row.task for row in rows):
-        if decision := verdict([row for row in rows if row.task == task]):
-            yield f"{task}, verdict: {verdict_sentence(decision)}"
+        of_task = [row for row in rows if row.task == task]
+        for method in ("stack", "csv"):
+            if decision := verdict(of_task, of=method):
+                yield f"{task}, verdict: {verdict_sentence(decision)}"
     for row in rows:
         for note in row.notes:
             yield f"{row.task}, {row.method}: {note}"

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from csvcore.methods import weighted
+from csvcore.methods import fitted
 from csvcore.pipeline.splits import ready_split
 
 Command = Callable[..., None]
-METHODS = tuple(weighted())
+METHODS = tuple(fitted())
 
 # Each is a field of FitConfig; where one is not given, FitConfig's default holds.
 SETTINGS = {

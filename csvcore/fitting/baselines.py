@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from csvcore import salience
-from csvcore.fitting import label_weights
+from csvcore.analysis import label_weights
+from csvcore.analysis.label_weights import LabelSpans
+from csvcore.analysis.rank_tokens import best_ranking
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
-from csvcore.fitting.label_weights import LabelSpans
 from csvcore.methods import METHODS
 from csvcore.optimise import Singles, WeightResult
-from csvcore.records import Floats, Task
+from csvcore.records import Floats, Mask, Task
 from csvcore.scaling import fit_sigmoid_laws
 
-WeightFunction = Callable[[Dataset, TaskModels, FitConfig], Floats]
+# The mask tells which of the task's models may be learnt from, of those that train.
+WeightFunction = Callable[[Dataset, TaskModels, FitConfig, Mask], Floats]
 WEIGHTS: dict[str, WeightFunction] = {}  # by name of the method, as in `methods.METHODS`
 
 # Baselines that CSV weights may be pulled towards, beside all-token.
@@ -23,6 +25,7 @@ LABEL_SHARE = 0.25  # of counted text; " B" for "B" is half, and a word with its
 PULLS = ("source-token", "label-token")
 # The weight that a pull gives to tokens its baseline does not count: a head can raise them again.
 REST = 0.05
+FEWEST = 3  # models that a law needs
 
 
 def pulls(
@@ -38,7 +41,8 @@ def pulls(
         for method in PULLS:
             if not possible(method, chosen[task].task, data):
                 continue
-            counted = WEIGHTS[method](data, chosen[task], FitConfig()) > 0
+            models = chosen[task]
+            counted = WEIGHTS[method](data, models, FitConfig(), models.on("train")) > 0
             softened = REST + (1.0 - REST) * counted
             row = softened / softened.mean()
             if not any(np.array_equal(row, rows[number]) for number in names[task].values()):
@@ -65,35 +69,45 @@ def possible(method: str, task: Task, data: Dataset) -> bool:
 def baseline_result(
     data: Dataset, method: str, chosen: TaskModels, config: FitConfig
 ) -> WeightResult:
-    """Compute the weights of a baseline.
+    """Compute the weights of a baseline; where accuracies affect them, also without each group.
 
     Raises:
         InputError: the corpus lacks what the method needs.
     """
     started = time.perf_counter()
-    weight = WEIGHTS[method](data, chosen, config)
+    train = chosen.on("train")
+    weight = WEIGHTS[method](data, chosen, config, train)
+    without = {}
+    if METHODS[method].from_accuracies:
+        groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
+        without = {
+            name: WEIGHTS[method](data, chosen, config, train & ~mask)
+            for name, mask in groups.items()
+            if (train & ~mask).sum() >= FEWEST
+        }
     return WeightResult(
         chosen.task.task,
         weight,
+        fold_weight=without,
         notes=baseline_notes(data, method, chosen, weight, config.label_spans),
         seconds=time.perf_counter() - started,
     )
 
 
 @weights("all-token")
-def _all_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+def _all_tokens(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
     return label_weights.uniform_weight(data.nll.shape[1])
 
 
 @weights("label-token")
-def _label_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+def _label_tokens(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
     return label_weights.label_weight(
         data.docs, data.units.edges, chosen.task.sources, config.label, config.label_spans
     )
 
 
 @weights("source-token")
-def _source_tokens(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+def _source_tokens(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
     return label_weights.source_weight(data.docs, data.units.edges, chosen.task.sources)
 
 
@@ -115,18 +129,24 @@ def baseline_notes(
 
 
 @weights("best-source")
-def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
     """Weigh by 1 the tokens of the source with the lowest error on validation, else train."""
     names, source = data.sources()
     in_source = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
     score = salience.capability_score(
         in_source.astype(np.float64), data.nll[chosen.rows], data.n_chars
     )
-    train = chosen.on("train")
-    judges = chosen.on("validation") if chosen.on("validation").any() else train
+    judges = chosen.on("validation") if chosen.on("validation").any() else seen
     gamma = np.full(len(names), chosen.task.chance)
     accuracy = np.tile(chosen.accuracy, (len(names), 1))
-    share = np.tile(train / train.sum(), (len(names), 1))
+    share = np.tile(seen / seen.sum(), (len(names), 1))
     wrong = fit_sigmoid_laws(score, accuracy, gamma, share).predict(score, gamma) - accuracy
     best = int(np.argmin(np.square(wrong[:, judges]).mean(axis=1)))
     return np.asarray(in_source[best], dtype=np.float64)
+
+
+@weights("rank-token")
+def _rank_tokens(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
+    rows = np.array(chosen.rows)
+    kept = best_ranking(data.nll[rows], chosen.accuracy[None], seen, data.counts)
+    return np.asarray(kept[0], dtype=np.float64)

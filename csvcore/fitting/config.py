@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from csvcore import methods
+from csvcore.analysis.label_weights import Label, LabelSpans
 from csvcore.errors import InputError
-from csvcore.fitting.label_weights import Label, LabelSpans
 from csvcore.formats.bundled import ZOO
 from csvcore.optimise import (
     STRENGTHS,
@@ -18,6 +18,7 @@ from csvcore.optimise import (
 from csvcore.optimise.gauss_newton import MAX_STEPS
 
 Algorithm = Literal["fast", "paper"]
+Refit = Literal["all", "train"]
 
 
 PAPER_STEPS = 300  # section 4.1
@@ -28,6 +29,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "activation": (None, *get_args(Activation)),
     "label": get_args(Label),
     "label_spans": get_args(LabelSpans),
+    "refit": get_args(Refit),
 }
 
 
@@ -43,7 +45,8 @@ class FitConfig:
     paper's loop alone. members: heads that tell the weights' spread. penalty: a fixed one in place
     of a chosen one. mask_first_token: leave out, for every model, the bytes that are the first
     token of any. own_units: weigh the units that the losses come in, such as words, not the
-    scorer's tokens. label, label_spans: the variant of label-token.
+    scorer's tokens. label, label_spans: the variant of label-token. refit: "all" fits every law
+    anew to train and validation models once all is chosen; "train" leaves it fitted to train.
     """
 
     algorithm: Algorithm = "fast"
@@ -58,6 +61,7 @@ class FitConfig:
     penalty: float | None = None
     label: Label = "per-char"
     label_spans: LabelSpans = "all"
+    refit: Refit = "all"
 
     def __post_init__(self) -> None:
         """Validate the settings.
@@ -88,21 +92,24 @@ def settings_of(method: str, config: FitConfig) -> dict[str, object]:
     Raises:
         InputError: a method that cannot be fitted.
     """
-    entry = methods.weighted_method(method)
+    entry = methods.fitted_method(method)
     settings = asdict(config) | {
         "scorer": Path(config.scorer).name,
         "steps": config.n_steps,
         "activation": fast_config(config).activation,
     }
     unused = {"label", "label_spans"}
-    if entry.kind != "learnt":
-        unused = set(settings) - {"scorer", "mask_first_token", "own_units", *entry.settings}
+    if entry.kind not in ("learnt", "stack"):
+        common = {"scorer", "mask_first_token", "own_units", "refit"}
+        unused = set(settings) - common - set(entry.settings)
     elif config.algorithm == "paper":
         unused |= {"members", "penalty", "activation"}
     else:
         unused |= {"learning_rate"}
     if not config.own_units:
         unused |= {"own_units"}  # so that fits from before there were any keep their ids
+    if config.refit == "train":
+        unused |= {"refit"}  # likewise
     return {name: value for name, value in settings.items() if name not in unused}
 
 

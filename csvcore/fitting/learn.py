@@ -1,17 +1,29 @@
 """The weights of a CSV fit, by Algorithm 2 or by the second-order fit."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from csvcore.fitting.baselines import baseline_result, pulls
+from csvcore.analysis.scores import SCORES
+from csvcore.errors import InputError
+from csvcore.fitting.baselines import baseline_result, possible, pulls
+from csvcore.fitting.comparators import COMPARATORS
 from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.diagnostics import choice_notes
 from csvcore.fitting.identity import FitRequest
-from csvcore.fitting.outcome import FitResult, finish, task_groups
+from csvcore.fitting.outcome import (
+    FitResult,
+    finish,
+    finish_predictions,
+    finish_score,
+    finish_stack,
+    task_groups,
+)
+from csvcore.fitting.stacking import StackResult, fit_stacks, panel_of, text_of
 from csvcore.methods import METHODS
 from csvcore.optimise import (
     HeadProblem,
@@ -26,6 +38,7 @@ from csvcore.optimise import (
 )
 from csvcore.records import SIDES, Ints, Mask
 
+log = logging.getLogger(__name__)
 Report = Callable[[int, int, str], None]
 
 
@@ -41,17 +54,54 @@ def learn(
     watch: Watch = lambda look: None,
 ) -> list[FitResult]:
     """Make the fits of these requests without storing them."""
-    tasks = [request.task for request in requests if METHODS[request.method].kind == "learnt"]
+    stacked = [request.task for request in requests if METHODS[request.method].kind == "stack"]
+    learning = [request.task for request in requests if METHODS[request.method].kind == "learnt"]
+    tasks = list(dict.fromkeys([*learning, *stacked]))
     learnt = _optimise(data, chosen, tasks, config, report, watch)
-    results = []
-    for request in requests:
-        models = chosen[request.task]
-        if METHODS[request.method].kind == "learnt":
-            result = learnt[request.task]
-        else:
-            result = baseline_result(data, request.method, models, config)
-        results.append(finish(data, models, request, result))
-    return results
+    stacks = fit_stacks(data, chosen, learnt, stacked, config)
+    return [
+        _result(data, chosen[request.task], request, config, learnt, stacks) for request in requests
+    ]
+
+
+def can_fit(method: str, data: Dataset, models: TaskModels, config: FitConfig) -> bool:
+    """Check if corpus, cards and accuracies have what a method needs for a task."""
+    if not possible(method, models.task, data):
+        return False
+    kind = METHODS[method].kind
+    try:
+        if kind == "stack":
+            panel_of(data, models, config)
+        elif kind == "comparator":
+            COMPARATORS[method](data, models)
+    except InputError as error:
+        log.info("%s: no %s: %s", models.task.task, method, error)
+        return False
+    return True
+
+
+def _result(
+    data: Dataset,
+    models: TaskModels,
+    request: FitRequest,
+    config: FitConfig,
+    learnt: Mapping[str, WeightResult],
+    stacks: Mapping[str, StackResult],
+) -> FitResult:
+    """Complete the fit of one request."""
+    kind, started = METHODS[request.method].kind, time.perf_counter()
+    if kind == "stack":
+        return finish_stack(data, models, request, stacks[request.task])
+    if kind == "learnt":
+        return finish(data, models, request, learnt[request.task])
+    if kind == "weights":
+        weights = baseline_result(data, request.method, models, config)
+        return finish(data, models, request, weights)
+    if kind == "comparator":
+        predict = COMPARATORS[request.method](data, models)
+        return finish_predictions(data, models, request, predict, started)
+    score = SCORES[request.method](data.nll[models.rows], text_of(data), models.task)
+    return finish_score(data, models, request, score, time.perf_counter() - started)
 
 
 def _optimise(

@@ -7,10 +7,9 @@ from pathlib import Path
 from csvcore import methods, store
 from csvcore.analysis.comparison import Comparison, judge_fits
 from csvcore.errors import FitError, InputError
-from csvcore.fitting.baselines import possible
 from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
-from csvcore.fitting.learn import Report, fast_problems
+from csvcore.fitting.learn import Report, can_fit, fast_problems
 from csvcore.optimise import permutation_control
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.fit import fit_dataset
@@ -58,8 +57,8 @@ def compare(
     wanted = [
         (task, method)
         for task, models in chosen.items()
-        for method in methods.weighted()
-        if possible(method, models.task, data)
+        for method in methods.fitted()
+        if can_fit(method, data, models, config)
     ]
     fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
     controls = _controls(database, data, chosen, fits, config, permutations, report)

@@ -30,7 +30,7 @@ def fit(
         database: the results database.
         corpus: name of a stored corpus.
         split: name of a stored split.
-        wanted: (task, method) pairs, methods of `methods.weighted`.
+        wanted: (task, method) pairs, methods of `methods.fitted`.
         config: settings.
         report: called with (step, steps, message); may raise to stop, then nothing is stored.
         only_missing: take what is stored already with the same data and settings.
@@ -69,7 +69,15 @@ def fit_dataset(
     doc_ids = [doc.doc_id for doc in data.docs]
     with store.connect(database) as db:
         for result in results:
-            store.add_fit(db, result.fit, doc_ids, data.units.edges, result.weight, result.spread)
+            store.add_fit(
+                db,
+                result.fit,
+                doc_ids,
+                data.units.edges,
+                result.weight,
+                result.spread,
+                result.unit_weight,
+            )
     made = stored | {result.fit.fit: result.fit for result in results}
     by_pair = {(request.task, request.method): made[request.fit] for request in requests}
     return [replace(by_pair[pair], left_out=chosen[pair[0]].left_out) for pair in wanted]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from csvcore import store
-from csvcore.analysis.forecast import aligned, forecasts
+from csvcore.analysis.forecast import aligned, cards_of, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
 from csvcore.records import Fit, Forecast
@@ -29,7 +29,9 @@ def predict(
     with store.connect(database, read_only=True) as db:
         record = store.fit(db, fit)
         corpus = store.corpus(db, record.corpus)
-        edges, weight = store.weight_vector(db, fit)
+        units = store.fit_units(db, fit)
+        cards = {card.model: card for card in store.models(db)}
+        task = next(task for task in store.tasks(db) if task.task == record.task)
         covered = store.coverage(db, record.corpus)
         full = store.complete_models(db, record.corpus)
         wanted = list(models) or ([] if files else _unused(record, full))
@@ -47,8 +49,9 @@ def predict(
             f"the fit {fit} used every model with losses on {record.corpus}; name models, or "
             "bring the losses of others"
         )
-    nll = aligned(corpus.docs, edges, losses)
-    return forecasts(record, weight, [entry.model for entry in losses], nll)
+    nll = aligned(corpus.docs, units.edges, losses)
+    names = [entry.model for entry in losses]
+    return forecasts(record, units, corpus.docs, task, cards_of(names, cards), nll)
 
 
 def newest_fits(database: Path, corpus: str, split: str, method: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from csvcore.errors import StoreError
 from csvcore.formats import atomic
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # Statements that upgrade a database from each version to the next.
 UPGRADES = {
     1: (
@@ -37,6 +37,13 @@ UPGRADES = {
         "moment TIMESTAMP NOT NULL, models VARCHAR[] NOT NULL)",
     ),
     4: ("ALTER TABLE documents ADD COLUMN results INTEGER[2][] DEFAULT []",),
+    5: (
+        "ALTER TABLE fits ADD COLUMN candidates VARCHAR",
+        "ALTER TABLE fits ADD COLUMN interval_error DOUBLE",
+        "ALTER TABLE weights ALTER COLUMN weight DROP NOT NULL",
+        "CREATE TABLE unit_weights (fit VARCHAR NOT NULL, name VARCHAR NOT NULL, "
+        "weight FLOAT[] NOT NULL, PRIMARY KEY (fit, name))",
+    ),
 }
 LOCK_SECONDS = 30.0
 Connection = duckdb.DuckDBPyConnection

@@ -1,7 +1,7 @@
 """Storage of fits with their predictions, traces and weights."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from csvcore.errors import InputError
 from csvcore.records import (
+    Candidate,
     Control,
     Fit,
+    FitUnits,
     Floats,
     Ints,
     Penalty,
@@ -30,8 +32,9 @@ def add_fit(
     fit: Fit,
     doc_ids: Sequence[str],
     edges: Sequence[Ints],
-    weight: Floats,
+    weight: Floats | None,
     spread: Floats | None = None,
+    unit_weight: Mapping[str, Floats] | None = None,
 ) -> None:
     """Store a fit with its predictions, trace and weights, replacing one of the same id.
 
@@ -40,11 +43,12 @@ def add_fit(
         fit: the record.
         doc_ids: (n_docs,) documents in corpus order.
         edges: for each document its (n_tokens + 1,) byte boundaries.
-        weight: (sum of n_tokens,) salience.
+        weight: (sum of n_tokens,) salience; None of a method without token weights.
         spread: (sum of n_tokens,) its standard deviation over bootstrap draws, or None.
+        unit_weight: (sum of n_tokens,) further weights, by name.
     """
     stored = first(db, "SELECT control FROM fits WHERE fit = ?", [fit.fit])
-    for table in ("fits", "predictions", "traces", "weights"):
+    for table in ("fits", "predictions", "traces", "weights", "unit_weights"):
         db.execute(f"DELETE FROM {table} WHERE fit = ?", [fit.fit])
     row = _fit_row(fit) | {"control": None if stored is None else stored[0]}
     marks = ", ".join("?" for _ in row)
@@ -53,6 +57,9 @@ def add_fit(
     if fit.trace:
         insert(db, "traces", _with_fit(fit, fit.trace))
     insert(db, "weights", _weight_table(fit, doc_ids, edges, weight, spread))
+    for name, values in (unit_weight or {}).items():
+        row = {"fit": [fit.fit], "name": [name], "weight": [values.astype(np.float32)]}
+        insert(db, "unit_weights", pa.table(row))
 
 
 def _fit_row(fit: Fit) -> dict[str, Any]:
@@ -69,6 +76,8 @@ def _fit_row(fit: Fit) -> dict[str, Any]:
         "choice": _choice_to_json(fit.choice),
         "n_chars": fit.n_chars,
         "residuals": list(fit.residuals),
+        "candidates": json.dumps([asdict(one) for one in fit.candidates]),
+        "interval_error": fit.interval_error,
     }
 
 
@@ -81,7 +90,7 @@ def _weight_table(
     fit: Fit,
     doc_ids: Sequence[str],
     edges: Sequence[Ints],
-    weight: Floats,
+    weight: Floats | None,
     spread: Floats | None,
 ) -> pa.Table:
     """Return the rows of `weights`, one a document."""
@@ -129,7 +138,9 @@ def fits(db: Connection) -> pd.DataFrame:
             table[f"{prefix}_{side}"] = pd.array([p.get(side) for p in parts], dtype="Float64")
         table = table.drop(columns=column)
     table["config"] = pd.Series(map(json.loads, table["config"]), dtype=object)
-    return table.drop(columns=["choice", "control", "n_chars", "residuals"])
+    return table.drop(
+        columns=["choice", "control", "n_chars", "residuals", "candidates", "interval_error"]
+    )
 
 
 def newest(table: pd.DataFrame, corpus: str, split: str) -> pd.DataFrame:
@@ -192,6 +203,9 @@ def fit(db: Connection, name: str) -> Fit:
     ).fetchall()
     fields |= {key: tuple(fields[key]) for key in ("left_out", "notes", "residuals")}
     fields["choice"] = _choice_from_json(fields["choice"])
+    fields["candidates"] = tuple(
+        Candidate(**stored) for stored in json.loads(fields["candidates"] or "[]")
+    )
     return Fit(
         **fields,
         predictions=tuple(Prediction(*row) for row in prediction_rows),
@@ -276,9 +290,10 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
     Columns: doc_id, byte_end, weight, spread, the last three as lists with one entry a token;
     spread is null where it is not known.
     """
-    if not has_fit(db, fit):
+    method = first(db, "SELECT method FROM fits WHERE fit = ?", [fit])
+    if method is None:
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
-    return db.sql(
+    table = db.sql(
         """
         SELECT w.doc_id, w.byte_end, w.weight, w.spread
         FROM weights w
@@ -289,6 +304,11 @@ def weights(db: Connection, fit: str, doc_id: str | None = None) -> pa.Table:
         """,
         params={"fit": fit, "doc_id": doc_id},
     ).to_arrow_table()
+    if table["weight"].null_count:
+        raise InputError(
+            f"{method[0]} gives no token a weight, so {fit} has none to show; take a fit of csv"
+        )
+    return table
 
 
 def weight_vector(db: Connection, fit: str) -> tuple[list[Ints], Floats]:
@@ -300,6 +320,31 @@ def weight_vector(db: Connection, fit: str) -> tuple[list[Ints], Floats]:
     table = weights(db, fit)
     edges = [np.array([0, *ends]) for ends in table["byte_end"].to_pylist()]
     return edges, np.concatenate(table["weight"].to_pylist()).astype(np.float64)
+
+
+def fit_units(db: Connection, fit: str) -> FitUnits:
+    """Return the units of a fit with all its weights of them.
+
+    Raises:
+        InputError: the id is unknown.
+    """
+    if not has_fit(db, fit):
+        raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
+    rows = db.execute(
+        """
+        SELECT w.byte_end, w.weight FROM weights w JOIN fits USING (fit)
+        JOIN documents d ON d.corpus = fits.corpus AND d.doc_id = w.doc_id
+        WHERE w.fit = ? ORDER BY d.doc_index
+        """,
+        [fit],
+    ).fetchall()
+    named = db.execute("SELECT name, weight FROM unit_weights WHERE fit = ?", [fit]).fetchall()
+    weights = [weight for _, weight in rows if weight is not None]
+    return FitUnits(
+        edges=[np.array([0, *ends]) for ends, _ in rows],
+        weight=np.concatenate(weights).astype(np.float64) if weights else None,
+        unit_weight={name: np.array(weight, dtype=np.float64) for name, weight in named},
+    )
 
 
 def spread_vector(db: Connection, fit: str) -> Floats | None:

@@ -92,7 +92,9 @@ CREATE TABLE fits (
     choice VARCHAR,                   -- JSON: penalties chosen and tried by the fast fit; "figure" is cv_error
     control VARCHAR,                  -- JSON: permutation test, see intervals.permutation_p
     n_chars BIGINT,                   -- characters of the text that count
-    residuals DOUBLE[] NOT NULL       -- errors on models left out in turn, for intervals
+    residuals DOUBLE[] NOT NULL,      -- errors on models left out in turn, for intervals
+    candidates VARCHAR,               -- JSON: scores of a stack with weight and law
+    interval_error DOUBLE             -- of a stack: 90 % quantile of its absolute errors on left-out models
 );
 
 CREATE TABLE predictions (
@@ -121,9 +123,15 @@ CREATE TABLE weights (
     fit VARCHAR NOT NULL,
     doc_id VARCHAR NOT NULL,
     byte_end INTEGER[] NOT NULL,      -- ends of the scoring tokenizer's tokens, which tile the text
-    weight FLOAT[] NOT NULL,          -- salience, mean absolute value 1 over the corpus
+    weight FLOAT[],                   -- salience, mean absolute value 1 over the corpus; null of methods without
     spread FLOAT[],                   -- its standard deviation over bootstrap draws of runs, or null
     PRIMARY KEY (fit, doc_id)
+);
+CREATE TABLE unit_weights (           -- what else a method needs of the tokens of `weights`
+    fit VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,            -- "counts", or a stack's score that is learnt
+    weight FLOAT[] NOT NULL,          -- all documents of the fit in corpus order
+    PRIMARY KEY (fit, name)
 );
 
 CREATE TABLE mixes (

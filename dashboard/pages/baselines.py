@@ -28,8 +28,8 @@ if judged.side is None:
     )
     text.to_models()
     st.stop()
-if judged.verdict:
-    st.markdown(f"**{text.plain(verdict_sentence(judged.verdict))}**")
+for said in judged.verdicts.values():
+    st.markdown(f"**{text.plain(verdict_sentence(said))}**")
 table = comparisons.comparison(db, tuple(fits["fit"]))
 baselines.show(table, task, judged.side)
 

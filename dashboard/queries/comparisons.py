@@ -17,10 +17,10 @@ from csvcore.analysis.comparison import (
     verdict,
     verdict_label,
 )
-from csvcore.analysis.forecast import aligned, forecasts
+from csvcore.analysis.forecast import aligned, cards_of, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
-from csvcore.methods import METHODS, trivial, weighted
+from csvcore.methods import METHODS, fitted, trivial
 from csvcore.records import Ints, Mix, ModelLosses, Side
 from csvcore.splits import WITHOUT
 from dashboard.queries import test_set
@@ -34,14 +34,14 @@ UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any num
 class Judgement:
     """All methods and trivial baselines of one task, evaluated on one side; None: on no models.
 
-    left_out: cross-validated MSE by method, where it is stored. verdict: of
-    `comparison.verdict` on these rows.
+    left_out: cross-validated MSE by method, where it is stored. verdicts: of
+    `comparison.verdict` on these rows, on the stack and on CSV where these are fitted.
     """
 
     side: Side | None
     rows: list[Comparison]
     left_out: dict[str, float]
-    verdict: Verdict | None
+    verdicts: dict[str, Verdict]
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -58,8 +58,13 @@ def judgement(db: Database, fits: tuple[str, ...]) -> Judgement:
     errors: dict[str, float] = {
         fit.method: float(np.mean(np.square(fit.residuals))) for fit in records if fit.residuals
     }
-    result = None if side is None else verdict(rows, side)
-    return Judgement(side, sorted(rows, key=lambda row: row.mse), errors, result)
+    decisions = {method: verdict(rows, side or "test", method) for method in ("stack", "csv")}
+    return Judgement(
+        side,
+        sorted(rows, key=lambda row: row.mse),
+        errors,
+        {method: decision for method, decision in decisions.items() if decision},
+    )
 
 
 def comparison(db: Database, fits: tuple[str, ...]) -> pd.DataFrame:
@@ -75,10 +80,10 @@ def comparison(db: Database, fits: tuple[str, ...]) -> pd.DataFrame:
 def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
     """Return the verdict on each task from the newest fits, a row per task.
 
-    Columns: task, side (test, validation or missing), verdict (word of `comparison.verdict`), told
-    (the verdict in words), rival (the one that decides), significant (the difference to it); these
-    are missing where it cannot be given; left_out (methods that are no rivals), an MSE for each
-    method, nulls (the best of them), ratio (all-token to CSV), floor, fitted.
+    Columns: task, side (test, validation or missing); word (of `comparison.verdict`) and told (the
+    verdict in words) on the stack, csv_word and csv_told on CSV, missing where there is none;
+    left_out (methods that are no rivals), an MSE for each method, nulls (the best of them), ratio
+    (all-token to CSV), floor, fitted.
 
     Args:
         db: the database.
@@ -89,18 +94,18 @@ def verdicts(db: Database, fits: pd.DataFrame) -> pd.DataFrame:
         judged = judgement(db, tuple(rows_of_task["fit"]))
         errors: dict[str, float] = {row.method: row.mse for row in judged.rows}
         nulls = [errors[name] for name in trivial() if name in errors and not METHODS[name].oracle]
-        result = judged.verdict
+        own, csv = judged.verdicts.get("stack"), judged.verdicts.get("csv")
         both = {"csv", "all-token"} <= errors.keys()
         rows.append(
             {
                 "task": task,
                 "side": judged.side,
-                "verdict": result.word if result else None,
-                "told": verdict_label(result) if result else None,
-                "rival": result.rival if result else None,
-                "significant": result.significant if result else None,
-                "left_out": result.left_out if result else (),
-                **{method: errors.get(method) for method in weighted()},
+                "word": own.word if own else None,
+                "told": verdict_label(own) if own else None,
+                "csv_word": csv.word if csv else None,
+                "csv_told": verdict_label(csv) if csv else None,
+                "left_out": csv.left_out if csv else (),
+                **{method: errors.get(method) for method in fitted()},
                 "nulls": min(nulls) if nulls else None,
                 "ratio": errors["all-token"] / errors["csv"] if both else None,
                 "floor": judged.rows[0].noise_floor if judged.rows else None,
@@ -226,13 +231,15 @@ def _tables(db: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> p
     with store.connect(db.path, read_only=True) as con:
         docs = store.documents(con, test_set.fit(con, fits[0]).corpus)
         cards = store.models(con)
+        of_models = cards_of(names, {card.model: card for card in cards})
+        tasks = {task.task: task for task in store.tasks(con)}
         tokens: list[Ints] = []
         for fit in fits:
             record, hidden = test_set.fit(con, fit), test_set.models_of_fit(con, fit)
-            edges, weight = store.weight_vector(con, fit)
-            if not _same(tokens, edges):  # fits by one scorer share their tokens
-                tokens, nll = edges, aligned(docs, edges, losses)
-            rows = forecasts(record, weight, names, nll)
+            units = store.fit_units(con, fit)
+            if not _same(tokens, units.edges):  # fits by one scorer share their tokens
+                tokens, nll = units.edges, aligned(docs, units.edges, losses)
+            rows = forecasts(record, units, docs, tasks[record.task], of_models, nll)
             entries = test_set.accuracies(con, hidden)
             accuracy = {e.model: e.accuracy for e in entries if e.task == record.task}
             table = frames.forecast_table(rows, cards, accuracy)

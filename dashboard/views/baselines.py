@@ -34,12 +34,15 @@ def show(table: pd.DataFrame, task: str, side: Side) -> None:
         "pairwise": "Pairwise accuracy",
         "covered": "Coverage of 90 % intervals",
         "mae": "Mean absolute error",
+        "to_stack": "Difference to the stack",
+        "to_stack_low": "Difference to the stack, 90 % CI, low",
+        "to_stack_high": "Difference to the stack, 90 % CI, high",
         "difference": "Difference to CSV",
-        "difference_low": "Difference, 90 % CI, low",
-        "difference_high": "Difference, 90 % CI, high",
+        "difference_low": "Difference to CSV, 90 % CI, low",
+        "difference_high": "Difference to CSV, 90 % CI, high",
         "left_out": "Cross-validated MSE",
     }
-    squares = {name for name in titles if name.startswith("difference")}
+    squares = {name for name in titles if name.startswith(("difference", "to_stack"))}
     squares |= {"mse", "left_out", "low", "high"}
     columns = ["method", *titles]
     figure.show_table(
@@ -52,6 +55,6 @@ def show(table: pd.DataFrame, task: str, side: Side) -> None:
     st.caption(
         f"Evaluated on {int(table['n_models'].iloc[0])} {side} models; dotted: noise floor. CIs "
         "bootstrap whole training runs, since checkpoints of one run are not independent; "
-        "differences to CSV are paired. The best constant uses the true accuracies, as a bound for "
+        "differences are paired. The best constant uses the true accuracies, as a bound for "
         "constant predictions." + (ON_VALIDATION if side == "validation" else "")
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from csvcore.methods import label, weighted
+from csvcore.methods import fitted, label
 from dashboard.queries import database, duration
 from dashboard.queries.database import Database
 from dashboard.views import jobs
@@ -56,7 +56,7 @@ def _choices(names: list[str]) -> tuple[list[str], list[str], str]:
     methods = address.choose(
         st.pills,
         "Methods",
-        weighted(),
+        fitted(),
         default=["csv"],
         selection_mode="multi",
         format_func=label,

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.figures import law
-from csvcore.methods import label, weighted
+from csvcore.methods import label, predicting
 from csvcore.records import Fit
 from dashboard.queries import comparisons, database
 from dashboard.queries.database import Database
@@ -15,7 +15,7 @@ Pack = tuple[str, bytes]
 
 def choose_fit(db: Database, fits: pd.DataFrame) -> Fit:
     """Choose a method and return its fit; fits are indexed by method."""
-    methods = [name for name in weighted() if name in fits.index]
+    methods = [name for name in predicting() if name in fits.index]
     method = address.choose(
         st.segmented_control,
         "Method",

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from csvcore.methods import label, weighted
+from csvcore.methods import fitted, label
 from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.widgets import address, figure, state
@@ -16,7 +16,7 @@ def show(db: Database, fits: pd.DataFrame) -> None:
     method = address.choose(
         st.segmented_control,
         "Method",
-        [name for name in weighted() if name in fits.index],
+        [name for name in fitted() if name in fits.index],
         default=str(fits.index[0]) if "csv" not in fits.index else "csv",
         format_func=label,
         key=state.TABLE_METHOD,

@@ -1,43 +1,38 @@
 """The table of verdicts, with the error of each method on each task."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from csvcore.analysis.comparison import left_out_sentence
-from csvcore.methods import label, weighted
+from csvcore.methods import fitted, label
 from dashboard.widgets import figure
 
-MARKS = {"better": "\u2713", "unsure": "\u223c", "worse": "\u2717"}
-FIRST = ("task", "verdict", "csv", "all-token", "ratio", "floor", "nulls", "rival", "side")
-INNER = ("told", "significant", "left_out")  # columns shown through others
+MARKS = {"better": "\u2713", "level": "\u223c", "worse": "\u2717"}
+FIRST = ("task", "told", "stack", "csv", "all-token", "floor", "nulls", "csv_told", "ratio", "side")
+WORDS = {"word": "told", "csv_word": "csv_told"}  # which verdict a text tells
+INNER = ("word", "csv_word", "left_out")  # columns shown through others
+HELP = (
+    "All other methods and trivial baselines. Significantly: the 90 % interval of the difference "
+    "excludes 0. Level: no difference is significant."
+)
 
 
 def table(verdicts: pd.DataFrame) -> None:
     """Draw `comparisons.verdicts`."""
-    columns = verdicts.reindex(columns=["side", "verdict", "rival", "told", "significant"])
-    marked: list[Any] = [
-        f"{MARKS[word]} {told}" if word in MARKS else None
-        for word, told in zip(columns["verdict"], columns["told"], strict=True)
-    ]
-    rows = verdicts.drop(columns=[name for name in INNER if name in verdicts.columns]).assign(
-        verdict=marked,
-        rival=columns["rival"].map(label, na_action="ignore"),
-        side=columns["side"].fillna("no models yet"),
-    )
+    rows = verdicts.reindex(columns=[*verdicts.columns, *{"side"}.difference(verdicts.columns)])
+    for word, told in WORDS.items():
+        if told in rows:
+            rows[told] = _marked(rows, word, told)
+    rows["side"] = rows["side"].fillna("no models yet")
+    rows = rows.drop(columns=[name for name in INNER if name in rows.columns])
     first = [name for name in FIRST if name in rows.columns]
-    st.markdown(summary(columns))
+    st.markdown(summary(verdicts))
     figure.show_table(
         rows[[*first, *(name for name in rows.columns if name not in first)]],
         column_config={
-            "verdict": st.column_config.TextColumn(
-                "CSV against all others",
-                help="All other methods and trivial baselines. Significantly: the 90 % interval of "
-                "the difference excludes 0.",
-            ),
-            "rival": st.column_config.TextColumn(
-                "Deciding rival", help="The method or trivial baseline that decides the verdict."
+            "told": st.column_config.TextColumn("Stack against all others", help=HELP),
+            "csv_told": st.column_config.TextColumn(
+                "CSV against all others", help=f"{HELP} The stack is left out: CSV is a part of it."
             ),
             "side": st.column_config.TextColumn(
                 "Evaluated on", help="Validation models, until the test set is revealed."
@@ -57,7 +52,7 @@ def table(verdicts: pd.DataFrame) -> None:
         }
         | {
             method: st.column_config.NumberColumn(f"{label(method)}, MSE", format="%.1e")
-            for method in weighted()
+            for method in fitted()
         },
     )
     left_out = {name for row in verdicts.get("left_out", ()) for name in row}
@@ -68,21 +63,32 @@ def table(verdicts: pd.DataFrame) -> None:
     )
 
 
+def _marked(verdicts: pd.DataFrame, word: str, told: str) -> list[str | None]:
+    """Return verdicts in words with a mark in front."""
+    return [
+        f"{MARKS[of_task]} {words}" if of_task in MARKS else None
+        for of_task, words in zip(verdicts[word], verdicts[told], strict=True)
+    ]
+
+
 def summary(verdicts: pd.DataFrame) -> str:
-    """Return on how many tasks CSV is better, significantly or not, or worse, as Markdown.
+    """Return on how many tasks the stack, and CSV, is better, level or worse, as Markdown.
 
     Args:
-        verdicts: side, verdict, significant of `comparisons.verdicts`.
+        verdicts: side, word and csv_word of `comparisons.verdicts`.
     """
-    words = verdicts["verdict"]
-    if not words.notna().any():
+    said = {
+        label(method): verdicts[column].dropna()
+        for method, column in (("stack", "word"), ("csv", "csv_word"))
+        if column in verdicts
+    }
+    if not said:
         return "No verdict yet: no fit has validation or test models."
     sides = " and ".join(sorted(verdicts["side"].dropna().unique()))
-    worse = words == "worse"
-    beaten = int((worse & verdicts["significant"].eq(True)).sum())
-    return (
-        f"Evaluated on {sides} models, CSV is significantly better than all other methods and "
-        f"trivial baselines on **{int((words == 'better').sum())} of {int(words.notna().sum())}** "
-        f"tasks, better but not significantly on {int((words == 'unsure').sum())}. Another has a "
-        f"smaller error on {int(worse.sum())}, significantly on {beaten}."
-    )
+    counts = [
+        f"{name} is significantly better than all others on **{int((words == 'better').sum())} of "
+        f"{words.size}** tasks and level on {int((words == 'level').sum())}; another is "
+        f"significantly better on {int((words == 'worse').sum())}."
+        for name, words in said.items()
+    ]
+    return f"Evaluated on {sides} models. " + " ".join(counts)

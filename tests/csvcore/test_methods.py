@@ -12,21 +12,23 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import methods, report, store
 from csvcore.analysis import trivial_baselines
+from csvcore.analysis.scores import SCORES
 from csvcore.cli import main
 from csvcore.errors import InputError
 from csvcore.figures import comparison
 from csvcore.fitting import baselines
+from csvcore.fitting.comparators import COMPARATORS
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.frames import comparison_table
 from csvcore.methods import METHODS, Method
 from csvcore.pipeline import compare
-from csvcore.records import Floats
+from csvcore.records import Floats, Mask
 
 TOYS = {"toy": "Every other <token>", "toy-guess": "Toy guess"}
 
 
-def every_other(data: Dataset, chosen: TaskModels, config: FitConfig) -> Floats:
+def every_other(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
     return (np.arange(data.nll.shape[1]) % 2).astype(np.float64)
 
 
@@ -81,17 +83,20 @@ def test_a_toy_method_is_fitted_compared_drawn_reported_and_shown(
 
 
 @pytest.mark.usefixtures("toys")
-def test_only_methods_that_weigh_tokens_can_be_fitted() -> None:
-    assert methods.weighted_method("toy") is METHODS["toy"]
+def test_every_method_but_trivial_baselines_can_be_fitted() -> None:
+    assert methods.fitted_method("toy") is METHODS["toy"]
     for name in ("toy-guess", "sibling", "nonsense"):
-        with pytest.raises(InputError, match=rf"one of csv, .*toy, got '{name}'"):
-            methods.weighted_method(name)
+        with pytest.raises(InputError, match=rf"one of stack, csv, .*toy, got '{name}'"):
+            methods.fitted_method(name)
 
 
-def test_the_command_offers_the_weighted_methods_and_each_entry_has_its_function() -> None:
+def test_the_command_offers_what_can_be_fitted_and_each_entry_has_its_function() -> None:
     [option] = [one for one in main.commands["fit"].params if one.name == "method"]
-    assert list(option.type.to_info_dict()["choices"]) == methods.weighted()
-    learnt = [name for name, method in METHODS.items() if method.kind == "learnt"]
-    assert {*baselines.WEIGHTS, *learnt} == set(methods.weighted())
+    assert list(option.type.to_info_dict()["choices"]) == methods.fitted()
+    functions = {"weights": baselines.WEIGHTS, "score": SCORES, "comparator": COMPARATORS}
+    for kind, registered in functions.items():
+        assert {name for name, one in METHODS.items() if one.kind == kind} == registered.keys()
+    alone = [name for name, one in METHODS.items() if one.kind in ("stack", "learnt")]
+    assert alone == ["stack", "csv"]
     assert trivial_baselines.PREDICTORS.keys() == set(methods.trivial())
     assert [name for name, method in METHODS.items() if method.name != name] == []

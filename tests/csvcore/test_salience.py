@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore.alignment import character_clock
-from csvcore.analysis.token_kinds import answer_bytes
-from csvcore.errors import InputError
-from csvcore.fitting.label_weights import (
+from csvcore.analysis.label_weights import (
     Label,
     LabelSpans,
     answer_share,
@@ -15,6 +13,8 @@ from csvcore.fitting.label_weights import (
     source_weight,
     uniform_weight,
 )
+from csvcore.analysis.token_kinds import answer_bytes
+from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints
 from csvcore.salience import BLOCK, capability_score, mean_absolute
 from csvcore.scaling import sigmoid_law

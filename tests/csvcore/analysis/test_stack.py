@@ -1,24 +1,26 @@
 """Laws of the stack: what its mix minimises, whom it trusts, and what its intervals cover."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
-from scipy.stats import spearmanr
 
 from csvcore.analysis.stack import (
-    Mask,
+    Judge,
+    Stack,
     fit_stack,
+    interval,
     judges,
     mix,
     mixing_weights,
-    rank_scores,
     weighted_quantile,
 )
 from csvcore.errors import InputError
-from csvcore.records import Floats
+from csvcore.records import Floats, Mask
 from csvcore.scaling import sigmoid_law
 
 seeds = st.integers(0, 10_000)
@@ -90,19 +92,19 @@ def known_models(n: int, n_families: int) -> tuple[Mask, dict[str, Mask]]:
 def test_groups_share_half_of_the_weight_and_validation_has_the_other() -> None:
     every, groups = known_models(12, 3)
     train = np.arange(12) < 9
-    panel = judges(train, every & ~train, groups)
+    panel = judges(every, train, every & ~train, groups)
     assert [one.name for one in panel] == ["0", "1", "2", "validation"]
     assert [one.share for one in panel] == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
     for one in panel:
         assert not (one.fitted & one.held).any()
-    alone = judges(train, np.zeros(12, dtype=bool), groups)
+    alone = judges(train, train, np.zeros(12, dtype=bool), groups)
     assert sum(one.share for one in alone) == pytest.approx(1)
 
 
 def test_models_that_nothing_can_be_held_out_of_are_refused() -> None:
     train = np.ones(6, dtype=bool)
-    with pytest.raises(InputError, match="6 train and validation models are one group"):
-        judges(train, ~train, {"a": train})
+    with pytest.raises(InputError, match="the 6 train models are one group and none validates"):
+        judges(train, train, ~train, {"a": train})
 
 
 def planted(seed: int, n: int = 48) -> tuple[Floats, Floats]:
@@ -116,20 +118,22 @@ def planted(seed: int, n: int = 48) -> tuple[Floats, Floats]:
     return score, rng.binomial(1000, ability) / 1000
 
 
+def stack_of(
+    names: Sequence[str], panel: Sequence[Judge], score: Floats, accuracy: Floats, known: Mask
+) -> Stack:
+    """A stack of scores that do not depend on who is held out."""
+    return fit_stack(names, panel, [score] * len(panel), score, accuracy, 0.25, known)
+
+
 @given(seeds)
 @settings(max_examples=15)
 def test_the_score_that_carries_the_accuracy_has_most_of_the_weight(seed: int) -> None:
     score, accuracy = planted(seed)
     every, groups = known_models(48, 6)
     test = groups["5"]
-    stack = fit_stack(
-        ["true", "follows", "noise", "noise"],
-        lambda known: score,
-        np.where(test, np.nan, accuracy),
-        0.25,
-        ~test,
-        judges(every & ~test, ~every, groups, unseen_families=True),
-    )
+    panel = judges(~test, ~test, ~every, groups, unseen_families=True)
+    names = ["true", "follows", "noise", "noise"]
+    stack = stack_of(names, panel, score, np.where(test, np.nan, accuracy), ~test)
     assert stack.weight[0] > 0.6
     predicted, low, high = stack.predict(score)
     assert np.mean(np.square(predicted - accuracy)[test]) < 4e-3
@@ -143,8 +147,8 @@ def test_nine_of_ten_intervals_hold_on_families_that_were_never_seen() -> None:
         score, accuracy = planted(seed)
         groups = known_models(48, 6)[1]
         test = groups["5"]
-        panel = judges(~test, np.zeros(48, dtype=bool), groups)
-        stack = fit_stack("abcd", lambda known, s=score: s, accuracy, 0.25, ~test, panel)
+        panel = judges(~test, ~test, np.zeros(48, dtype=bool), groups)
+        stack = stack_of("abcd", panel, score, accuracy, ~test)
         _, low, high = stack.predict(score)
         covered.append(np.mean(((low <= accuracy) & (accuracy <= high))[test]))
     assert 0.85 <= np.mean(covered) <= 0.99
@@ -154,9 +158,9 @@ def test_accuracies_of_test_models_are_not_read() -> None:
     score, accuracy = planted(1)
     groups = known_models(48, 6)[1]
     test = groups["5"]
-    panel = judges(~test, np.zeros(48, dtype=bool), groups)
+    panel = judges(~test, ~test, np.zeros(48, dtype=bool), groups)
     stacks = [
-        fit_stack("abcd", lambda _: score, np.where(test, other, accuracy), 0.25, ~test, panel)
+        stack_of("abcd", panel, score, np.where(test, other, accuracy), ~test)
         for other in (0.0, np.nan)
     ]
     assert_allclose(stacks[0].weight, stacks[1].weight)
@@ -175,15 +179,19 @@ def test_a_weighted_quantile_worked_by_hand() -> None:
     assert weighted_quantile(values, np.ones(3), 0.3) == 1.0
 
 
-@given(seeds)
-@settings(max_examples=20)
-def test_rank_scores_keep_the_units_of_smallest_spearman_correlation(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    nll = rng.gamma(2.0, 1.0, (12, 30)).round(1)  # ties among them
-    accuracy = rng.uniform(size=12)
-    known = np.arange(12) < 9
-    rho = [spearmanr(nll[known, unit], accuracy[known]).statistic for unit in range(30)]
-    kept = np.argsort(rho, kind="stable")[:6]
-    expected = nll[:, kept].sum(axis=1) / 100
-    found = rank_scores(nll, np.where(known, accuracy, np.nan), known, 100)
-    assert_allclose(found, expected)
+def test_each_judge_predicts_with_the_scores_that_were_made_for_it() -> None:
+    score, accuracy = planted(3)
+    every, groups = known_models(48, 6)
+    panel = judges(every, every, ~every, groups)
+    noise = np.random.default_rng(0).normal(size=score.shape[1])
+    spoilt = [np.vstack([np.where(one.held, noise, score[0]), score[1:]]) for one in panel]
+    stack = fit_stack("abcd", panel, spoilt, score, accuracy, 0.25, every)
+    assert stack.weight[0] < 0.2 < stack.weight[1]  # the first fails on what it did not see
+
+
+def test_an_interval_is_as_wide_as_left_out_errors_and_the_laws_disagreement() -> None:
+    by_law = np.array([[0.4, 0.5], [0.6, 0.5]])
+    predicted, low, high = interval(by_law, np.array([0.5, 0.5]), 0.05)
+    assert_allclose(predicted, [0.5, 0.5])
+    assert_allclose(high - predicted, [np.hypot(0.05, 1.645 * 0.1), 0.05])
+    assert_allclose(predicted - low, high - predicted)

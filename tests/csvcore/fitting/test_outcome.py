@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_run(
     make_fit: Run, world_db: Path, method: str
 ) -> None:
     change(world_db, NOISE, "UPDATE tasks SET sources = ['sums'] WHERE task = 'reading'")
-    models, sides, score, accuracy, low, high = columns(make_fit("reading", method))
+    models, sides, score, accuracy, low, high = columns(make_fit("reading", method, refit="train"))
     groups = {m: [i] for i, (m, side) in enumerate(zip(models, sides, strict=True))
               if side == "train"}  # fmt: skip
     expected = intervals(score, accuracy, 0.0, sides, groups)
@@ -124,10 +124,10 @@ def test_the_intervals_of_a_baseline_are_those_of_leaving_out_each_family(
     family |= dict.fromkeys(TEST, "new") if unseen else {}
     for model, name in family.items():
         change(world_db, f"UPDATE models SET family = '{name}' WHERE model = '{model}'")
-    exact = make_fit("reading").predictions
+    exact = make_fit("reading", refit="train").predictions
     assert max(p.high - p.low for p in exact) < 1e-3  # where the law is exact, so is the interval
     change(world_db, NOISE)
-    models, sides, score, accuracy, low, high = columns(make_fit("reading"))
+    models, sides, score, accuracy, low, high = columns(make_fit("reading", refit="train"))
     groups = {
         name: [i for i, model in enumerate(models) if family[model] == name]
         for name in "abc"[:n_families]
@@ -213,6 +213,41 @@ def test_an_interval_holds_its_prediction_within_0_and_1_and_hangs_on_no_test_mo
     assert [(p.low, p.high) for p in after.predictions] == [
         (p.low, p.high) for p in fit.predictions
     ]
+
+
+# Laws that are fitted anew to train and validation models
+
+
+def test_a_refitted_law_is_that_of_train_and_validation_and_validation_errors_are_unseen(
+    given: Any,
+) -> None:
+    data, chosen = given()
+    weights = WeightResult("reading", np.ones(data.nll.shape[1]))
+    first = done(data, chosen, weights)
+    again = finish(data, chosen, replace(REQUEST, settings={"refit": "all"}), weights).fit
+    _, sides, score, accuracy, _, _ = columns(again)
+    known = np.array([side != "test" for side in sides])
+    curve = law(score[known], accuracy[known], 0.0)
+    before = {p.model: p for p in first.predictions}
+    for p, expected in zip(again.predictions, curve(score), strict=True):
+        if p.side == "validation":
+            assert astuple(p)[2:] == pytest.approx(astuple(before[p.model])[2:], abs=1e-8)
+        else:
+            assert p.predicted == pytest.approx(expected, abs=1e-5)
+    assert again.mse["validation"] == pytest.approx(first.mse["validation"])
+    assert again.config["refit"] == "all"
+    n_known = sum(side == "train" for side in sides) + 2 * sum(s == "validation" for s in sides)
+    assert len(again.residuals) == n_known  # validation by runs left out, and by the law of train
+
+
+@pytest.mark.parametrize("method", ["stack", "csv", "rank-token", "label-probability"])
+def test_refitting_reads_no_test_accuracy(make_fit: Run, world_db: Path, method: str) -> None:
+    before = make_fit("adding", method, penalty=1e-4)
+    change(world_db, *(f"UPDATE accuracies SET accuracy = 0.5 WHERE model = '{m}'" for m in TEST))
+    after = make_fit("adding", method, penalty=1e-4)
+    assert (after.alpha, after.beta) == (before.alpha, before.beta)
+    assert [p.predicted for p in after.predictions] == [p.predicted for p in before.predictions]
+    assert after.candidates == before.candidates
 
 
 # What else is in the record
@@ -329,7 +364,7 @@ def test_test_models_outside_the_scores_of_train_are_counted_as_extrapolated(
     assert len(beyond_notes(many, train, np.arange(23) >= 2)) == 1  # not two of 21
     own = [world.all_token(model) for model, side in SIDES.items() if side == "train"]
     beyond = [m for m in TEST if not min(own) <= world.all_token(m) <= max(own)]
-    [note] = make_fit("reading").notes
+    [note] = make_fit("reading", refit="train").notes
     assert note.startswith(f"extrapolated: {len(beyond)} of 3 test models")
 
 

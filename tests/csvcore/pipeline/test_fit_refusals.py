@@ -70,7 +70,7 @@ def test_an_unknown_corpus_or_split_is_refused(
 def test_an_unknown_task_or_method_is_refused(world_db: Path, config: FitConfig) -> None:
     message = "there is no task 'riding'; stored: adding, reading"
     refused(world_db, config, InputError, message, ("riding", "csv"))
-    message = "method must be one of csv, all-token, .* got 'magic'"
+    message = "method must be one of stack, csv, all-token, .* got 'magic'"
     refused(world_db, config, InputError, message, ("reading", "magic"))
 
 

@@ -52,7 +52,7 @@ def test_the_stages_run_from_the_first_step_to_the_last_and_are_few() -> None:
 def test_the_stage_that_was_kept_is_the_fit_itself(
     make_fit: Run, world_db: Path, settings: dict[str, object]
 ) -> None:
-    record = make_fit("reading", method="csv", **settings)
+    record = make_fit("reading", method="csv", refit="train", **settings)
     found = replays.read(world_db, record.fit)
     assert found is not None
     score = {one.model: one.score for one in record.predictions}
@@ -64,6 +64,19 @@ def test_the_stage_that_was_kept_is_the_fit_itself(
     assert {side: float(own[found.kept]) for side, own in errors.items()} == pytest.approx(
         record.mse, rel=1e-3, abs=1e-6
     )
+
+
+def test_the_errors_of_a_replay_are_those_of_laws_that_saw_no_validation_model(
+    make_fit: Run, world_db: Path
+) -> None:
+    record = make_fit("reading", method="csv", penalty=1e-4)
+    found = replays.read(world_db, record.fit)
+    assert found is not None
+    accuracy = {one.model: one.accuracy for one in record.predictions}
+    sides = {one.model: one.side for one in record.predictions}
+    errors = replay.side_errors(found, record.gamma, accuracy, sides)
+    assert errors["validation"][found.kept] == pytest.approx(record.mse["validation"], rel=1e-3)
+    assert found.beta[found.kept] != record.beta
 
 
 @pytest.mark.slow
