@@ -19,6 +19,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +31,7 @@ from pathlib import Path
 from public_data import sources, summary
 from public_data.measure import SetResult, measure
 
+import csvcore
 from csvcore.formats.bundled import ZOO
 
 
@@ -54,11 +56,11 @@ def main() -> None:
         for result in pool.map(one, names):
             print(result.text, flush=True)
             results.append(result)
+            if options.json is not None:
+                write_json(options.json, results)  # what is measured so far
     cases = [case for result in results for case in result.cases]
     print(summary.text(cases))
     print(seconds_line(results))
-    if options.json is not None:
-        write_json(options.json, results)
 
 
 def log_to_stderr() -> None:
@@ -68,13 +70,28 @@ def log_to_stderr() -> None:
 
 
 def circumstances() -> str:
-    """Return versions and the machine's size and load in a line."""
+    """Return the code that is measured, versions, and the machine's size and load in a line."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("csvcore", "numpy", "torch"))
     load = os.getloadavg()[0]
     return (
-        f"{packages}, Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}, "
+        f"csvcore at {checkout()}; {packages}, Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}, "
         f"load average {load:.1f} on {os.cpu_count()} cores"
     )
+
+
+def checkout() -> str:
+    """Return the commit of the csvcore that is imported, and whether files were changed since.
+
+    It need not be the one beside this file, but for example an installed one.
+    """
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+        cwd=Path(csvcore.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() if told.returncode == 0 else "no git checkout"
 
 
 def seconds_line(results: Sequence[SetResult]) -> str:
