@@ -49,7 +49,8 @@ def main() -> None:
     names = options.name or sources.SETS
     results: list[SetResult] = []
     one = partial(measure, folder=options.folder, zoo=options.zoo)
-    print(circumstances(), flush=True)
+    started = circumstances()
+    print(started, flush=True)
     with ProcessPoolExecutor(
         options.workers, multiprocessing.get_context("spawn"), initializer=log_to_stderr
     ) as pool:
@@ -57,7 +58,7 @@ def main() -> None:
             print(result.text, flush=True)
             results.append(result)
             if options.json is not None:
-                write_json(options.json, results)  # what is measured so far
+                write_json(options.json, started, results)  # what is measured so far
     cases = [case for result in results for case in result.cases]
     print(summary.text(cases))
     print(seconds_line(results))
@@ -74,8 +75,8 @@ def circumstances() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("csvcore", "numpy", "torch"))
     load = os.getloadavg()[0]
     return (
-        f"csvcore at {checkout()}; {packages}, Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}, "
-        f"load average {load:.1f} on {os.cpu_count()} cores"
+        f"csvcore at {checkout()}; {packages}, Python {platform.python_version()}; "
+        f"{time.strftime('%Y-%m-%d')}, load average {load:.1f} on {os.cpu_count()} cores"
     )
 
 
@@ -99,11 +100,11 @@ def seconds_line(results: Sequence[SetResult]) -> str:
     return "time: " + ", ".join(f"{result.name} {result.seconds:.0f} s" for result in results)
 
 
-def write_json(path: Path, results: Sequence[SetResult]) -> None:
-    """Write the circumstances, the sets, all rows and the summary."""
+def write_json(path: Path, started: str, results: Sequence[SetResult]) -> None:
+    """Write the circumstances at the start, the sets, all rows and the summary."""
     cases = [case for result in results for case in result.cases]
     record = {
-        "circumstances": circumstances(),
+        "circumstances": started,
         "sets": [
             {
                 "set": result.name,

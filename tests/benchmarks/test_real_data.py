@@ -152,12 +152,12 @@ def test_scopes_are_splits_sets_kinds_of_splits_and_all() -> None:
 def test_results_are_written_as_json(tmp_path: Path) -> None:
     made = case({"csv": 0.1, "all-token": 0.2}, covered={"csv": 1.0})
     result = measure.SetResult("stories", 20, 485, "", 1.25, [{"task": "t"}], [], [made])
-    real_data.write_json(tmp_path / "found.json", [result])
+    real_data.write_json(tmp_path / "found.json", real_data.circumstances(), [result])
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["sets"] == [{"set": "stories", "n_models": 20, "n_documents": 485, "seconds": 1.2}]
     assert found["rows"] == [{"task": "t"}]
     assert found["summary"][0]["ratio"] == pytest.approx(0.5)
-    assert "cores" in found["circumstances"]
+    assert found["circumstances"].startswith("csvcore at ")
 
 
 @pytest.mark.slow
