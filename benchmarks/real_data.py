@@ -1,238 +1,124 @@
-"""The compare table on real public measurements: `python benchmarks/real_data.py FOLDER [NAME...]`.
+"""How good every method is on real measurements: `python benchmarks/real_data.py FOLDER [NAME...]`.
 
 FOLDER holds `gemstones/` (mcleish7/gemstone-scaling-laws, MIT: 770 checkpoints of 22 model shapes,
-losses of single benchmark items and of MMLU questions with their text) and `open_lm_scaling/`
-(mlfoundations/scaling, MIT: 104 models of three training corpora, 8 corpus losses). Loss packs are
-made of them in which a document is one unit with one span, imported, and compared by the commands a
-user would run. Nothing is copied into the repository. NAMES: items, questions, corpora.
+losses of single benchmark items and of MMLU questions with their text), `open_lm_scaling/`
+(mlfoundations/scaling, MIT: 104 models of three training corpora, 8 corpus losses) and
+`natural_stories/` (kuribayashi4/llm-cognitive-modeling, MIT; the text CC BY-NC-SA 4.0: word losses
+of 20 models of 125 M to 70 B parameters). Nothing of it is copied into the repository. The bundled
+zoo is the last set.
 
-Checkpoints of one run are strongly autocorrelated, so at most CHECKPOINTS of a run are taken, and
-intervals draw whole runs.
+NAMES: items, questions, corpora, stories, zoo; all of them without any. Every set is imported into
+a database of its own and compared on each of its splits, as `csvcore compare` and
+`csvcore leave-one-family-out` do. The summary then sets each method beside the best simple method
+of each case, chosen with hindsight; a case is a task on a split.
 """
 
-import re
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import platform
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
+from public_data import sources, summary
+from public_data.measure import SetResult, measure
 
-from csvcore import store
-from csvcore.formats import loss_packs
-from csvcore.formats.csv_tables import corpus_sha256
-from csvcore.pipeline import imports
-from csvcore.records import SIDES, Accuracy, Document, ModelCard, Side, Task
-
-COMMAND = [sys.executable, "-c", "from csvcore.cli import main; main()"]
-CHECKPOINTS = 8
-GEMSTONE_TASKS = {
-    "arc:challenge": ("arcc", 0.25),
-    "arc:easy": ("arce", 0.25),
-    "hellaswag": ("hellaswag", 0.25),
-    "mmlu": ("mmlu", 0.25),
-    "openbookqa": ("openbook", 0.25),
-    "piqa": ("piqa", 0.5),
-    "siqa": ("siqa", 1 / 3),
-    "winogrande": ("winogrande", 0.5),
-}
-OPEN_LM_TASKS = {
-    "arc_easy": 0.25,
-    "hellaswag": 0.25,
-    "piqa": 0.5,
-    "boolq": 0.5,
-    "winograd": 0.5,
-    "lambada_openai": 0.0,
-    "coqa": 0.0,
-    "jeopardy": 0.0,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What one source of public data gives: losses is (n_models, n_docs)."""
-
-    docs: list[Document]
-    cards: list[ModelCard]
-    losses: np.ndarray
-    tasks: list[Task]
-    accuracies: list[Accuracy]
-    splits: dict[str, dict[str, Side]]
-    families: bool = field(default=False)
-
-
-def thinned(cards: list[ModelCard]) -> list[int]:
-    """Return CHECKPOINTS or fewer of every run, evenly over its steps."""
-    chosen: list[int] = []
-    for family in dict.fromkeys(card.family for card in cards):
-        own = [k for k, card in enumerate(cards) if card.family == family]
-        own.sort(key=lambda k: cards[k].step or 0)
-        chosen += [own[at] for at in np.linspace(0, len(own) - 1, CHECKPOINTS).round().astype(int)]
-    return sorted(set(chosen))
-
-
-def gemstone_card(name: str, n_params: int) -> ModelCard:
-    """Return a checkpoint's card; its run is its shape, and `main` its last step."""
-    shape, _, step = name.removeprefix("Gemstone-").partition("-")
-    found = re.search(r"(\d+)$", step)
-    return ModelCard(name, shape, n_params, step=int(found.group(1)) if found else 10**6)
-
-
-def by_shape(cards: list[ModelCard], ranked: list[str]) -> dict[str, Side]:
-    """Return a split: the last quarter of the shapes tests, the quarter before validates."""
-    quarter = len(ranked) // 4
-    side: dict[str, Side] = dict.fromkeys(ranked, "train")
-    side |= dict.fromkeys(ranked[-quarter:], "test")
-    side |= dict.fromkeys(ranked[-2 * quarter : -quarter], "validation")
-    return {card.model: side[card.family] for card in cards}
-
-
-def shape_splits(cards: list[ModelCard]) -> dict[str, dict[str, Side]]:
-    """Return splits from small to large shapes, and of random shapes."""
-    size = {card.family: card.n_params or 0 for card in cards}
-    ranked = sorted(size, key=lambda shape: size[shape])
-    dealt = np.random.default_rng(0).permutation(ranked).tolist()
-    return {"small-to-large": by_shape(cards, ranked), "unseen-shape": by_shape(cards, dealt)}
-
-
-def items(folder: Path) -> Measured:
-    """Read Gemstones: 900 single items of 9 benchmarks, without their texts."""
-    data = np.load(folder / "gemstones" / "gemstones_items_A_770x900.npz")
-    every = [
-        gemstone_card(str(name), int(n))
-        for name, n in zip(data["checkpoint"], data["params"], strict=True)
-    ]
-    rows = thinned(every)
-    cards = [every[row] for row in rows]
-    pairs = zip(data["item_task"], data["item_index"], strict=True)
-    names = [f"{task} {index}" for task, index in pairs]
-    docs = [
-        Document(name.replace(" ", "-"), str(task), name)
-        for name, task in zip(names, data["item_task"], strict=True)
-    ]
-    sources = {str(task) for task in data["item_task"]}
-    columns = [str(name) for name in data["accuracy_names"]]
-    tasks = [
-        Task(name, chance, sources=(source,) if source in sources else ())
-        for name, (source, chance) in GEMSTONE_TASKS.items()
-    ]
-    accuracies = [
-        Accuracy(card.model, task.task, float(data["accuracy"][row, columns.index(task.task)]))
-        for card, row in zip(cards, rows, strict=True)
-        for task in tasks
-    ]
-    return Measured(docs, cards, data["losses"][rows], tasks, accuracies, shape_splits(cards))
-
-
-def questions(folder: Path) -> Measured:
-    """Read Gemstones: 500 MMLU questions with their texts."""
-    data = np.load(folder / "gemstones" / "gemstones_mmlu500_losses_770x500.npz")
-    texts = pd.read_json(folder / "gemstones" / "gemstones_mmlu500_text.jsonl", lines=True)
-    every = [
-        gemstone_card(str(name), int(n))
-        for name, n in zip(data["checkpoint"], data["params"], strict=True)
-    ]
-    rows = thinned(every)
-    cards = [every[row] for row in rows]
-    docs = [
-        Document(f"{one['subject']}-{one['index']}", str(one["subject"]), _question(one))
-        for one in texts.to_dict("records")
-    ]
-    tasks = [Task("mmlu", 0.25), Task("hellaswag", 0.25)]
-    accuracies = [
-        Accuracy(card.model, task.task, float(data[f"{task.task}_accuracy"][row]))
-        for card, row in zip(cards, rows, strict=True)
-        for task in tasks
-    ]
-    return Measured(docs, cards, data["losses"][rows], tasks, accuracies, shape_splits(cards))
-
-
-def _question(one: Mapping[Hashable, Any]) -> str:
-    return "\n".join([one["question"], *one["choices"]])
-
-
-def corpora(folder: Path) -> Measured:
-    """Read open_lm: 104 models of three training corpora, mean losses on 8 corpora."""
-    table = pd.read_csv(folder / "open_lm_scaling" / "scaling_104models_8losses_46acc.csv")
-    names = [column.removeprefix("loss:") for column in table if column.startswith("loss:")]
-    docs = [Document(name, name, name.replace("_", " ")) for name in names]
-    columns = (table[name].tolist() for name in ("name", "train_set", "params", "tokens"))
-    cards = [ModelCard(*row) for row in zip(*columns, strict=True)]
-    tasks = [Task(name, chance) for name, chance in OPEN_LM_TASKS.items()]
-    accuracies = [
-        Accuracy(name, task.task, min(max(float(value), 0.0), 1.0))
-        for task in tasks
-        for name, value in zip(table["name"], table[f"acc:{task.task}"], strict=True)
-    ]
-    sizes = np.array([card.n_params or 0 for card in cards])
-    bounds = np.quantile(sizes, [0.6, 0.8])  # of models; those of one size stay together
-    small = {
-        card.model: SIDES[int(np.searchsorted(bounds, size))]
-        for card, size in zip(cards, sizes.tolist(), strict=True)
-    }
-    losses = table[[f"loss:{name}" for name in names]].to_numpy()
-    return Measured(docs, cards, losses, tasks, accuracies, {"small-to-large": small}, True)
-
-
-def load(measured: Measured, database: Path, pack: Path) -> None:
-    """Import everything into a new database, the losses from a loss pack."""
-    ends = [len(doc.text.encode()) for doc in measured.docs]
-    n_models, n_docs = measured.losses.shape
-    table = pa.table(
-        {
-            "model": np.repeat([card.model for card in measured.cards], n_docs),
-            "doc_id": [doc.doc_id for doc in measured.docs] * n_models,
-            "byte_start": [[0]] * (n_models * n_docs),
-            "byte_end": [[end] for end in ends] * n_models,
-            "nll": [[value] for value in measured.losses.ravel().tolist()],
-            "token_id": pa.nulls(n_models * n_docs, loss_packs.SCHEMA.field("token_id").type),
-        }
-    )
-    loss_packs.write(pack, table, corpus_sha256(measured.docs), {})
-    imports.init(database)
-    with store.connect(database) as db:
-        store.add_corpus(db, "public", corpus_sha256(measured.docs), measured.docs)
-        store.add_models(db, measured.cards)
-        store.add_tasks(db, measured.tasks)
-        store.add_accuracies(db, measured.accuracies)
-        for name, split in measured.splits.items():
-            store.add_split(db, name, split)
-    imports.import_losses(database, [pack], "public")
+import csvcore
+from csvcore.formats.bundled import ZOO
 
 
 def main() -> None:
-    """Print the tables of all data named, or of all."""
-    folder = Path(sys.argv[1])
-    readers: dict[str, Callable[[Path], Measured]] = {
-        "items": items,
-        "questions": questions,
-        "corpora": corpora,
+    """Print the tables of all sets named, or of all, and the summary."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("name", nargs="*", choices=[*sources.SETS, []], help="default: all")
+    parser.add_argument("--zoo", type=Path, default=ZOO, help="another zoo than the bundled one")
+    parser.add_argument("--json", type=Path, help="also write all rows and the summary here")
+    parser.add_argument("--workers", type=int, default=1, help="sets that are measured at once")
+    options = parser.parse_args()
+    names = options.name or sources.SETS
+    results: list[SetResult] = []
+    one = partial(measure, folder=options.folder, zoo=options.zoo)
+    started = circumstances()
+    print(started, flush=True)
+    with ProcessPoolExecutor(
+        options.workers, multiprocessing.get_context("spawn"), initializer=log_to_stderr
+    ) as pool:
+        for result in pool.map(one, names):
+            print(result.text, flush=True)
+            results.append(result)
+            if options.json is not None:
+                write_json(options.json, started, results)  # what is measured so far
+    cases = [case for result in results for case in result.cases]
+    print(summary.text(cases))
+    print(seconds_line(results))
+
+
+def log_to_stderr() -> None:
+    """Show what is measured, and the warnings of csvcore."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("public_data").setLevel(logging.INFO)
+
+
+def circumstances() -> str:
+    """Return the code that is measured, versions, and the machine's size and load in a line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("csvcore", "numpy", "torch"))
+    load = os.getloadavg()[0]
+    return (
+        f"csvcore at {checkout()}; {packages}, Python {platform.python_version()}; "
+        f"{time.strftime('%Y-%m-%d')}, load average {load:.1f} on {os.cpu_count()} cores"
+    )
+
+
+def checkout() -> str:
+    """Return the commit of the csvcore that is imported, and whether files were changed since.
+
+    It need not be the one beside this file, but for example an installed one.
+    """
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+        cwd=Path(csvcore.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() if told.returncode == 0 else "no git checkout"
+
+
+def seconds_line(results: Sequence[SetResult]) -> str:
+    """Return the time that each set took in a line."""
+    return "time: " + ", ".join(f"{result.name} {result.seconds:.0f} s" for result in results)
+
+
+def write_json(path: Path, started: str, results: Sequence[SetResult]) -> None:
+    """Write the circumstances at the start, the sets, all rows and the summary."""
+    cases = [case for result in results for case in result.cases]
+    record = {
+        "circumstances": started,
+        "sets": [
+            {
+                "set": result.name,
+                "n_models": result.n_models,
+                "n_documents": result.n_docs,
+                "seconds": round(result.seconds, 1),
+            }
+            for result in results
+        ],
+        "rows": [row for result in results for row in result.rows],
+        "medians": [row for result in results for row in result.medians],
+        "summary": [asdict(row) for row in summary.every_scope(cases)],
     }
-    for name in sys.argv[2:] or readers:
-        with tempfile.TemporaryDirectory() as place:
-            database = Path(place) / "public.duckdb"
-            measured = readers[name](folder)
-            load(measured, database, Path(place) / "losses.parquet")
-            print(f"\n== {name}: {len(measured.cards)} models, {len(measured.docs)} documents")
-            asked = [["compare", "--split", split] for split in measured.splits]
-            if measured.families:
-                asked.append(["leave-one-family-out"])
-            for command in asked:
-                started = time.perf_counter()
-                done = subprocess.run(
-                    [*COMMAND, "--db", str(database), *command, "--corpus", "public"],
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                )
-                print(f"\ncsvcore {' '.join(command)} ({time.perf_counter() - started:.0f} s)")
-                print(done.stdout, done.stderr, flush=True)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

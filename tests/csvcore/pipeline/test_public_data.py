@@ -1,7 +1,7 @@
-import sys
 from pathlib import Path
 
 import pytest
+from public_data import sources
 
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import leave_one_family_out
@@ -13,16 +13,12 @@ PUBLIC = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture
-def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def corpora(tmp_path: Path) -> Path:
     """A database with 104 public models and their losses on 8 corpora."""
     if not (PUBLIC / "open_lm_scaling").is_dir():
         pytest.skip("the public measurements are not beside the repository")
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    sys.modules.pop("real_data", None)
-    import real_data
-
     database = tmp_path / "public.duckdb"
-    real_data.load(real_data.corpora(PUBLIC), database, tmp_path / "losses.parquet")
+    sources.load(sources.corpora(PUBLIC), database, tmp_path / "losses.parquet")
     return database
 
 
