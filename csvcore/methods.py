@@ -123,6 +123,11 @@ def predicting() -> list[str]:
     return [name for name in fitted() if METHODS[name].kind != "comparator"]
 
 
+def weighing() -> list[str]:
+    """Return the names of the methods that give every token a weight."""
+    return [name for name in fitted() if METHODS[name].kind in ("learnt", "weights")]
+
+
 def trivial() -> list[str]:
     """Return the names of the trivial baselines."""
     return [name for name, method in METHODS.items() if method.kind == "trivial"]

@@ -10,8 +10,8 @@ from csvcore import salience
 from csvcore.analysis import label_weights
 from csvcore.analysis.trivial_baselines import log_flops
 from csvcore.errors import InputError
-from csvcore.methods import has_answers, has_task_sources
-from csvcore.records import Document, Floats, Ints, Mask, ModelCard, Task
+from csvcore.methods import has_answers, has_task_sources, label
+from csvcore.records import Candidate, Document, Floats, Ints, Mask, ModelCard, Task
 from csvcore.salience import BLOCK, byte_spans, touches
 
 OWN_SOURCE, OWN_ANSWERS, OWN_PROBABILITY = "source-token", "label-token", "label-probability"
@@ -110,6 +110,30 @@ def _sums(nll: NDArray[np.floating], spans: Sequence[Ints]) -> Floats:
         part = nll[:, np.concatenate(block)].astype(np.float64)
         total[:, at : at + BLOCK] = np.add.reduceat(part, starts, axis=1)
     return total
+
+
+def candidate_label(name: str) -> str:
+    """Return the name of a stack's candidate for people."""
+    if name.startswith(SOURCE):
+        return f"Loss of {name.removeprefix(SOURCE)}"
+    if name.startswith(PROBABILITY):
+        return f"Answer probability of {name.removeprefix(PROBABILITY)}"
+    return label(name)
+
+
+def mix_sentence(candidates: Sequence[Candidate], least: float = 0.05) -> str:
+    """Return the shares of a stack's candidates in words, those of at least `least` by name.
+
+    Args:
+        candidates: the largest weight first.
+        least: share.
+    """
+    named = [one for one in candidates if one.weight >= least]
+    rest = 1.0 - sum(one.weight for one in named)
+    parts = [f"{one.weight:.0%} {candidate_label(one.name)}" for one in named]
+    if rest >= 0.005:
+        parts.append(f"{rest:.0%} others")
+    return ", ".join(parts)
 
 
 def compute_score(cards: Sequence[ModelCard]) -> Floats | None:

@@ -33,7 +33,9 @@ Forecasts = Mapping[str, Sequence[Forecast]]  # by the id of a fit
 @click.option("--fit", "fit_ids", multiple=True, help="Ids of stored fits, from `csvcore fits`.")
 @click.option("--corpus", help="With --split: use the newest fit of every task on this corpus.")
 @click.option("--split", help="With --corpus: use the newest fit of every task on this split.")
-@click.option("--method", type=click.Choice(METHODS), help="Method of these fits.  [default: csv]")
+@click.option(
+    "--method", type=click.Choice(METHODS), help="Method of these fits.  [default: stack, else csv]"
+)
 @click.option("--model", "models", multiple=True, help="Models with losses in the database.")
 @click.option("--losses", "files", type=FILE, multiple=True, help="Loss packs of further models.")
 @json_option
@@ -65,7 +67,7 @@ def predict_command(
     if all_tasks == bool(fit_ids) or (fit_ids and (corpus or split or method)):
         raise click.UsageError("name fits by --fit, or all tasks' by --corpus and --split")
     if corpus and split:
-        fit_ids = tuple(newest_fits(db, corpus, split, method or "csv").values())
+        fit_ids = tuple(newest_fits(db, corpus, split, method).values())
     forecasts = {name: predict(db, name, models, files) for name in fit_ids}
     tasks = _tasks(db, fit_ids)
     if table is not None:

@@ -7,8 +7,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csvcore.analysis.scores import candidate_label
 from csvcore.figures.law import ACCURACY_AXIS, CURVE_COLOUR, MSE_AXIS, PALETTE, short_run
 from csvcore.methods import METHODS, label, shortened
+from csvcore.records import Candidate
+
+OWN = ("stack", "learnt")  # kinds of methods that stand out among the baselines
+
+
+def mix_figure(candidates: Sequence[Candidate], least: float = 0.005) -> Any:
+    """Draw a bar for each candidate of a stack, as long as its weight in the mix.
+
+    Args:
+        candidates: the largest weight first.
+        least: weight below which a candidate has no bar.
+    """
+    import plotly.graph_objects as go
+
+    shown = [one for one in candidates if one.weight >= least][::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=[one.weight for one in shown],
+            y=[shortened(candidate_label(one.name)) for one in shown],
+            orientation="h",
+            marker={"color": PALETTE[0]},
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(tickformat=".0%", title="weight in the mix", rangemode="tozero")
+    figure.update_layout(
+        height=90 + 30 * max(len(shown), 1), margin={"l": 10, "r": 10, "t": 10, "b": 10}
+    )
+    return figure
 
 
 def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test") -> Any:
@@ -22,7 +52,7 @@ def baselines_figure(table: pd.DataFrame, floor: float | None, side: str = "test
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    learnt = table["method"].map(lambda name: METHODS[name].kind == "learnt").astype(bool)
+    learnt = table["method"].map(lambda name: METHODS[name].kind in OWN).astype(bool)
     for is_learnt, colour, symbol in ((True, PALETTE[0], "star"), (False, PALETTE[7], "circle")):
         rows = table[learnt == is_learnt]
         figure.add_scatter(

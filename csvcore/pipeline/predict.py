@@ -54,14 +54,20 @@ def predict(
     return forecasts(record, units, corpus.docs, task, cards_of(names, cards), nll)
 
 
-def newest_fits(database: Path, corpus: str, split: str, method: str) -> dict[str, str]:
+def newest_fits(
+    database: Path, corpus: str, split: str, method: str | None = None
+) -> dict[str, str]:
     """Return the id of a method's newest fit for every fitted task, by task.
+
+    Without a method those of the stack, or where there is none those of CSV.
 
     Raises:
         InputError: no task has one.
     """
     with store.connect(database, read_only=True) as db:
         table = store.newest(store.fits(db), corpus, split)
+    if method is None:
+        method = "stack" if (table["method"] == "stack").any() else "csv"
     fits = table[table["method"] == method].sort_values("task")
     if fits.empty:
         raise InputError(

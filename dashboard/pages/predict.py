@@ -4,7 +4,7 @@ from csvcore import frames
 from csvcore.figures import comparison
 from csvcore.methods import label
 from dashboard.queries import comparisons, database
-from dashboard.views import forecast_form, test_set
+from dashboard.views import forecast_form, mix_of_scores, test_set
 from dashboard.widgets import figure, sidebar, text
 
 st.header("Predict")
@@ -48,6 +48,7 @@ st.caption(
     "Bars: 90 % intervals from cross-validation. Crosses: the score is outside the range of the "
     "train models, where intervals may be too narrow. Open diamonds: observed."
 )
+mix_of_scores.show(fit)
 figure.show_table(
     table.assign(split=table["model"].map(sides))[
         ["model", "split", "score", "predicted", "low", "high", "extrapolated", "accuracy"]
@@ -57,7 +58,11 @@ figure.show_table(
         for name in ("predicted", "low", "high", "accuracy")
     }
     | {
-        "score": st.column_config.NumberColumn("score, nats per character", format="%.4f"),
+        "score": st.column_config.NumberColumn(
+            "score",
+            format="%.4f",
+            help="Nats per character; of the stack minus the log-odds of its prediction.",
+        ),
         "split": st.column_config.TextColumn(help="Shows the side of the model, or a dash."),
     },
 )

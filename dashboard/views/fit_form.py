@@ -57,11 +57,12 @@ def _choices(names: list[str]) -> tuple[list[str], list[str], str]:
         st.pills,
         "Methods",
         fitted(),
-        default=["csv"],
+        default=["stack", "csv"],
         selection_mode="multi",
         format_func=label,
         key=state.FIT_METHODS,
-        help="Sets the methods: CSV learns a weight per token, the baselines have fixed weights.",
+        help="Sets the methods: CSV learns a weight per token, the stack mixes CSV with simple "
+        "scores, all others are baselines and comparators.",
     )
     algorithm = address.choose(
         st.segmented_control,

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.figures import comparison
-from csvcore.methods import fitted, label
+from csvcore.methods import label, weighing
 from csvcore.records import Prediction
 from dashboard.queries import attribution, database
 from dashboard.queries.attribution import OffCurve
@@ -69,7 +69,7 @@ def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, str]:
     method = address.choose(
         left.selectbox,
         "Curve",
-        [name for name in fitted() if name in fits.index],
+        [name for name in weighing() if name in fits.index],
         format_func=label,
         key=state.CURVE_METHOD,
         help="Sets the method whose weights and law the model is compared with.",

@@ -13,11 +13,12 @@ COLUMNS = ["model", "family", "split", "score", "accuracy", "predicted", "low", 
 
 def show(db: Database, fits: pd.DataFrame) -> None:
     """Choose a method and draw its predictions; fits are indexed by method."""
+    methods = [name for name in fitted() if name in fits.index]
     method = address.choose(
         st.segmented_control,
         "Method",
-        [name for name in fitted() if name in fits.index],
-        default=str(fits.index[0]) if "csv" not in fits.index else "csv",
+        methods,
+        default=methods[0],
         format_func=label,
         key=state.TABLE_METHOD,
         help="Sets the method whose scores and predictions the table lists.",
@@ -35,6 +36,8 @@ def show(db: Database, fits: pd.DataFrame) -> None:
         | {"score": st.column_config.NumberColumn("score, nats per character", format="%.4f")},
     )
     st.caption(
-        "low, high: 90 % interval by jackknife+, from cross-validation over families or runs and "
-        "from the validation models."
+        "low, high: 90 % interval, from cross-validation over families or runs and from the "
+        "validation models. Validation models are predicted by a law of the train models, all "
+        "others by one of train and validation models. The score of a method without a law of one "
+        "score, such as the stack, is minus the log-odds of its prediction."
     )
