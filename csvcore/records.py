@@ -80,7 +80,11 @@ class ModelLosses:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model's facts; only name and family are required."""
+    """A model's facts; only name and family are required.
+
+    run: the training run where family, size and stage do not tell it, such as a repetition with
+    another seed.
+    """
 
     model: str
     family: str
@@ -90,6 +94,7 @@ class ModelCard:
     step: int | None = None
     license: str | None = None
     origin: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

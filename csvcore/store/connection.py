@@ -38,6 +38,7 @@ UPGRADES = {
     ),
     4: ("ALTER TABLE documents ADD COLUMN results INTEGER[2][] DEFAULT []",),
     5: (
+        "ALTER TABLE models ADD COLUMN run VARCHAR",
         "ALTER TABLE fits ADD COLUMN candidates VARCHAR",
         "ALTER TABLE fits ADD COLUMN interval_error DOUBLE",
         "ALTER TABLE weights ALTER COLUMN weight DROP NOT NULL",

@@ -117,7 +117,7 @@ def documents(db: Connection, corpus: str) -> list[Document]:
 
 def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
     """Store model cards; a stored card is updated with the new card's known fields."""
-    optional = ("n_params", "train_tokens", "stage", "step", "license", "origin")
+    optional = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")
     updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in optional)
     rows = pa.Table.from_pylist([asdict(card) for card in cards])
     conflict = f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {updates}"
@@ -128,7 +128,7 @@ def models(db: Connection) -> list[ModelCard]:
     """Return all model cards, by family, size and step."""
     rows = db.execute(
         """
-        SELECT model, family, n_params, train_tokens, stage, step, license, origin
+        SELECT model, family, n_params, train_tokens, stage, step, license, origin, run
         FROM models ORDER BY family, n_params NULLS LAST, step NULLS LAST, model
         """
     ).fetchall()

@@ -28,7 +28,8 @@ CREATE TABLE models (
     stage VARCHAR,
     step BIGINT,                      -- optimiser steps of a checkpoint
     license VARCHAR,
-    origin VARCHAR
+    origin VARCHAR,
+    run VARCHAR                       -- training run, where family, size and stage do not tell it
 );
 
 CREATE TABLE tasks (

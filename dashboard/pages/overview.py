@@ -34,7 +34,7 @@ with st.container(horizontal=True):
         "Training runs",
         database.n_runs(db),
         border=True,
-        help="Counts the combinations of family, size and stage.",
+        help="Counts the combinations of family, size, stage and named run.",
     )
     st.metric("Models", len(cards), border=True, help="Counts every checkpoint.")
     st.metric("Tasks", len(tasks), border=True)
