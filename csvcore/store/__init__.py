@@ -36,6 +36,12 @@ from csvcore.store.fits import (
     weight_vector,
     weights,
 )
+from csvcore.store.items import (
+    add_item_results,
+    compare_item_results,
+    has_item_results,
+    item_results,
+)
 from csvcore.store.measurements import (
     accuracies,
     add_accuracies,
@@ -79,12 +85,14 @@ __all__ = [
     "add_accuracies",
     "add_corpus",
     "add_fit",
+    "add_item_results",
     "add_losses",
     "add_models",
     "add_reveal",
     "add_split",
     "add_tasks",
     "broken_losses",
+    "compare_item_results",
     "complete_models",
     "connect",
     "control",
@@ -103,7 +111,9 @@ __all__ = [
     "fit_units",
     "fits",
     "has_fit",
+    "has_item_results",
     "have_one_unit",
+    "item_results",
     "lock_path",
     "loss_fingerprints",
     "loss_rows",

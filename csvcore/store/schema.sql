@@ -47,6 +47,14 @@ CREATE TABLE accuracies (
     PRIMARY KEY (model, task)
 );
 
+-- Without a key, which would take more room than the rows; imports see that each is there once.
+CREATE TABLE item_results (
+    model VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    item VARCHAR NOT NULL,            -- name or number of the item within its task
+    correct DOUBLE NOT NULL           -- 0 or 1, or a fraction
+);
+
 CREATE TABLE splits (
     split VARCHAR NOT NULL,           -- name of the split
     model VARCHAR NOT NULL,

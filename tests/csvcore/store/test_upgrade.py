@@ -54,6 +54,7 @@ def old(tmp_path: Path) -> Path:
 
 def _back_to_version_5(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("ALTER TABLE models DROP COLUMN run")
+    db.execute("DROP TABLE item_results")
     db.execute("DROP TABLE unit_weights")
     for column in ("candidates", "interval_error"):
         db.execute(f"ALTER TABLE fits DROP COLUMN IF EXISTS {column}")
@@ -69,9 +70,9 @@ def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
 def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     """All that was there is there, and what is new is empty."""
     after = contents(path)
-    new_tables = {"reveals", "unit_weights"}
+    new_tables = {"reveals", "unit_weights", "item_results"}
     assert after.keys() == before.keys() | new_tables
-    assert [after[table] for table in new_tables] == [[], []]
+    assert [after[table] for table in new_tables] == [[], [], []]
     for table, rows in before.items():
         if table == "meta":
             assert after[table] == [(store.SCHEMA_VERSION,)]

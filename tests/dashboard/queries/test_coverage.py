@@ -167,8 +167,8 @@ def test_missing_cells_say_their_share_and_hostile_names_are_escaped() -> None:
 def test_the_tree_has_every_model_once_under_its_family() -> None:
     table = pd.DataFrame(
         [
-            {"model": f"{family}-{size}-{run}-{step}", "family": family, "n_params": size, "step": step,
-             "stage": "base", "run": run, "train_tokens": step, "split": side}
+            {"model": f"{family}-{size}-{run}-{step}", "family": family, "n_params": size,
+             "step": step, "stage": "base", "run": run, "train_tokens": step, "split": side}
             for family in ("A", "<b>") for size in (10_000, 20_000)
             for run in (None, "seed2")
             for step, side in ((1, "train"), (2, "test"), (3, None))
