@@ -21,6 +21,7 @@ from csvcore.store.connection import (
     create,
     lock_path,
 )
+from csvcore.store.evidence import evidence, item_statistics
 from csvcore.store.fits import (
     add_fit,
     control,
@@ -107,6 +108,7 @@ __all__ = [
     "covered_documents",
     "create",
     "documents",
+    "evidence",
     "fit",
     "fit_units",
     "fits",
@@ -114,6 +116,7 @@ __all__ = [
     "has_item_results",
     "have_one_unit",
     "item_results",
+    "item_statistics",
     "lock_path",
     "loss_fingerprints",
     "loss_rows",
