@@ -149,7 +149,9 @@ class Evidence:
     """What is known of tasks and losses without any test model, by model in the order of cards.
 
     sides: of the models, empty without a split. source_nll: (n_models, n_sources) mean loss of each
-    source, nats per character; NaN where a model lacks losses on a document. items: by task.
+    source, nats per character; NaN where a model lacks losses on a document. text_nll: (n_models,
+    2) mean loss of the whole text, and the part of it that every document's first token has, nats
+    per character. items: by task.
     """
 
     cards: tuple[ModelCard, ...]
@@ -158,6 +160,7 @@ class Evidence:
     accuracies: dict[tuple[str, str], Accuracy]
     sources: tuple[str, ...]
     source_nll: Floats
+    text_nll: Floats
     settings: dict[str, LossSettings]
     items: dict[str, ItemStatistics]
 

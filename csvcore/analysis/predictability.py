@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from csvcore.analysis import task_noise
-from csvcore.analysis.protocol import Confound, confounds
+from csvcore.analysis.protocol import Confound, confounds, first_tokens
 from csvcore.records import Evidence, Floats, ModelCard, Task
 from csvcore.scaling import fit_sigmoid_laws
 
@@ -85,6 +85,8 @@ def assess(evidence: Evidence) -> Assessment:
     complete = [not np.isnan(row).any() for row in evidence.source_nll]
     scored = [card for card, whole in zip(evidence.cards, complete, strict=True) if whole]
     mixed = confounds(scored, evidence.settings)
+    if (prefixed := first_tokens(evidence.text_nll)) is not None:
+        mixed = (*mixed, prefixed)
     known = [evidence.settings.get(card.model) for card in scored]
     return Assessment(
         tasks=tuple(assess_task(evidence, task, mixed) for task in evidence.tasks),

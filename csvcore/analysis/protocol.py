@@ -5,13 +5,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from csvcore.records import LossSettings, ModelCard
+import numpy as np
+
+from csvcore.records import Floats, LossSettings, ModelCard
 
 QUANTISED = re.compile(
     r"(?<![a-z0-9])(?:[2-8][ _-]?bit|u?int[2-8]|nf4|fp[48]|gptq|awq|i?q[2-8](?:_\w+)?)(?![0-9])",
     re.IGNORECASE,
 )
 UNQUANTISED = "none"
+FIRST = 0.25  # of the standard deviation of all other tokens' loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,30 @@ def confounds(
                 columns[name].append((value, card.family))
     found = [_confound(name, pairs) for name, pairs in columns.items()]
     return tuple(sorted((one for one in found if one), key=lambda one: not one.severe))
+
+
+def first_tokens(text_nll: Floats) -> Confound | None:
+    """Return a confound where first tokens make much of the difference between models.
+
+    A document's first token is predicted from the prefix alone, and so by what each family takes
+    for a prefix more than by ability. Much: its part of the mean loss varies over models by more
+    than FIRST of what the rest varies.
+
+    Args:
+        text_nll: (n_models, 2) mean loss of the text, and the part of first tokens.
+    """
+    known = text_nll[np.isfinite(text_nll).all(axis=1)]
+    if len(known) < 2:
+        return None
+    first, rest = known[:, 1], known[:, 0] - known[:, 1]
+    if not np.std(first) > FIRST * np.std(rest):
+        return None
+    share = np.std(first) / np.std(rest) if np.std(rest) > 0.0 else np.inf
+    sentence = (
+        f"The first tokens of documents vary over models by {share:.0%} of what all others do, "
+        "which says more of the prefix than of the models; --mask-first-token leaves them out."
+    )
+    return Confound("first tokens", {}, False, False, sentence)
 
 
 def _quantisation(dtype: str | None, stage: str | None, stages_tell: bool) -> str | None:

@@ -34,6 +34,7 @@ def evidence(db: Connection, corpus: str, name: str | None) -> Evidence:
         accuracies={(e.model, e.task): e for e in accuracies(db) if e.model in kept},
         sources=sources,
         source_nll=source_nll,
+        text_nll=_text_nll(db, corpus, names),
         settings={model: _settings(made[model]) for model in names if model in made},
         items=item_statistics(db, names),
     )
@@ -71,6 +72,22 @@ def _source_nll(db: Connection, corpus: str, names: list[str]) -> tuple[tuple[st
         if n_docs == sizes[source][1]:
             table[row_of[model], sources.index(source)] = total / sizes[source][0]
     return sources, table
+
+
+def _text_nll(db: Connection, corpus: str, names: list[str]) -> Floats:
+    """Return the mean loss of the text and of first tokens alone, (n_models, 2)."""
+    found = db.execute(
+        """
+        SELECT model, sum(list_sum(nll)) / any_value(n_chars), sum(nll[1]) / any_value(n_chars)
+        FROM losses JOIN corpora USING (corpus)
+        WHERE corpus = $corpus AND model IN $names GROUP BY model
+        HAVING count(*) = (SELECT count(*) FROM documents WHERE corpus = $corpus)
+        """,
+        {"corpus": corpus, "names": names},
+    ).fetchall()
+    by_model = {model: values for model, *values in found}
+    unknown = [np.nan, np.nan]
+    return np.array([by_model.get(name, unknown) for name in names], float).reshape(-1, 2)
 
 
 def item_statistics(db: Connection, names: list[str]) -> dict[str, ItemStatistics]:

@@ -33,7 +33,9 @@ def planted(families: str = "ABCD", noise: float = 0.0, n_items: int | None = 10
     sides: dict[str, Side] = dict.fromkeys((card.model for card in cards), "train")
     settings = {card.model: LossSettings("float32", "whole", "bos") for card in cards}
     tasks = (Task("quiz", 0.25),)
-    return Evidence(cards, sides, tasks, entries, ("other", "own"), source_nll, settings, {})
+    text_nll = np.stack([source_nll.mean(axis=1), np.full(own.size, 0.1)], axis=1)
+    sources = ("other", "own")
+    return Evidence(cards, sides, tasks, entries, sources, source_nll, text_nll, settings, {})
 
 
 def changed(evidence: Evidence, **accuracy: Floats) -> Evidence:
@@ -118,6 +120,19 @@ def test_families_collected_by_different_protocols_are_barely_comparable() -> No
     assert reason.startswith("Families differ in context")
 
 
+def test_first_tokens_that_differ_much_are_told_and_decide_nothing() -> None:
+    evidence = planted()
+    text_nll = evidence.text_nll.copy()
+    text_nll[::2] += 0.5
+    text_nll[::2, 1] += 0.5
+    found = assess(replace(evidence, text_nll=text_nll))
+    [told_of] = found.confounds
+    assert (told_of.setting, told_of.severe) == ("first tokens", False)
+    assert "--mask-first-token" in told_of.sentence
+    assert found.tasks == assess(evidence).tasks
+    assert assess(evidence).confounds == ()
+
+
 def test_unknown_noise_is_a_doubt_and_missing_losses_are_an_end() -> None:
     evidence = planted(n_items=None)
     ends = replace(evidence, cards=tuple(replace(c, step=None) for c in evidence.cards))
@@ -147,6 +162,7 @@ def test_the_order_of_models_does_not_matter(order: list[int]) -> None:
         evidence,
         cards=tuple(evidence.cards[at] for at in order),
         source_nll=evidence.source_nll[order],
+        text_nll=evidence.text_nll[order],
     )
     one, other = contract(assess(evidence)), contract(assess(shuffled))
     for task, again in zip(one["tasks"], other["tasks"], strict=True):

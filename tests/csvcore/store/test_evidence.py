@@ -41,6 +41,19 @@ def test_the_mean_loss_of_a_source_is_per_character_and_unknown_where_one_is_mis
                 assert_allclose(value, total / sum(len(doc.text) for doc in docs), rtol=1e-6)
 
 
+def test_the_loss_of_first_tokens_is_part_of_that_of_the_text(world_db: Path, world: World) -> None:
+    change(world_db, "DELETE FROM losses WHERE model = 'bee' AND doc_id = 'note-1'")
+    with store.connect(world_db, read_only=True) as db:
+        found = store.evidence(db, "words", "sides")
+    n_chars = sum(len(doc.text) for doc in DOCS)
+    for row, card in zip(found.text_nll, found.cards, strict=True):
+        if card.model == "bee":
+            assert np.isnan(row).all()
+        else:
+            first = sum(nll[0] for nll in world.nll[card.model].values()) / n_chars
+            assert_allclose(row, [world.all_token(card.model), first], rtol=1e-6)
+
+
 def test_settings_are_those_of_the_manifest_and_unknown_without_one(world_db: Path) -> None:
     change(world_db, "UPDATE manifests SET manifest = NULL WHERE model = 'bee'")
     with store.connect(world_db, read_only=True) as db:
