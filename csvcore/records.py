@@ -80,7 +80,11 @@ class ModelLosses:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model's facts; only name and family are required."""
+    """A model's facts; only name and family are required.
+
+    run: the training run where family, size and stage do not tell it, such as a repetition with
+    another seed.
+    """
 
     model: str
     family: str
@@ -90,6 +94,7 @@ class ModelCard:
     step: int | None = None
     license: str | None = None
     origin: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,54 @@ class Accuracy:
     task: str
     accuracy: float
     n_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatistics:
+    """Variances of item results, over the items that every model of a task has.
+
+    difficulty: standard deviation over items of the share of models that solve them.
+    within_variance: of the results of one model over items, mean over models. item_variance: of
+    the results on one item over models (n - 1), mean over items. mean_variance: of the models'
+    means (n - 1).
+    """
+
+    n_models: int
+    n_items: int
+    difficulty: float
+    within_variance: float
+    item_variance: float
+    mean_variance: float
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """Settings by which a model's losses were made; None where unknown."""
+
+    dtype: str | None = None
+    context: str | None = None
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of tasks and losses without any test model, by model in the order of cards.
+
+    sides: of the models, empty without a split. source_nll: (n_models, n_sources) mean loss of each
+    source, nats per character; NaN where a model lacks losses on a document. text_nll: (n_models,
+    2) mean loss of the whole text, and the part of it that every document's first token has, nats
+    per character. items: by task.
+    """
+
+    cards: tuple[ModelCard, ...]
+    sides: dict[str, Side]
+    tasks: tuple[Task, ...]
+    accuracies: dict[tuple[str, str], Accuracy]
+    sources: tuple[str, ...]
+    source_nll: Floats
+    text_nll: Floats
+    settings: dict[str, LossSettings]
+    items: dict[str, ItemStatistics]
 
 
 @dataclass(frozen=True, slots=True)

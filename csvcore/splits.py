@@ -184,15 +184,19 @@ def of_stage(cards: Sequence[ModelCard], stage: str) -> list[ModelCard]:
 def run_of(card: ModelCard) -> tuple[str, ...]:
     """Return a key shared by all checkpoints of a training run.
 
-    A model without a step is a run by itself.
+    That is family, size and stage, and the card's `run` where it has one: repetitions of one model
+    are runs of their own, and equal names of runs in two families do not join them. A model with
+    neither a run nor a step is a run by itself.
     """
+    if card.run is not None:
+        return (card.family, str(card.n_params), str(card.stage), f"({card.run})")
     if card.step is None:
         return (card.model,)
     return (card.family, str(card.n_params), str(card.stage))
 
 
 def run_name(card: ModelCard) -> str:
-    """Return the training run in words, e.g. "pythia 1400000000"."""
+    """Return the training run in words, e.g. "pythia 1400000000" or "ebb 52640 (seed2)"."""
     return " ".join(part for part in run_of(card) if part != "None")
 
 

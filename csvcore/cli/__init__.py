@@ -12,6 +12,7 @@ from csvcore.cli import (  # noqa: F401  # they add commands
     exports,
     fit,
     predict,
+    predictability,
 )
 from csvcore.cli.base import main
 from csvcore.cli.exports import export

@@ -33,6 +33,14 @@ def export_losses(
     click.echo(exports.export_losses(db, corpus, models + more_models, out))
 
 
+@export.command("items")
+@click.option("--out", type=OUT, required=True, help="Parquet file to write.")
+@database
+def export_items(db: Path, out: Path) -> None:
+    """Write all item results as one file: model, task, item, correct."""
+    click.echo(exports.export_items(db, out))
+
+
 @export.command("tables")
 @click.option("--out", type=FOLDER, required=True, help="Folder to write.")
 @click.option(

@@ -113,6 +113,17 @@ def import_accuracies(
     click.echo(imports.import_accuracies(db, files, form, metrics, wanted, names, new))
 
 
+@import_.command("items")
+@click.argument("file", type=FILE)
+@database
+def import_items(db: Path, file: Path) -> None:
+    """Import the result of each model on each item from a Parquet file.
+
+    Its columns are model, task, item and correct. Accuracies that are not stored are made from it.
+    """
+    click.echo(imports.import_items(db, file))
+
+
 @import_.command("completions")
 @click.argument("url")
 @click.option("--served", required=True, help="Name of the model on the server.")

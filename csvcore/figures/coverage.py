@@ -54,7 +54,8 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     The colour is the family, the marker the side in the split.
 
     Args:
-        table: model, family, n_params, stage, step, train_tokens and split (missing: left out).
+        table: model, family, n_params, stage, run, step, train_tokens and split (missing: left
+            out).
         colours: from `law.family_colours`.
     """
     import plotly.graph_objects as go
@@ -62,14 +63,18 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     rows = table.assign(
         split=table["split"].astype(object).fillna(NO_SIDE),
         label=[
-            " ".join(part for part in (_size(size), _known(stage)) if part)
-            for size, stage in zip(table["n_params"], table["stage"], strict=True)
+            " ".join(part for part in (_size(size), _known(stage), _known(run)) if part)
+            for size, stage, run in zip(
+                table["n_params"], table["stage"], table["run"], strict=True
+            )
         ],
-    ).sort_values(["family", "n_params", "stage", "step", "train_tokens", "model"])
+    ).sort_values(["family", "n_params", "stage", "run", "step", "train_tokens", "model"])
     rows["checkpoint"] = rows.groupby(["family", "label"], sort=False).cumcount() + 1
     # An invisible marker for each row comes first: Plotly orders both levels of the axis by first
     # appearance.
-    order = rows.drop_duplicates(["family", "label"]).sort_values(["n_params", "stage", "family"])
+    order = rows.drop_duplicates(["family", "label"]).sort_values(
+        ["n_params", "stage", "run", "family"]
+    )
     invisible = {
         "type": "scatter",
         "x": [1] * len(order),

@@ -121,8 +121,9 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
 
     traces: list[dict[str, Any]] = []
     known = table.dropna(subset=[task, "train_tokens"]).sort_values("train_tokens")
-    for key, rows in known.groupby(["family", "n_params"], sort=True):
+    for key, rows in known.groupby(["family", "n_params", "run"], sort=True, dropna=False):
         family, n_params = str(key[0]), float(rows["n_params"].iloc[0])
+        repeat = f" ({key[2]})" if isinstance(key[2], str) else ""
         size = known.loc[known["family"] == family, "n_params"].drop_duplicates().sort_values()
         rank = size.tolist().index(n_params)
         traces.append(
@@ -133,7 +134,7 @@ def growth_figure(table: pd.DataFrame, task: str, colours: dict[str, str]) -> An
                 "mode": "lines+markers",
                 "line": {"color": colours[family], "width": 1 + rank},
                 "marker": {"size": 5},
-                "name": escape(f"{family} {millions(n_params)}"),
+                "name": escape(f"{family} {millions(n_params)}{repeat}"),
                 "text": rows["model"].map(escape).tolist(),
                 "hovertemplate": "%{text}<br>accuracy %{y:.3f}<extra></extra>",
             }
@@ -349,8 +350,9 @@ def millions(count: float) -> str:
 
 def short_run(name: str) -> str:
     """Return a training run's name, `splits.run_name`, with its parameters in millions."""
+    name, bracket, repeat = name.partition(" (")
     parts = [millions(float(part)) if part.isdigit() else part for part in name.split(" ")]
-    return " ".join(parts)
+    return " ".join(parts) + bracket + repeat
 
 
 def legend_html(colours: dict[str, str]) -> str:

@@ -62,6 +62,11 @@ def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, o
 
 
 def _card_key(data: Dataset, row: int) -> Sequence[object]:
-    """Return the part of a model's card that affects a fit: its family and run."""
+    """Return the part of a model's card that affects a fit: its family and run.
+
+    A card without a named run has the key it had before runs could be named, so its fits keep
+    their ids.
+    """
     card = data.cards[row]
-    return card.family, card.n_params, card.stage, card.step is None
+    named = () if card.run is None else (card.run,)
+    return card.family, card.n_params, card.stage, card.step is None, *named

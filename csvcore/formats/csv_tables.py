@@ -113,6 +113,7 @@ def read_models(path: Path) -> list[ModelCard]:
             step=_count(row, "step", where),
             license=row.get("license") or None,
             origin=row.get("origin") or None,
+            run=row.get("run") or None,
         )
         for where, row in rows(path, ("model", "family"))
     ]

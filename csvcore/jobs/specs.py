@@ -102,13 +102,17 @@ class MixesJob:
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """Import of a loss pack; file: its copy, deleted after the job. name: its original name."""
+    """Import of a loss pack or of item results.
+
+    file: its copy, deleted after the job. name: its original name. content: losses or items.
+    """
 
     kind: ClassVar[str] = "import"
 
     corpus: str
     name: str
     file: str
+    content: str = "losses"
 
     @property
     def title(self) -> str:

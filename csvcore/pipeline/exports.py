@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.formats import atomic, loss_packs
+from csvcore.formats import atomic, item_results, loss_packs
 from csvcore.store import Connection
 
 Format = Literal["csv", "parquet"]
 # Too large to be a table for people; they have exports of their own.
-APART = ("losses", "weights")
+APART = ("losses", "weights", "item_results")
 SEPARATED_BY_SPACES = {"tasks"}  # lists in this table's CSV, so that it can be imported again
 
 _CARD = """---
@@ -80,8 +80,23 @@ def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) 
     return f"{out}: {len(wanted)} models, {len(table)} rows"
 
 
+def export_items(database: Path, out: Path) -> str:
+    """Write all item results as an `items.parquet` that can be imported again.
+
+    Raises:
+        InputError: there are none.
+    """
+    with store.connect(database, read_only=True) as db:
+        if not store.has_item_results(db):
+            raise InputError("there are no item results; `csvcore import items FILE` brings some")
+        n_rows = item_results.write(out, store.item_results(db))
+    return f"{out}: {n_rows} item results"
+
+
 def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
-    """Write every table of the database but losses and weights into a folder, one file each.
+    """Write every table of the database but losses, weights and item results into a folder.
+
+    One file each.
 
     Args:
         database: the results database.

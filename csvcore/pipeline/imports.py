@@ -5,7 +5,7 @@ from pathlib import Path
 
 from csvcore import splits, store
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import corpora, csv_tables, evaluations, loss_packs
+from csvcore.formats import corpora, csv_tables, evaluations, item_results, loss_packs
 from csvcore.formats.bundled import ZOO, ZOO_CORPORA
 from csvcore.records import Document, Task
 from csvcore.store import Connection
@@ -46,6 +46,8 @@ def _load_zoo(db: Connection) -> None:
     store.add_models(db, csv_tables.read_models(ZOO / "models.csv"))
     store.add_tasks(db, csv_tables.read_tasks(ZOO / "tasks.csv"))
     store.add_accuracies(db, csv_tables.read_accuracies([ZOO / "accuracies.csv"]))
+    if (ZOO / "items.parquet").is_file():
+        store.add_item_results(db, item_results.read(ZOO / "items.parquet"))
     for split in sorted((ZOO / "splits").glob("*.csv")):
         _add_split(db, split.stem, split)
     for pack in sorted(ZOO.glob("losses/*/*.parquet")):
@@ -172,6 +174,16 @@ def _message(chosen: evaluations.Chosen) -> str:
     taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in chosen.metrics.items())
     aside = f"; left aside: {', '.join(chosen.left_aside)}" if chosen.left_aside else ""
     return f": {taken}{aside}" if taken else aside
+
+
+def import_items(database: Path, file: Path) -> str:
+    """Store item results; accuracies that are not stored are made from them."""
+    with store.connect(database) as db:
+        n_before = len(store.accuracies(db))
+        n_new = store.add_item_results(db, item_results.read(file))
+        n_made = len(store.accuracies(db)) - n_before
+    made = f"; {n_made} accuracies made from them" if n_made else ""
+    return f"{n_new} item results{made}"
 
 
 def import_split(database: Path, file: Path, name: str) -> str:

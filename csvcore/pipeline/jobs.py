@@ -12,7 +12,7 @@ from csvcore.jobs.specs import CollectJob, CompareJob, FitJob, ImportJob, LeaveO
 from csvcore.pipeline.collect import CollectConfig, collect, prepare
 from csvcore.pipeline.compare import compare
 from csvcore.pipeline.fit import fit
-from csvcore.pipeline.imports import import_losses
+from csvcore.pipeline.imports import import_items, import_losses
 from csvcore.pipeline.leave_one_family_out import leave_one_family_out
 from csvcore.pipeline.mixes import mixes
 
@@ -79,6 +79,8 @@ def _mixes(database: Path, job: MixesJob, report: Report) -> str:
 def _import(database: Path, job: ImportJob) -> str:
     file = Path(job.file)
     try:
+        if job.content == "items":
+            return import_items(database, file)
         return import_losses(database, [file], job.corpus)
     finally:
         file.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from csvcore.store.connection import (
     create,
     lock_path,
 )
+from csvcore.store.evidence import evidence, item_statistics
 from csvcore.store.fits import (
     add_fit,
     control,
@@ -35,6 +36,12 @@ from csvcore.store.fits import (
     timings,
     weight_vector,
     weights,
+)
+from csvcore.store.items import (
+    add_item_results,
+    compare_item_results,
+    has_item_results,
+    item_results,
 )
 from csvcore.store.measurements import (
     accuracies,
@@ -79,12 +86,14 @@ __all__ = [
     "add_accuracies",
     "add_corpus",
     "add_fit",
+    "add_item_results",
     "add_losses",
     "add_models",
     "add_reveal",
     "add_split",
     "add_tasks",
     "broken_losses",
+    "compare_item_results",
     "complete_models",
     "connect",
     "control",
@@ -99,11 +108,15 @@ __all__ = [
     "covered_documents",
     "create",
     "documents",
+    "evidence",
     "fit",
     "fit_units",
     "fits",
     "has_fit",
+    "has_item_results",
     "have_one_unit",
+    "item_results",
+    "item_statistics",
     "lock_path",
     "loss_fingerprints",
     "loss_rows",

@@ -38,6 +38,9 @@ UPGRADES = {
     ),
     4: ("ALTER TABLE documents ADD COLUMN results INTEGER[2][] DEFAULT []",),
     5: (
+        "ALTER TABLE models ADD COLUMN run VARCHAR",
+        "CREATE TABLE item_results (model VARCHAR NOT NULL, task VARCHAR NOT NULL, "
+        "item VARCHAR NOT NULL, correct DOUBLE NOT NULL)",
         "ALTER TABLE fits ADD COLUMN candidates VARCHAR",
         "ALTER TABLE fits ADD COLUMN interval_error DOUBLE",
         "ALTER TABLE weights ALTER COLUMN weight DROP NOT NULL",
@@ -167,7 +170,9 @@ def create(path: Path) -> bool:
         return True
 
 
-def first(db: Connection, query: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
+def first(
+    db: Connection, query: str, values: Sequence[Any] | dict[str, Any]
+) -> tuple[Any, ...] | None:
     """Return the first row of a query's result, or None.
 
     All rows are fetched: a partly read result makes the connection's next relation fail

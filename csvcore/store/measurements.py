@@ -14,6 +14,7 @@ from csvcore.errors import InputError
 from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, Side, Task
 from csvcore.store.connection import Connection, first, flat, insert
+from csvcore.store.items import TOLERANCE, has_item_results
 
 
 def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document]) -> None:
@@ -117,7 +118,7 @@ def documents(db: Connection, corpus: str) -> list[Document]:
 
 def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
     """Store model cards; a stored card is updated with the new card's known fields."""
-    optional = ("n_params", "train_tokens", "stage", "step", "license", "origin")
+    optional = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")
     updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in optional)
     rows = pa.Table.from_pylist([asdict(card) for card in cards])
     conflict = f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {updates}"
@@ -128,7 +129,7 @@ def models(db: Connection) -> list[ModelCard]:
     """Return all model cards, by family, size and step."""
     rows = db.execute(
         """
-        SELECT model, family, n_params, train_tokens, stage, step, license, origin
+        SELECT model, family, n_params, train_tokens, stage, step, license, origin, run
         FROM models ORDER BY family, n_params NULLS LAST, step NULLS LAST, model
         """
     ).fetchall()
@@ -154,12 +155,15 @@ def tasks(db: Connection) -> list[Task]:
 def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
     """Store accuracies.
 
+    An accuracy with stored item results may differ from their mean by rounding; theirs is kept.
+
     Raises:
         InputError: an unknown model or task, or a stored accuracy with another value.
     """
     known_models = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
     known_tasks = {row[0] for row in db.execute("SELECT task FROM tasks").fetchall()}
     stored = {(e.model, e.task): e for e in accuracies(db)}
+    itemised = has_item_results(db)
     for entry in entries:
         for what, name, known in (
             ("model", entry.model, known_models),
@@ -171,7 +175,7 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
                     f"`csvcore import {what}s` first"
                 )
         old = stored.get((entry.model, entry.task), entry)
-        if old != entry:
+        if old != entry and not ((entry.model, entry.task) in itemised and _rounded(entry, old)):
             raise InputError(
                 f"{entry.model} on {entry.task} is stored as {old.accuracy:g}"
                 f"{_items(old)}, the file says {entry.accuracy:g}{_items(entry)}; name the task "
@@ -179,6 +183,12 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
             )
     rows = pa.Table.from_pylist([asdict(entry) for entry in entries])
     insert(db, "accuracies", rows, "ON CONFLICT DO NOTHING")
+
+
+def _rounded(entry: Accuracy, exact: Accuracy) -> bool:
+    """Return whether an accuracy is another one after rounding, of the same items if known."""
+    same_items = entry.n_items in (None, exact.n_items)
+    return same_items and abs(entry.accuracy - exact.accuracy) <= TOLERANCE
 
 
 def _items(entry: Accuracy) -> str:

@@ -28,7 +28,8 @@ CREATE TABLE models (
     stage VARCHAR,
     step BIGINT,                      -- optimiser steps of a checkpoint
     license VARCHAR,
-    origin VARCHAR
+    origin VARCHAR,
+    run VARCHAR                       -- training run, where family, size and stage do not tell it
 );
 
 CREATE TABLE tasks (
@@ -44,6 +45,14 @@ CREATE TABLE accuracies (
     accuracy DOUBLE NOT NULL,
     n_items BIGINT,                   -- items behind the accuracy; gives its binomial noise
     PRIMARY KEY (model, task)
+);
+
+-- Without a key, which would take more room than the rows; imports see that each is there once.
+CREATE TABLE item_results (
+    model VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    item VARCHAR NOT NULL,            -- name or number of the item within its task
+    correct DOUBLE NOT NULL           -- 0 or 1, or a fraction
 );
 
 CREATE TABLE splits (

@@ -28,7 +28,7 @@ collect_form.form(db, corpus)
 st.subheader("Queue", divider="gray")
 jobs.live(db, history=True)
 
-st.subheader("Import a loss pack", divider="gray")
+st.subheader("Import losses or item results", divider="gray")
 import_pack.show(db, corpus)
 
 manifests = database.manifests(db, corpus)

@@ -35,7 +35,7 @@ if task in models:
     st.subheader("Growth with training", divider="gray")
     figure.show(
         law.growth_figure(models, str(task), figures.colours(db)),
-        models[["model", "family", "n_params", "train_tokens", "step", str(task)]],
+        models[["model", "family", "n_params", "run", "train_tokens", "step", str(task)]],
         key="growth",
         name=f"growth-{task}",
         alt=f"Accuracy on {task} over training tokens, one line for each training run",

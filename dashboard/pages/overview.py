@@ -2,7 +2,7 @@ import streamlit as st
 
 from csvcore.jobs import queue
 from dashboard.queries import comparisons, database
-from dashboard.views import coverage, jobs, test_set, verdicts
+from dashboard.views import coverage, jobs, predictability, test_set, verdicts
 from dashboard.widgets import sidebar, text
 
 st.header("Overview")
@@ -34,7 +34,7 @@ with st.container(horizontal=True):
         "Training runs",
         database.n_runs(db),
         border=True,
-        help="Counts the combinations of family, size and stage.",
+        help="Counts the combinations of family, size, stage and named run.",
     )
     st.metric("Models", len(cards), border=True, help="Counts every checkpoint.")
     st.metric("Tasks", len(tasks), border=True)
@@ -65,5 +65,7 @@ if not fits.empty and split:
     test_set.gate(db, corpus, split, fits)
     verdicts.table(comparisons.verdicts(db, fits))
 
+if split and not missing:
+    predictability.show(db, corpus, split)
 coverage.gaps(db, corpus)
 coverage.contents(db, corpus)

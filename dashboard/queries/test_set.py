@@ -11,7 +11,7 @@ import pandas as pd
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.records import Accuracy, Control, Fit, Mix
+from csvcore.records import Accuracy, Control, Evidence, Fit, Mix
 from csvcore.report import fit_page
 
 
@@ -66,6 +66,11 @@ def accuracies(con: store.Connection, hidden: Collection[str]) -> list[Accuracy]
 def accuracy_keys(con: store.Connection) -> set[tuple[str, str]]:
     """Return the model and task of each stored accuracy, without its value."""
     return {(entry.model, entry.task) for entry in store.accuracies(con)}
+
+
+def evidence(con: store.Connection, corpus: str, split: str) -> Evidence:
+    """Return `store.evidence`, which has no test model of the split."""
+    return store.evidence(con, corpus, split)
 
 
 def report(database: Path, name: str) -> str:

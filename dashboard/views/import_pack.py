@@ -1,49 +1,74 @@
-"""Import of a loss pack: preview, checks and the button that queues it."""
+"""Import of a loss pack or of item results: preview, checks and the button that queues it."""
 
 import hashlib
 from pathlib import PurePath
 
 import streamlit as st
 
-from csvcore.formats import atomic
+from csvcore.formats import atomic, item_results
 from csvcore.jobs import queue
 from csvcore.jobs.specs import ImportJob
 from dashboard.queries import database
 from dashboard.queries.database import Database
+from dashboard.queries.item_results import examine_items
 from dashboard.queries.loss_packs import examine
 from dashboard.widgets import figure, state, text
 
 SHOWN = 5  # reasons that are written out
 
 
-def submit(db: Database, corpus: str, name: str, content: bytes) -> int:
-    """Queue the import of a pack; its bytes wait beside the database for the worker."""
+def submit(db: Database, corpus: str, name: str, content: bytes, what: str = "losses") -> int:
+    """Queue the import of losses or items; the file waits beside the database for the worker."""
     folder = db.path.with_name(f"{db.path.name}.uploads")
     folder.mkdir(exist_ok=True)
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     with atomic.file(file) as building:
         building.write_bytes(content)
-    return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file)))
+    return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file), what))
 
 
 def show(db: Database, corpus: str) -> None:
-    """Draw the uploader, a preview of the pack, and the button that imports it."""
+    """Draw the uploader, a preview of the file, and the button that imports it."""
     n_queued = state.N_QUEUED_PACKS.get(0)
     upload = st.file_uploader(
-        "Loss pack",
+        "Loss pack or item results",
         type="parquet",
         key=f"pack-{n_queued}",  # a new one once a pack is queued, which is empty
         help="Adds the losses of a Parquet file from csvcore collect --out or csvcore export "
-        "losses; for larger files: "
-        f"{database.command(db, 'import losses FILE')}.",
+        "losses, or item results (model, task, item, correct); for larger files: "
+        f"{database.command(db, 'import losses FILE')}, "
+        f"{database.command(db, 'import items FILE')}.",
     )
     if upload is None:
         return
     content = upload.getvalue()
-    found = examine(db, corpus, upload.name, content)
+    if item_results.is_item_file(content):
+        _show_items(db, corpus, upload.name, content)
+    else:
+        _show_losses(db, corpus, upload.name, content)
+
+
+def _show_items(db: Database, corpus: str, name: str, content: bytes) -> None:
+    """Draw what item results would add."""
+    found = examine_items(db, name, content)
+    n_new = int(found.models["new"].sum()) if len(found.models) else 0
+    st.caption(f"{text.plain(name)} has item results, {n_new:,} of them new.")
+    figure.show_table(
+        found.models,
+        column_config={
+            "items": st.column_config.NumberColumn(help="Items of the task in the file"),
+            "new": st.column_config.NumberColumn(help="Item results that are not stored"),
+        },
+    )
+    _button(db, corpus, name, content, "items", found.why_not)
+
+
+def _show_losses(db: Database, corpus: str, name: str, content: bytes) -> None:
+    """Draw what a loss pack would add."""
+    found = examine(db, corpus, name, content)
     by = "by its hash" if found.has_manifest else "chosen in the side bar, the pack has no manifest"
     st.caption(
-        f"{text.plain(upload.name)} scores corpus {text.plain(found.corpus)} ({by}): "
+        f"{text.plain(name)} scores corpus {text.plain(found.corpus)} ({by}): "
         f"{len(found.models)} models, losses of {int(found.models['new'].sum()):,} documents "
         f"are new."
     )
@@ -58,22 +83,29 @@ def show(db: Database, corpus: str) -> None:
             "of": st.column_config.NumberColumn("of", help="Documents of the corpus"),
         },
     )
-    for reason in found.why_not[:SHOWN]:
+    _button(db, found.corpus, name, content, "losses", found.why_not)
+
+
+def _button(
+    db: Database, corpus: str, name: str, content: bytes, what: str, why_not: list[str]
+) -> None:
+    """Draw the reasons against the import, and its button, which is off if there are any."""
+    for reason in why_not[:SHOWN]:
         st.warning(text.sentence(reason))
-    if len(found.why_not) > SHOWN:
-        st.caption(f"and {len(found.why_not) - SHOWN} more like these.")
+    if len(why_not) > SHOWN:
+        st.caption(f"and {len(why_not) - SHOWN} more like these.")
     st.button(
         "Import",
         type="primary",
         icon=":material/download:",
-        disabled=bool(found.why_not),
+        disabled=bool(why_not),
         on_click=_take,
-        args=(db, found.corpus, upload.name, content),
-        help="Adds the import to the queue; it stores all of the pack or nothing, and "
-        "stored losses must be the same.",
+        args=(db, corpus, name, content, what),
+        help="Adds the import to the queue; it stores all of the file or nothing, and "
+        "stored values must be the same.",
     )
 
 
-def _take(db: Database, corpus: str, name: str, content: bytes) -> None:
-    submit(db, corpus, name, content)
+def _take(db: Database, corpus: str, name: str, content: bytes, what: str) -> None:
+    submit(db, corpus, name, content, what)
     state.N_QUEUED_PACKS.set(state.N_QUEUED_PACKS.get(0) + 1)

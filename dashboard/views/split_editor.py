@@ -237,7 +237,7 @@ def edit(key: str, table: pd.DataFrame, split: dict[str, Side], tasks: Sequence[
 
     Args:
         key: of the base split.
-        table: model, family, n_params, stage, step, train_tokens and a column per task.
+        table: model, family, n_params, stage, run, step, train_tokens and a column per task.
         split: changed in place.
         tasks: columns of accuracies.
     """
@@ -259,7 +259,8 @@ def _editor(
     if base is None or base[0] != editor or not state.Key[object](editor).is_set():
         base = editor, dict(split)
         state.EDITOR_BASE.set(base)
-    columns = ["model", "split", "family", "n_params", "stage", "step", "train_tokens"]
+    named = ["run"] if shown["run"].notna().any() else []
+    columns = ["model", "split", "family", "n_params", "stage", *named, "step", "train_tokens"]
     edited: pd.DataFrame = st.data_editor(
         shown.assign(split=shown["model"].map(base[1]), tick=False)[["tick", *columns, *tasks]],
         hide_index=True,

@@ -33,7 +33,7 @@ def show(
             "Training runs",
             database.n_runs(db),
             border=True,
-            help="Counts the combinations of family, size and stage.",
+            help="Counts the combinations of family, size, stage and named run.",
         )
         st.metric("Models", len(cards), border=True, help="Counts every checkpoint.")
         for side, count in counts.items():
@@ -57,7 +57,9 @@ def _tree(db: Database, name: str, models: pd.DataFrame) -> None:
     with st.container(height=min(TREE_HEIGHT, tree.layout.height + DOWNLOADS), border=False):
         figure.show(
             tree,
-            models[["model", "family", "n_params", "stage", "step", "train_tokens", "split"]],
+            models[
+                ["model", "family", "n_params", "stage", "run", "step", "train_tokens", "split"]
+            ],
             key="tree",
             name=f"models-{name}",
             alt="Families, their sizes, and the side of every checkpoint",

@@ -26,7 +26,7 @@ from zoo_build.tasks import TASKS, chance
 SCORER = "abacus-l"
 SHIPPED = ("ebb-xs", "ebb-s", "ebb-m")  # models that come along, to collect from
 QUANTUM, SIGNIFICANT_BITS = 2.0**-10, 8  # of the losses that come along, in nats
-CARD = ("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin")
+CARD = ("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin", "run")
 ITEMS = pa.schema(
     [("model", pa.string()), ("task", pa.string()), ("item", pa.int16()), ("correct", pa.int8())]
 )
@@ -116,6 +116,7 @@ def card(run: Run, folder: Path) -> ModelCard:
         step=step,
         license="Apache-2.0",
         origin=f"zoo_build, {kind}",
+        run=f"seed{run.repeat + 1}" if run.repeat else None,
     )
 
 

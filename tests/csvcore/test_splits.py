@@ -50,6 +50,23 @@ def test_of_a_family_without_sizes_all_train_when_another_is_left_out() -> None:
     }
 
 
+def test_a_repetition_is_a_run_of_its_own_and_no_leak_of_the_run_it_repeats() -> None:
+    first, again = card("A", 7, 100), card("A", 7, 100, run="seed2")
+    later, elsewhere = card("A", 7, 200, run="seed2"), card("B", 7, 100, run="seed2")
+    assert len({run_of(one) for one in (first, again, elsewhere)}) == 3
+    assert run_of(again) == run_of(later)
+    assert [run_name(one) for one in (first, again)] == ["A 7", "A 7 (seed2)"]
+    assert leaks([first, again], {first.model: "train", again.model: "test"}) == []
+    assert leaks([again, later], {again.model: "train", later.model: "test"}) == [
+        "Checkpoints of one run (A, 7, (seed2)) stand in test and in train."
+    ]
+
+
+def test_a_run_is_not_taken_for_a_stage_of_the_same_name() -> None:
+    cards = [card("A", 7, 1, stage="x"), card("A", 7, 1, run="x"), card("A", 7, 1)]
+    assert len({run_name(one) for one in cards}) == len({run_of(one) for one in cards}) == 3
+
+
 def test_checkpoints_of_one_run_on_both_sides_are_named_as_a_leak() -> None:
     cards = [card("A", 7, 100), card("A", 7, 200), card("A", 7, 300), card("A", 1, 300)]
     split: dict[str, Side] = {

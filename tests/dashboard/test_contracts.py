@@ -4,7 +4,10 @@ import ast
 from pathlib import Path
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
-GUARDED = {"fit", "fits", "predictions", "accuracies", "mixes", "control", "timings", "fit_page"}
+GUARDED = {
+    *("fit", "fits", "predictions", "accuracies", "mixes", "control", "timings", "fit_page"),
+    *("evidence", "item_results", "item_statistics"),
+}
 
 
 def test_fits_and_accuracies_are_read_through_test_set_alone() -> None:

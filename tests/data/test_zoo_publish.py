@@ -1,6 +1,7 @@
 """Laws of what comes along with the zoo: agreement of a second making, items, shortened packs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from zoo_build import (
     check,
+    families,
     publish,
 )
 
 from csvcore.formats import loss_packs
 from csvcore.formats.manifest import Manifest
+from tests.support.world import save_gpt2
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +61,14 @@ def test_the_zoo_grows_by_items_and_accuracies_are_their_means(tmp_path):
     assert (tmp_path / "accuracies.csv").read_text() == (
         "model,task,accuracy,n_items\na-step1,facts,0.5,4\nb-step1,facts,0.75,4\n"
     )
+
+
+@pytest.mark.parametrize(("repeat", "run"), [(0, None), (1, "seed2")])
+def test_a_card_names_the_run_of_a_repetition_alone(tmp_path, repeat, run):
+    [first] = [one for one in families.all_runs() if one.name == "ebb-m"]
+    folder = save_gpt2(tmp_path / "ebb-m-step7")
+    made = publish.card(replace(first, repeat=repeat), folder)
+    assert (made.family, made.step, made.stage, made.run) == ("ebb", 7, "stable", run)
 
 
 @given(st.lists(st.floats(0, 30, width=32), min_size=1))

@@ -6,10 +6,15 @@ from csvcore.records import ModelCard
 
 
 def card(
-    family: str, n_params: int | None, step: int | None = None, stage: str | None = None
+    family: str,
+    n_params: int | None,
+    step: int | None = None,
+    stage: str | None = None,
+    run: str | None = None,
 ) -> ModelCard:
-    name = "-".join(str(part) for part in (family, n_params, stage, step) if part is not None)
-    return ModelCard(name, family, n_params=n_params, step=step, stage=stage)
+    parts = (family, n_params, stage, run, step)
+    name = "-".join(str(part) for part in parts if part is not None)
+    return ModelCard(name, family, n_params=n_params, step=step, stage=stage, run=run)
 
 
 zoos = st.lists(

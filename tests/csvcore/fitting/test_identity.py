@@ -1,16 +1,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from numpy.testing import assert_allclose
 
 from csvcore import store
-from csvcore.fitting import learn
+from csvcore.fitting import identity, learn
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline.fit import fit
-from csvcore.records import Fit
+from csvcore.records import Fit, ModelCard
 from tests.support.world import DOCS, all_weights, change, contents, save_gpt2
 
 pytestmark = pytest.mark.slow
@@ -58,6 +59,7 @@ def test_where_the_scorers_folder_lies_makes_no_difference(
         "UPDATE accuracies SET n_items = 10 WHERE model = 'ant' AND task = 'adding'",
         "UPDATE tasks SET chance = 0.2 WHERE task = 'adding'",
         "UPDATE splits SET side = 'train' WHERE model = 'gnu'",
+        "UPDATE models SET run = 'seed2' WHERE model = 'ant'",
         "DELETE FROM losses WHERE model = 'bee' AND doc_id = 'note-1'",
         "UPDATE losses SET nll = list_transform(nll, lambda x: x * 1.01) WHERE model = 'bee'",
     ],
@@ -69,6 +71,13 @@ def test_a_change_of_the_data_gives_another_fit(
     change(world_db, statement)
     assert make_fit("adding").fit != before.fit
     assert len(contents(world_db)["fits"]) == 2
+
+
+def test_a_card_without_a_named_run_counts_as_it_did_before_runs_had_names() -> None:
+    cards = [ModelCard("a", "A", 7, stage="base", step=3), ModelCard("a", "A", run="seed2")]
+    data: Any = SimpleNamespace(cards=cards)
+    assert identity._card_key(data, 0) == ("A", 7, "base", False)
+    assert identity._card_key(data, 1) == ("A", None, None, True, "seed2")
 
 
 def test_accuracies_of_other_tasks_make_no_difference(make_fit: Run, world_db: Path) -> None:

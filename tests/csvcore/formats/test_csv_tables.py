@@ -70,9 +70,9 @@ def test_a_corpus_is_read_in_file_order_with_its_answers(write: Write) -> None:
 def test_model_cards_keep_what_is_known_and_ignore_other_columns(write: Write) -> None:
     path = write(
         "models.csv",
-        "family,model,n_params,train_tokens,stage,step,license,origin,colour\n"
-        "Pythia,pythia-70m,70000000,3e11,base,143000,apache-2.0,EleutherAI,blue\n"
-        "Closed, closed-1 ,,,,0,,,\n",
+        "family,model,n_params,train_tokens,stage,step,license,origin,colour,run\n"
+        "Pythia,pythia-70m,70000000,3e11,base,143000,apache-2.0,EleutherAI,blue,seed2\n"
+        "Closed, closed-1 ,,,,0,,,,\n",
     )
     assert read_models(path) == [
         ModelCard(
@@ -84,6 +84,7 @@ def test_model_cards_keep_what_is_known_and_ignore_other_columns(write: Write) -
             143_000,
             "apache-2.0",
             "EleutherAI",
+            "seed2",
         ),
         ModelCard("closed-1", "Closed", step=0),
     ]

@@ -29,6 +29,7 @@ SPECS: list[tuple[Spec, str]] = [
     (CollectJob("words", ("/models/ant", "bee"), {"dtype": "float16"}), "Losses of ant, bee"),
     (MixesJob(("words", "prose"), "sides", "adding", 100), "Mixes of words, prose for adding"),
     (ImportJob("words", "pack.parquet", "/tmp/x.parquet"), "Import of pack.parquet"),
+    (ImportJob("words", "items.parquet", "/tmp/x.parquet", "items"), "Import of items.parquet"),
 ]
 
 

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from csvcore import store
@@ -48,3 +50,15 @@ def test_a_zoo_that_is_not_there_is_refused(
     monkeypatch.setattr(imports, "ZOO", tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"the bundled zoo is not at .*nowhere"):
         imports.init(tmp_path / "results.duckdb", zoo=True)
+
+
+def test_the_zoos_item_results_are_loaded_where_it_has_some(
+    tmp_path: Path, world: World, world_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = Path(shutil.copytree(world_files, tmp_path / "zoo"))
+    monkeypatch.setattr(imports, "ZOO", zoo)
+    share = world.accuracy("ant", "adding")
+    items = {"model": ["ant"], "task": ["adding"], "item": [7], "correct": [share]}
+    pq.write_table(pa.table(items), zoo / "items.parquet")
+    imports.init(tmp_path / "results.duckdb", zoo=True)
+    assert contents(tmp_path / "results.duckdb")["item_results"] == [("ant", "adding", "7", share)]

@@ -52,10 +52,16 @@ def old(tmp_path: Path) -> Path:
     return path
 
 
-def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
+def _back_to_version_5(db: duckdb.DuckDBPyConnection) -> None:
+    db.execute("ALTER TABLE models DROP COLUMN run")
+    db.execute("DROP TABLE item_results")
     db.execute("DROP TABLE unit_weights")
     for column in ("candidates", "interval_error"):
         db.execute(f"ALTER TABLE fits DROP COLUMN IF EXISTS {column}")
+
+
+def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
+    _back_to_version_5(db)
     db.execute("ALTER TABLE documents DROP COLUMN results")
     db.execute("DROP TABLE reveals")
     db.execute("ALTER TABLE mixes DROP COLUMN created")
@@ -64,9 +70,9 @@ def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
 def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     """All that was there is there, and what is new is empty."""
     after = contents(path)
-    new_tables = {"reveals", "unit_weights"}
+    new_tables = {"reveals", "unit_weights", "item_results"}
     assert after.keys() == before.keys() | new_tables
-    assert [after[table] for table in new_tables] == [[], []]
+    assert [after[table] for table in new_tables] == [[], [], []]
     for table, rows in before.items():
         if table == "meta":
             assert after[table] == [(store.SCHEMA_VERSION,)]
@@ -202,5 +208,22 @@ def test_a_database_of_version_3_keeps_its_mixes_and_hides_the_test_set(tmp_path
         assert store.revealed_fits(db) == set()
         store.add_reveal(db, "words", "sides")
         assert store.revealed_mixes(db, ["words"], "sides", "adding")
+    store.create(tmp_path / "new.duckdb")
+    assert columns(path) == columns(tmp_path / "new.duckdb")
+
+
+def test_a_database_of_version_5_keeps_its_models_without_a_named_run(tmp_path: Path) -> None:
+    path = tmp_path / "five.duckdb"
+    store.create(path)
+    with store.connect(path) as db:
+        words(db)
+        before = store.models(db)
+    with duckdb.connect(str(path)) as db:
+        _back_to_version_5(db)
+        db.execute("UPDATE meta SET schema_version = 5")
+    with store.connect(path) as db:
+        assert store.models(db) == before
+        store.add_models(db, [replace(before[0], run="seed2")])
+        assert [card.run for card in store.models(db)] == ["seed2", None]
     store.create(tmp_path / "new.duckdb")
     assert columns(path) == columns(tmp_path / "new.duckdb")

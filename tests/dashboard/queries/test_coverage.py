@@ -167,9 +167,10 @@ def test_missing_cells_say_their_share_and_hostile_names_are_escaped() -> None:
 def test_the_tree_has_every_model_once_under_its_family() -> None:
     table = pd.DataFrame(
         [
-            {"model": f"{family}-{size}-{step}", "family": family, "n_params": size, "step": step,
-             "stage": "base", "train_tokens": step, "split": side}
+            {"model": f"{family}-{size}-{run}-{step}", "family": family, "n_params": size,
+             "step": step, "stage": "base", "run": run, "train_tokens": step, "split": side}
             for family in ("A", "<b>") for size in (10_000, 20_000)
+            for run in (None, "seed2")
             for step, side in ((1, "train"), (2, "test"), (3, None))
         ]
     )  # fmt: skip
@@ -177,5 +178,8 @@ def test_the_tree_has_every_model_once_under_its_family() -> None:
     shown = [name for trace in figure.data if trace.text is not None for name in trace.text]
     assert sorted(shown) == sorted(table["model"].str.replace("<b>", "&lt;b&gt;"))
     families, labels = figure.data[0].y
-    assert list(families) == ["&lt;b&gt;", "A"] * 2
-    assert list(labels) == ["0.01 M base"] * 2 + ["0.02 M base"] * 2
+    assert list(families) == ["&lt;b&gt;", "A"] * 4
+    runs = [f"{size} base{run}" for size in ("0.01 M", "0.02 M") for run in (" seed2", "")]
+    assert list(labels) == [run for run in runs for _ in range(2)]
+    positions = [x for trace in figure.data if trace.text is not None for x in trace.x]
+    assert max(positions) == 3  # a repetition's checkpoints are in its own row

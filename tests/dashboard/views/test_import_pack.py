@@ -103,6 +103,39 @@ def test_what_the_import_would_be_refused_for_is_said_before_and_the_button_is_o
         imports.import_losses(database, [pack])
 
 
+def item_file(path: Path, rows: list[tuple[str, str, int, float]]) -> Path:
+    names = ("model", "task", "item", "correct")
+    pq.write_table(pa.Table.from_pylist([dict(zip(names, r, strict=True)) for r in rows]), path)
+    return path
+
+
+def test_item_results_are_shown_without_accuracies_then_imported(
+    drop: Callable[[Path], AppTest], database: Path, tmp_path: Path, world_files: Path
+) -> None:
+    imports.import_tasks(database, world_files / "tasks.csv")
+    rows = [("ant", "adding", i, i % 2) for i in range(4)]
+    app = drop(item_file(tmp_path / "items.parquet", rows))
+    table = app.dataframe[0].value
+    assert table.to_dict("records") == [{"model": "ant", "task": "adding", "items": 4, "new": 4}]
+    button(app).click().run()
+    assert work_off(database) == "4 item results; 1 accuracies made from them"
+    assert contents(database)["accuracies"] == [("ant", "adding", 0.5, 4)]
+
+
+def test_item_results_that_contradict_an_accuracy_are_refused_without_telling_it(
+    drop: Callable[[Path], AppTest], database: Path, tmp_path: Path, world_files: Path
+) -> None:
+    imports.import_tasks(database, world_files / "tasks.csv")
+    imports.import_accuracies(database, [world_files / "accuracies.csv"])
+    app = drop(item_file(tmp_path / "items.parquet", [("ant", "adding", 1, 1.0)]))
+    [said] = [warning.value for warning in app.warning]
+    assert "differs from the stored accuracy by more than 0\\.0001" in said
+    assert button(app).disabled
+    app = drop(item_file(tmp_path / "other.parquet", [("yak", "adding", 1, 1.0)]))
+    assert "yak" in app.warning[0].value
+    assert button(app).disabled
+
+
 @pytest.mark.parametrize("fault", ["text", "corpus", "tiling"])
 def test_a_file_that_is_no_pack_of_these_texts_is_refused_and_the_queue_stays(
     drop: Callable[[Path], AppTest], tmp_path: Path, world: World, fault: str
