@@ -28,7 +28,7 @@ def mix_figure(candidates: Sequence[Candidate], least: float = 0.005) -> Any:
     figure = go.Figure(
         go.Bar(
             x=[one.weight for one in shown],
-            y=[shortened(candidate_label(one.name)) for one in shown],
+            y=[escape(shortened(candidate_label(one.name))) for one in shown],
             orientation="h",
             marker={"color": PALETTE[0]},
             hovertemplate="%{y}: %{x:.0%}<extra></extra>",

@@ -15,6 +15,7 @@ from csvcore import store
 from csvcore.analysis.intervals import residual_interval
 from csvcore.errors import InputError, OffsetsError
 from csvcore.fitting.config import FitConfig
+from csvcore.methods import predicting
 from csvcore.pipeline import imports, predict
 from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.slow
 
 Run = Callable[..., Fit]
 Invoke = Callable[..., Result]
+TEST = next(model for model, side in SIDES.items() if side == "test")
 NEW = "new"  # a model that no split and no accuracy speaks of
 
 
@@ -36,7 +38,50 @@ def like(world: World, model: str, name: str = NEW, scale: float = 1.0) -> list[
 
 @pytest.fixture
 def fitted(make_fit: Run) -> Fit:
-    return make_fit("reading", method="all-token")
+    return make_fit("reading", method="all-token", refit="train")
+
+
+@pytest.mark.parametrize("refit", ["all", "train"])
+@pytest.mark.parametrize("method", predicting())
+def test_every_method_says_of_a_stored_model_what_its_fit_said(
+    make_fit: Run, world_db: Path, method: str, refit: str
+) -> None:
+    made = make_fit("adding", method, penalty=1e-4, refit=refit)
+    said = {one.model: one for one in made.predictions}
+    found = predict.predict(world_db, made.fit, list(said))
+    assert len(found) == len(said)
+    for one in found:
+        before = said[one.model]
+        if before.side == "validation" and refit == "all":
+            continue  # a fit predicts these by the law of the train models
+        assert one.score == pytest.approx(before.score, rel=1e-4, abs=1e-4)
+        assert one.predicted == pytest.approx(before.predicted, abs=1e-4)
+        if method == "stack":
+            assert (one.low, one.high) == (
+                pytest.approx(before.low, abs=1e-4),
+                pytest.approx(before.high, abs=1e-4),
+            )
+
+
+def test_a_stack_predicts_a_model_whose_compute_is_not_known_by_its_other_scores(
+    make_fit: Run, world_db: Path, world: World, tmp_path: Path
+) -> None:
+    made = make_fit("adding", "stack", penalty=1e-4)
+    shares = {one.name: one.weight for one in made.candidates}
+    assert shares["compute"] > 0
+    assert sum(shares.values()) == pytest.approx(1)
+    pack = write_pack(tmp_path / "new.parquet", like(world, TEST))
+    (new,) = predict.predict(world_db, made.fit, files=[pack])
+    (known,) = predict.predict(world_db, made.fit, [TEST])
+    assert new.model == NEW
+    assert new.predicted != known.predicted
+    assert abs(new.predicted - known.predicted) < 0.2
+
+
+def test_a_comparator_predicts_the_models_of_its_fit_alone(make_fit: Run, world_db: Path) -> None:
+    made = make_fit("adding", "loss-quantiles")
+    with pytest.raises(InputError, match="loss-quantiles predicts only the models of its fit; tak"):
+        predict.predict(world_db, made.fit, [TEST])
 
 
 def test_a_model_with_the_losses_of_another_gets_its_prediction(
