@@ -59,6 +59,12 @@ SETTINGS = {
         type=click.Choice(["all", "last", "letter", "text"]),
         help="Count these answer spans in label-token.  [default: all]",
     ),
+    "refit": click.option(
+        "--refit",
+        type=click.Choice(["all", "train"]),
+        help="Fit every law anew to train and validation models once all is chosen, or leave it "
+        "fitted to train.  [default: all]",
+    ),
     "mask_first_token": click.option(
         "--mask-first-token",
         is_flag=True,

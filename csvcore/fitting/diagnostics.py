@@ -33,15 +33,15 @@ def law_notes(law: ScalingFit, score: Floats, predicted: Floats) -> list[str]:
     return notes
 
 
-def beyond_notes(score: Floats, train: Mask, test: Mask) -> list[str]:
-    """Return a note if too many test models score outside the range of the train models."""
-    beyond = (score < score[train].min()) | (score > score[train].max())
+def beyond_notes(score: Floats, fitted: Mask, test: Mask) -> list[str]:
+    """Return a note if too many test models score outside the range of the fitted models."""
+    beyond = (score < score[fitted].min()) | (score > score[fitted].max())
     count, n_test = int((beyond & test).sum()), int(test.sum())
     if count <= STRAY * n_test:
         return []
     return [
-        f"extrapolated: {count} of {n_test} test models score outside the range of the train "
-        "models; their intervals may be too narrow"
+        f"extrapolated: {count} of {n_test} test models score outside the range of the models "
+        "that the law was fitted to; their intervals may be too narrow"
     ]
 
 

@@ -189,7 +189,7 @@ def _with_law(data: Dataset, chosen: TaskModels, request: FitRequest, scored: Sc
 
     judged = judge(data, chosen, predict, can_leave_out, refit)
     fit = _assembled(data, chosen, request, law, score, judged)
-    notes = law_notes(law, score[fitted], judged.predicted[fitted])
+    notes = law_notes(law, score[train], judged.predicted[train])
     beyond = beyond_notes(score, fitted, chosen.on("test"))
     return replace(fit, notes=(*notes, *beyond, *fit.notes))
 

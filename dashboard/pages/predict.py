@@ -46,7 +46,7 @@ figure.show(
 )
 st.caption(
     "Bars: 90 % intervals from cross-validation. Crosses: the score is outside the range of the "
-    "train models, where intervals may be too narrow. Open diamonds: observed."
+    "fitted models, where intervals may be too narrow. Open diamonds: observed."
 )
 mix_of_scores.show(fit)
 figure.show_table(
@@ -74,5 +74,5 @@ figure.csv_button(
 )
 st.caption(
     f"By the newest {label(fit.method)} fit of each task, or the one chosen in the "
-    "side bar, with 90 % intervals; ×: the score is outside the range of the train models."
+    "side bar, with 90 % intervals; ×: the score is outside the range of the fitted models."
 )

@@ -22,10 +22,11 @@ PREDICTION_KEYS = {"model", "split", "score", "accuracy", "predicted", "low", "h
 ROW_KEYS = {
     "task", "method", "test_mse", "test_mae", "r2", "spearman", "pairwise", "noise_floor", "low",
     "high", "difference", "difference_low", "difference_high", "covered", "n_test", "fit",
-    "p_value", "notes",
+    "p_value", "notes", "to_stack", "to_stack_low", "to_stack_high",
 }  # fmt: skip
 METHODS = {
-    "csv", "all-token", "label-token", "source-token", "best-source",
+    "stack", "csv", "all-token", "label-token", "label-probability", "source-token",
+    "best-source", "rank-token", "loss-compute", "loss-quantiles", "exponential",
     "train-mean", "sibling", "compute", "best-constant",
 }  # fmt: skip
 Invoke = Callable[..., Result]
@@ -127,6 +128,7 @@ def test_the_text_table_has_a_header_and_one_line_a_fit_and_one_a_note(invoke_fi
     assert reading.startswith("reading ")
     found = one_document(invoke_fit("--method", "all-token", "--json").stdout)["fits"]
     assert notes == [f"{one['task']}: {note}" for one in found for note in one["notes"]]
+    notes = invoke_fit("--method", "all-token", "--refit", "train").stdout.splitlines()
     assert "adding: saturated: only 2 of 6 train models stand where the curve rises" in notes
 
 
@@ -174,7 +176,7 @@ def test_compare_prints_a_table_best_first(invoke: Invoke, tiny_lm: Path) -> Non
     result = invoke("compare", *where, "--task", "adding", "--permutations", "4")
     header, *lines = result.stdout.splitlines()
     assert re.split(r"  +", header) == [
-        "task", "method", "test MSE", "90 % CI", "difference to CSV (90 % CI)",
+        "task", "method", "test MSE", "90 % CI", "difference to the stack (90 % CI)",
         "mean error (points)", "R2", "rank", "pairs", "covered", "floor",
     ]  # fmt: skip
     table = [line for line in lines if line.startswith("adding ")]
@@ -182,14 +184,14 @@ def test_compare_prints_a_table_best_first(invoke: Invoke, tiny_lm: Path) -> Non
     assert cells.keys() == METHODS
     assert all(len(row) == 11 for row in cells.values())
     assert table[0].split()[1] == "label-token"
-    assert cells["csv"][4] == "-"  # it is not above itself
+    assert cells["stack"][4] == "-"  # it is not above itself
     assert cells["best-constant"][7:10] == ["-", "0.50", "-"]
     assert float(cells["all-token"][2]) > 0.1
     rest = [line for line in lines if line.startswith("adding, ")]
     assert len(rest) + len(table) == len(lines)
     [p_value] = [line for line in rest if "permutation p-value" in line]
     assert re.fullmatch(r"adding, csv: permutation p-value \d\.\d{3}", p_value)
-    assert any(line.startswith("adding, all-token: saturated: only 2 of 6") for line in rest)
+    assert any(line.startswith("adding, all-token: extrapolated: 1 of 3") for line in rest)
 
 
 def test_leave_one_family_out_prints_a_column_a_family_and_the_median(

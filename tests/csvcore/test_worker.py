@@ -106,8 +106,8 @@ def test_a_compare_job_makes_every_fit(
     run: Callable[..., queue.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     done = run("compare", params() | {"tasks": ["adding", "reading"]})
-    assert (done.status, done.message) == ("done", "9 fits stored or found")
-    assert len(contents(world_db)["fits"]) == 9
+    assert (done.status, done.message) == ("done", "21 fits stored or found")
+    assert len(contents(world_db)["fits"]) == 21
 
 
 @pytest.mark.parametrize(("leads", "told"), [(True, "5"), (False, "")])
@@ -140,7 +140,7 @@ def test_a_compare_job_may_have_permutations(
     run: Callable[..., queue.Job], params: Callable[..., dict[str, Any]], world_db: Path
 ) -> None:
     done = run("compare", params(steps=1) | {"tasks": ["adding"], "permutations": 3})
-    assert (done.status, done.message) == ("done", "5 fits stored or found")
+    assert (done.status, done.message) == ("done", "11 fits stored or found")
     with store.connect(world_db, read_only=True) as db:
         table = store.fits(db)
         name = table[table["method"] == "csv"]["fit"].iloc[0]

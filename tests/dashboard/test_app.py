@@ -84,7 +84,7 @@ def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     assert not app.exception
     job = queue.recent(zoo)[0]
     assert job.status == "queued"
-    assert job.params["methods"] == ["csv"]
+    assert job.params["methods"] == ["stack", "csv"]
     assert job.params["config"] == {"seed": 0, "members": 5, "activation": "exp"}
     assert FitConfig(**job.params["config"]).algorithm == "fast"
     next(button for button in app.button if button.label == "Start").click().run()

@@ -24,7 +24,8 @@ Run = Callable[..., Fit]
 def test_the_papers_fit_starts_as_all_token_and_keeps_the_step_that_validates_best(
     make_fit: Run,
 ) -> None:
-    csv, every = make_fit("adding", "csv", **PAPER), make_fit("adding", "all-token")
+    csv = make_fit("adding", "csv", refit="train", **PAPER)
+    every = make_fit("adding", "all-token", refit="train")
     assert [entry.step for entry in csv.trace] == list(range(13))
     errors = [entry.validation_mse for entry in csv.trace]
     assert csv.steps == int(np.argmin(np.array(errors, dtype=float))) > 0
