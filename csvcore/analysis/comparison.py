@@ -323,8 +323,8 @@ def verdict_label(said: Verdict) -> str:
     """Return a verdict in a few words, as a table has room for."""
     return {
         "better": "significantly better than all",
-        "level": f"level with: {label(said.rival)}",
-        "worse": f"significantly better: {label(said.rival)}",
+        "level": f"level with {label(said.rival)}",
+        "worse": f"{label(said.rival)}: significantly better",
     }[said.word]
 
 

@@ -1,7 +1,7 @@
 """Simple scores of a model's losses: mean losses, probabilities of answers, compute."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,14 +121,29 @@ def candidate_label(name: str) -> str:
     return label(name)
 
 
+def merged(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Join candidates of one law, which are one score under several names, the largest first.
+
+    The only source of a task is the score of that source and of the task's sources.
+    """
+    by_law: dict[tuple[float, float], Candidate] = {}
+    for one in candidates:
+        law = (one.alpha, one.beta)
+        if law in by_law:
+            by_law[law] = replace(by_law[law], weight=by_law[law].weight + one.weight)
+        else:
+            by_law[law] = one
+    return sorted(by_law.values(), key=lambda one: -one.weight)
+
+
 def mix_sentence(candidates: Sequence[Candidate], least: float = 0.05) -> str:
     """Return the shares of a stack's candidates in words, those of at least `least` by name.
 
     Args:
-        candidates: the largest weight first.
+        candidates: of a stack.
         least: share.
     """
-    named = [one for one in candidates if one.weight >= least]
+    named = [one for one in merged(candidates) if one.weight >= least]
     rest = 1.0 - sum(one.weight for one in named)
     parts = [f"{one.weight:.0%} {candidate_label(one.name)}" for one in named]
     if rest >= 0.005:

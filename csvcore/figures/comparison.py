@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvcore.analysis.scores import candidate_label
+from csvcore.analysis.scores import candidate_label, merged
 from csvcore.figures.law import ACCURACY_AXIS, CURVE_COLOUR, MSE_AXIS, PALETTE, short_run
 from csvcore.methods import METHODS, label, shortened
 from csvcore.records import Candidate
@@ -19,12 +19,12 @@ def mix_figure(candidates: Sequence[Candidate], least: float = 0.005) -> Any:
     """Draw a bar for each candidate of a stack, as long as its weight in the mix.
 
     Args:
-        candidates: the largest weight first.
+        candidates: of a stack.
         least: weight below which a candidate has no bar.
     """
     import plotly.graph_objects as go
 
-    shown = [one for one in candidates if one.weight >= least][::-1]
+    shown = [one for one in merged(candidates) if one.weight >= least][::-1]
     figure = go.Figure(
         go.Bar(
             x=[one.weight for one in shown],

@@ -9,8 +9,8 @@ from csvcore.records import Side
 from dashboard.widgets import figure
 
 ON_VALIDATION = (
-    " CSV's errors on validation models are slightly optimistic: its penalty was chosen with their "
-    "help."
+    " On validation models the errors of the stack and of CSV are slightly optimistic: mix and "
+    "penalty were chosen with their help."
 )
 
 

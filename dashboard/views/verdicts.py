@@ -8,7 +8,7 @@ from csvcore.methods import fitted, label
 from dashboard.widgets import figure
 
 MARKS = {"better": "\u2713", "level": "\u223c", "worse": "\u2717"}
-FIRST = ("task", "told", "stack", "csv", "all-token", "floor", "nulls", "csv_told", "ratio", "side")
+FIRST = ("task", "told", "csv_told", "stack", "csv", "all-token", "nulls", "floor", "ratio", "side")
 WORDS = {"word": "told", "csv_word": "csv_told"}  # which verdict a text tells
 INNER = ("word", "csv_word", "left_out")  # columns shown through others
 HELP = (
@@ -38,7 +38,7 @@ def table(verdicts: pd.DataFrame) -> None:
                 "Evaluated on", help="Validation models, until the test set is revealed."
             ),
             "nulls": st.column_config.NumberColumn(
-                "Best trivial baseline, MSE",
+                "Best trivial, MSE",
                 format="%.1e",
                 help="A trivial baseline predicts without any loss of the model.",
             ),
@@ -57,8 +57,8 @@ def table(verdicts: pd.DataFrame) -> None:
     )
     left_out = {name for row in verdicts.get("left_out", ()) for name in row}
     st.caption(
-        "Mean squared error of the predicted accuracy. On validation models the errors of CSV are "
-        "slightly optimistic: its penalty was chosen with their help. "
+        "Mean squared error of the predicted accuracy. On validation models the errors of the "
+        "stack and of CSV are slightly optimistic: mix and penalty were chosen with their help. "
         + " ".join(map(left_out_sentence, sorted(left_out)))
     )
 

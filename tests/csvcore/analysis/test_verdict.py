@@ -154,8 +154,8 @@ def test_a_verdict_in_words_names_the_rival_and_whether_that_is_significant() ->
     better, level = Verdict("stack", "better", "compute"), Verdict("csv", "level", "compute")
     worse = Verdict("csv", "worse", "label-token")
     assert verdict_label(better) == "significantly better than all"
-    assert verdict_label(level) == "level with: Training compute"
-    assert verdict_label(worse) == "significantly better: Label tokens"
+    assert verdict_label(level) == "level with Training compute"
+    assert verdict_label(worse) == "Label tokens: significantly better"
     assert verdict_sentence(better) == (
         "Stack is significantly better than all other methods and trivial baselines; the closest "
         "is Training compute."

@@ -100,11 +100,12 @@ def test_one_run_that_nothing_validates_is_refused(given: Given) -> None:
 
 def test_a_mix_is_told_in_words_and_drawn_as_bars() -> None:
     mix = [
-        Candidate("probability:<b>", 0.52, -1.0, 0.0),
-        Candidate("csv", 0.31, -1.0, 0.0),
-        Candidate("source:notes", 0.13, -1.0, 0.0),
-        Candidate("compute", 0.04, -1.0, 0.0),
-        Candidate("all-token", 0.0, -1.0, 0.0),
+        Candidate("csv", 0.31, -2.0, 0.0),
+        Candidate("probability:<b>", 0.30, -1.0, 0.0),
+        Candidate("label-probability", 0.22, -1.0, 0.0),  # the same score
+        Candidate("source:notes", 0.13, -3.0, 0.0),
+        Candidate("compute", 0.04, -4.0, 0.0),
+        Candidate("all-token", 0.0, -5.0, 0.0),
     ]
     assert mix_sentence(mix) == (
         "52% Answer probability of <b>, 31% CSV, 13% Loss of notes, 4% others"
