@@ -146,7 +146,7 @@ class LossSettings:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of tasks and losses without any test model, by model in the order of cards.
+    """Facts on tasks and losses without any test model, by model in the order of cards.
 
     sides: of the models, empty without a split. source_nll: (n_models, n_sources) mean loss of each
     source, nats per character; NaN where a model lacks losses on a document. text_nll: (n_models,

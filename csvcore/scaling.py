@@ -11,6 +11,7 @@ from csvcore.records import Floats, Ints, ScalingFit
 
 # Slopes at which the fit starts, in units of 1 / standard deviation of the scores.
 START_SLOPES = (-0.5, -2.0, -6.0, -20.0, 2.0)
+FEWEST = 3  # models that a law of two parameters needs
 LEAST_SHARE = 1e-6  # of the way from chance to 1, where a prediction's log-odds are cut off
 
 
@@ -104,8 +105,8 @@ def _check(score: Floats, accuracy: Floats, gamma: float) -> None:
         raise InputError(
             f"score {score.shape} and accuracy {accuracy.shape} must be one (n_models,) each"
         )
-    if score.size < 3:
-        raise InputError(f"two parameters need at least 3 models, got {score.size}")
+    if score.size < FEWEST:
+        raise InputError(f"two parameters need at least {FEWEST} models, got {score.size}")
     if not (np.isfinite(score).all() and np.isfinite(accuracy).all()):
         raise InputError("scores and accuracies must be finite; check the losses of these models")
     if not 0.0 <= gamma < 1.0:

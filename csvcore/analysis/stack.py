@@ -4,7 +4,7 @@ Every score s_k of a model has a sigmoid law p_k of its own (equation 2). Judges
 family (or run) of the known models in turn, and predict the validation models from the train
 models; e_kj are the errors of law k on what judge j held out. The mixing weights minimise
 
-    w' A w + pull * K * min(diag A) * |w - prior|^2   over w >= 0, sum(w) = 1,
+    w' A w + pull * K * min(diag A) * |w - 1 / K|^2   over w >= 0, sum(w) = 1,
     A = sum over judges of share_j * mean over held-out models of e_j e_j',
 
 so correlated scores share a weight and a score that fails on unseen families gets none. At the end
@@ -22,12 +22,11 @@ from scipy.special import expit, logit
 
 from csvcore.errors import InputError
 from csvcore.records import Floats, Mask
-from csvcore.scaling import Laws, fit_sigmoid_laws
+from csvcore.scaling import FEWEST, Laws, fit_sigmoid_laws
 
-PULL = 0.02  # towards the prior, in units of K times the smallest mean squared error
+PULL = 0.02  # towards equal parts, in units of K times the smallest mean squared error
 LEAST, MOST = 0.001, 0.999  # probabilities are kept within, so that logits stay finite
 VALIDATION = "validation"  # name of the judge that predicts the validation models
-FEWEST = 3  # models that a law of two parameters needs
 SUM_TO_ONE = 1e4  # weight of the row that holds the sum of the mix at 1, against unit rows
 NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviations
 
@@ -137,7 +136,6 @@ def fit_stack(
     accuracy: Floats,
     gamma: float,
     known: Mask,
-    prior: Floats | None = None,
 ) -> Stack:
     """Fit a stack to the train and validation models.
 
@@ -150,14 +148,13 @@ def fit_stack(
         accuracy: (n_models,) read of known models only.
         gamma: chance level.
         known: (n_models,) mask of the models that the laws are fitted to in the end.
-        prior: (n_scores,) mix to pull towards, 1 in all; equal parts by default.
     """
     predicted = [
         _held_out(of_judge, accuracy, gamma, one)
         for of_judge, one in zip(judged, panel, strict=True)
     ]
     errors = [p - accuracy[one.held] for p, one in zip(predicted, panel, strict=True)]
-    weight = mixing_weights(errors, [one.share for one in panel], prior)
+    weight = mixing_weights(errors, [one.share for one in panel])
     laws = laws_on(known, score, accuracy, gamma)
     residuals, shares = [], []
     for p, one in zip(predicted, panel, strict=True):
@@ -186,7 +183,6 @@ def _held_out(score: Floats, accuracy: Floats, gamma: float, judge: Judge) -> Fl
 def mixing_weights(
     errors: Sequence[Floats],
     shares: Sequence[float],
-    prior: Floats | None = None,
     pull: float = PULL,
 ) -> Floats:
     """Return the mix of the head of this module, (n_scores,).
@@ -194,12 +190,11 @@ def mixing_weights(
     Args:
         errors: of each judge (n_scores, n_held).
         shares: of each judge.
-        prior: (n_scores,) mix to pull towards; equal parts by default.
-        pull: how strongly.
+        pull: towards equal parts, how strongly.
     """
     n_scores = errors[0].shape[0]
-    centre = np.full(n_scores, 1.0 / n_scores) if prior is None else prior
-    # Rows whose squares add up to the objective: errors, then the distance to the prior.
+    centre = np.full(n_scores, 1.0 / n_scores)
+    # Rows whose squares add up to the objective: errors, then the distance to equal parts.
     rows = [
         np.sqrt(share / error.shape[1]) * error.T
         for share, error in zip(shares, errors, strict=True)

@@ -14,7 +14,7 @@ from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.methods import METHODS
 from csvcore.optimise import Singles, WeightResult
 from csvcore.records import Floats, Mask, Task
-from csvcore.scaling import fit_sigmoid_laws
+from csvcore.scaling import FEWEST, fit_sigmoid_laws
 
 # The mask tells which of the task's models may be learnt from, of those that train.
 WeightFunction = Callable[[Dataset, TaskModels, FitConfig, Mask], Floats]
@@ -25,7 +25,6 @@ LABEL_SHARE = 0.25  # of counted text; " B" for "B" is half, and a word with its
 PULLS = ("source-token", "label-token")
 # The weight that a pull gives to tokens its baseline does not count: a head can raise them again.
 REST = 0.05
-FEWEST = 3  # models that a law needs
 
 
 def pulls(

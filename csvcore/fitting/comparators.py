@@ -6,6 +6,7 @@ left-out groups judge it as every other method.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -74,10 +75,14 @@ def loss_quantiles(data: Dataset, chosen: TaskModels) -> Predict:
 
     The shape of NeuNeu (arXiv 2601.19831), which reads the distribution of token losses.
     """
-    nll = data.nll[chosen.rows][:, data.counts]
-    features = np.quantile(nll, QUANTILES, axis=1).T.astype(np.float64)  # (n_models, n_quantiles)
     observed = _Observed(chosen.accuracy, chosen.task.chance)
-    return _by_mask(lambda mask: _ridge(features, observed, mask))
+
+    @cache  # made on the first prediction, and not to learn whether the method can be fitted
+    def features() -> Floats:
+        nll = data.nll[chosen.rows][:, data.counts]
+        return np.quantile(nll, QUANTILES, axis=1).T.astype(np.float64)  # (n_models, n_quantiles)
+
+    return _by_mask(lambda mask: _ridge(features(), observed, mask))
 
 
 @comparator("other-tasks")

@@ -8,11 +8,11 @@ import numpy as np
 from csvcore.analysis.intervals import left_out_interval
 from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.records import Floats, Mask
+from csvcore.scaling import FEWEST
 
 # Fits a method to the models of each mask (n_fits, n_models), and predicts all models by each fit,
 # (n_fits, n_models). The names tell which group of `Dataset.interval_groups` the mask lacks.
 Predict = Callable[[Mask, Sequence[str | None]], Floats]
-FEWEST = 3  # models that a law needs
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from csvcore.fitting.diagnostics import beyond_notes, coarse_notes, law_notes
 from csvcore.fitting.identity import FitRequest
 from csvcore.fitting.left_out import Judged, Predict, judge
 from csvcore.fitting.stacking import StackResult
+from csvcore.methods import METHODS
 from csvcore.optimise import WeightResult
 from csvcore.records import (
     SIDES,
@@ -75,7 +76,8 @@ def finish(
         weights = np.stack([fold * data.counts for fold in result.fold_weight.values()])
         rows = salience.capability_score(weights, nll, data.n_chars)
         without = dict(zip(result.fold_weight, rows, strict=True))
-    groups = frozenset(result.fold_weight) if result.learnt else None
+    depends = result.learnt or METHODS[request.method].from_accuracies
+    groups = frozenset(result.fold_weight) if depends else None
     fit = _with_law(data, chosen, request, Scored(score, without, groups))
     fit = replace(
         fit,

@@ -78,12 +78,6 @@ def test_two_scores_with_opposite_errors_are_mixed_half_and_half() -> None:
     assert_allclose(weight, [0.5, 0.5, 0.0], atol=1e-3)
 
 
-def test_a_prior_decides_between_scores_that_err_alike() -> None:
-    error = np.tile([0.1, -0.2, 0.1], (3, 1))
-    weight = mixing_weights([error], [1.0], prior=np.array([0.6, 0.3, 0.1]), pull=0.3)
-    assert_allclose(weight, [0.6, 0.3, 0.1], atol=1e-4)
-
-
 def known_models(n: int, n_families: int) -> tuple[Mask, dict[str, Mask]]:
     family = np.arange(n) % n_families
     return np.ones(n, dtype=bool), {str(f): family == f for f in range(n_families)}
