@@ -11,6 +11,7 @@ from csvcore.cli import (  # noqa: F401  # they add commands
     dashboard,
     exports,
     fit,
+    forecast,
     predict,
     predictability,
 )

@@ -1,0 +1,147 @@
+"""A forecaster: forms fitted to a ladder, mixed by their backtest, with intervals that widen.
+
+Half of an interval is sqrt((q log2(1 + h))^2 + (1.645 s)^2): h is the horizon, s the spread of the
+forms about their mix, and q the 90 % quantile of |error| / log2(1 + h) in the backtest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from csvcore.analysis.stack import NORMAL_90, weighted_quantile
+from csvcore.errors import InputError
+from csvcore.forecasting.backtest import (
+    Backtest,
+    backtest,
+    folds,
+    mixed,
+    mixed_weights,
+    run_fold,
+    run_folds,
+)
+from csvcore.forecasting.forms import Forms, fit_forms, form_names
+from csvcore.forecasting.ladder import Ladder, refuse_short
+from csvcore.records import Floats
+
+LEVEL = 0.9
+UNTESTED = 0.1  # q of a ladder too short for a backtest, an error of ten points at horizon 1
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What is foretold: predicted, low, high (n_tasks, n_targets), horizon (n_targets,)."""
+
+    predicted: Floats
+    low: Floats
+    high: Floats
+    horizon: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Forecaster:
+    """Forms fitted to all models of a ladder.
+
+    weight: (n_tasks, n_forms) of the mix. quantile: (n_tasks,) q of the module's head. tested: the
+    backtest. end_of: the run that is foretold, or None.
+    """
+
+    forms: Forms
+    weight: Floats
+    quantile: Floats
+    tested: Backtest
+    end_of: str | None = None
+
+    @property
+    def ladder(self) -> Ladder:
+        """Return the ladder."""
+        return self.forms.ladder
+
+    @property
+    def reach(self) -> float:
+        """Return the farthest horizon that the backtest covers; 1 without one."""
+        return float(self.tested.horizon.max(initial=1.0))
+
+    def form_names(self) -> tuple[str, ...]:
+        """Return the names of the forms, in the order of the weights."""
+        return form_names(self.ladder, self.end_of is not None)
+
+    def predict(self, n_params: Floats, train_tokens: Floats) -> Foretold:
+        """Foretell the accuracies of models with 90 % intervals.
+
+        Args:
+            n_params: (n_targets,), positive.
+            train_tokens: likewise.
+        """
+        by_form = self.forms.predict(n_params, train_tokens)
+        predicted, spread = mixed(by_form, self.weight)
+        horizon = self.horizon(n_params, train_tokens)
+        half = half_width(self.quantile[:, None], spread, horizon)
+        low, high = np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
+        return Foretold(predicted, low, high, horizon)
+
+    def horizon(self, n_params: Floats, train_tokens: Floats) -> Floats:
+        """Return how far models lie beyond what is known, (n_targets,) as a factor."""
+        if self.end_of is None:
+            return self.ladder.horizon(n_params, train_tokens)
+        own = self.ladder.of_run(self.end_of)
+        return np.asarray(train_tokens / self.ladder.train_tokens[own].max())
+
+
+def forecaster(ladder: Ladder) -> Forecaster:
+    """Fit a forecaster of models that are not trained yet.
+
+    Raises:
+        InputError: the ladder has too few models or sizes.
+    """
+    refuse_short(ladder)
+    trials = [run_fold(ladder, fold) for fold in folds(ladder)]
+    tested = backtest(trials, ladder, of_run=False)
+    weight = mixed_weights(trials, ladder, of_run=False)
+    return Forecaster(fit_forms(ladder), weight, quantiles(tested), tested)
+
+
+def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
+    """Fit a forecaster of the rest of a run from its first checkpoints and the other runs.
+
+    Args:
+        ladder: all known models, the run's first checkpoints among them.
+        run: its name in the ladder.
+        end: tokens at the end of the run.
+
+    Raises:
+        InputError: the run has fewer than two checkpoints, or the ladder is too short.
+    """
+    own = ladder.of_run(run)
+    if own.size < 2:
+        raise InputError(
+            f"the run {run} has {own.size} checkpoints with losses and accuracies; its course "
+            "needs two"
+        )
+    refuse_short(ladder)
+    share = float(ladder.train_tokens[own].max() / end)
+    trials = [run_fold(ladder, fold) for fold in run_folds(ladder, own, share)]
+    tested = backtest(trials, ladder, of_run=True)
+    weight = mixed_weights(trials, ladder, of_run=True)
+    return Forecaster(fit_forms(ladder, own), weight, quantiles(tested), tested, run)
+
+
+def quantiles(tested: Backtest, left_out: int | None = None) -> Floats:
+    """Return q of every task, (n_tasks,), from all folds but the one left out."""
+    others = tested.fold != (-1 if left_out is None else left_out)
+    if not others.any():
+        return np.full(len(tested.error), UNTESTED)
+    by_octave = np.abs(tested.error[:, others]) / np.log2(1.0 + tested.horizon[others])
+    share = tested.share[others]
+    return np.array([weighted_quantile(row, share, LEVEL) for row in by_octave])
+
+
+def half_width(quantile: Floats, spread: Floats, horizon: Floats) -> Floats:
+    """Return half of the intervals of the module's head, (n_tasks, n_targets).
+
+    Args:
+        quantile: (n_tasks, 1) or (n_tasks, n_targets).
+        spread: (n_tasks, n_targets).
+        horizon: (n_targets,).
+    """
+    error = quantile * np.log2(1.0 + horizon)
+    return np.asarray(np.sqrt(np.square(error) + np.square(NORMAL_90 * spread)))

@@ -1,0 +1,146 @@
+"""Forecasts of models that are not trained yet, from the database."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from csvcore import store
+from csvcore.errors import InputError
+from csvcore.forecasting.answers import BacktestRow, ForecastRow, answer, target
+from csvcore.forecasting.iso_accuracy import IsoPoint, iso_accuracy
+from csvcore.forecasting.known import Known
+from csvcore.forecasting.outlook import outlooks
+from csvcore.forecasting.score_table import score_table
+from csvcore.records import ModelCard, ModelLosses
+
+BATCH = 16  # models whose losses are read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Forecasts of some models on some tasks, and the backtests behind them."""
+
+    rows: list[ForecastRow]
+    backtest: list[BacktestRow]
+
+
+def forecast(
+    database: Path,
+    corpus: str,
+    split: str,
+    sizes: Sequence[tuple[int, int]] = (),
+    models: Sequence[str] = (),
+    families: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+) -> Forecast:
+    """Foretell accuracies of models from the train and validation models of a split.
+
+    Args:
+        database: the results database.
+        corpus: whose losses are used.
+        split: its test models are not looked at.
+        sizes: parameters and training tokens of models.
+        models: names of stored models; of these only n_params and train_tokens are read.
+        families: whose models are taken; by default the named model's own, else all.
+        tasks: names; by default all.
+
+    Raises:
+        InputError: an unknown name, a size that is not positive, a model without n_params or
+            train_tokens, or too few trained models.
+    """
+    for n_params, train_tokens in sizes:
+        if n_params < 1 or train_tokens < 1:
+            raise InputError(
+                f"parameters and tokens are positive, got {n_params} and {train_tokens}"
+            )
+    with store.connect(database, read_only=True) as db:
+        stored = {card.model: card for card in store.models(db)}
+        known = known_models(db, corpus, split, tasks)
+    _check_families(known, families)
+    cards = [ModelCard("", "", *size) for size in sizes]
+    for name in models:
+        if name not in stored:
+            raise InputError(f"there is no model {name!r}; csvcore models lists those stored")
+        card = stored[name]
+        if not card.n_params or not card.train_tokens:
+            raise InputError(
+                f"n_params or train_tokens of {name} is not known; give both in models.csv"
+            )
+        cards.append(card)
+    return Forecast(*answer(known, [target(known, card, families) for card in cards]))
+
+
+def iso_accuracies(
+    database: Path,
+    corpus: str,
+    split: str,
+    accuracy: float,
+    families: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+) -> dict[str, list[IsoPoint]]:
+    """Return for every task what an accuracy takes in tokens, by size; see `iso_accuracy`.
+
+    Raises:
+        InputError: an unknown name, or too few trained models.
+    """
+    with store.connect(database, read_only=True) as db:
+        known = known_models(db, corpus, split, tasks)
+    _check_families(known, families)
+    chosen = tuple(families) or tuple(known.families())
+    return {
+        task: iso_accuracy(outlook, task, accuracy)
+        for outlook in outlooks(known, chosen, known.usual_stage())
+        for task in outlook.tasks
+    }
+
+
+def _check_families(known: Known, families: Sequence[str]) -> None:
+    unknown = sorted(set(families) - set(known.families()))
+    if unknown:
+        raise InputError(
+            f"no train or validation model is of the family {unknown[0]!r}; there are "
+            f"{', '.join(known.families())}"
+        )
+
+
+def known_models(db: store.Connection, corpus: str, split: str, tasks: Sequence[str] = ()) -> Known:
+    """Read the train and validation models of a split that have losses on a whole corpus.
+
+    Raises:
+        InputError: an unknown name, or no such model.
+    """
+    docs = store.documents(db, corpus)
+    sides = store.split(db, split)
+    stored = store.tasks(db)
+    missing = sorted(set(tasks) - {task.task for task in stored})
+    if missing:
+        raise InputError(
+            f"there is no task {missing[0]!r}; stored: "
+            f"{', '.join(task.task for task in stored) or 'none'}"
+        )
+    chosen = tuple(task for task in stored if not tasks or task.task in tasks)
+    complete = store.complete_models(db, corpus)
+    names = [name for name in complete if sides.get(name) in ("train", "validation")]
+    if not names:
+        raise InputError(
+            f"no train or validation model of {split} has losses on every document of {corpus}; "
+            "csvcore collect makes them"
+        )
+    kept = set(names)
+    table = score_table(docs, chosen, _batches(db, corpus, names))
+    cards = {card.model: card for card in store.models(db)}
+    return Known(
+        cards=tuple(cards[name] for name in table.models),
+        tasks=chosen,
+        accuracies={
+            (entry.model, entry.task): entry
+            for entry in store.accuracies(db)
+            if entry.model in kept
+        },
+        table=table,
+    )
+
+
+def _batches(db: store.Connection, corpus: str, names: list[str]) -> Iterator[list[ModelLosses]]:
+    for at in range(0, len(names), BATCH):
+        yield store.losses(db, corpus, names[at : at + BATCH])

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from csvcore.errors import InputError
+from csvcore.forecasting.backtest import folds, run_folds
+from csvcore.forecasting.forecaster import forecaster, run_forecaster
+from csvcore.forecasting.forms import fit_forms, form_names, used
+from tests.support.ladders import TOKENS, planted_accuracy, planted_ladder
+
+FAR_N, FAR_D = np.array([6.4e8]), np.array([1.28e10])  # 4 times each
+
+
+def test_a_planted_ladder_is_foretold_at_sixteen_times_its_compute() -> None:
+    foretold = forecaster(planted_ladder()).predict(FAR_N, FAR_D)
+    assert foretold.horizon == pytest.approx([16.0])
+    assert foretold.predicted[0] == pytest.approx(planted_accuracy(FAR_N, FAR_D), abs=0.02)
+
+
+def test_intervals_hold_on_planted_ladders_with_noise() -> None:
+    n, d = np.repeat([3.2e8, 6.4e8], 3), np.tile([3.2e9, 6.4e9, 1.28e10], 2)
+    truth = planted_accuracy(n, d)
+    held = []
+    for seed in range(12):
+        foretold = forecaster(planted_ladder(noise=0.01, seed=seed)).predict(n, d)
+        held.append((foretold.low[0] <= truth) & (truth <= foretold.high[0]))
+    assert np.mean(held) >= 0.8
+
+
+def test_intervals_widen_with_the_horizon() -> None:
+    fitted = forecaster(planted_ladder(noise=0.01))
+    foretold = fitted.predict(1.6e8 * np.array([1.0, 2.0, 4.0, 8.0]), np.full(4, 3.2e9))
+    width = (foretold.high - foretold.low)[0]
+    inside = foretold.high[0] < 1.0  # an end at 1 cannot move
+    assert (np.diff(width[inside]) > 0).all() and inside[:2].all()
+
+
+def test_weights_are_a_mix_and_a_useless_score_has_little_of_it() -> None:
+    ladder = planted_ladder(noise=0.005)
+    fitted = forecaster(ladder)
+    assert fitted.weight.sum(axis=1) == pytest.approx([1.0]) and (fitted.weight >= 0).all()
+    by_name = dict(zip(fitted.form_names(), fitted.weight[0].tolist(), strict=True))
+    noise = sum(weight for name, weight in by_name.items() if name.startswith("Loss of noise"))
+    assert noise < 0.1
+
+
+def test_forms_that_a_task_does_not_use_have_no_weight() -> None:
+    ladder = planted_ladder(noise=0.005)
+    ladder = replace(ladder, uses=np.array([[True, False]]))
+    fitted = forecaster(ladder)
+    unused = ~used(ladder)[0]
+    assert unused.sum() == 2 and (fitted.weight[0, unused] == 0).all()
+    assert fitted.forms.predict(FAR_N, FAR_D).shape == (1, len(form_names(ladder)), 1)
+
+
+def test_folds_hold_out_what_lies_beyond_what_they_fit() -> None:
+    ladder = planted_ladder()
+    found = folds(ladder)
+    assert found
+    for fold in found:
+        assert not set(fold.fitted) & set(fold.held)
+        part = ladder.take(fold.fitted)
+        n, d = ladder.n_params[fold.held], ladder.train_tokens[fold.held]
+        assert (part.horizon(n, d) > 1.0).all()
+
+
+def test_a_backtest_never_sees_what_it_foretells() -> None:
+    ladder = planted_ladder(noise=0.01)
+    fold = max(folds(ladder), key=lambda one: one.fitted.size)
+    changed = ladder.accuracy.copy()
+    changed[:, fold.held] = 0.99
+    score = ladder.score.copy()
+    score[:, fold.held] = 9.0
+    other = replace(ladder, accuracy=changed, score=score)
+    forms = [fit_forms(one.take(fold.fitted)).predict(FAR_N, FAR_D) for one in (ladder, other)]
+    assert np.array_equal(*forms)
+
+
+def test_the_end_of_a_run_is_foretold_from_its_first_checkpoints() -> None:
+    ladder = planted_ladder()
+    run = "run 1.6e+08"
+    own = ladder.of_run(run)
+    lucky = ladder.accuracy.copy()
+    lucky[0, own] = np.clip(lucky[0, own] + 0.05, 0, 1)  # a run above what its size promises
+    known = np.setdiff1d(np.arange(30), own[3:])
+    part = replace(ladder, accuracy=lucky).take(known)
+    fitted = run_forecaster(part, run, TOKENS[-1])
+    foretold = fitted.predict(ladder.n_params[own[3:]], TOKENS[3:])
+    without = forecaster(part.take(np.flatnonzero(np.array(part.run) != run)))
+    promised = without.predict(ladder.n_params[own[3:]], TOKENS[3:])
+    error, others = (np.abs(p.predicted[0] - lucky[0, own[3:]]) for p in (foretold, promised))
+    assert (error < 0.05).all() and error.mean() < others.mean()
+    assert error.mean() < np.abs(lucky[0, own[2]] - lucky[0, own[3:]]).mean() / 2
+    assert foretold.horizon == pytest.approx(TOKENS[3:] / TOKENS[2])
+    for fold in run_folds(part, part.of_run(run), 0.3):
+        assert run not in {part.run[at] for at in fold.held}
+
+
+def test_too_short_a_ladder_and_run_are_refused_with_their_numbers() -> None:
+    ladder = planted_ladder(sizes=(1e7,))
+    with pytest.raises(InputError, match="6 trained models of 2 sizes or more .* got 6 of 1"):
+        forecaster(ladder)
+    whole = planted_ladder()
+    one = whole.take(np.setdiff1d(np.arange(30), whole.of_run("run 1.6e+08")[1:]))
+    with pytest.raises(InputError, match=r"the run run 1.6e\+08 has 1 checkpoints"):
+        run_forecaster(one, "run 1.6e+08", 3.2e9)
+
+
+def test_a_ladder_without_a_backtest_says_so_by_wide_intervals() -> None:
+    fitted = forecaster(planted_ladder(sizes=(1e7, 1.2e7)).take(np.array([0, 1, 2, 6, 7, 8])))
+    assert fitted.reach == 1.0
+    foretold = fitted.predict(np.array([1.2e7]), np.array([8e8]))
+    assert (foretold.high - foretold.low)[0, 0] >= 0.15

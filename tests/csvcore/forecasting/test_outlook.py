@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from csvcore.errors import InputError
+from csvcore.forecasting.answers import answer, target
+from csvcore.forecasting.course import courses
+from csvcore.forecasting.iso_accuracy import iso_accuracy
+from csvcore.forecasting.outlook import outlooks
+from csvcore.records import ModelCard
+from tests.support.ladders import SIZES, TOKENS, known, planted_ladder
+
+WEAK = replace(planted_ladder(), accuracy=planted_ladder().accuracy * 0.0 + 0.25)
+AT = np.array([3.2e8]), np.array([3.2e9])
+
+
+def test_families_that_agree_are_foretold_as_one_of_them() -> None:
+    (one,) = outlooks(known("oak"), ["oak"], None)
+    (two,) = outlooks(known("oak", "elm"), ["oak", "elm"], None)
+    assert two.families == ("oak", "elm")
+    assert two.predict(*AT).predicted == pytest.approx(one.predict(*AT).predicted)
+    assert two.flags(3.2e8, 3.2e9) == one.flags(3.2e8, 3.2e9) == [[]]
+
+
+def test_families_that_disagree_widen_the_interval_and_are_flagged() -> None:
+    both = known("oak", elm=WEAK)
+    (outlook,) = outlooks(both, ["oak", "elm"], None)
+    foretold, (alone,) = outlook.predict(*AT), outlooks(both, ["oak"], None)
+    own = alone.predict(*AT)
+    assert foretold.high - foretold.low > own.high - own.low
+    assert any(flag.startswith("families disagree: 0.2") for flag in outlook.flags(3.2e8, 3.2e9)[0])
+
+
+def test_a_task_at_chance_and_a_far_horizon_are_flagged() -> None:
+    (outlook,) = outlooks(known(elm=WEAK), ["elm"], None)
+    near, far = outlook.flags(3.2e8, 3.2e9)[0], outlook.flags(1e12, 1e13)[0]
+    assert near == ["near chance: no model of the ladder is clearly above it"]
+    assert far[0].startswith("far beyond the backtest: 1.95e+07 times the ladder, of which ")
+
+
+def test_families_of_one_size_each_are_taken_as_one_ladder() -> None:
+    parts = {f"f{at}": planted_ladder(sizes=(size,)) for at, size in enumerate(SIZES)}
+    every = known(**parts)
+    (outlook,) = outlooks(every, list(parts), None)
+    assert outlook.families == (" + ".join(parts),)
+    assert outlook.flags(3.2e8, 3.2e9)[0][0].startswith("no family is a ladder by itself")
+    (whole,) = outlooks(known("oak"), ["oak"], None)
+    assert outlook.predict(*AT).predicted == pytest.approx(whole.predict(*AT).predicted, abs=1e-3)
+
+
+def test_models_of_another_stage_are_left_out_and_named() -> None:
+    every = known("oak")
+    decayed = replace(every.cards[-1], stage="decayed")
+    mixed = replace(every, cards=(*every.cards[:-1], decayed))
+    (outlook,) = outlooks(mixed, ["oak"], None)
+    assert decayed.model not in outlook.forecasters[0].ladder.names
+    assert outlook.notes == ("models of the stage decayed are left out",)
+
+
+def test_a_model_without_anything_known_is_refused() -> None:
+    with pytest.raises(InputError, match="no model of ash has losses, an accuracy"):
+        outlooks(known("oak"), ["ash"], None)
+
+
+def test_a_named_model_is_foretold_from_its_family_and_its_run_from_its_checkpoints() -> None:
+    every = known("oak", elm=WEAK)
+    later = ModelCard("oak-late", "oak", int(SIZES[-1]), int(TOKENS[-1] * 2), step=10**7)
+    new = replace(later, model="oak-new", n_params=int(SIZES[-1] * 2))
+    other = replace(new, model="ash-new", family="ash")
+    targets = [target(every, card, ()) for card in (later, new, other)]
+    assert [one.run is not None for one in targets] == [True, False, False]
+    assert [one.families for one in targets] == [("oak",), ("oak",), ("elm", "oak")]
+    rows, backtest = answer(every, targets)
+    assert [row.model for row in rows] == ["oak-late", "oak-new", "ash-new"]
+    assert all(row.low <= row.predicted <= row.high for row in rows)
+    assert all(0 <= row.coverage <= 1 and row.n > 0 for row in backtest)
+
+
+def test_tokens_for_an_accuracy_give_that_accuracy_back() -> None:
+    (outlook,) = outlooks(known("oak"), ["oak"], None)
+    points = iso_accuracy(outlook, "reading", 0.85)
+    assert points
+    n, d = (
+        np.array([getattr(one, key) for one in points], dtype=float)
+        for key in ("n_params", "train_tokens")
+    )
+    assert outlook.predict(n, d).predicted[0] == pytest.approx(0.85, abs=0.01)
+    assert (np.diff(d) <= 0).all()  # larger models need fewer tokens
+    assert [one.flops for one in points] == pytest.approx(6 * n * d, rel=1e-6)
+    assert iso_accuracy(outlook, "reading", 1.0) == []
+
+
+def test_a_run_below_its_promise_is_told_since_when() -> None:
+    ladder = planted_ladder(noise=0.003)
+    run = ladder.of_run("run 1.6e+08")
+    low = ladder.accuracy.copy()
+    low[0, run[2:]] -= 0.2
+    behind = known(oak=replace(ladder, accuracy=low))
+    (course,) = courses(behind, ["oak"], None, "oak 160000000", float(TOKENS[-1] * 2))
+    assert course.behind_since == int(TOKENS[2])
+    assert [round(one.difference, 1) for one in course.lag[2:]] == [-0.2] * 4
+    assert course.tokens[-1] == pytest.approx(TOKENS[-1] * 2)
+    assert (course.low <= course.predicted).all() and (course.predicted <= course.high).all()
+    (well,) = courses(known(oak=ladder), ["oak"], None, "oak 160000000", float(TOKENS[-1] * 2))
+    assert well.behind_since is None and well.leaves_chance is None
