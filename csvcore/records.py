@@ -1,5 +1,6 @@
 """Frozen records that cross module borders; arrays and plain values only."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -163,6 +164,22 @@ class Evidence:
     text_nll: Floats
     settings: dict[str, LossSettings]
     items: dict[str, ItemStatistics]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Models with losses on a whole corpus, none of them a test model.
+
+    cards: by model. in_split: names of those that train or validate. accuracies: by model and task.
+    losses: of all models on all documents, a part of the models at a time; to be read once.
+    """
+
+    docs: list[Document]
+    tasks: tuple[Task, ...]
+    cards: dict[str, ModelCard]
+    in_split: frozenset[str]
+    accuracies: dict[tuple[str, str], Accuracy]
+    losses: Iterable[Sequence[ModelLosses]]
 
 
 @dataclass(frozen=True, slots=True)

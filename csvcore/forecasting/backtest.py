@@ -12,6 +12,7 @@ import numpy as np
 
 from csvcore.analysis.stack import mix, mixing_weights
 from csvcore.forecasting.forms import fit_forms, used
+from csvcore.forecasting.from_losses import from_losses
 from csvcore.forecasting.ladder import Ladder, sizes
 from csvcore.records import Floats, Ints
 
@@ -114,12 +115,19 @@ def run_folds(ladder: Ladder, own: Ints, share: float) -> list[Fold]:
     return made
 
 
-def run_fold(ladder: Ladder, fold: Fold) -> Trial:
-    """Fit the forms of a fold and foretell its models."""
+def run_fold(ladder: Ladder, fold: Fold, unmeasured: bool = False) -> Trial:
+    """Fit the forms of a fold and foretell its models.
+
+    Args:
+        ladder: all known models.
+        fold: a part of them.
+        unmeasured: whether the accuracies of the fold's run are taken from its losses.
+    """
     fitted = ladder.take(fold.fitted)
     own = None
     if fold.own is not None:
         own = np.flatnonzero(np.isin(fold.fitted, fold.own))
+        fitted = from_losses(fitted, own) if unmeasured else fitted
     forms = fit_forms(fitted, own)
     n, d = ladder.n_params[fold.held], ladder.train_tokens[fold.held]
     horizon = fitted.horizon(n, d) if own is None else d / fitted.train_tokens[own].max()

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from csvcore.errors import InputError
 from csvcore.forecasting.answers import BacktestRow, backtest_rows
 from csvcore.forecasting.forecaster import Forecaster, forecaster, run_forecaster
 from csvcore.forecasting.known import Known
-from csvcore.forecasting.ladder import Ladder, without_run
+from csvcore.forecasting.ladder import FEWEST_MODELS, FEWEST_SIZES, Ladder, without_run
 from csvcore.records import Floats, Ints, Task
 
 N_POINTS = 60  # of a band, evenly spread in log tokens
@@ -32,9 +33,10 @@ class Lag:
 class Course:
     """The course of a run on one task, from its last known checkpoint to its end.
 
-    known_tokens, known_accuracy: (n_known,). tokens, predicted, low, high: (N_POINTS,), the last
+    known_tokens, known_accuracy: (n_known,); measured tells whether these accuracies were measured,
+    or all taken from losses (`from_losses`). tokens, predicted, low, high: (N_POINTS,), the last
     being the end. leaves_chance: tokens at which the run leaves chance, or None if it has or never
-    does. lag: of the known checkpoints; empty if the other runs are no ladder. behind_since: tokens
+    does. lag: of the known checkpoints. behind_since: tokens
     since which every checkpoint has been significantly below what was promised, or None. backtest:
     of other runs' ends.
     """
@@ -44,6 +46,7 @@ class Course:
     n_params: int
     known_tokens: Floats
     known_accuracy: Floats
+    measured: bool
     tokens: Floats
     predicted: Floats
     low: Floats
@@ -72,16 +75,21 @@ def courses(
     rows = known.rows(families, stage)
     made: list[Course] = []
     for tasks in known.task_groups(rows):
-        ladder = known.ladder(rows, tasks)
-        fitted = run_forecaster(ladder, run, end)
+        ladder = known.ladder(rows, tasks, run)
         others = without_run(ladder, run)
-        promise = forecaster(others) if others.long_enough else None
-        made += _courses(fitted, promise, tasks, end)
+        if not others.long_enough:
+            raise InputError(
+                f"the course of {run} needs other runs: {FEWEST_MODELS} models of {FEWEST_SIZES} "
+                f"sizes or more with accuracies, got {len(others.names)} of {others.n_sizes}"
+            )
+        made += _courses(ladder, run_forecaster(ladder, run, end), forecaster(others), tasks, end)
+    if not made:
+        raise InputError(f"no model of {', '.join(families)} has an accuracy; import accuracies")
     return made
 
 
 def _courses(
-    fitted: Forecaster, promise: Forecaster | None, tasks: Sequence[Task], end: float
+    observed: Ladder, fitted: Forecaster, promise: Forecaster, tasks: Sequence[Task], end: float
 ) -> list[Course]:
     ladder = fitted.ladder
     own = ladder.of_run(str(fitted.end_of))
@@ -92,21 +100,21 @@ def _courses(
     lags = _lags(ladder, own, promise)
     made = []
     for number, task in enumerate(tasks):
-        observed = ladder.accuracy[number, own]
-        lag = lags[number]
+        accuracy, lag = ladder.accuracy[number, own], lags[number]
         made.append(
             Course(
                 run=str(fitted.end_of),
                 task=task.task,
                 n_params=int(ladder.n_params[own[0]]),
                 known_tokens=ladder.train_tokens[own],
-                known_accuracy=observed,
+                known_accuracy=accuracy,
+                measured=bool(np.isfinite(observed.accuracy[:, own]).all()),
                 tokens=tokens,
                 predicted=foretold.predicted[number],
                 low=foretold.low[number],
                 high=foretold.high[number],
                 leaves_chance=_leaves_chance(
-                    observed, tokens, foretold.predicted[number], task.chance
+                    accuracy, tokens, foretold.predicted[number], task.chance
                 ),
                 lag=lag,
                 behind_since=_behind_since(lag),
@@ -116,10 +124,8 @@ def _courses(
     return made
 
 
-def _lags(ladder: Ladder, own: Ints, promise: Forecaster | None) -> list[tuple[Lag, ...]]:
+def _lags(ladder: Ladder, own: Ints, promise: Forecaster) -> list[tuple[Lag, ...]]:
     """Return the lags of a run's checkpoints on every task."""
-    if promise is None:
-        return [() for _ in ladder.tasks]
     tokens = ladder.train_tokens[own]
     promised = promise.predict(ladder.n_params[own], tokens)
     lags = []

@@ -20,6 +20,7 @@ from csvcore.forecasting.backtest import (
     run_folds,
 )
 from csvcore.forecasting.forms import Forms, fit_forms, form_names
+from csvcore.forecasting.from_losses import from_losses
 from csvcore.forecasting.ladder import Ladder, refuse_short
 from csvcore.records import Floats
 
@@ -103,6 +104,9 @@ def forecaster(ladder: Ladder) -> Forecaster:
 def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
     """Fit a forecaster of the rest of a run from its first checkpoints and the other runs.
 
+    Where an accuracy of its checkpoints is not known (NaN), all are taken from its losses, and so
+    they are in the backtest.
+
     Args:
         ladder: all known models, the run's first checkpoints among them.
         run: its name in the ladder.
@@ -114,12 +118,15 @@ def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
     own = ladder.of_run(run)
     if own.size < 2:
         raise InputError(
-            f"the run {run} has {own.size} checkpoints with losses and accuracies; its course "
+            f"the run {run} has {own.size} checkpoints with losses on every document; its course "
             "needs two"
         )
     refuse_short(ladder)
     share = float(ladder.train_tokens[own].max() / end)
-    trials = [run_fold(ladder, fold) for fold in run_folds(ladder, own, share)]
+    unmeasured = bool(np.isnan(ladder.accuracy[:, own]).any())
+    if unmeasured:
+        ladder = from_losses(ladder, own)
+    trials = [run_fold(ladder, fold, unmeasured) for fold in run_folds(ladder, own, share)]
     tested = backtest(trials, ladder, of_run=True)
     weight = mixed_weights(trials, ladder, of_run=True)
     return Forecaster(fit_forms(ladder, own), weight, quantiles(tested), tested, run)

@@ -64,7 +64,7 @@ class Forms:
         shape = (*self.ladder.uses.shape, n_params.size)
         parts: list[Floats] = []
         for of_score in self.losses:
-            foretold = _for_law(of_score.predict(n_params, train_tokens), self.ladder)
+            foretold = for_law(of_score.predict(n_params, train_tokens), self.ladder)
             by_score = np.full(shape, 0.5)
             by_score[task, score] = self.laws.predict(foretold[score], self.ladder.gamma[task])
             parts.append(by_score)
@@ -110,7 +110,7 @@ def fit_forms(ladder: Ladder, own: Ints | None = None) -> Forms:
         for floor in FLOORS
     )
     task, column = np.nonzero(ladder.uses)
-    laws = _laws(_for_law(score, ladder)[column], accuracy[task], ladder.gamma[task])
+    laws = sigmoid_laws(for_law(score, ladder)[column], accuracy[task], ladder.gamma[task])
     logistic, ratio = _logistic(ladder)
     carried = accuracy[:, int(np.argmax(ladder.compute))]
     if own is not None:
@@ -137,12 +137,12 @@ def _moved(forms: Forms, last: Ints) -> Forms:
     )
 
 
-def _laws(score: Floats, accuracy: Floats, gamma: Floats) -> Laws:
+def sigmoid_laws(score: Floats, accuracy: Floats, gamma: Floats) -> Laws:
     """Fit the sigmoid law of each row to all models alike."""
     return fit_sigmoid_laws(score, accuracy, gamma, np.full(score.shape, 1.0 / score.shape[1]))
 
 
-def _for_law(score: Floats, ladder: Ladder) -> Floats:
+def for_law(score: Floats, ladder: Ladder) -> Floats:
     """Return scores as the sigmoid law reads them: -logit of a probability whose -log is given."""
     safe = np.maximum(score, LEAST_SCORE)
     return np.where(ladder.probable[:, None], np.log(np.expm1(safe)), score)
@@ -155,7 +155,7 @@ def _logistic(ladder: Ladder) -> tuple[Laws, Floats]:
     """
     n_tasks, n_ratios = len(ladder.tasks), RATIOS.size
     at = -(np.log(ladder.n_params) + RATIOS[:, None] * np.log(ladder.train_tokens))
-    laws = _laws(
+    laws = sigmoid_laws(
         np.tile(at, (n_tasks, 1)),
         np.repeat(ladder.accuracy, n_ratios, axis=0),
         np.repeat(ladder.gamma, n_ratios),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from csvcore.forecasting.ladder import Ladder
-from csvcore.forecasting.score_table import ScoreTable
-from csvcore.records import Accuracy, ModelCard, Task
+from csvcore.forecasting.score_table import ScoreTable, score_table
+from csvcore.records import Accuracy, ModelCard, Task, Trained
 from csvcore.splits import run_name
 
 
@@ -16,21 +16,34 @@ from csvcore.splits import run_name
 class Known:
     """Trained models with scores; their cards are in the order of the table's models.
 
-    accuracies: by model and task. tasks: in the order of the table's.
+    accuracies: by model and task. tasks: in the order of the table's. in_split: names of those that
+    train or validate; the others are known as checkpoints of their run alone.
     """
 
     cards: tuple[ModelCard, ...]
     tasks: tuple[Task, ...]
     accuracies: dict[tuple[str, str], Accuracy]
     table: ScoreTable
+    in_split: frozenset[str]
 
     def families(self) -> list[str]:
         """Return the families of the models."""
-        return sorted({card.family for card in self.cards})
+        return sorted({card.family for card in self.cards if card.model in self.in_split})
 
     def usual_stage(self) -> str | None:
         """Return the stage that most of the models have."""
-        return Counter(card.stage for card in self.cards).most_common(1)[0][0]
+        stages = Counter(card.stage for card in self.cards if card.model in self.in_split)
+        return stages.most_common(1)[0][0]
+
+    def runs(self) -> dict[str, list[ModelCard]]:
+        """Return the checkpoints of every run whose size and tokens are known, first ones first."""
+        found: dict[str, list[ModelCard]] = {}
+        for card in self.cards:
+            if card.n_params and card.train_tokens and card.step is not None:
+                found.setdefault(run_name(card), []).append(card)
+        for own in found.values():
+            own.sort(key=lambda card: card.train_tokens or 0)
+        return found
 
     def rows(self, families: Collection[str], stage: str | None) -> list[int]:
         """Return the models of some families and one stage whose parameters and tokens are known.
@@ -41,7 +54,7 @@ class Known:
         return [
             row
             for row, card in enumerate(self.cards)
-            if card.family in families and card.stage == stage
+            if card.family in families and card.stage == stage and card.model in self.in_split
             if card.n_params and card.train_tokens
         ]
 
@@ -66,9 +79,21 @@ class Known:
                 groups.setdefault(has, []).append(task)
         return list(groups.values())
 
-    def ladder(self, rows: Sequence[int], tasks: Sequence[Task]) -> Ladder:
-        """Return the ladder of those of these models that have an accuracy on each of the tasks."""
-        has = [row for row in rows if all(self.measured(row, task) for task in tasks)]
+    def ladder(self, rows: Sequence[int], tasks: Sequence[Task], run: str | None = None) -> Ladder:
+        """Return the ladder of those of these models that have an accuracy on each of the tasks.
+
+        Args:
+            rows: of the models.
+            tasks: names and chance levels.
+            run: name of a run whose checkpoints are added, with accuracies of NaN where not known.
+        """
+        own = [card.model for card in self.runs().get(run, [])] if run else []
+        has = [
+            row
+            for row, card in enumerate(self.cards)
+            if card.model in own
+            or (row in rows and all(self.measured(row, task) for task in tasks))
+        ]
         cards = [self.cards[row] for row in has]
         uses = self.table.uses[[self.tasks.index(task) for task in tasks]]
         columns = np.flatnonzero(uses.any(axis=0))
@@ -79,14 +104,25 @@ class Known:
             run=tuple(run_name(card) for card in cards),
             tasks=tuple(task.task for task in tasks),
             gamma=np.array([task.chance for task in tasks]),
-            accuracy=np.array(
-                [
-                    [self.accuracies[card.model, task.task].accuracy for card in cards]
-                    for task in tasks
-                ]
-            ),
+            accuracy=np.array([[self._accuracy(row, task) for row in has] for task in tasks]),
             scores=tuple(self.table.scores[column] for column in columns),
             score=self.table.score[columns][:, has],
             probable=self.table.probable[columns],
             uses=uses[:, columns],
         )
+
+    def _accuracy(self, row: int, task: Task) -> float:
+        entry = self.accuracies.get((self.cards[row].model, task.task))
+        return np.nan if entry is None else entry.accuracy
+
+
+def known_of(trained: Trained) -> Known:
+    """Score what was read of the trained models."""
+    table = score_table(trained.docs, trained.tasks, trained.losses)
+    return Known(
+        cards=tuple(trained.cards[name] for name in table.models),
+        tasks=trained.tasks,
+        accuracies=trained.accuracies,
+        table=table,
+        in_split=trained.in_split,
+    )

@@ -153,6 +153,6 @@ def run_outlooks(
     """
     rows = known.rows(families, stage)
     return [
-        Outlook((run_forecaster(known.ladder(rows, tasks), run, end),), (run,), ())
+        Outlook((run_forecaster(known.ladder(rows, tasks, run), run, end),), (run,), ())
         for tasks in known.task_groups(rows)
     ]

@@ -1,6 +1,6 @@
 """Forecasts of models that are not trained yet, from the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +8,9 @@ from csvcore import store
 from csvcore.errors import InputError
 from csvcore.forecasting.answers import BacktestRow, ForecastRow, answer, target
 from csvcore.forecasting.iso_accuracy import IsoPoint, iso_accuracy
-from csvcore.forecasting.known import Known
+from csvcore.forecasting.known import Known, known_of
 from csvcore.forecasting.outlook import outlooks
-from csvcore.forecasting.score_table import score_table
-from csvcore.records import ModelCard, ModelLosses
-
-BATCH = 16  # models whose losses are read at a time
+from csvcore.records import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ def forecast(
             )
     with store.connect(database, read_only=True) as db:
         stored = {card.model: card for card in store.models(db)}
-        known = known_models(db, corpus, split, tasks)
+        known = known_of(store.trained(db, corpus, split, tasks))
     _check_families(known, families)
     cards = [ModelCard("", "", *size) for size in sizes]
     for name in models:
@@ -84,7 +81,7 @@ def iso_accuracies(
         InputError: an unknown name, or too few trained models.
     """
     with store.connect(database, read_only=True) as db:
-        known = known_models(db, corpus, split, tasks)
+        known = known_of(store.trained(db, corpus, split, tasks))
     _check_families(known, families)
     chosen = tuple(families) or tuple(known.families())
     return {
@@ -101,46 +98,3 @@ def _check_families(known: Known, families: Sequence[str]) -> None:
             f"no train or validation model is of the family {unknown[0]!r}; there are "
             f"{', '.join(known.families())}"
         )
-
-
-def known_models(db: store.Connection, corpus: str, split: str, tasks: Sequence[str] = ()) -> Known:
-    """Read the train and validation models of a split that have losses on a whole corpus.
-
-    Raises:
-        InputError: an unknown name, or no such model.
-    """
-    docs = store.documents(db, corpus)
-    sides = store.split(db, split)
-    stored = store.tasks(db)
-    missing = sorted(set(tasks) - {task.task for task in stored})
-    if missing:
-        raise InputError(
-            f"there is no task {missing[0]!r}; stored: "
-            f"{', '.join(task.task for task in stored) or 'none'}"
-        )
-    chosen = tuple(task for task in stored if not tasks or task.task in tasks)
-    complete = store.complete_models(db, corpus)
-    names = [name for name in complete if sides.get(name) in ("train", "validation")]
-    if not names:
-        raise InputError(
-            f"no train or validation model of {split} has losses on every document of {corpus}; "
-            "csvcore collect makes them"
-        )
-    kept = set(names)
-    table = score_table(docs, chosen, _batches(db, corpus, names))
-    cards = {card.model: card for card in store.models(db)}
-    return Known(
-        cards=tuple(cards[name] for name in table.models),
-        tasks=chosen,
-        accuracies={
-            (entry.model, entry.task): entry
-            for entry in store.accuracies(db)
-            if entry.model in kept
-        },
-        table=table,
-    )
-
-
-def _batches(db: store.Connection, corpus: str, names: list[str]) -> Iterator[list[ModelLosses]]:
-    for at in range(0, len(names), BATCH):
-        yield store.losses(db, corpus, names[at : at + BATCH])

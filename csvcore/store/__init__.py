@@ -77,6 +77,7 @@ from csvcore.store.reveals import (
     revealed_models,
 )
 from csvcore.store.tables import table, tables
+from csvcore.store.trained import trained
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -141,6 +142,7 @@ __all__ = [
     "tables",
     "tasks",
     "timings",
+    "trained",
     "weight_fingerprints",
     "weight_vector",
     "weights",

@@ -87,7 +87,8 @@ def known(*families: str, **ladders: Ladder) -> Known:
         probable=some.probable,
         uses=some.uses,
     )
-    return Known(tuple(cards), (READING,), accuracies, table)
+    names = frozenset(card.model for card in cards)
+    return Known(tuple(cards), (READING,), accuracies, table, names)
 
 
 def store_ladders(database: Path, test: Ladder, **ladders: Ladder) -> None:

@@ -99,7 +99,7 @@ def test_the_end_of_a_run_is_foretold_from_its_first_checkpoints() -> None:
 
 def test_too_short_a_ladder_and_run_are_refused_with_their_numbers() -> None:
     ladder = planted_ladder(sizes=(1e7,))
-    with pytest.raises(InputError, match="6 trained models of 2 sizes or more .* got 6 of 1"):
+    with pytest.raises(InputError, match=r"6 trained models of 2 sizes or more .* got 6 of 1"):
         forecaster(ladder)
     whole = planted_ladder()
     one = whole.take(np.setdiff1d(np.arange(30), whole.of_run("run 1.6e+08")[1:]))

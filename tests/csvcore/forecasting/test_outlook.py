@@ -102,5 +102,33 @@ def test_a_run_below_its_promise_is_told_since_when() -> None:
     assert [round(one.difference, 1) for one in course.lag[2:]] == [-0.2] * 4
     assert course.tokens[-1] == pytest.approx(TOKENS[-1] * 2)
     assert (course.low <= course.predicted).all() and (course.predicted <= course.high).all()
+    assert course.measured
     (well,) = courses(known(oak=ladder), ["oak"], None, "oak 160000000", float(TOKENS[-1] * 2))
     assert well.behind_since is None and well.leaves_chance is None
+
+
+def test_a_run_without_accuracies_is_foretold_from_its_losses() -> None:
+    every = known("oak")
+    run = "oak 160000000"
+    own = [card.model for card in every.runs()[run]]
+    hidden = {key: entry for key, entry in every.accuracies.items() if key[0] not in own[:3]}
+    early = replace(
+        every,
+        accuracies={key: entry for key, entry in hidden.items() if key[0] not in own},
+        in_split=every.in_split - set(own),
+        cards=tuple(
+            replace(card, stage="later") if card.model in own[3:] else card for card in every.cards
+        ),
+    )
+    (course,) = courses(early, ["oak"], None, run, float(TOKENS[-1]))
+    assert not course.measured
+    truth = planted_ladder().accuracy[0, planted_ladder().of_run("run 1.6e+08")]
+    assert course.known_accuracy == pytest.approx(truth[:3], abs=0.01)
+    assert course.predicted[-1] == pytest.approx(truth[-1], abs=0.02)
+    assert course.low[-1] <= truth[-1] <= course.high[-1]
+
+
+def test_a_run_without_other_runs_is_refused() -> None:
+    alone = known(oak=planted_ladder(sizes=(1e7,)))
+    with pytest.raises(InputError, match="needs other runs: 6 models of 2 sizes or more"):
+        courses(alone, ["oak"], None, "oak 10000000", 1e10)
