@@ -14,6 +14,7 @@ from csvcore.cli import (  # noqa: F401  # they add commands
     forecast,
     predict,
     predictability,
+    watch,
 )
 from csvcore.cli.base import main
 from csvcore.cli.exports import export

@@ -14,6 +14,7 @@ from csvcore.cli.options import json_option
 
 if TYPE_CHECKING:
     from csvcore.forecasting.answers import BacktestRow, ForecastRow
+    from csvcore.forecasting.course import Course
     from csvcore.forecasting.iso_accuracy import IsoPoint
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -43,6 +44,7 @@ COUNT = _Count()
 @click.option("--params", "n_params", type=COUNT, help="Parameters of the model, such as 7B.")
 @click.option("--tokens", type=COUNT, help="Its training tokens, such as 4T.")
 @click.option("--model", "models", multiple=True, help="Or a stored model; its card alone is read.")
+@click.option("--run", help="Or a run, whose course to --tokens is foretold.")
 @click.option("--accuracy", type=click.FloatRange(0, 1), help="Or what this accuracy takes.")
 @click.option(
     "--family", "families", multiple=True, help="Take the models of this family.  [default: all]"
@@ -62,12 +64,21 @@ def forecast_command(db: Path, as_json: bool, table: Path | None, **asked: Any) 
     corpus, split = asked["corpus"], asked["split"]
     chosen = {key: asked[key] for key in ("families", "tasks")}
     n_params, tokens, models = asked["n_params"], asked["tokens"], asked["models"]
-    if (n_params is None) != (tokens is None):
-        raise click.UsageError("--params and --tokens go together")
-    names_a_model = n_params is not None or bool(models)
-    if (asked["accuracy"] is not None) == names_a_model:
-        raise click.UsageError("name a model by --params and --tokens or --model, or --accuracy")
-    if asked["accuracy"] is not None:
+    run = asked["run"]
+    if (tokens is None) != (n_params is None and run is None):
+        raise click.UsageError("--params and --tokens go together, and so do --run and --tokens")
+    ways = [n_params is not None or bool(models), run is not None, asked["accuracy"] is not None]
+    if sum(ways) != 1:
+        raise click.UsageError(
+            "name a model by --params and --tokens or --model, or --run, or --accuracy"
+        )
+    if run is not None:
+        from csvcore.pipeline.forecast import course
+
+        found_courses = course(db, corpus, split, run, tokens, asked["tasks"])
+        rows = [course_record(one) for one in found_courses]
+        document, text = {"courses": rows}, course_text(found_courses)
+    elif asked["accuracy"] is not None:
         from csvcore.pipeline.forecast import iso_accuracies
 
         points = iso_accuracies(db, corpus, split, asked["accuracy"], **chosen)
@@ -91,6 +102,39 @@ def forecast_record(row: "ForecastRow") -> dict[str, Any]:
     record = asdict(row)
     record["flags"] = list(row.flags)
     return {**record, "method": "forecast"}
+
+
+def course_record(course: "Course") -> dict[str, Any]:
+    """Return a course with lists in place of arrays."""
+    return {
+        key: value.tolist() if hasattr(value, "tolist") else value
+        for key, value in asdict(course).items()
+    }
+
+
+def course_text(courses: Sequence["Course"]) -> str:
+    """Return a line for each task: where the run is and ends, and how it keeps its promise."""
+    table = [
+        [
+            one.task,
+            f"{one.known_accuracy[-1]:.3f}" + ("" if one.measured else " from losses"),
+            f"{one.predicted[-1]:.3f}",
+            f"{one.low[-1]:.3f} to {one.high[-1]:.3f}",
+            f"{100 * one.lag[-1].difference:+.1f} points",
+            "" if one.behind_since is None else f"{one.behind_since:.3g} tokens",
+            "" if one.leaves_chance is None else f"{one.leaves_chance:.3g} tokens",
+        ]
+        for one in courses
+    ]
+    header = ["task", "now", "at the end", "90 % interval", "against its promise"]
+    first = courses[0]
+    return "\n".join(
+        [
+            f"{first.run}: {first.known_tokens[-1]:.3g} of {first.tokens[-1]:.3g} tokens",
+            text_table([*header, "behind since", "leaves chance at"], table),
+            "Promise: what models of other runs foretell of this size and these tokens.",
+        ]
+    )
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

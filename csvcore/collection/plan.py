@@ -45,7 +45,13 @@ class Plan:
         return sum(self.n_tokens)
 
 
-def plan(name: str, docs: Sequence[Document], load: LoadConfig, counts: dict[str, Any]) -> Plan:
+def plan(
+    name: str,
+    docs: Sequence[Document],
+    load: LoadConfig,
+    counts: dict[str, Any],
+    model: str | None = None,
+) -> Plan:
     """Inspect a model's files; return problems in the plan, so that other models can proceed.
 
     Args:
@@ -53,8 +59,9 @@ def plan(name: str, docs: Sequence[Document], load: LoadConfig, counts: dict[str
         docs: the corpus.
         load: dtype and trust_remote_code.
         counts: token counts by tokenizer, reused between calls since families share tokenizers.
+        model: its name in the database; by default that of its folder, file or repository.
     """
-    model = lm.model_name(name)
+    model = model or lm.model_name(name)
     try:
         files = lm.find(name, load.trust_remote_code)
         n_params = files.n_params  # refuses a folder without weights

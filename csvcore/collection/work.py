@@ -16,12 +16,13 @@ from csvcore.lm import Encoding, LanguageModel, LoadConfig
 class Work:
     """A model to score, in plain values for other processes and machines.
 
-    name: folder, GGUF file or hub name. weights_sha256, tokenizer_sha256: hashes in its shards'
+    name: folder, GGUF file or hub name. model: its name in the database. weights_sha256, tokenizer_sha256: hashes in its shards'
     keys. shards: the missing shards. place: path or URL of the shards. context, stride,
     batch_tokens: see `lm.score`. seen: the context recorded in the manifest.
     """
 
     name: str
+    model: str
     shards: tuple[Shard, ...]
     place: str
     load: LoadConfig
@@ -31,11 +32,6 @@ class Work:
     context: int | None = None
     stride: int | None = None
     seen: str | int | None = None
-
-    @property
-    def model(self) -> str:
-        """Return the model's name in the database."""
-        return lm.model_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ No other package imports transformers.
 """
 
 from csvcore.lm.encoding import Encoding, encode, windows
-from csvcore.lm.files import ModelFiles, find, model_name
+from csvcore.lm.files import ModelFiles, branches, find, model_name
 from csvcore.lm.loading import (
     BALANCED,
     DTYPES,
@@ -43,6 +43,7 @@ __all__ = [
     "Prefix",
     "Segment",
     "SelfTest",
+    "branches",
     "context_of",
     "cut",
     "default_batch",

@@ -86,7 +86,8 @@ def find(name: str, with_code: bool = False) -> ModelFiles:
     """Find the files of a model, downloading them if the name is a hub repository.
 
     Args:
-        name: a folder, a .gguf file, or a hub name.
+        name: a folder, a .gguf file, or a hub name, with @ and a branch or tag where it is not the
+            main one, such as org/model@step1000.
         with_code: whether to fetch the repository's own Python files too.
 
     Raises:
@@ -114,9 +115,15 @@ def _download(name: str, with_code: bool) -> Path:
     )
 
     patterns = [*WEIGHT_FILES, *CONFIG_FILES, *(CODE_FILES if with_code else ())]
+    repository, _, revision = name.partition("@")
     try:
         return Path(
-            snapshot_download(name, allow_patterns=patterns, ignore_patterns="consolidated*")
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=patterns,
+                ignore_patterns="consolidated*",
+            )
         )
     except GatedRepoError as error:
         raise ModelError(
@@ -126,6 +133,24 @@ def _download(name: str, with_code: bool) -> Path:
         raise ModelError(
             f"{name} is neither a folder here nor to be had from the hub: {first_line(error)}"
         ) from error
+
+
+def branches(repository: str) -> list[str]:
+    """Return the branches and tags of a hub repository.
+
+    Raises:
+        ModelError: there is no such repository, or it cannot be had.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        refs = HfApi().list_repo_refs(repository)
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ModelError(
+            f"{repository} is not to be had from the hub: {first_line(error)}"
+        ) from error
+    return [ref.name for ref in (*refs.branches, *refs.tags)]
 
 
 def model_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """Collection of per-token losses: plan, score by an engine, store each whole model."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
 from typing import Any, Literal
@@ -88,7 +88,10 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A prepared collection: its plans, common context and notes."""
+    """A prepared collection: its plans, common context and notes.
+
+    cards: of models whose facts are known, by name.
+    """
 
     database: Path
     corpus: str
@@ -97,6 +100,7 @@ class Collection:
     plans: list[Plan]
     context: int | None
     notes: tuple[str, ...]
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -143,6 +147,7 @@ class Collection:
         assert planned.files is not None
         return Work(
             name=str(Path(planned.name).resolve()) if Path(planned.name).exists() else planned.name,
+            model=planned.model,
             weights_sha256=planned.files.weights_sha256,
             tokenizer_sha256=planned.files.tokenizer_sha256,
             shards=tuple(missing),
@@ -165,6 +170,7 @@ def prepare(
     corpus: str,
     config: CollectConfig,
     report: Callable[[str], None] = lambda model: None,
+    cards: Mapping[str, ModelCard] | None = None,
 ) -> Collection:
     """Plan a collection from models, corpus and database, without loading or writing.
 
@@ -174,6 +180,8 @@ def prepare(
         corpus: a stored corpus.
         config: settings.
         report: called with each model's name before it is planned; may raise to stop.
+        cards: of some of the models, by folder, file or hub name; a new model is stored as its
+            card says, the others after their files.
 
     Raises:
         InputError: an unknown corpus, dtype or prefix, two models of one name, or a context larger
@@ -187,22 +195,24 @@ def prepare(
             raise InputError(f"{setting} must be one of {', '.join(choices)}, got {value!r}")
     with store.connect(database, read_only=True) as db:
         docs = store.documents(db, corpus)
-    _refuse_twice(names)
+    given = cards or {}
+    called = {name: given[name].model if name in given else lm.model_name(name) for name in names}
+    _refuse_twice([called[name] for name in names])
     counts: dict[str, Any] = {}
     plans = []
     for name in names:
-        report(lm.model_name(name))
-        entry = plan(name, docs, config.load, counts)
+        report(called[name])
+        entry = plan(name, docs, config.load, counts, called[name])
         plans.append(_looked_up(database, corpus, entry, len(docs), config))
     context = common_context([entry for entry in plans if entry.problem is None], config.context)
     if context and config.stride and config.stride > context:
         raise InputError(f"--stride {config.stride} is more than the context of {context} tokens")
-    collection = Collection(database, corpus, docs, config, plans, context, ())
+    by_model = {card.model: card for card in given.values()}
+    collection = Collection(database, corpus, docs, config, plans, context, (), by_model)
     return replace(collection, notes=tuple(_notes(collection)))
 
 
-def _refuse_twice(names: Sequence[str]) -> None:
-    models = [lm.model_name(name) for name in names]
+def _refuse_twice(models: Sequence[str]) -> None:
     twice = sorted({model for model in models if models.count(model) > 1})
     if twice:
         raise InputError(f"two of the models are called {twice[0]}; rename one folder")
@@ -342,7 +352,7 @@ def _store(collection: Collection, planned: Plan, outcome: Outcome) -> Collected
         loss_packs.check_documents(planned.model, table, n_bytes)
         with store.connect(collection.database) as db:
             if planned.model not in {card.model for card in store.models(db)}:
-                store.add_models(db, [_card(planned)])
+                store.add_models(db, [_card(planned, collection.cards.get(planned.model))])
             store.add_losses(db, collection.corpus, table, {planned.model: made})
     except (InputError, StoreError) as error:
         return Collected(planned.model, "failed", str(error), seconds=outcome.seconds)
@@ -360,8 +370,10 @@ def _bits_per_byte(table: pa.Table, docs: Sequence[Document]) -> float:
     return total / log(2) / sum(doc.n_bytes for doc in docs)
 
 
-def _card(planned: Plan) -> ModelCard:
-    """Return a model card from the model's own files; `import models` replaces it."""
+def _card(planned: Plan, given: ModelCard | None) -> ModelCard:
+    """Return a model's card: the given one, or one from its files; `import models` replaces it."""
+    if given is not None:
+        return replace(given, family=given.family or planned.model_type, n_params=planned.n_params)
     return ModelCard(
         model=planned.model,
         family=planned.model_type,

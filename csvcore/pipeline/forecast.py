@@ -7,6 +7,7 @@ from pathlib import Path
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.forecasting.answers import BacktestRow, ForecastRow, answer, target
+from csvcore.forecasting.course import Course, courses
 from csvcore.forecasting.iso_accuracy import IsoPoint, iso_accuracy
 from csvcore.forecasting.known import Known, known_of
 from csvcore.forecasting.outlook import outlooks
@@ -89,6 +90,37 @@ def iso_accuracies(
         for outlook in outlooks(known, chosen, known.usual_stage())
         for task in outlook.tasks
     }
+
+
+def course(
+    database: Path, corpus: str, split: str, run: str, end: int, tasks: Sequence[str] = ()
+) -> list[Course]:
+    """Foretell the course of a run on every task from its checkpoints' losses; see `courses`.
+
+    Args:
+        database: the results database.
+        corpus: whose losses are used.
+        split: its train and validation models are the other runs.
+        run: as `splits.run_name` has it, or a part of that name which no other run has.
+        end: training tokens at its end.
+        tasks: names; by default all.
+
+    Raises:
+        InputError: an unknown name, or too few models.
+    """
+    with store.connect(database, read_only=True) as db:
+        known = known_of(store.trained(db, corpus, split, tasks))
+    runs = known.runs()
+    named = [name for name in runs if name == run] or [name for name in runs if run in name]
+    if len(named) != 1:
+        raise InputError(
+            f"{len(named)} runs are called {run!r}; there are {', '.join(runs) or 'none'}"
+        )
+    last = runs[named[0]][-1]
+    if end < (last.train_tokens or 0):
+        raise InputError(f"{last.model} has seen {last.train_tokens} tokens, more than {end}")
+    families = target(known, last, ()).families
+    return courses(known, families, last.stage, named[0], float(end))
 
 
 def _check_families(known: Known, families: Sequence[str]) -> None:

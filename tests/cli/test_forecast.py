@@ -72,8 +72,10 @@ def test_the_text_has_the_forecast_its_backtest_and_what_an_accuracy_takes(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("--params", "7B"), "--params and --tokens go together"),
-        ((), "name a model by --params and --tokens or --model, or --accuracy"),
+        (("--params", "7B"), "--params and --tokens go together, and so"),
+        ((), "name a model by --params and --tokens or --model, or --run, or --accuracy"),
+        (("--run", "ash", "--tokens", "1T"), "0 runs are called 'ash'; there are elm 10000000"),
+        (("--run", "oak 160000000", "--tokens", "1M"), "has seen 3200000000 tokens, more than"),
         (("--params", "many", "--tokens", "1T"), "'many' is no number such as 7000000000, 7e9"),
         (("--params", "0", "--tokens", "1T"), "parameters and tokens are positive, got 0 and 10"),
         (("--model", "none"), "there is no model 'none'"),
@@ -93,3 +95,13 @@ def test_a_model_without_a_size_is_refused(invoke: Invoke, ladders: Path) -> Non
     change(ladders, "UPDATE models SET n_params = NULL WHERE model = 'big-t5'")
     done = invoke("forecast", *WHERE, "--model", "big-t5", db=ladders)
     assert "n_params or train_tokens of big-t5 is not known; give both in models" in done.stderr
+
+
+def test_the_course_of_a_run_is_told_for_every_task(invoke: Invoke, ladders: Path) -> None:
+    ask = ("forecast", *WHERE, "--run", "oak 160000000", "--tokens", "6.4B")
+    (course,) = json.loads(invoke(*ask, "--json", db=ladders).stdout)["courses"]
+    assert course["task"] == "reading" and course["tokens"][-1] == pytest.approx(6.4e9)
+    assert len(course["known_accuracy"]) == len(course["lag"]) == 6
+    text = invoke(*ask, db=ladders).stdout
+    assert text.startswith("oak 160000000: 3.2e+09 of 6.4e+09 tokens\n")
+    assert f"{course['predicted'][-1]:.3f}" in text

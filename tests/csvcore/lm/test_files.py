@@ -56,8 +56,12 @@ def test_a_hub_model_keeps_its_name_and_only_safe_files_are_fetched(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
+    revisions: list[str | None] = []
 
-    def snapshot(name: str, allow_patterns: list[str], ignore_patterns: str) -> str:
+    def snapshot(
+        name: str, revision: str | None, allow_patterns: list[str], ignore_patterns: str
+    ) -> str:
+        revisions.append(revision)
         assert ignore_patterns == "consolidated*"  # a second copy that some repositories hold
         asked[name] = allow_patterns
         return str(copy)
@@ -70,6 +74,8 @@ def test_a_hub_model_keeps_its_name_and_only_safe_files_are_fetched(
     assert not {"*.py", "*.bin", "*.pt", "*"} & set(asked["someone/small"])
     find("someone/coded", with_code=True)
     assert "*.py" in asked["someone/coded"]
+    assert find("someone/small@step1000").name == "someone/small@step1000"
+    assert revisions == [None, None, "step1000"]
 
 
 # What a model is known by

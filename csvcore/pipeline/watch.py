@@ -1,0 +1,189 @@
+"""A run that is being trained: its new checkpoints are found and collected as they appear."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from time import sleep
+
+from csvcore import lm, store
+from csvcore.errors import InputError, ModelError, StoreError
+from csvcore.pipeline.collect import CollectConfig, Collected, collect, prepare
+from csvcore.records import ModelCard
+
+NUMBER = re.compile(r"(\d+)$")  # at the end of a checkpoint's name: its step
+TRAINER_STATE = "trainer_state.json"  # of transformers' Trainer, in every checkpoint
+
+Sizes = dict[str, int]  # of the files of a folder, in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is watched, and how its checkpoints are stored.
+
+    place: a folder of checkpoints, or a hub name. revisions: a pattern of branches of the hub name,
+    such as step*. family: of the cards; by default the model type. tokens_per_step: by which steps
+    become training tokens, where the checkpoints do not say.
+    """
+
+    place: str
+    corpus: str
+    revisions: str | None = None
+    family: str | None = None
+    tokens_per_step: int | None = None
+
+    @property
+    def run(self) -> str:
+        """Return the name of the run: that of the folder or repository."""
+        path = Path(self.place)
+        return path.resolve().name if path.is_dir() else self.place.rpartition("/")[2]
+
+
+def watch(
+    database: Path,
+    watched: Watch,
+    config: CollectConfig,
+    every: float | None,
+    say: Callable[[str], None],
+) -> Iterator[list[Collected]]:
+    """Collect new checkpoints, look again after some seconds, and so on; yield each look's results.
+
+    Nothing is kept but what is stored, so a watch can be killed and started again at any time. A
+    checkpoint that is being written is left for the next look; one that fails is told once, and
+    tried again when its files change.
+
+    Args:
+        database: the results database.
+        watched: what to watch.
+        config: settings of the collection.
+        every: seconds between two looks; None for one look.
+        say: takes messages for the user.
+
+    Raises:
+        InputError: there is no such folder, corpus or branch.
+    """
+    if watched.revisions is None and not Path(watched.place).is_dir():
+        raise InputError(
+            f"there is no folder {watched.place}; name a folder of checkpoints, or a hub name with "
+            "--revisions"
+        )
+    before: dict[str, Sizes] = {}
+    failed: dict[str, Sizes] = {}
+    while True:
+        now = {name: _sizes(name) for name in places(watched)}
+        ready = [
+            name
+            for name, sizes in now.items()
+            if failed.get(name) != sizes and _is_whole(name, sizes, before.get(name), every is None)
+        ]
+        done = _collect_new(database, watched, config, ready, say)
+        for name, result in done.items():
+            if result.status == "failed":
+                failed[name] = now[name]
+        yield list(done.values())
+        if every is None:
+            return
+        before = now
+        sleep(every)
+
+
+def places(watched: Watch) -> list[str]:
+    """Return the folders or hub names of all checkpoints, the first steps first.
+
+    Raises:
+        InputError: the hub has no branch of the pattern.
+    """
+    if watched.revisions is not None:
+        branches = [name for name in lm.branches(watched.place) if _matches(name, watched)]
+        if not branches:
+            raise InputError(f"{watched.place} has no branch of the form {watched.revisions}")
+        return [f"{watched.place}@{name}" for name in sorted(branches, key=_step)]
+    folder = Path(watched.place)
+    found = [path for path in folder.iterdir() if (path / "config.json").is_file()]
+    return [str(path) for path in sorted(found, key=lambda path: (_step(path.name), path.name))]
+
+
+def card(watched: Watch, name: str) -> ModelCard:
+    """Return the card of a checkpoint from its name and its trainer's state."""
+    label = name.rpartition("@")[2] if watched.revisions else Path(name).name
+    step = _step(label)
+    tokens = None if watched.revisions else _tokens_seen(Path(name) / TRAINER_STATE)
+    if tokens is None and step >= 0 and watched.tokens_per_step:
+        tokens = step * watched.tokens_per_step
+    return ModelCard(
+        model=f"{watched.run}-step{step}" if step >= 0 else f"{watched.run}-{label}",
+        family=watched.family or "",
+        train_tokens=tokens,
+        step=step if step >= 0 else None,
+        origin=watched.place if watched.revisions else None,
+        run=watched.run,
+    )
+
+
+def _collect_new(
+    database: Path,
+    watched: Watch,
+    config: CollectConfig,
+    names: Sequence[str],
+    say: Callable[[str], None],
+) -> dict[str, Collected]:
+    """Collect the checkpoints that are not stored yet; return results by folder or hub name."""
+    with store.connect(database, read_only=True) as db:
+        stored = set(store.complete_models(db, watched.corpus))
+    cards = {name: card(watched, name) for name in names}
+    new = [name for name in names if cards[name].model not in stored]
+    by_model = {cards[name].model: name for name in new}
+    if not new:
+        return {}
+    try:
+        collection = prepare(database, new, watched.corpus, config, cards=cards)
+        for note in collection.notes:
+            say(note)
+        return {by_model[result.model]: result for result in collect(collection)}
+    except (StoreError, OSError) as error:
+        # A full disk or a locked database: what is stored is whole, and the next look tries again.
+        say(f"{error}; trying again at the next look")
+        return {}
+
+
+def _is_whole(name: str, sizes: Sizes, before: Sizes | None, only_look: bool) -> bool:
+    """Tell whether a checkpoint is written to its end: its files are whole and have settled."""
+    if "@" in name and not sizes:
+        return True  # of a hub, which shows whole commits only
+    if not only_look and before is not None and before != sizes:
+        return False
+    try:
+        files = lm.find(name)
+        has_tokenizer = any(file.name != "tokenizer_config.json" for file in files.tokenizer)
+        return files.n_params is not None and has_tokenizer
+    except ModelError:
+        return False
+
+
+def _sizes(name: str) -> Sizes:
+    """Return the sizes of a folder's files; empty of a hub name, or a folder that has vanished."""
+    folder = Path(name)
+    try:
+        return {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
+    except OSError:
+        return {}
+
+
+def _tokens_seen(state: Path) -> int | None:
+    try:
+        seen = json.loads(state.read_text(encoding="utf-8")).get("num_input_tokens_seen")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return seen if isinstance(seen, int) and seen > 0 else None
+
+
+def _step(name: str) -> int:
+    """Return the number at the end of a name, -1 without one."""
+    found = NUMBER.search(name)
+    return int(found.group(1)) if found else -1
+
+
+def _matches(name: str, watched: Watch) -> bool:
+    return watched.revisions is not None and fnmatchcase(name, watched.revisions)
