@@ -8,7 +8,7 @@ from csvcore.errors import CsvcoreError
 from dashboard.widgets import sidebar, text
 
 # A file: a named icon would be fetched from the internet.
-NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict"}
+NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict", "forecast"}
 FOLDER = Path(__file__).parent / "dashboard"
 st.set_page_config(page_title="CSV Lab", page_icon=str(FOLDER / "icon.png"), layout="wide")
 st.html(FOLDER / "page.css")
@@ -39,6 +39,7 @@ page = st.navigation(
             st.Page(
                 "dashboard/pages/predict.py", title="Predict", icon=":material/online_prediction:"
             ),
+            st.Page("dashboard/pages/forecast.py", title="Forecast", icon=":material/update:"),
         ],
         "Background": [
             st.Page("dashboard/pages/paper.py", title="Paper", icon=":material/article:"),

@@ -21,7 +21,7 @@ from csvcore.errors import InputError
 from csvcore.pipeline import exports, imports
 from csvcore.pipeline.predict import predict
 from csvcore.records import Fit, Task
-from csvcore.results import Comparisons, Fits, Forecasts, read_fits
+from csvcore.results import Comparisons, Fits, Forecasts, Outlooks, read_fits
 
 if TYPE_CHECKING:
     from csvcore.fitting.config import FitConfig
@@ -127,6 +127,35 @@ class Lab:
         observed = {entry.model: entry.accuracy for entry in entries if entry.task == record.task}
         table = frames.forecast_table(forecasts, cards, observed)
         return Forecasts(tuple(forecasts), record, table)
+
+    def forecast(
+        self,
+        n_params: int | None = None,
+        train_tokens: int | None = None,
+        *,
+        models: Sequence[str] = (),
+        families: Sequence[str] = (),
+        tasks: Sequence[str] = (),
+    ) -> Outlooks:
+        """Foretell models that are not trained yet, with a backtest; see `pipeline.forecast`.
+
+        Args:
+            n_params: parameters of a model.
+            train_tokens: its training tokens.
+            models: names of stored models, of which the cards alone are read.
+            families: whose models are taken; by default the named model's own, else all.
+            tasks: names; by default all.
+
+        Raises:
+            InputError: no model is named, or too few are trained.
+        """
+        from csvcore.pipeline.forecast import forecast
+
+        if (n_params is None) != (train_tokens is None) or (n_params is None and not models):
+            raise InputError("name a model by n_params and train_tokens, or by models")
+        sizes = [] if n_params is None or train_tokens is None else [(n_params, train_tokens)]
+        found = forecast(self.database, self.corpus, self.split, sizes, models, families, tasks)
+        return Outlooks(tuple(found.rows), tuple(found.backtest))
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
         """Return the salience of every token; columns of `exports.token_weights`."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -11,6 +11,8 @@ from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison
 from csvcore.errors import InputError
 from csvcore.figures import comparison, law, panels
+from csvcore.figures.forecast import backtest_figure
+from csvcore.forecasting.answers import BacktestRow, ForecastRow
 from csvcore.records import Fit, Forecast
 
 Record = TypeVar("Record")
@@ -115,10 +117,7 @@ class Comparisons(Results[Comparison]):
         Raises:
             InputError: the task is not among them, or there are several and none is named.
         """
-        tasks = list(dict.fromkeys(row.task for row in self))
-        chosen = tasks[0] if task is None and len(tasks) == 1 else task
-        if chosen not in tasks:
-            raise InputError(f"name one task of {', '.join(tasks)}, got {task!r}")
+        chosen = _one_task([row.task for row in self], task)
         rows = [row for row in self if row.task == chosen]
         return comparison.baselines_figure(frames.comparison_table(rows), rows[0].noise_floor)
 
@@ -137,3 +136,36 @@ class Forecasts(Results[Forecast]):
     def figure(self) -> Any:
         """Draw predicted accuracies with intervals, over training tokens where known."""
         return comparison.forecast_figure(self.known, self.fit.gamma)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Outlooks(Results[ForecastRow]):
+    """Forecasts of models that are not trained yet; tested has the errors of their backtest."""
+
+    tested: tuple[BacktestRow, ...]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each model and task; columns as in `ForecastRow`."""
+        return pd.DataFrame([asdict(row) for row in self])
+
+    def backtest(self) -> pd.DataFrame:
+        """Return the errors on held-out models by task and horizon; columns as in `BacktestRow`."""
+        return pd.DataFrame([asdict(row) for row in self.tested])
+
+    def figure(self, task: str | None = None) -> Any:
+        """Draw the errors of the backtest of one task by horizon.
+
+        Raises:
+            InputError: the task is not among them, or there are several and none is named.
+        """
+        chosen = _one_task([row.task for row in self], task)
+        return backtest_figure([row for row in self.tested if row.task == chosen])
+
+
+def _one_task(tasks: Iterable[str], wanted: str | None) -> str:
+    """Return the wanted task, or the only one."""
+    distinct = list(dict.fromkeys(tasks))
+    chosen = distinct[0] if wanted is None and len(distinct) == 1 else wanted
+    if chosen is None or chosen not in distinct:
+        raise InputError(f"name one task of {', '.join(distinct)}, got {wanted!r}")
+    return chosen

@@ -16,9 +16,10 @@ from csvcore.lm import Encoding, LanguageModel, LoadConfig
 class Work:
     """A model to score, in plain values for other processes and machines.
 
-    name: folder, GGUF file or hub name. model: its name in the database. weights_sha256, tokenizer_sha256: hashes in its shards'
-    keys. shards: the missing shards. place: path or URL of the shards. context, stride,
-    batch_tokens: see `lm.score`. seen: the context recorded in the manifest.
+    name: folder, GGUF file or hub name. model: its name in the database. weights_sha256,
+    tokenizer_sha256: hashes in its shards' keys. shards: the missing shards. place: path or URL of
+    the shards. context, stride, batch_tokens: see `lm.score`. seen: the context recorded in the
+    manifest.
     """
 
     name: str

@@ -70,7 +70,7 @@ def target(known: Known, card: ModelCard, families: Sequence[str]) -> Target:
         card: of the model, with n_params and train_tokens.
         families: to take; if none, the model's own where that is a ladder, else all.
     """
-    stage = card.stage if card.family else known.usual_stage()
+    stage = card.stage if known.has_stage(card.stage) else known.usual_stage()
     chosen = tuple(families) or tuple(known.families())
     if not families and known.is_ladder((card.family,), stage):
         chosen = (card.family,)
@@ -99,7 +99,7 @@ def answer(known: Known, targets: Sequence[Target]) -> tuple[list[ForecastRow], 
         else:
             made = run_outlooks(known, families, stage, run, _tokens(own))
         for outlook in made:
-            rows += _rows(outlook, own)
+            rows += _rows(outlook, own, stage)
         used += made
     order = {task.task: at for at, task in enumerate(known.tasks)}
     rows.sort(key=lambda row: order[row.task])
@@ -110,13 +110,17 @@ def _tokens(cards: Sequence[ModelCard]) -> float:
     return float(max(card.train_tokens or 0 for card in cards))
 
 
-def _rows(outlook: Outlook, cards: Sequence[ModelCard]) -> list[ForecastRow]:
+def _rows(outlook: Outlook, cards: Sequence[ModelCard], stage: str | None) -> list[ForecastRow]:
     n = np.array([card.n_params for card in cards], dtype=np.float64)
     d = np.array([card.train_tokens for card in cards], dtype=np.float64)
     foretold = outlook.predict(n, d)
     rows = []
     for at, card in enumerate(cards):
         flags = outlook.flags(n[at], d[at])
+        if card.stage not in (None, stage):
+            instead = stage or "those without a stage"
+            other = f"no {card.stage} model is known, so {instead} are taken"
+            flags = [[*own, other] for own in flags]
         rows += [
             ForecastRow(
                 task=task,

@@ -30,6 +30,19 @@ class Known:
         """Return the families of the models."""
         return sorted({card.family for card in self.cards if card.model in self.in_split})
 
+    def has_stage(self, stage: str | None) -> bool:
+        """Tell whether a train or validation model has this stage."""
+        return any(card.stage == stage for card in self.cards if card.model in self.in_split)
+
+    def observed(self, family: str, task: str) -> list[float]:
+        """Return the accuracies of a family's train and validation models on a task."""
+        return [
+            entry.accuracy
+            for card in self.cards
+            if card.family == family and card.model in self.in_split
+            if (entry := self.accuracies.get((card.model, task))) is not None
+        ]
+
     def usual_stage(self) -> str | None:
         """Return the stage that most of the models have."""
         stages = Counter(card.stage for card in self.cards if card.model in self.in_split)

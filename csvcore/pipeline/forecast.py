@@ -119,8 +119,8 @@ def course(
     last = runs[named[0]][-1]
     if end < (last.train_tokens or 0):
         raise InputError(f"{last.model} has seen {last.train_tokens} tokens, more than {end}")
-    families = target(known, last, ()).families
-    return courses(known, families, last.stage, named[0], float(end))
+    chosen = target(known, last, ())
+    return courses(known, chosen.families, chosen.stage, named[0], float(end))
 
 
 def _check_families(known: Known, families: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.records import Accuracy, Control, Evidence, Fit, Mix
+from csvcore.records import Accuracy, Control, Evidence, Fit, Mix, Trained
 from csvcore.report import fit_page
 
 
@@ -38,6 +38,11 @@ def fits(con: store.Connection) -> pd.DataFrame:
     table["revealed"] = table["fit"].isin(store.revealed_fits(con))
     table.loc[~table["revealed"], "mse_test"] = pd.NA
     return table
+
+
+def trained(con: store.Connection, corpus: str, split: str) -> Trained:
+    """Return the models of `store.trained`, none of which is a test model."""
+    return store.trained(con, corpus, split)
 
 
 def timings(con: store.Connection) -> pd.DataFrame:

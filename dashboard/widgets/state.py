@@ -128,8 +128,12 @@ def rows(key: str) -> Sequence[int]:
     return selected
 
 
-# Mixes, Predict, Paper.
+# Mixes, Predict, Forecast, Paper.
 FORECAST_METHOD, FORECAST_RUNS = Key[str]("by"), Key[list[str]]("runs")
+FORECAST_FAMILIES = Key[list[str]]("families")
+FORECAST_SIZE, FORECAST_TOKENS = Key[float]("params"), Key[float]("tokens")
+ISO_ACCURACY = Key[float]("accuracy")
+FOLLOWED_RUN, FOLLOWED_END = Key[str]("run"), Key[float]("end")
 EVIDENCE, PRINTED_TABLE = Key[str]("evidence"), Key[str]("printed")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import csvcore
 from csvcore.pipeline.forecast import forecast
 from tests.support.ladders import planted_accuracy, planted_ladder, store_ladders
 from tests.support.world import change
@@ -40,6 +41,10 @@ def test_the_command_prints_what_the_function_returns_to_the_last_digit(
     assert document["backtest"] == [asdict(one) for one in found.backtest]
     assert abs(row["predicted"] - planted_accuracy(6.4e8, 3.2e9)) < 0.02  # type: ignore[arg-type]
     assert pq.read_table(table)["predicted"].to_pylist() == [row["predicted"]]
+    outlooks = csvcore.open(ladders, split="small").forecast(640_000_000, 3_200_000_000)
+    assert outlooks.records == tuple(found.rows)
+    assert outlooks.table()["predicted"].tolist() == [row["predicted"]]
+    assert len(outlooks.backtest()) == len(outlooks.figure().data[0].y) == len(found.backtest)
 
 
 def test_neither_losses_nor_accuracies_of_the_models_to_foretell_are_read(
