@@ -1,6 +1,6 @@
 """How far off forecasts of untrained models are: `python benchmarks/forecast.py FOLDER`.
 
-FOLDER is as for `real_data.py`. Gemstones: the largest models are foretold from those of at most a
+FOLDER is as for `real_data.py`. Gemstones: the largest models are forecast from those of at most a
 quarter of the compute, and the largest shapes from shapes of at most a quarter of the parameters.
 open_lm: 1.4 and 6.9 billion parameters from at most 0.4 billion, each corpus by itself. The zoo:
 its split `forecast`. Beside each forecast stand the two forms that the literature uses most, fitted
@@ -36,7 +36,7 @@ BOUNDS = (1.0, 2.0, 4.0, 10.0, 100.0)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A ladder with the models to foretell from it."""
+    """A ladder with the models to forecast from it."""
 
     ladder: Ladder
     targets: Ladder
@@ -160,10 +160,10 @@ def of_forms(one: Case, fitted: Forecaster) -> list[float]:
 
 def covered(one: Case, fitted: Forecaster) -> Floats:
     """Return the horizon of every forecast, and whether its interval held, (2, n)."""
-    foretold = fitted.predict(one.targets.n_params, one.targets.train_tokens)
+    band = fitted.predict(one.targets.n_params, one.targets.train_tokens)
     truth = one.targets.accuracy
-    held = (foretold.low <= truth) & (truth <= foretold.high)
-    return np.stack([np.tile(foretold.horizon, len(truth)), held.ravel().astype(float)])
+    held = (band.low <= truth) & (truth <= band.high)
+    return np.stack([np.tile(band.horizon, len(truth)), held.ravel().astype(float)])
 
 
 if __name__ == "__main__":

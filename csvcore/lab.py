@@ -137,7 +137,7 @@ class Lab:
         families: Sequence[str] = (),
         tasks: Sequence[str] = (),
     ) -> Outlooks:
-        """Foretell models that are not trained yet, with a backtest; see `pipeline.forecast`.
+        """Forecast models that are not trained yet, with a backtest; see `pipeline.forecast`.
 
         Args:
             n_params: parameters of a model.

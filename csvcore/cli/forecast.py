@@ -1,4 +1,4 @@
-"""The command that foretells models which are not trained yet."""
+"""The command that forecasts models which are not trained yet."""
 
 import json
 import re
@@ -44,7 +44,7 @@ COUNT = _Count()
 @click.option("--params", "n_params", type=COUNT, help="Parameters of the model, such as 7B.")
 @click.option("--tokens", type=COUNT, help="Its training tokens, such as 4T.")
 @click.option("--model", "models", multiple=True, help="Or a stored model; its card alone is read.")
-@click.option("--run", help="Or a run, whose course to --tokens is foretold.")
+@click.option("--run", help="Or a run, whose course to --tokens is forecast.")
 @click.option("--accuracy", type=click.FloatRange(0, 1), help="Or what this accuracy takes.")
 @click.option(
     "--family", "families", multiple=True, help="Take the models of this family.  [default: all]"
@@ -54,7 +54,7 @@ COUNT = _Count()
 @table_option
 @database
 def forecast_command(db: Path, as_json: bool, table: Path | None, **asked: Any) -> None:
-    """Foretell accuracies of models that are not trained yet, with 90 % prediction intervals.
+    """Forecast accuracies of models that are not trained yet, with 90 % prediction intervals.
 
     From the train and validation models of a split. The errors of the same forecasts on models that
     were held out, by how far beyond the others they lie, are printed below.
@@ -132,7 +132,7 @@ def course_text(courses: Sequence["Course"]) -> str:
         [
             f"{first.run}: {first.known_tokens[-1]:.3g} of {first.tokens[-1]:.3g} tokens",
             text_table([*header, "behind since", "leaves chance at"], table),
-            "Promise: what models of other runs foretell of this size and these tokens.",
+            "Promise: what models of other runs forecast of this size and these tokens.",
         ]
     )
 

@@ -23,7 +23,7 @@ from csvcore.errors import CsvcoreError
 )
 @click.option("--once", is_flag=True, help="Look once, for cron and batch systems.")
 @click.option("--revisions", help="Watch the branches of a hub name of this form, such as 'step*'.")
-@click.option("--split", help="With --tokens: foretell the run from this split's models.")
+@click.option("--split", help="With --tokens: forecast the run from this split's models.")
 @click.option("--tokens", type=COUNT, help="Training tokens at the end of the run, such as 4T.")
 @click.option("--family", help="Family of the run.  [default: model type]")
 @click.option(
@@ -35,7 +35,7 @@ from csvcore.errors import CsvcoreError
 def watch_command(
     db: Path, place: str, corpus: str, every: float, once: bool, **options: Any
 ) -> None:
-    """Collect the checkpoints in DIR as they appear, and foretell the rest of the run.
+    """Collect the checkpoints in DIR as they appear, and forecast the rest of the run.
 
     Each is a folder in transformers' format whose name ends in its step. It is collected when it is
     whole. Stop and start at any time: what is stored is not collected again.
@@ -60,7 +60,7 @@ def watch_command(
 
 
 def _tell_course(db: Path, corpus: str, split: str, run: str, end: int) -> None:
-    """Print the run's course, or why it cannot be foretold yet."""
+    """Print the run's course, or why it cannot be forecast yet."""
     from csvcore.pipeline.forecast import course
 
     try:

@@ -64,7 +64,7 @@ def band_figure(
 
 
 def course_figure(course: Course, gamma: float) -> Any:
-    """Draw a run's known checkpoints, its foretold course with its band, and a line for now."""
+    """Draw a run's known checkpoints, its forecast course with its band, and a line for now."""
     import plotly.graph_objects as go
 
     known = course.known_tokens

@@ -38,7 +38,7 @@ class BacktestRow:
     """How far off forecasts were at horizons up to this one and above the bound before it.
 
     error, carried: mean absolute error of forecasts and of the accuracy of the largest known model.
-    coverage: share of 90 % intervals that held. n: foretold models.
+    coverage: share of 90 % intervals that held. n: forecast models.
     """
 
     task: str
@@ -51,7 +51,7 @@ class BacktestRow:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model to foretell, and the families and the stage of the trained models to take for it.
+    """A model to forecast, and the families and the stage of the trained models to take for it.
 
     run: its training run, if first checkpoints of it are known.
     """
@@ -63,7 +63,7 @@ class Target:
 
 
 def target(known: Known, card: ModelCard, families: Sequence[str]) -> Target:
-    """Choose the trained models that a model is foretold from.
+    """Choose the trained models that a model is forecast from.
 
     Args:
         known: trained models.
@@ -113,7 +113,7 @@ def _tokens(cards: Sequence[ModelCard]) -> float:
 def _rows(outlook: Outlook, cards: Sequence[ModelCard], stage: str | None) -> list[ForecastRow]:
     n = np.array([card.n_params for card in cards], dtype=np.float64)
     d = np.array([card.train_tokens for card in cards], dtype=np.float64)
-    foretold = outlook.predict(n, d)
+    band = outlook.predict(n, d)
     rows = []
     for at, card in enumerate(cards):
         flags = outlook.flags(n[at], d[at])
@@ -127,10 +127,10 @@ def _rows(outlook: Outlook, cards: Sequence[ModelCard], stage: str | None) -> li
                 model=card.model or None,
                 n_params=card.n_params or 0,
                 train_tokens=card.train_tokens or 0,
-                predicted=float(foretold.predicted[number, at]),
-                low=float(foretold.low[number, at]),
-                high=float(foretold.high[number, at]),
-                horizon=float(foretold.horizon[at]),
+                predicted=float(band.predicted[number, at]),
+                low=float(band.low[number, at]),
+                high=float(band.high[number, at]),
+                horizon=float(band.horizon[at]),
                 flags=tuple(flags[number]),
             )
             for number, task in enumerate(outlook.tasks)

@@ -1,8 +1,8 @@
-"""Backtests: what forms fitted to a part of a ladder foretell for the rest of it.
+"""Backtests: what forms fitted to a part of a ladder forecast for the rest of it.
 
-For a model that is not trained yet, a fold fits the smaller sizes and foretells the larger, or fits
-the models below a part of the compute and foretells those above. For the end of a run, a fold is
-another run: its first checkpoints are known, its last ones foretold.
+For a model that is not trained yet, a fold fits the smaller sizes and forecasts the larger, or fits
+the models below a part of the compute and forecasts those above. For the end of a run, a fold is
+another run: its first checkpoints are known, its last ones forecast.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ MOST_RUNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Models to fit forms to and models to foretell, as places in a ladder.
+    """Models to fit forms to and models to forecast, as places in a ladder.
 
-    own: among the fitted, the first checkpoints of the run that is foretold.
+    own: among the fitted, the first checkpoints of the run that is forecast.
     """
 
     fitted: Ints
@@ -35,7 +35,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a fold foretold: by_form (n_tasks, n_forms, n_held), accuracy (n_tasks, n_held).
+    """What a fold forecast: by_form (n_tasks, n_forms, n_held), accuracy (n_tasks, n_held).
 
     horizon: (n_held,) as in `Ladder.horizon`, or for a run the factor of its tokens. carried:
     (n_tasks, n_held) what carrying an accuracy forward says.
@@ -116,7 +116,7 @@ def run_folds(ladder: Ladder, own: Ints, share: float) -> list[Fold]:
 
 
 def run_fold(ladder: Ladder, fold: Fold, unmeasured: bool = False) -> Trial:
-    """Fit the forms of a fold and foretell its models.
+    """Fit the forms of a fold and forecast its models.
 
     Args:
         ladder: all known models.

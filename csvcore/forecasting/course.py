@@ -95,7 +95,7 @@ def _courses(
     own = ladder.of_run(str(fitted.end_of))
     last = float(ladder.train_tokens[own[-1]])
     tokens = np.geomspace(last, max(end, last), N_POINTS)
-    foretold = fitted.predict(np.full(N_POINTS, ladder.n_params[own[0]]), tokens)
+    band = fitted.predict(np.full(N_POINTS, ladder.n_params[own[0]]), tokens)
     backtest = backtest_rows([fitted])
     lags = _lags(ladder, own, promise)
     made = []
@@ -110,12 +110,10 @@ def _courses(
                 known_accuracy=accuracy,
                 measured=bool(np.isfinite(observed.accuracy[:, own]).all()),
                 tokens=tokens,
-                predicted=foretold.predicted[number],
-                low=foretold.low[number],
-                high=foretold.high[number],
-                leaves_chance=_leaves_chance(
-                    accuracy, tokens, foretold.predicted[number], task.chance
-                ),
+                predicted=band.predicted[number],
+                low=band.low[number],
+                high=band.high[number],
+                leaves_chance=_leaves_chance(accuracy, tokens, band.predicted[number], task.chance),
                 lag=lag,
                 behind_since=_behind_since(lag),
                 backtest=tuple(row for row in backtest if row.task == task.task),
@@ -153,7 +151,7 @@ def _behind_since(lag: Sequence[Lag]) -> int | None:
 def _leaves_chance(
     observed: Floats, tokens: Floats, predicted: Floats, chance: float
 ) -> int | None:
-    """Return the tokens at which a run is foretold to leave chance, if it has not already."""
+    """Return the tokens at which a run is forecast to leave chance, if it has not already."""
     if observed[-1] >= chance + ABOVE_CHANCE:
         return None
     above = np.flatnonzero(predicted >= chance + ABOVE_CHANCE)

@@ -29,8 +29,8 @@ UNTESTED = 0.1  # q of a ladder too short for a backtest, an error of ten points
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
-    """What is foretold: predicted, low, high (n_tasks, n_targets), horizon (n_targets,)."""
+class Band:
+    """A forecast: predicted, low, high (n_tasks, n_targets), horizon (n_targets,)."""
 
     predicted: Floats
     low: Floats
@@ -43,7 +43,7 @@ class Forecaster:
     """Forms fitted to all models of a ladder.
 
     weight: (n_tasks, n_forms) of the mix. quantile: (n_tasks,) q of the module's head. tested: the
-    backtest. end_of: the run that is foretold, or None.
+    backtest. end_of: the run that is forecast, or None.
     """
 
     forms: Forms
@@ -66,8 +66,8 @@ class Forecaster:
         """Return the names of the forms, in the order of the weights."""
         return form_names(self.ladder, self.end_of is not None)
 
-    def predict(self, n_params: Floats, train_tokens: Floats) -> Foretold:
-        """Foretell the accuracies of models with 90 % intervals.
+    def predict(self, n_params: Floats, train_tokens: Floats) -> Band:
+        """Forecast the accuracies of models with 90 % intervals.
 
         Args:
             n_params: (n_targets,), positive.
@@ -78,7 +78,7 @@ class Forecaster:
         horizon = self.horizon(n_params, train_tokens)
         half = half_width(self.quantile[:, None], spread, horizon)
         low, high = np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
-        return Foretold(predicted, low, high, horizon)
+        return Band(predicted, low, high, horizon)
 
     def horizon(self, n_params: Floats, train_tokens: Floats) -> Floats:
         """Return how far models lie beyond what is known, (n_targets,) as a factor."""

@@ -7,11 +7,11 @@
 - Logistic: the sigmoid law in log compute (Owen 2024), or in log N + r log D.
 - Carried: the accuracy of the model with the most compute, unchanged.
 
-Where a run is foretold from its own first checkpoints, every form also stands moved in the logit to
+Where a run is forecast from its own first checkpoints, every form also stands moved in the logit to
 where these checkpoints are on average.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, logit
@@ -36,7 +36,7 @@ class Forms:
     ladder: that they were fitted to. losses: the power laws of all scores in each shape. laws: of
     each pair of a task and a score that it uses. direct: of all tasks in each shape and floor.
     logistic, ratio: of all tasks in compute, then in size and tokens. carried: (n_tasks,). moves:
-    (n_tasks, n_forms) in the logit, or None where no run is foretold.
+    (n_tasks, n_forms) in the logit, or None where no run is forecast.
     """
 
     ladder: Ladder
@@ -49,7 +49,7 @@ class Forms:
     moves: Floats | None = None
 
     def predict(self, n_params: Floats, train_tokens: Floats) -> Floats:
-        """Return what every form foretells, (n_tasks, n_forms, n_targets), within LEAST and MOST.
+        """Return what every form forecasts, (n_tasks, n_forms, n_targets), within LEAST and MOST.
 
         The order of the forms is that of `form_names`; those that a task does not use are 0.5.
         """
@@ -64,9 +64,9 @@ class Forms:
         shape = (*self.ladder.uses.shape, n_params.size)
         parts: list[Floats] = []
         for of_score in self.losses:
-            foretold = for_law(of_score.predict(n_params, train_tokens), self.ladder)
+            expected = for_law(of_score.predict(n_params, train_tokens), self.ladder)
             by_score = np.full(shape, 0.5)
-            by_score[task, score] = self.laws.predict(foretold[score], self.ladder.gamma[task])
+            by_score[task, score] = self.laws.predict(expected[score], self.ladder.gamma[task])
             parts.append(by_score)
         direct = [np.exp(-laws.predict(n_params, train_tokens)) for laws in self.direct]
         at = -(np.log(n_params) + self.ratio[:, None] * np.log(train_tokens))
@@ -77,7 +77,7 @@ class Forms:
 
 
 def form_names(ladder: Ladder, of_run: bool = False) -> tuple[str, ...]:
-    """Return the names of all forms of a ladder; `of_run` where a run is foretold."""
+    """Return the names of all forms of a ladder; `of_run` where a run is forecast."""
     two = [f"{score}, by {shape}" for shape in SHAPES for score in ladder.scores]
     direct = [f"direct, by {shape}{', floor' * end}" for shape in SHAPES for end in FLOORS]
     still = (*two, *direct, "logistic in compute", "logistic in size and tokens", "carried forward")
@@ -97,7 +97,7 @@ def fit_forms(ladder: Ladder, own: Ints | None = None) -> Forms:
 
     Args:
         ladder: of at least FEWEST_MODELS models.
-        own: places of the first checkpoints of the run that is foretold, the fewest tokens first.
+        own: places of the first checkpoints of the run that is forecast, the fewest tokens first.
     """
     score, accuracy = ladder.score, ladder.accuracy
     size = (ladder.n_params, ladder.train_tokens)
@@ -122,19 +122,10 @@ def fit_forms(ladder: Ladder, own: Ints | None = None) -> Forms:
 def _moved(forms: Forms, last: Ints) -> Forms:
     """Add the way in the logit from every form to these checkpoints, on average."""
     ladder = forms.ladder
-    foretold = forms.predict(ladder.n_params[last], ladder.train_tokens[last])
+    by_form = forms.predict(ladder.n_params[last], ladder.train_tokens[last])
     observed = logit(np.clip(ladder.accuracy[:, last], LEAST, MOST))
-    moves = (observed[:, None] - logit(foretold)).mean(axis=2)
-    return Forms(
-        ladder,
-        forms.losses,
-        forms.laws,
-        forms.direct,
-        forms.logistic,
-        forms.ratio,
-        forms.carried,
-        moves,
-    )
+    moves = (observed[:, None] - logit(by_form)).mean(axis=2)
+    return replace(forms, moves=moves)
 
 
 def sigmoid_laws(score: Floats, accuracy: Floats, gamma: Floats) -> Laws:

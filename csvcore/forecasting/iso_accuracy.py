@@ -44,11 +44,11 @@ def iso_accuracy(outlook: Outlook, task: str, accuracy: float) -> list[IsoPoint]
     tokens = np.concatenate([ladder.train_tokens for ladder in ladders])
     n = np.geomspace(known[0], known[-1] * LARGER, N_SIZES)
     d = np.geomspace(tokens.min(), tokens.max() * LONGER, N_TOKENS)
-    foretold = outlook.predict(np.repeat(n, d.size), np.tile(d, n.size))
+    band = outlook.predict(np.repeat(n, d.size), np.tile(d, n.size))
     number = outlook.tasks.index(task)
     needs = [
         _first_tokens(part[number].reshape(n.size, d.size), d, accuracy)
-        for part in (foretold.predicted, foretold.high, foretold.low)
+        for part in (band.predicted, band.high, band.low)
     ]
     return [
         IsoPoint(round(size), round(middle), FLOPS * size * middle, _whole(least), _whole(most))

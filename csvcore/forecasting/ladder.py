@@ -13,13 +13,13 @@ SAME_SIZE = 0.05  # models whose parameters differ by less than this share are o
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Trained models from which others are foretold; every accuracy is known.
+    """Trained models from which others are forecast; every accuracy is known.
 
     names, n_params, train_tokens, run: (n_models,); run names the training run. tasks, gamma:
     (n_tasks,) names and chance levels. accuracy: (n_tasks, n_models). scores: (n_scores,) names.
     score: (n_scores, n_models), positive, lower is better: mean losses in nats per character, or
     -log of answer probabilities. probable: (n_scores,) which of them are the latter. uses:
-    (n_tasks, n_scores) which scores may foretell a task.
+    (n_tasks, n_scores) which scores may forecast a task.
     """
 
     names: tuple[str, ...]

@@ -7,7 +7,7 @@ import numpy as np
 
 from csvcore.analysis.stack import NORMAL_90, mix
 from csvcore.errors import InputError
-from csvcore.forecasting.forecaster import Forecaster, Foretold, forecaster, run_forecaster
+from csvcore.forecasting.forecaster import Band, Forecaster, forecaster, run_forecaster
 from csvcore.forecasting.known import Known
 from csvcore.forecasting.ladder import Ladder
 from csvcore.records import Floats, Task
@@ -33,8 +33,8 @@ class Outlook:
         """Return the tasks."""
         return self.forecasters[0].ladder.tasks
 
-    def predict(self, n_params: Floats, train_tokens: Floats) -> Foretold:
-        """Foretell accuracies with 90 % intervals; families count alike.
+    def predict(self, n_params: Floats, train_tokens: Floats) -> Band:
+        """Forecast accuracies with 90 % intervals; families count alike.
 
         Half an interval has two parts, as squares: the families' own mean, and 1.645 standard
         deviations of the families about their mix.
@@ -43,27 +43,27 @@ class Outlook:
             n_params: (n_targets,), positive.
             train_tokens: likewise.
         """
-        foretold = [one.predict(n_params, train_tokens) for one in self.forecasters]
-        if len(foretold) == 1:
-            return foretold[0]
-        each = np.stack([one.predicted for one in foretold])  # (n_families, n_tasks, n_targets)
+        bands = [one.predict(n_params, train_tokens) for one in self.forecasters]
+        if len(bands) == 1:
+            return bands[0]
+        each = np.stack([one.predicted for one in bands])  # (n_families, n_tasks, n_targets)
         share = np.full(len(each), 1.0 / len(each))
         predicted = np.stack([mix(each[:, task], share) for task in range(each.shape[1])])
-        own = np.mean([np.square(one.high - one.low) / 4 for one in foretold], axis=0)
+        own = np.mean([np.square(one.high - one.low) / 4 for one in bands], axis=0)
         between = np.square(NORMAL_90) * np.mean(np.square(each - predicted), axis=0)
         half = np.sqrt(own + between)
-        return Foretold(
+        return Band(
             predicted,
             np.maximum(predicted - half, 0.0),
             np.minimum(predicted + half, 1.0),
-            np.min([one.horizon for one in foretold], axis=0),
+            np.min([one.horizon for one in bands], axis=0),
         )
 
     def flags(self, n_params: float, train_tokens: float) -> list[list[str]]:
         """Return for each task what speaks against its forecast, in words."""
         at = np.array([n_params]), np.array([train_tokens])
-        foretold = [one.predict(*at) for one in self.forecasters]
-        horizon = min(float(one.horizon[0]) for one in foretold)
+        bands = [one.predict(*at) for one in self.forecasters]
+        horizon = min(float(one.horizon[0]) for one in bands)
         reach = max(one.reach for one in self.forecasters)
         every = list(self.notes)
         if horizon > reach:
@@ -78,8 +78,8 @@ class Outlook:
             ladders = [one.ladder for one in self.forecasters]
             if all(_at_chance(ladder, task) for ladder in ladders):
                 own.append("near chance: no model of the ladder is clearly above it")
-            each = [float(one.predicted[task, 0]) for one in foretold]
-            half = np.mean([(one.high - one.low)[task, 0] / 2 for one in foretold])
+            each = [float(one.predicted[task, 0]) for one in bands]
+            half = np.mean([(one.high - one.low)[task, 0] / 2 for one in bands])
             if max(each) - min(each) > 2 * half:
                 own.append(f"families disagree: {min(each):.2f} to {max(each):.2f}")
             flags.append(own)
@@ -99,7 +99,7 @@ def outlooks(known: Known, families: Sequence[str], stage: str | None) -> list[O
     Args:
         known: trained models.
         families: whose models are taken.
-        stage: that the model to foretell has.
+        stage: that the model to forecast has.
 
     Raises:
         InputError: there are too few models or sizes.

@@ -49,7 +49,7 @@ def score_table(
 
     Args:
         docs: the corpus.
-        tasks: those to foretell.
+        tasks: those to forecast.
         losses: of models on all documents, a part of the models at a time.
     """
     edges = [answer_edges(doc) for doc in docs]

@@ -31,7 +31,7 @@ def forecast(
     families: Sequence[str] = (),
     tasks: Sequence[str] = (),
 ) -> Forecast:
-    """Foretell accuracies of models from the train and validation models of a split.
+    """Forecast accuracies of models from the train and validation models of a split.
 
     Args:
         database: the results database.
@@ -95,7 +95,7 @@ def iso_accuracies(
 def course(
     database: Path, corpus: str, split: str, run: str, end: int, tasks: Sequence[str] = ()
 ) -> list[Course]:
-    """Foretell the course of a run on every task from its checkpoints' losses; see `courses`.
+    """Forecast the course of a run on every task from its checkpoints' losses; see `courses`.
 
     Args:
         database: the results database.

@@ -27,7 +27,7 @@ def trained(db: Connection, corpus: str, name: str, wanted: Sequence[str] = ()) 
         db: the database.
         corpus: its name.
         name: of the split. A model outside it is not part of a ladder, but may be of the run whose
-            course is foretold.
+            course is forecast.
         wanted: names of tasks; by default all.
 
     Raises:

@@ -52,14 +52,14 @@ def outlook(
 def answers(found: Outlook, size: Size) -> pd.DataFrame:
     """Return a row for each task: predicted, low, high, and flags in words."""
     n, d = np.array([size.n_params]), np.array([size.train_tokens])
-    foretold, flags = found.predict(n, d), found.flags(size.n_params, size.train_tokens)
+    band, flags = found.predict(n, d), found.flags(size.n_params, size.train_tokens)
     return pd.DataFrame(
         {
             "task": found.tasks,
-            "predicted": foretold.predicted[:, 0],
-            "low": foretold.low[:, 0],
-            "high": foretold.high[:, 0],
-            "horizon": foretold.horizon[0],
+            "predicted": band.predicted[:, 0],
+            "low": band.low[:, 0],
+            "high": band.high[:, 0],
+            "horizon": band.horizon[0],
             "flags": ["; ".join(own) for own in flags],
         }
     )
@@ -70,15 +70,15 @@ def path(found: Outlook, task: str, size: Size) -> pd.DataFrame:
     least = min(float(one.ladder.compute.min()) for one in found.forecasters)
     share = np.sqrt(np.geomspace(least / (size.n_params * size.train_tokens), FURTHER, N_POINTS))
     n, d = size.n_params * share, size.train_tokens * share
-    foretold, number = found.predict(n, d), found.tasks.index(task)
+    band, number = found.predict(n, d), found.tasks.index(task)
     return pd.DataFrame(
         {
             "n_params": n,
             "train_tokens": d,
             "flops": FLOPS * n * d,
-            "predicted": foretold.predicted[number],
-            "low": foretold.low[number],
-            "high": foretold.high[number],
+            "predicted": band.predicted[number],
+            "low": band.low[number],
+            "high": band.high[number],
         }
     )
 

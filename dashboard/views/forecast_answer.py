@@ -88,7 +88,7 @@ def backtest(rows: list[BacktestRow], task: Task) -> None:
     )
     held = ", ".join(f"{row.coverage:.0%} up to {row.horizon:g} times" for row in rows)
     st.caption(
-        "Each larger size is foretold from all smaller ones, and each half of the compute from the "
+        "Each larger size is forecast from all smaller ones, and each half of the compute from the "
         f"other. 90 % intervals that held: {held}."
     )
 

@@ -1,4 +1,4 @@
-"""The model to foretell: families to take, and its parameters and training tokens."""
+"""The model to forecast: families to take, and its parameters and training tokens."""
 
 import numpy as np
 import streamlit as st

@@ -43,7 +43,7 @@ def show(corpus: str, split: str, families: tuple[str, ...], task: Task) -> None
         names,
         format_func=short_run,
         key=state.FOLLOWED_RUN,
-        help="Sets the run whose end is foretold. `csvcore watch` adds its checkpoints as they "
+        help="Sets the run whose end is forecast. `csvcore watch` adds its checkpoints as they "
         "appear.",
     )
     seen = float(runs[run][-1].train_tokens or 1)
@@ -70,7 +70,7 @@ def show(corpus: str, split: str, families: tuple[str, ...], task: Task) -> None
         ),
         key="run-course",
         name=f"run-{run}-{task.task}",
-        alt=f"Accuracy of {run} on {task.task} so far, and its foretold course",
+        alt=f"Accuracy of {run} on {task.task} so far, and its forecast course",
     )
 
 

@@ -47,7 +47,7 @@ def test_the_command_prints_what_the_function_returns_to_the_last_digit(
     assert len(outlooks.backtest()) == len(outlooks.figure().data[0].y) == len(found.backtest)
 
 
-def test_neither_losses_nor_accuracies_of_the_models_to_foretell_are_read(
+def test_neither_losses_nor_accuracies_of_the_models_to_forecast_are_read(
     invoke: Invoke, ladders: Path
 ) -> None:
     ask = ("forecast", *WHERE, "--model", "big-t5", "--json")
@@ -88,7 +88,7 @@ def test_the_text_has_the_forecast_its_backtest_and_what_an_accuracy_takes(
         (("--accuracy", "0.5", "--task", "x"), "there is no task 'x'; stored: reading"),
     ],
 )
-def test_what_cannot_be_foretold_is_refused(
+def test_what_cannot_be_forecast_is_refused(
     invoke: Invoke, ladders: Path, asked: tuple[str, ...], message: str
 ) -> None:
     done = invoke("forecast", *WHERE, *asked, db=ladders)

@@ -12,10 +12,10 @@ from tests.support.ladders import TOKENS, planted_accuracy, planted_ladder
 FAR_N, FAR_D = np.array([6.4e8]), np.array([1.28e10])  # 4 times each
 
 
-def test_a_planted_ladder_is_foretold_at_sixteen_times_its_compute() -> None:
-    foretold = forecaster(planted_ladder()).predict(FAR_N, FAR_D)
-    assert foretold.horizon == pytest.approx([16.0])
-    assert foretold.predicted[0] == pytest.approx(planted_accuracy(FAR_N, FAR_D), abs=0.02)
+def test_a_planted_ladder_is_forecast_at_sixteen_times_its_compute() -> None:
+    band = forecaster(planted_ladder()).predict(FAR_N, FAR_D)
+    assert band.horizon == pytest.approx([16.0])
+    assert band.predicted[0] == pytest.approx(planted_accuracy(FAR_N, FAR_D), abs=0.02)
 
 
 def test_intervals_hold_on_planted_ladders_with_noise() -> None:
@@ -23,16 +23,16 @@ def test_intervals_hold_on_planted_ladders_with_noise() -> None:
     truth = planted_accuracy(n, d)
     held = []
     for seed in range(12):
-        foretold = forecaster(planted_ladder(noise=0.01, seed=seed)).predict(n, d)
-        held.append((foretold.low[0] <= truth) & (truth <= foretold.high[0]))
+        band = forecaster(planted_ladder(noise=0.01, seed=seed)).predict(n, d)
+        held.append((band.low[0] <= truth) & (truth <= band.high[0]))
     assert np.mean(held) >= 0.8
 
 
 def test_intervals_widen_with_the_horizon() -> None:
     fitted = forecaster(planted_ladder(noise=0.01))
-    foretold = fitted.predict(1.6e8 * np.array([1.0, 2.0, 4.0, 8.0]), np.full(4, 3.2e9))
-    width = (foretold.high - foretold.low)[0]
-    inside = foretold.high[0] < 1.0  # an end at 1 cannot move
+    band = fitted.predict(1.6e8 * np.array([1.0, 2.0, 4.0, 8.0]), np.full(4, 3.2e9))
+    width = (band.high - band.low)[0]
+    inside = band.high[0] < 1.0  # an end at 1 cannot move
     assert (np.diff(width[inside]) > 0).all() and inside[:2].all()
 
 
@@ -65,7 +65,7 @@ def test_folds_hold_out_what_lies_beyond_what_they_fit() -> None:
         assert (part.horizon(n, d) > 1.0).all()
 
 
-def test_a_backtest_never_sees_what_it_foretells() -> None:
+def test_a_backtest_never_sees_what_it_forecasts() -> None:
     ladder = planted_ladder(noise=0.01)
     fold = max(folds(ladder), key=lambda one: one.fitted.size)
     changed = ladder.accuracy.copy()
@@ -77,7 +77,7 @@ def test_a_backtest_never_sees_what_it_foretells() -> None:
     assert np.array_equal(*forms)
 
 
-def test_the_end_of_a_run_is_foretold_from_its_first_checkpoints() -> None:
+def test_the_end_of_a_run_is_forecast_from_its_first_checkpoints() -> None:
     ladder = planted_ladder()
     run = "run 1.6e+08"
     own = ladder.of_run(run)
@@ -86,13 +86,13 @@ def test_the_end_of_a_run_is_foretold_from_its_first_checkpoints() -> None:
     known = np.setdiff1d(np.arange(30), own[3:])
     part = replace(ladder, accuracy=lucky).take(known)
     fitted = run_forecaster(part, run, TOKENS[-1])
-    foretold = fitted.predict(ladder.n_params[own[3:]], TOKENS[3:])
+    band = fitted.predict(ladder.n_params[own[3:]], TOKENS[3:])
     without = forecaster(part.take(np.flatnonzero(np.array(part.run) != run)))
     promised = without.predict(ladder.n_params[own[3:]], TOKENS[3:])
-    error, others = (np.abs(p.predicted[0] - lucky[0, own[3:]]) for p in (foretold, promised))
+    error, others = (np.abs(p.predicted[0] - lucky[0, own[3:]]) for p in (band, promised))
     assert (error < 0.05).all() and error.mean() < others.mean()
     assert error.mean() < np.abs(lucky[0, own[2]] - lucky[0, own[3:]]).mean() / 2
-    assert foretold.horizon == pytest.approx(TOKENS[3:] / TOKENS[2])
+    assert band.horizon == pytest.approx(TOKENS[3:] / TOKENS[2])
     for fold in run_folds(part, part.of_run(run), 0.3):
         assert run not in {part.run[at] for at in fold.held}
 
@@ -110,5 +110,5 @@ def test_too_short_a_ladder_and_run_are_refused_with_their_numbers() -> None:
 def test_a_ladder_without_a_backtest_says_so_by_wide_intervals() -> None:
     fitted = forecaster(planted_ladder(sizes=(1e7, 1.2e7)).take(np.array([0, 1, 2, 6, 7, 8])))
     assert fitted.reach == 1.0
-    foretold = fitted.predict(np.array([1.2e7]), np.array([8e8]))
-    assert (foretold.high - foretold.low)[0, 0] >= 0.15
+    band = fitted.predict(np.array([1.2e7]), np.array([8e8]))
+    assert (band.high - band.low)[0, 0] >= 0.15

@@ -15,7 +15,7 @@ WEAK = replace(planted_ladder(), accuracy=planted_ladder().accuracy * 0.0 + 0.25
 AT = np.array([3.2e8]), np.array([3.2e9])
 
 
-def test_families_that_agree_are_foretold_as_one_of_them() -> None:
+def test_families_that_agree_are_forecast_as_one_of_them() -> None:
     (one,) = outlooks(known("oak"), ["oak"], None)
     (two,) = outlooks(known("oak", "elm"), ["oak", "elm"], None)
     assert two.families == ("oak", "elm")
@@ -26,9 +26,9 @@ def test_families_that_agree_are_foretold_as_one_of_them() -> None:
 def test_families_that_disagree_widen_the_interval_and_are_flagged() -> None:
     both = known("oak", elm=WEAK)
     (outlook,) = outlooks(both, ["oak", "elm"], None)
-    foretold, (alone,) = outlook.predict(*AT), outlooks(both, ["oak"], None)
+    band, (alone,) = outlook.predict(*AT), outlooks(both, ["oak"], None)
     own = alone.predict(*AT)
-    assert foretold.high - foretold.low > own.high - own.low
+    assert band.high - band.low > own.high - own.low
     assert any(flag.startswith("families disagree: 0.2") for flag in outlook.flags(3.2e8, 3.2e9)[0])
 
 
@@ -63,7 +63,7 @@ def test_a_model_without_anything_known_is_refused() -> None:
         outlooks(known("oak"), ["ash"], None)
 
 
-def test_a_named_model_is_foretold_from_its_family_and_its_run_from_its_checkpoints() -> None:
+def test_a_named_model_is_forecast_from_its_family_and_its_run_from_its_checkpoints() -> None:
     every = known("oak", elm=WEAK)
     later = ModelCard("oak-late", "oak", int(SIZES[-1]), int(TOKENS[-1] * 2), step=10**7)
     new = replace(later, model="oak-new", n_params=int(SIZES[-1] * 2))
@@ -107,7 +107,7 @@ def test_a_run_below_its_promise_is_told_since_when() -> None:
     assert well.behind_since is None and well.leaves_chance is None
 
 
-def test_a_run_without_accuracies_is_foretold_from_its_losses() -> None:
+def test_a_run_without_accuracies_is_forecast_from_its_losses() -> None:
     every = known("oak")
     run = "oak 160000000"
     own = [card.model for card in every.runs()[run]]
