@@ -9,14 +9,13 @@ import pandas as pd
 
 from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
-from csvcore.figures import comparison, law, panels, tokens
+from csvcore.figures import comparison, law, panels, scales, tokens
 from csvcore.figures.html import Part, report
 from csvcore.formats import atomic
 from csvcore.methods import label
 from csvcore.records import Document, Fit, ModelCard
 
 SHOWN_DOCS = 3  # of each source of the task
-TOP_SHARE = 0.995  # of the weights lies below the darkest shade
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +190,9 @@ def _salient_text(content: Content) -> Part:
     weights = np.concatenate([row["weight"] for row in content.weights.values()])
     return Part(
         "Salient text",
-        lines=["Stronger green = larger weight; the mean over the corpus is 1."],
+        lines=["Stronger colour = larger weight."],
         texts=texts,
-        top=float(np.quantile(weights, TOP_SHARE)),
+        scale=scales.weight_scale(weights),
     )
 
 

@@ -112,6 +112,7 @@ SEARCH, ONLY_MATCHES = Key[str]("find"), Key[bool]("only")
 COLOUR, MODEL_A, MODEL_B = Key[str]("colour"), Key[str]("model_a"), Key[str]("model_b")
 NATS_PER, OTHER_TASK = Key[str]("per"), Key[str]("other_task")
 TOKEN_KINDS, PATTERN = Key[list[str]]("brush"), Key[str]("pattern")
+RANKED, RAREST = Key[str]("rank"), Key[int]("at_least")
 KEPT_TOKENS = Key[str]("brush_does")
 SOURCES_FOR = Key[tuple[str | None, str | None]]("sources for")  # corpus and task they are of
 SOURCES_BY = Key[str]("sources by")  # id of the fit they are of
