@@ -84,5 +84,5 @@ def weight_scale(weight: Floats) -> Scale:
         weight: (n_tokens,) salience; where some is negative the scale is centred on zero.
     """
     top, knee = fitted(weight)
-    hues = ("orange", "blue") if weight.min() < 0.0 else ("green", None)
-    return Scale("weight", "1 is the mean over the corpus", top, *hues, knee)
+    hue, low_hue = ("orange", "blue") if weight.min() < 0.0 else ("green", None)
+    return Scale("weight", "1 is the mean over the corpus", top, hue, low_hue, knee)

@@ -68,6 +68,8 @@ REWRITE_ADDRESS = Key[bool]("rewrite address")  # the address lacks choices of t
 
 # Links: parameters that cannot be had, and the values used instead, by key.
 INVALID_PARAMETERS = Key[dict[str, list[str]]]("invalid parameters")
+LINK_WARNINGS = Key[dict[str, str]]("link warnings")  # sentences about the link, by key
+LINK_NOTICE = Key[Any]("link notice")  # the place where they stand
 USED_INSTEAD = Key[dict[str, Any]]("used instead")
 
 # Models & splits.
@@ -129,9 +131,10 @@ def rows(key: str) -> Sequence[int]:
     return selected
 
 
-# Mixes, Predict, Paper.
+# Mixes, Predict, Paper, Docs.
 FORECAST_METHOD, FORECAST_RUNS = Key[str]("by"), Key[list[str]]("runs")
 EVIDENCE, PRINTED_TABLE = Key[str]("evidence"), Key[str]("printed")
+GUIDE = Key[str]("guide")
 
 
 def mix(source: str) -> Key[float]:

@@ -134,8 +134,9 @@ def _table(texts: FitTokens, ordered: list[int], table: pd.DataFrame, title: str
 
     number = st.column_config.NumberColumn
     example = {"before": "example: before"} if "mean" in table else {}
+    marked = table.assign(text=table["text"].map(_visible))
     figure.show_table(
-        table.assign(text=table["text"].map(_visible)), height=300, key=key, on_select=jump, selection_mode="single-row",
+        marked, height=300, key=key, on_select=jump, selection_mode="single-row",
         column_config={
             "value": number(title, format="%.3f"),
             "weight": number(format="%.3f"),

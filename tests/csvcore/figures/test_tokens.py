@@ -113,7 +113,7 @@ def test_shades_are_logarithmic_where_the_values_have_a_heavy_tail() -> None:
     scale = weight_scale(tail)
     assert scale.knee is not None
     assert scale.words.endswith("logarithmic shades")
-    # worked by hand: the middle of shade k is where log(1 + v / knee) is k ninths of that of the top
+    # the middle of shade k: where log(1 + v / knee) is k ninths of that of the top
     assert scale.value_at(9) == pytest.approx(scale.top)
     assert scale.value_at(0) == 0.0
     assert scale.levels(np.array([scale.value_at(k) for k in range(10)])).tolist() == [*range(10)]

@@ -471,7 +471,7 @@ def shown_docs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def link_of(app: AppTest) -> dict[str, Any]:
     """What the copied link names: the address, and the choices that the button spells out."""
-    [button] = [one for one in app.get("bidi_component") if "copy_link" in one.proto.component_name]
+    [button] = [one for one in app.get("bidi_component") if "top_bar" in one.proto.component_name]
     return json.loads(button.proto.json)["choices"] | dict(app.query_params)
 
 
