@@ -9,7 +9,8 @@ import pandas as pd
 
 from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
-from csvcore.figures import comparison, law, panels, scales, tokens
+from csvcore.errors import InputError
+from csvcore.figures import comparison, law, panels, printed, scales, tokens
 from csvcore.figures.html import Part, report
 from csvcore.formats import atomic
 from csvcore.methods import label
@@ -120,6 +121,24 @@ def export_figures(database: Path, fit: str, out: Path) -> str:
         (building / "salience.html").write_text(page, encoding="utf-8")
         written = sorted(file.name for file in building.glob("*.html"))
     return f"{out}: {', '.join(written)}"
+
+
+def print_figures(
+    database: Path, fit: str, out: Path, form: printed.Format, style: printed.PrintStyle
+) -> str:
+    """Write every figure of a fit as a file for print into a folder.
+
+    Raises:
+        InputError: there is no such fit, out is a file, or Matplotlib is missing.
+    """
+    if need := printed.missing_need():
+        raise InputError(need)
+    figures = _figures(_content(database, fit))
+    with atomic.folder(out) as building:
+        for name, figure in figures.items():
+            content = printed.printed(figure, style, form)
+            (building / f"{name}.{form}").write_bytes(content)
+    return f"{out}: {', '.join(f'{name}.{form}' for name in sorted(figures))}"
 
 
 def _rivals(fits: pd.DataFrame, record: Fit) -> list[str]:

@@ -137,6 +137,11 @@ EVIDENCE, PRINTED_TABLE = Key[str]("evidence"), Key[str]("printed")
 GUIDE = Key[str]("guide")
 
 
+# Figures for print, shared by all figures of a session.
+PRINT_WIDTH, PRINT_FONT = Key[float]("print-width"), Key[float]("print-font")
+PRINT_THEME = Key[str]("print-theme")
+
+
 def mix(source: str) -> Key[float]:
     """Return the key of a source's slider."""
     return Key(f"mix-{source}")
