@@ -5,49 +5,56 @@ from pathlib import Path
 import streamlit as st
 
 from csvcore.errors import CsvcoreError
-from dashboard.widgets import sidebar, text
+from dashboard.components.top_bar import NAME, top_bar
+from dashboard.widgets import address, sidebar, text
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict", "forecast"}
 FOLDER = Path(__file__).parent / "dashboard"
-st.set_page_config(page_title="CSV Lab", page_icon=str(FOLDER / "icon.png"), layout="wide")
-st.html(FOLDER / "page.css")
+SIDEBAR_WIDTH = 260  # pixels
+PAGES = {
+    "Data": [
+        ("overview", "Overview", "home"),
+        ("models", "Models & splits", "account_tree"),
+        ("collect", "Collect", "download"),
+    ],
+    "Prediction": [
+        ("fit", "Fit", "play_circle"),
+        ("curves", "Curves", "show_chart"),
+        ("salience", "Salience", "format_ink_highlighter"),
+        ("baselines", "Baselines", "balance"),
+        ("mixes", "Mixes", "tune"),
+        ("predict", "Predict", "online_prediction"),
+        ("forecast", "Forecast", "update"),
+    ],
+    "Background": [("paper", "Paper", "article"), ("docs", "Docs", "menu_book")],
+}
+st.set_page_config(layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
 page = st.navigation(
     {
-        "Data": [
+        section: [
             st.Page(
-                "dashboard/pages/overview.py",
-                title="Overview",
-                icon=":material/home:",
-                default=True,
-            ),
-            st.Page(
-                "dashboard/pages/models.py", title="Models & splits", icon=":material/account_tree:"
-            ),
-            st.Page("dashboard/pages/collect.py", title="Collect", icon=":material/download:"),
-        ],
-        "Prediction": [
-            st.Page("dashboard/pages/fit.py", title="Fit", icon=":material/play_circle:"),
-            st.Page("dashboard/pages/curves.py", title="Curves", icon=":material/show_chart:"),
-            st.Page(
-                "dashboard/pages/salience.py",
-                title="Salience",
-                icon=":material/format_ink_highlighter:",
-            ),
-            st.Page("dashboard/pages/baselines.py", title="Baselines", icon=":material/balance:"),
-            st.Page("dashboard/pages/mixes.py", title="Mixes", icon=":material/tune:"),
-            st.Page(
-                "dashboard/pages/predict.py", title="Predict", icon=":material/online_prediction:"
-            ),
-            st.Page("dashboard/pages/forecast.py", title="Forecast", icon=":material/update:"),
-        ],
-        "Background": [
-            st.Page("dashboard/pages/paper.py", title="Paper", icon=":material/article:"),
-        ],
+                f"dashboard/pages/{stem}.py",
+                title=title,
+                icon=f":material/{icon}:",
+                default=stem == "overview",
+            )
+            for stem, title, icon in pages
+        ]
+        for section, pages in PAGES.items()
     }
 )
+st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDER / "icon.png"))
+st.html(FOLDER / "page.css")
+bar = st.container()
+address.start()
+choices: dict[str, str] = {}
 try:
-    sidebar.show()
+    try:
+        choices = sidebar.show()
+    finally:  # without a database, too
+        with bar:
+            top_bar(choices, page.url_path)
     if page.url_path in NEED_CORPUS and sidebar.choices().corpus is None:
         st.header(page.title)
         text.next_step("No documents yet", "The Overview shows how to load them.")

@@ -9,14 +9,14 @@ import pandas as pd
 
 from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
-from csvcore.figures import comparison, law, panels, tokens
+from csvcore.errors import InputError
+from csvcore.figures import comparison, law, panels, printed, scales, tokens
 from csvcore.figures.html import Part, report
 from csvcore.formats import atomic
 from csvcore.methods import label
 from csvcore.records import Document, Fit, ModelCard
 
 SHOWN_DOCS = 3  # of each source of the task
-TOP_SHARE = 0.995  # of the weights lies below the darkest shade
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,24 @@ def export_figures(database: Path, fit: str, out: Path) -> str:
     return f"{out}: {', '.join(written)}"
 
 
+def print_figures(
+    database: Path, fit: str, out: Path, form: printed.Format, style: printed.PrintStyle
+) -> str:
+    """Write every figure of a fit as a file for print into a folder.
+
+    Raises:
+        InputError: there is no such fit, out is a file, or Matplotlib is missing.
+    """
+    if need := printed.missing_need():
+        raise InputError(need)
+    figures = _figures(_content(database, fit))
+    with atomic.folder(out) as building:
+        for name, figure in figures.items():
+            content = printed.printed(figure, style, form)
+            (building / f"{name}.{form}").write_bytes(content)
+    return f"{out}: {', '.join(f'{name}.{form}' for name in sorted(figures))}"
+
+
 def _rivals(fits: pd.DataFrame, record: Fit) -> list[str]:
     """Return the newest fits of other methods on the same corpus, split and task."""
     same = fits[
@@ -191,9 +209,9 @@ def _salient_text(content: Content) -> Part:
     weights = np.concatenate([row["weight"] for row in content.weights.values()])
     return Part(
         "Salient text",
-        lines=["Stronger green = larger weight; the mean over the corpus is 1."],
+        lines=["Stronger colour = larger weight."],
         texts=texts,
-        top=float(np.quantile(weights, TOP_SHARE)),
+        scale=scales.weight_scale(weights),
     )
 
 

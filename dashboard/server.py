@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
@@ -70,7 +71,24 @@ class KnownHosts(TrustedHostMiddleware):
         super().__init__(app, allowed_hosts=list(hosts), www_redirect=False)
 
 
+class FirstPage:
+    """Middleware that leads `/overview` to `/`, where Streamlit has its first page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an ASGI app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Redirect with the parameters, or pass the request on."""
+        answer: ASGIApp = self._app
+        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/overview"):
+            parameters = scope["query_string"].decode("latin-1")
+            up = "../" if scope["path"].endswith("/") else "./"
+            answer = RedirectResponse(f"{up}?{parameters}" if parameters else up)
+        await answer(scope, receive, send)
+
+
 app: Any = st.App(
     str(Path(__file__).parents[1] / "streamlit_app.py"),
-    middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts)],
+    middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts), Middleware(FirstPage)],
 )

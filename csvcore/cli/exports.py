@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -69,11 +69,36 @@ def export_weights(db: Path, fit_id: str, out: Path) -> None:
 @export.command("figures")
 @click.option("--fit", "fit_id", required=True, help="Id of a stored fit, from `csvcore fits`.")
 @click.option("--out", type=FOLDER, required=True, help="Folder to write.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "svg", "pdf", "png"]),
+    default="html",
+    show_default=True,
+    help="File format; html has the salient text as well.",
+)
+@click.option("--width", type=float, help="Width in inches, not of html.  [default: 5.5]")
+@click.option("--font-size", type=float, help="Font size in points, not of html.  [default: 9]")
+@click.option(
+    "--theme",
+    type=click.Choice(["light", "dark", "grey"]),
+    help="Colours, not of html; grey is for print without colour.  [default: light]",
+)
 @database
-def export_figures_command(db: Path, fit_id: str, out: Path) -> None:
-    """Draw every figure of a fit and its salient text as HTML files."""
-    from csvcore.report import export_figures
+def export_figures_command(
+    db: Path, fit_id: str, out: Path, form: Literal["html", "svg", "pdf", "png"], **style: Any
+) -> None:
+    """Draw every figure of a fit as interactive HTML, or as SVG, PDF or PNG for a paper."""
+    from csvcore.figures.printed import PrintStyle
+    from csvcore.report import export_figures, print_figures
 
+    given = {name: value for name, value in style.items() if value is not None}
+    if form != "html":
+        click.echo(print_figures(db, fit_id, out, form, PrintStyle(**given)))
+        return
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.UsageError(f"{flags} is of svg, pdf and png; add --format svg")
     click.echo(export_figures(db, fit_id, out))
 
 

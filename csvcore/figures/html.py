@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from csvcore.figures.scales import weight_scale
-from csvcore.figures.tokens import STYLE, Cells, shades, spans
+from csvcore.figures.scales import Scale
+from csvcore.figures.tokens import STYLE, Cells, legend, shades, spans
 from csvcore.records import Floats
 
 _MORE = """
@@ -15,14 +15,15 @@ table { border-collapse: collapse; font-size: 0.9rem; }
 td, th { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8884; }
 .figure { background: #ffffff; }
 """
+PLAIN = Scale("weight", "1 is the mean over the corpus", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """A section: a heading, then what of the others is there.
 
-    figure: of Plotly. texts: heading, cells and weights (n_cells,) of documents; top is the weight
-    of their darkest shade.
+    figure: of Plotly. texts: heading, cells and weights (n_cells,) of documents, shaded by scale;
+    one part has such documents.
     """
 
     heading: str
@@ -31,12 +32,13 @@ class Part:
     rows: Sequence[Sequence[str]] = ()
     figure: Any = None
     texts: Sequence[tuple[str, Cells, Floats]] = ()
-    top: float = 1.0
+    scale: Scale = PLAIN
 
 
 def report(title: str, parts: Iterable[Part]) -> str:
     """Return the whole page; every string is escaped here."""
-    scripted = False
+    parts, scripted = list(parts), False
+    scale = next((part.scale for part in parts if part.texts), PLAIN)
     body = []
     for part in parts:
         body.append(f"<h2>{escape(part.heading)}</h2>")
@@ -47,12 +49,14 @@ def report(title: str, parts: Iterable[Part]) -> str:
             drawn = part.figure.to_html(full_html=False, include_plotlyjs=not scripted)
             scripted = True
             body.append(f'<div class="figure">{drawn}</div>')
+        if part.texts:
+            body.append(legend(part.scale))
         for heading, cells, weight in part.texts:
             body.append(f"<h3>{escape(heading)}</h3>")
-            body.append(f"<p>{spans(cells.text, weight, weight_scale(part.top))}</p>")
+            body.append(f"<p>{spans(cells.text, weight, part.scale)}</p>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}{shades(weight_scale(1.0))}{_MORE}</style></head>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{shades(scale)}{_MORE}</style></head>\n"
         f"<body><h1>{escape(title)}</h1>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 

@@ -24,6 +24,7 @@ PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot
 SCORE_AXIS = "capability score, nats per character"
 ACCURACY_AXIS = "accuracy, 0 to 1"
 MSE_AXIS = "MSE"
+TOOLBAR = 36  # pixels at the top of a figure, which Plotly's toolbar takes
 
 
 def family_colours(families: Sequence[str]) -> dict[str, str]:
@@ -341,6 +342,18 @@ def with_legend(figure: Any) -> Any:
         },
     )
     return own
+
+
+def below_toolbar(figure: Any) -> None:
+    """Move the plot and its legend down, once, so that the toolbar at the top covers no name."""
+    layout = figure.layout
+    named = [trace for trace in figure.data if trace.name and trace.showlegend is not False]
+    if layout.meta == TOOLBAR or layout.showlegend is False or len(named) < 2:
+        return
+    height = (layout.height or 450) + TOOLBAR
+    figure.update_layout(meta=TOOLBAR, height=height, margin_t=(layout.margin.t or 0) + TOOLBAR)
+    if layout.legend.yref == "container":
+        figure.update_layout(legend_y=1.0 - TOOLBAR / height)
 
 
 def millions(count: float) -> str:

@@ -129,9 +129,13 @@ def page(
 def legend(scale: Scale, note: str = "") -> str:
     """Return the scale's legend with numbers and unit, as a line of HTML."""
     low = -scale.top if scale.low_hue is not None else 0.0
-    steps = np.linspace(low, scale.top, 2 * LEVELS - 1 if low else LEVELS)
-    bar = "".join(f'<span class="{_shade(level)}"> &nbsp;</span>' for level in scale.levels(steps))
-    words = ". ".join(part for part in (scale.unit, note) if part)
+    half = (LEVELS - 1) // 2
+    bar = "".join(
+        f'<span class="{_shade(level)}"> &nbsp;</span>'
+        + (f" {scale.value_at(half):.2g} " if level == half and scale.knee is not None else "")
+        for level in range(1 - LEVELS if low else 0, LEVELS)
+    )
+    words = ". ".join(part for part in (scale.words, note) if part)
     return (
         f"<p>{escape(scale.name)} {low:.2g} {bar} {scale.top:.2g} and above ({escape(words)})</p>\n"
     )

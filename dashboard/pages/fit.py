@@ -52,9 +52,7 @@ if learnt:
             "validation "
             "models. Left: the baseline alone; a ring marks the choice."
         )
-    for fit in learnt:
-        for note in fit.notes:
-            st.warning(f"{text.plain(fit.task)}: {text.plain(note)}")
+    text.warn([text.plain(f"{fit.task}: {note}") for fit in learnt for note in fit.notes])
 
 every = sidebar.csv_fits(db)
 if len(every) > len(learnt):

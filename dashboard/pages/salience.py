@@ -2,7 +2,7 @@ import streamlit as st
 
 from dashboard.queries import database, fit_tokens
 from dashboard.views.salience import coloured_text, controls, strongest_tokens, token_kinds
-from dashboard.widgets import sidebar, text
+from dashboard.widgets import address, sidebar, text
 
 st.header("Salience")
 db = database.database()
@@ -21,7 +21,7 @@ controls.follow(texts, preferred[0])
 controls.complete_link(texts, preferred)
 missing = controls.missing_from_link(texts, models, list(others), preferred)
 if missing:
-    st.warning(missing, icon=":material/link_off:")
+    address.tell("tokens", missing)
 
 ordered, every, search = controls.reading_controls(texts, preferred)
 choice = controls.colour_controls(models, database.hover_models(db, models, 2), others)

@@ -50,18 +50,18 @@ def badges(db: Database, corpus: str) -> None:
             "Finds models with the same weights or losses under two names.",
         )
         audit = _audited(db, corpus)
-    for sentence in differing:
-        st.warning(text.plain(sentence), icon=":material/warning:")
-    for names in same:
-        st.warning(
-            text.plain(f"{' and '.join(names)} have the same weights or losses."),
-            icon=":material/content_copy:",
-        )
-    if audit:
-        for model, docs in audit.broken.items():
-            st.error(text.plain(f"{model}: losses of {', '.join(docs[:5])} are damaged."))
-        for model, share in audit.lost.items():
-            st.error(text.plain(f"{model}: alignment changes its total loss by {share:.1e}."))
+    twins = [f"{' and '.join(names)} have the same weights or losses." for names in same]
+    text.warn([text.plain(sentence) for sentence in [*differing, *twins]])
+    if audit and (audit.broken or audit.lost):
+        damaged = [
+            f"{model}: losses of {', '.join(docs[:5])} are damaged."
+            for model, docs in audit.broken.items()
+        ]
+        lost = [
+            f"{model}: alignment changes its total loss by {share:.1e}."
+            for model, share in audit.lost.items()
+        ]
+        st.error(text.listed([text.plain(sentence) for sentence in damaged + lost]))
 
 
 def gaps(db: Database, corpus: str) -> None:

@@ -55,9 +55,7 @@ def show(db: Database, corpus: str, split: str) -> None:
         "families rise, 90 % of the variance is signal, and the best source explains half of the "
         "variance of families left out."
     )
-    for confound in found.confounds:
-        if confound.severe:
-            st.warning(text.plain(confound.sentence), icon=":material/warning:")
+    text.warn([text.plain(one.sentence) for one in found.confounds if one.severe])
     with st.expander("Loss of each source: spread and noise, nats per character"):
         figure.show_table(predictability.sources(found))
         for confound in found.confounds:

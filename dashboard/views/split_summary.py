@@ -38,14 +38,15 @@ def show(
         st.metric("Models", len(cards), border=True, help="Counts every checkpoint.")
         for side, count in counts.items():
             st.metric(side.capitalize(), count, border=True, help=f"Counts the {side} models.")
-    for side, consequence in EMPTY_SIDES.items():
-        if not counts[side]:
-            st.warning(f"No {side} models: {consequence}.", icon=":material/warning:")
+    empty = [
+        f"No {side} models: {consequence}."
+        for side, consequence in EMPTY_SIDES.items()
+        if not counts[side]
+    ]
     hashes = (
         [coverage.fingerprints(db, corpus), coverage.weight_hashes(db, corpus)] if corpus else []
     )
-    for warning in splits.leaks(cards, dict(sides), hashes):
-        st.warning(text.plain(warning), icon=":material/warning:")
+    text.warn(empty + [text.plain(leak) for leak in splits.leaks(cards, dict(sides), hashes)])
     _tree(db, name, models.assign(split=models["model"].map(dict(sides))))
 
 

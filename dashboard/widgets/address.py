@@ -8,9 +8,35 @@ import streamlit as st
 
 from dashboard.widgets import state
 from dashboard.widgets.state import Key
-from dashboard.widgets.text import plain
+from dashboard.widgets.text import listed, plain
 
 REPEATED = 60  # characters of a parameter that a message repeats
+
+
+def start() -> None:
+    """Keep a place above the page for the run's one warning about its link."""
+    state.LINK_WARNINGS.set({})
+    state.LINK_NOTICE.set(st.empty())
+
+
+def tell(key: str, sentence: str | None) -> None:
+    """Add a sentence to the warning about the link, or take one back by None.
+
+    Args:
+        key: of the sentence; another sentence by this key replaces it.
+        sentence: as Markdown.
+    """
+    told = state.LINK_WARNINGS.keep({})
+    if told.get(key) == sentence:
+        return
+    told.pop(key, None)
+    if sentence is not None:
+        told[key] = sentence
+    notice = state.LINK_NOTICE.find() or st.empty()
+    if told:
+        notice.warning(listed(list(told.values())), icon=":material/link_off:")
+    else:
+        notice.empty()
 
 
 def choose(
@@ -61,7 +87,8 @@ def keep(
 ) -> Any:
     """Draw a URL-bound control, warn of an invalid parameter, and return the control's value.
 
-    Streamlit drops an invalid parameter silently. The warning stays until another value is chosen.
+    Streamlit drops an invalid parameter silently. The warning stays until another value is chosen;
+    those of all controls stand together above the page.
 
     Args:
         widget: draws the control.
@@ -76,9 +103,10 @@ def keep(
     if invalid:
         instead = state.USED_INSTEAD.keep({}).setdefault(key.name, value)
         if value == instead:
-            st.warning(_warning(title, invalid, value, format_value), icon=":material/link_off:")
+            tell(key.name, _warning(title, invalid, value, format_value))
         else:
             state.INVALID_PARAMETERS.keep({})[key.name] = []
+            tell(key.name, None)
     return value
 
 

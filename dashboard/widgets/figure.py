@@ -1,4 +1,4 @@
-"""Figures and tables with their downloads: PNG, HTML and CSV."""
+"""Figures and tables with their downloads: HTML, CSV, and SVG, PDF or PNG for print."""
 
 import re
 from collections.abc import Callable
@@ -8,12 +8,18 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from csvcore.figures import printed
 from csvcore.figures.html import Part, report
-from csvcore.figures.law import with_legend
+from csvcore.figures.law import below_toolbar, with_legend
+from csvcore.figures.printed import FONT_SIZES, WIDTHS, PrintStyle
 from csvcore.formats.csv_tables import without_formula
 from dashboard.queries import database
 from dashboard.queries.database import Database
+from dashboard.widgets import state
+from dashboard.widgets.text import sentence
 
+USUAL = PrintStyle()
+MIME = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 FORMULA = tuple("=+-@\t\r")  # first characters of a cell that a spreadsheet would run
 
 
@@ -39,6 +45,7 @@ def show(
         selection: `on_select` and `selection_mode` of `st.plotly_chart`.
     """
     stem = file_name(name)
+    below_toolbar(chart)
     image = {"toImageButtonOptions": {"format": "png", "filename": stem, "scale": 2}}
     selected = st.plotly_chart(chart, key=key, alt=alt, config=image, **selection)
     with st.container(horizontal=True, gap="small"):
@@ -57,7 +64,48 @@ def show(
                 type="tertiary",
                 icon=":material/download:",
             )
+        with st.popover("SVG, PDF", type="tertiary", icon=":material/print:"):
+            _print(chart, stem, key)
     return selected
+
+
+def _print(chart: Any, stem: str, key: str) -> None:
+    """Draw the settings of a figure for print, which all figures share, and its downloads."""
+    if problem := printed.missing_need() or printed.unprintable(chart):
+        st.caption(sentence(problem))
+        return
+    width = _shared(
+        partial(st.number_input, min_value=WIDTHS[0], max_value=WIDTHS[1], step=0.25, format="%.2f",
+                help="Sets the width; a column of a paper has about 3.4 inches, a page 5.5 to 7."),
+        "Width, inches", state.PRINT_WIDTH, key, USUAL.width,
+    )  # fmt: skip
+    font = _shared(
+        partial(st.number_input, min_value=FONT_SIZES[0], max_value=FONT_SIZES[1], step=0.5,
+                format="%.1f", help="Sets the size of all words but those of the legend."),
+        "Font size, points", state.PRINT_FONT, key, USUAL.font_size,
+    )  # fmt: skip
+    theme = _shared(
+        partial(st.selectbox, options=printed.THEMES,
+                help="Sets the colours; grey tells them apart by greys, forms and dashes."),
+        "Theme", state.PRINT_THEME, key, USUAL.theme,
+    )  # fmt: skip
+    style = PrintStyle(width, font, theme)
+    with st.container(horizontal=True, gap="small"):
+        for form in printed.FORMATS:
+            st.download_button(
+                form.upper(), partial(printed.printed, chart, style, form), f"{stem}.{form}",
+                MIME[form], key=f"{key}-{form}", on_click="ignore", type="tertiary",
+                icon=":material/download:", help=f"Downloads this figure as {form.upper()}.",
+            )  # fmt: skip
+
+
+def _shared(
+    widget: Callable[..., Any], label: str, common: state.Key[Any], key: str, default: Any
+) -> Any:
+    """Draw a control of one figure whose value all figures of the session share."""
+    own = state.Key[Any](f"{key}-{common.name}")
+    own.set(common.get(default))
+    return widget(label, key=own.name, on_change=lambda: common.set(own.get(default)))
 
 
 def show_table(frame: pd.DataFrame, **settings: Any) -> Any:

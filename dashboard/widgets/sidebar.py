@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard.components.copy_link import copy_link
 from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.widgets import address, state, text
@@ -46,8 +45,10 @@ def rewrite_address() -> None:
     state.REWRITE_ADDRESS.set(True)
 
 
-def show() -> None:
+def show() -> dict[str, str]:
     """Draw corpus, split, task and fit; the address line restores them.
+
+    Returns their values as parameters of an address, the newest fit by its id.
 
     Where the address names none, corpus and split are those of the newest fit. They are listed
     first, since an address without a name means the first option.
@@ -75,7 +76,7 @@ def show() -> None:
                     key=key, help=HELP[key],
                 )  # fmt: skip
         parameters = {key.name: key.find() for key in options} | {state.FIT.name: _fit(db)}
-        copy_link({key: value for key, value in parameters.items() if value is not None})
+    return {key: value for key, value in parameters.items() if value is not None}
 
 
 def fits(db: Database) -> pd.DataFrame:

@@ -68,6 +68,8 @@ REWRITE_ADDRESS = Key[bool]("rewrite address")  # the address lacks choices of t
 
 # Links: parameters that cannot be had, and the values used instead, by key.
 INVALID_PARAMETERS = Key[dict[str, list[str]]]("invalid parameters")
+LINK_WARNINGS = Key[dict[str, str]]("link warnings")  # sentences about the link, by key
+LINK_NOTICE = Key[Any]("link notice")  # the place where they stand
 USED_INSTEAD = Key[dict[str, Any]]("used instead")
 
 # Models & splits.
@@ -112,6 +114,7 @@ SEARCH, ONLY_MATCHES = Key[str]("find"), Key[bool]("only")
 COLOUR, MODEL_A, MODEL_B = Key[str]("colour"), Key[str]("model_a"), Key[str]("model_b")
 NATS_PER, OTHER_TASK = Key[str]("per"), Key[str]("other_task")
 TOKEN_KINDS, PATTERN = Key[list[str]]("brush"), Key[str]("pattern")
+RANKED, RAREST = Key[str]("rank"), Key[int]("at_least")
 KEPT_TOKENS = Key[str]("brush_does")
 SOURCES_FOR = Key[tuple[str | None, str | None]]("sources for")  # corpus and task they are of
 SOURCES_BY = Key[str]("sources by")  # id of the fit they are of
@@ -128,13 +131,19 @@ def rows(key: str) -> Sequence[int]:
     return selected
 
 
-# Mixes, Predict, Forecast, Paper.
+# Mixes, Predict, Forecast, Paper, Docs.
 FORECAST_METHOD, FORECAST_RUNS = Key[str]("by"), Key[list[str]]("runs")
 FORECAST_FAMILIES = Key[list[str]]("families")
 FORECAST_SIZE, FORECAST_TOKENS = Key[float]("params"), Key[float]("tokens")
 ISO_ACCURACY = Key[float]("accuracy")
 FOLLOWED_RUN, FOLLOWED_END = Key[str]("run"), Key[float]("end")
 EVIDENCE, PRINTED_TABLE = Key[str]("evidence"), Key[str]("printed")
+GUIDE = Key[str]("guide")
+
+
+# Figures for print, shared by all figures of a session.
+PRINT_WIDTH, PRINT_FONT = Key[float]("print-width"), Key[float]("print-font")
+PRINT_THEME = Key[str]("print-theme")
 
 
 def mix(source: str) -> Key[float]:

@@ -59,6 +59,17 @@ def next_step(title: str, step: str) -> None:
     st.info(step, title=title, icon=":material/arrow_forward:")
 
 
+def listed(sentences: Sequence[str]) -> str:
+    """Return one sentence as it is, several as a list; all are Markdown."""
+    return sentences[0] if len(sentences) == 1 else "\n".join(f"- {one}" for one in sentences)
+
+
+def warn(sentences: Sequence[str]) -> None:
+    """Draw one warning with all of these Markdown sentences, none where there are none."""
+    if sentences:
+        st.warning(listed(sentences), icon=":material/warning:")
+
+
 def to_overview() -> None:
     """Draw a link to the Overview."""
     st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")

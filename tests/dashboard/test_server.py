@@ -55,3 +55,21 @@ def test_without_configured_hosts_the_server_still_answers_to_this_machine_alone
     monkeypatch.setattr(server.st, "get_option", lambda name: [])
     alone = server.KnownHosts(server.app)
     assert alone.allowed_hosts == ["localhost", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "led_to"),
+    [
+        ("/overview", "./"),
+        ("/overview/", "../"),
+        ("/overview?task=facts&fit=a%2Fb", "./?task=facts&fit=a%2Fb"),
+    ],
+)
+def test_the_overview_has_an_address_by_its_name(
+    client: TestClient, asked: str, led_to: str
+) -> None:
+    answer = client.get(asked, follow_redirects=False)
+    assert answer.status_code == 307
+    assert answer.headers["location"] == led_to
+    assert client.get(asked).status_code == 200
+    assert client.get("/curves", follow_redirects=False).status_code == 200

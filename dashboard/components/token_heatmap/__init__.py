@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from csvcore.figures.scales import HUES, LEVELS, Scale
 from csvcore.records import Floats
 
+MIDDLE = (LEVELS - 1) // 2  # the shade whose value a logarithmic legend tells
 LONGEST = 2000  # characters of a token that are shown
 _HERE = Path(__file__).parent
 _MARKUP = """
@@ -143,9 +144,11 @@ def heatmap(
             "models": list(drawing.models),
             "scale": {
                 "name": scale.name,
-                "unit": scale.unit,
+                "unit": scale.words,
                 "top": scale.top,
+                "middle": None if scale.knee is None else scale.value_at(MIDDLE),
                 "steps": LEVELS,
+                "half": MIDDLE,
                 "hue": list(HUES[scale.hue]),
                 "low_hue": None if scale.low_hue is None else list(HUES[scale.low_hue]),
             },

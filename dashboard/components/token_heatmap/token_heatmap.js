@@ -127,9 +127,14 @@ class View {
   }
 
   drawLegend(levels, centred) {
-    const { name, unit, top } = this.data.scale;
+    const { name, unit, top, middle, half } = this.data.scale;
     const number = (value) => made("b", "", String(Number(value.toPrecision(2))));
-    const steps = (side, order) => order.map((level) => made("i", `${side}${level}`));
+    // On logarithmic shades the value of one in the middle is told as well.
+    const steps = (side, order) =>
+      order.flatMap((level) => {
+        const shade = made("i", `${side}${level}`);
+        return side === "l" && level === half && middle !== null ? [shade, number(middle)] : [shade];
+      });
     const parts = [`${name}, ${unit}: `];
     if (centred) parts.push(number(-top), ...steps("n", levels.slice(1).reverse()));
     parts.push(number(0), ...steps("l", centred ? levels.slice(1) : levels), number(top), " and above");

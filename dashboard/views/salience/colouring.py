@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from csvcore import salience
 from csvcore.errors import InputError
-from csvcore.figures.scales import Scale, weight_scale
+from csvcore.figures.scales import Scale, fitted, weight_scale
 from csvcore.records import Floats
 from dashboard.queries import fit_tokens
 from dashboard.queries.database import Database
@@ -15,7 +15,6 @@ from dashboard.queries.fit_tokens import FitTokens
 
 COLOURINGS = ("weight", "loss", "loss difference", "task difference", "instability")
 PER = ("token", "character")
-TOP_SHARE = 0.995  # of the values lies below the fullest colour
 UNSTABLE = "within one spread of zero or of the median weight: sign or rank may change"
 
 
@@ -59,30 +58,25 @@ def coloured(db: Database, texts: FitTokens, choice: ColourChoice) -> Coloured:
     return _weight(texts)
 
 
-def top(values: Floats) -> float:
-    """Return the value of the fullest colour, a high quantile, so that no outlier dims the rest."""
-    return float(np.quantile(np.abs(values), TOP_SHARE))
-
-
 def _weight(texts: FitTokens) -> Coloured:
-    scale = weight_scale(top(texts.weight))
-    if texts.weight.min() < 0.0:
-        scale = Scale(scale.name, scale.unit, scale.top, "orange", "blue")
-    return Coloured(texts.weight, texts.cells.mean(texts.weight), scale)
+    return Coloured(texts.weight, texts.cells.mean(texts.weight), weight_scale(texts.weight))
 
 
 def _loss(db: Database, texts: FitTokens, choice: ColourChoice) -> Coloured:
     nll = fit_tokens.losses(db, texts.fit.fit, (choice.first,))[0].astype(np.float64)
     tokens, cells = _per(texts, nll, choice.per)
     name = f"loss of {choice.first}"
-    return Coloured(tokens, cells, Scale(name, f"nats per {choice.per}", top(cells), "violet"))
+    top, knee = fitted(cells)
+    scale = Scale(name, f"nats per {choice.per}", top, "violet", knee=knee)
+    return Coloured(tokens, cells, scale)
 
 
 def _losses(db: Database, texts: FitTokens, choice: ColourChoice) -> Coloured:
     both = fit_tokens.losses(db, texts.fit.fit, (choice.first, choice.second)).astype(np.float64)
     tokens, cells = _per(texts, both[0] - both[1], choice.per)
     name = f"loss of {choice.first} less that of {choice.second}"
-    scale = Scale(name, f"nats per {choice.per}", top(cells), "orange", "blue")
+    top, knee = fitted(cells)
+    scale = Scale(name, f"nats per {choice.per}", top, "orange", "blue", knee)
     return Coloured(tokens, cells, scale)
 
 
@@ -104,7 +98,8 @@ def _tasks(texts: FitTokens, other: FitTokens, task: str) -> Coloured:
     tokens = texts.weight - other.weight
     cells = texts.cells.mean(tokens)
     name = f"weight for {texts.fit.task} less that for {task}"
-    return Coloured(tokens, cells, Scale(name, "both mean 1", top(tokens), "orange", "blue"))
+    top, knee = fitted(tokens)
+    return Coloured(tokens, cells, Scale(name, "both mean 1", top, "orange", "blue", knee))
 
 
 def _spread(texts: FitTokens) -> Coloured:
@@ -113,9 +108,8 @@ def _spread(texts: FitTokens) -> Coloured:
             "this fit kept no spread of its weights; fit it again with the fast algorithm"
         )
     unsure = salience.unstable(texts.weight, texts.spread).astype(np.float64)
-    scale = Scale(
-        "spread of the weight", "standard deviation over bootstrap draws",
-        top(texts.spread), "violet",
-    )  # fmt: skip
+    top, knee = fitted(texts.spread)
+    name, unit = "spread of the weight", "standard deviation over bootstrap draws"
+    scale = Scale(name, unit, top, "violet", knee=knee)
     hatched = texts.cells.sum(unsure) > 0
     return Coloured(texts.spread, texts.cells.mean(texts.spread), scale, hatched, UNSTABLE)

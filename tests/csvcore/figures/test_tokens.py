@@ -5,6 +5,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from csvcore.figures import tokens
 from csvcore.figures.scales import Scale, weight_scale
@@ -30,7 +33,9 @@ class Seen(HTMLParser):
 
 def page(text: str, ends: list[int], weight: list[float], top: float = 1.0) -> str:
     cells = tokens.cells(text, ends)
-    return tokens.page([("doc", cells.text, np.array(weight), None)], weight_scale(top))
+    return tokens.page(
+        [("doc", cells.text, np.array(weight), None)], Scale("weight", "1 is the mean", top)
+    )
 
 
 def test_the_strongest_token_has_the_darkest_shade_and_none_the_lightest() -> None:
@@ -46,7 +51,7 @@ def test_hostile_tokens_and_headings_stay_text() -> None:
     ends = list(range(1, len(HOSTILE.encode()) + 1))
     cells = tokens.cells(HOSTILE, ends)
     weight = np.zeros(len(cells.text))
-    made = tokens.page([(HOSTILE, cells.text, weight, None)], weight_scale(1.0))
+    made = tokens.page([(HOSTILE, cells.text, weight, None)], Scale("weight", "", 1.0))
     seen = Seen(made)
     assert set(seen.tags) == {"body", "h2", "p", "span"}
     assert seen.text.count(HOSTILE) == 2
@@ -83,3 +88,50 @@ def test_cells_of_several_documents_are_one_row_of_tokens() -> None:
     whole = tokens.joined([one, two])
     assert whole.text == ["a", "😀", "b"]
     assert whole.sum(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1.0, 5.0, 9.0]
+
+
+def heavy_tailed(n: int = 2000) -> np.ndarray:
+    """Weights of mean 1, one of which is 1,421 before they are scaled."""
+    weight = np.random.default_rng(0).lognormal(-1.0, 1.0, n)
+    weight[n // 2] = 1421.0
+    return np.asarray(weight / weight.mean())
+
+
+@pytest.mark.parametrize("n", [20, 100, 2000])
+def test_one_outlier_leaves_the_other_tokens_their_shades(n: int) -> None:
+    weight = heavy_tailed(n)
+    without = np.delete(weight, n // 2)
+    levels = weight_scale(weight).levels(without)
+    assert np.unique(levels).size >= 6
+    assert levels.max() == 9
+    assert np.abs(levels - weight_scale(without).levels(without)).max() <= 2
+
+
+def test_shades_are_logarithmic_where_the_values_have_a_heavy_tail() -> None:
+    even, tail = np.linspace(0.0, 2.0, 500), np.random.default_rng(0).lognormal(-2.0, 2.5, 5000)
+    assert weight_scale(even).knee is None
+    scale = weight_scale(tail)
+    assert scale.knee is not None
+    assert scale.words.endswith("logarithmic shades")
+    # the middle of shade k: where log(1 + v / knee) is k ninths of that of the top
+    assert scale.value_at(9) == pytest.approx(scale.top)
+    assert scale.value_at(0) == 0.0
+    assert scale.levels(np.array([scale.value_at(k) for k in range(10)])).tolist() == [*range(10)]
+    assert f" {scale.value_at(4):.2g} " in tokens.legend(scale)
+
+
+def test_a_few_tokens_with_weight_are_shaded_and_none_with_zero() -> None:
+    weight = np.zeros(1000)
+    weight[:3] = [100.0, 200.0, 700.0]
+    levels = weight_scale(weight).levels(weight)
+    assert (levels[:3] > 0).all()
+    assert not levels[3:].any()
+
+
+@given(arrays(np.float64, st.integers(1, 60), elements=st.floats(-1e6, 1e6)))
+def test_shades_follow_the_order_of_the_values(values: np.ndarray) -> None:
+    scale = weight_scale(values)
+    levels = scale.levels(np.sort(values))
+    assert (np.diff(levels) >= 0).all()
+    assert np.abs(levels).max() <= 9
+    assert ((np.sort(values) >= 0) | (levels <= 0)).all()

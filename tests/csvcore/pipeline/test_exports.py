@@ -182,6 +182,34 @@ def test_a_file_in_place_of_the_folder_and_an_unknown_fit_are_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(("form", "head"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_are_exported_for_print(
+    fitted: Path, record: Fit, invoke: Invoke, tmp_path: Path, form: str, head: bytes
+) -> None:
+    done = invoke(
+        "export", "figures", "--fit", record.fit, "--out", tmp_path / "out", "--format", form,
+        "--width", 3.4, "--font-size", 8, "--theme", "grey", db=fitted,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    files = sorted((tmp_path / "out").iterdir())
+    assert {"curve", "growth"} <= {file.stem for file in files}
+    assert all(file.suffix == f".{form}" for file in files)
+    assert all(file.read_bytes().startswith(head) for file in files)
+
+
+def test_settings_for_print_are_refused_for_html_and_out_of_range(
+    fitted: Path, record: Fit, invoke: Invoke, tmp_path: Path
+) -> None:
+    of = ("export", "figures", "--fit", record.fit, "--out", tmp_path / "out")
+    html = invoke(*of, "--width", 3.4, db=fitted)
+    assert html.exit_code == 2
+    assert "--width is of svg, pdf and png; add --format svg" in html.output
+    wide = invoke(*of, "--format", "svg", "--width", 99, db=fitted)
+    assert wide.exit_code == 1
+    assert "a width of 99 inches is outside 1.5 to 20; choose another" in wide.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_losses_that_are_not_there_are_not_exported(world_db: Path, tmp_path: Path) -> None:
     pack = tmp_path / "out.parquet"
     with pytest.raises(InputError, match="no losses of yak on words"):

@@ -116,9 +116,7 @@ def test_a_link_to_what_is_there_says_nothing(app: AppTest) -> None:
 
 def copied(app: AppTest) -> dict[str, str]:
     """What the copied link names besides what stands in the address."""
-    (button,) = [
-        one for one in app.get("bidi_component") if "copy_link" in one.proto.component_name
-    ]
+    (button,) = [one for one in app.get("bidi_component") if "top_bar" in one.proto.component_name]
     named: dict[str, str] = json.loads(button.proto.json)["choices"]
     return named
 

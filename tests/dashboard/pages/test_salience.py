@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import salience, store
 from csvcore.errors import InputError
-from csvcore.formats.csv_tables import corpus_sha256
+from csvcore.formats.csv_tables import corpus_sha256, read_tasks
 from csvcore.formats.loss_packs import loss_table
 from csvcore.records import Accuracy, Document, Fit, ModelCard, Prediction, Task, TokenLosses
 from dashboard.components import token_heatmap
@@ -202,6 +202,58 @@ def test_the_strongest_tokens_come_with_their_text(
     assert table["before"].iloc[0] == "Ann sat. The cat Ann saw"
     assert table["weight"].is_monotonic_decreasing
     assert table["token"].iloc[0] == len(DOCS[2].text) - 1
+
+
+def test_token_types_are_ranked_by_their_mean_with_an_example(
+    texts: fit_tokens.FitTokens, database: Database
+) -> None:
+    found = colouring.coloured(database, texts, ColourChoice())
+    table = strongest_tokens.types(texts, [0, 2], found, 2)
+    words = [texts.cells.text[cell] for cell in range(int(texts.first_cell[3]))]
+    here = [k for k in range(len(words)) if texts.doc_of(k) in (0, 2)]
+    means = {
+        word: np.mean([found.cells[k] for k in here if words[k] == word])
+        for word in {words[k] for k in here}
+        if sum(words[k] == word for k in here) >= 2
+    }
+    assert table["text"].tolist() == sorted(means, key=lambda word: -means[word])
+    assert_allclose(table["mean"], [means[word] for word in table["text"]])
+    for row in table.itertuples():
+        i = texts.index(str(row.doc_id))
+        assert i is not None
+        assert texts.cells.text[int(texts.first_cell[i]) + int(row.token)] == row.text
+    assert strongest_tokens.types(texts, [0, 2], found, 99).empty
+
+
+def test_the_table_ranks_types_where_the_link_says_so(app: AppTest) -> None:
+    app.query_params["rank"] = "token types"
+    app.query_params["at_least"] = "2"
+    opened(app)
+    [table] = [one.value for one in app.dataframe if "before" in one.value]
+    assert table["count"].min() == 2
+    assert "\u2423" in table["text"].tolist()  # a space can be seen
+    app.number_input(key="at_least").set_value(1000).run()
+    [table] = [one.value for one in app.dataframe if "before" in one.value]
+    assert table.empty
+    assert any(one.value.startswith("0 token types") for one in app.caption)
+
+
+def test_tasks_without_sources_open_as_any_other(
+    app_on: Callable[..., AppTest], database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "copy.duckdb"
+    shutil.copy(database.path, path)
+    tasks = tmp_path / "tasks.csv"
+    tasks.write_text("task,chance\n" + "".join(f"{name},0\n" for name in TASKS))
+    with store.connect(path) as db:
+        db.execute("UPDATE tasks SET sources = []")
+        store.add_tasks(db, read_tasks(tasks))
+        assert {task.sources for task in store.tasks(db)} == {()}
+    app = app_on(path, seconds=120)
+    app.query_params["task"] = "reading"
+    opened(app)
+    assert app.multiselect(key="source").value == ["sums"]
+    assert not app.warning
 
 
 def test_files_hold_every_token_and_a_spreadsheet_runs_none(
@@ -419,7 +471,7 @@ def shown_docs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def link_of(app: AppTest) -> dict[str, Any]:
     """What the copied link names: the address, and the choices that the button spells out."""
-    [button] = [one for one in app.get("bidi_component") if "copy_link" in one.proto.component_name]
+    [button] = [one for one in app.get("bidi_component") if "top_bar" in one.proto.component_name]
     return json.loads(button.proto.json)["choices"] | dict(app.query_params)
 
 
