@@ -143,7 +143,7 @@ def backtest_figure(rows: Sequence[BacktestRow]) -> Any:
     """Draw the errors of a task's backtest by horizon, beside those of carrying forward."""
     import plotly.graph_objects as go
 
-    labels = [f"up to {row.horizon:g} times" for row in rows]
+    labels = [f"\u2264 {row.horizon:g}\u00d7" for row in rows]
     figure = go.Figure()
     for name, values, colour in (
         ("forecast", [row.error for row in rows], PALETTE[0]),
@@ -158,7 +158,7 @@ def backtest_figure(rows: Sequence[BacktestRow]) -> Any:
             hovertemplate="%{y:.1f} points<br>%{customdata[0]} models"
             "<br>%{customdata[1]:.0%} of intervals held<extra></extra>",
         )
-    figure.update_xaxes(title="how far beyond the models that were known")
+    figure.update_xaxes(title="horizon")
     figure.update_yaxes(title="mean error, points", rangemode="tozero")
     figure.update_layout(height=320, margin=MARGIN, legend=_BELOW, barmode="group")
     return figure

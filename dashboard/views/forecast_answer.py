@@ -42,36 +42,35 @@ def answer(found: Outlook, task: Task, size: Size) -> pd.DataFrame:
     """Draw the forecast of one task over compute; return all tasks' forecasts."""
     table = forecast.answers(found, size)
     one = table[table["task"] == task.task].iloc[0]
-    left, right = st.columns([1, 3])
-    left.metric(
-        f"Accuracy on {text.plain(task.task)}",
-        f"{one.predicted:.3f}",
-        border=True,
-        help=f"A model of {short_number(size.n_params)} parameters and "
-        f"{short_number(size.train_tokens)} tokens.",
-    )
-    left.metric("90 % interval", f"{one.low:.2f} to {one.high:.2f}", border=True)
-    left.metric(
-        "Horizon",
-        f"{one.horizon:.2g}\u00d7",
-        border=True,
-        help="How many times the trained models' parameters, tokens or compute, the largest of "
-        "the three.",
-    )
+    with st.container(horizontal=True):
+        st.metric(
+            f"Accuracy on {text.plain(task.task)}",
+            f"{one.predicted:.3f}",
+            border=True,
+            help=f"Forecast of a model of {short_number(size.n_params)} parameters and "
+            f"{short_number(size.train_tokens)} tokens.",
+        )
+        st.metric("90 % interval", f"{one.low:.2f} to {one.high:.2f}", border=True)
+        st.metric(
+            "Horizon",
+            f"{one.horizon:.2g}\u00d7",
+            border=True,
+            help="How many times the trained models' parameters, tokens or compute, the largest of "
+            "the three.",
+        )
     if one["flags"]:
-        left.warning(text.plain(one["flags"]), icon=":material/warning:")
+        st.warning(text.plain(one["flags"]), icon=":material/warning:")
     path = forecast.path(found, task.task, size)
     points = forecast.ladder_points(found, task.task)
-    with right:
-        figure.show(
-            figures.band_figure(
-                points, path, pd.DataFrame([{"flops": size.flops, **one.to_dict()}]), task.chance
-            ),
-            pd.concat([path, points]),
-            key="forecast-band",
-            name=f"forecast-{task.task}",
-            alt=f"Forecast of {task.task} over training compute with its 90 % interval",
-        )
+    figure.show(
+        figures.band_figure(
+            points, path, pd.DataFrame([{"flops": size.flops, **one.to_dict()}]), task.chance
+        ),
+        pd.concat([path, points]),
+        key="forecast-band",
+        name=f"forecast-{task.task}",
+        alt=f"Forecast of {task.task} over training compute with its 90 % interval",
+    )
     return table
 
 
