@@ -3,11 +3,10 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from csvcore.cli.base import FILE, OUT, database, main
+from csvcore.cli.base import FILE, OUT, SAFE_CSV, database, main
 from csvcore.pipeline import exports
 
 FOLDER = click.Path(path_type=Path)
@@ -51,10 +50,11 @@ def export_items(db: Path, out: Path) -> None:
     show_default=True,
     help="File format.",
 )
+@SAFE_CSV
 @database
-def export_tables(db: Path, out: Path, form: Literal["csv", "parquet"]) -> None:
+def export_tables(db: Path, out: Path, form: exports.Format, safe_csv: bool) -> None:
     """Write models, accuracies, splits, documents, fits, predictions and more, a file each."""
-    click.echo(exports.export_tables(db, out, form))
+    click.echo(exports.export_tables(db, out, form, safe_csv))
 
 
 @export.command("weights")

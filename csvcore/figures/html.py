@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from csvcore.figures.scales import weight_scale
-from csvcore.figures.tokens import STYLE, Cells, shades, spans
+from csvcore.figures.tokens import STYLE, Cells, policy, shades, spans
 from csvcore.records import Floats
 
 _MORE = """
@@ -50,10 +50,11 @@ def report(title: str, parts: Iterable[Part]) -> str:
         for heading, cells, weight in part.texts:
             body.append(f"<h3>{escape(heading)}</h3>")
             body.append(f"<p>{spans(cells.text, weight, weight_scale(part.top))}</p>")
+    content = "\n".join(body)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n{policy(content)}'
         f"<title>{escape(title)}</title>\n<style>{STYLE}{shades(weight_scale(1.0))}{_MORE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(body) + "\n</body></html>\n"
+        f"<body><h1>{escape(title)}</h1>\n{content}\n</body></html>\n"
     )
 
 

@@ -14,8 +14,6 @@ from csvcore.formats.csv_tables import without_formula
 from dashboard.queries import database
 from dashboard.queries.database import Database
 
-FORMULA = tuple("=+-@\t\r")  # first characters of a cell that a spreadsheet would run
-
 
 def show(
     chart: Any,
