@@ -3,8 +3,10 @@
 import hashlib
 import importlib.metadata
 import platform
+import shutil
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +17,7 @@ from packaging.requirements import Requirement
 
 from csvcore import alignment, store
 from csvcore.alignment import Aligner
-from csvcore.errors import CsvcoreError
+from csvcore.errors import CsvcoreError, InputError
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.jobs import queue
 from csvcore.records import Document
@@ -41,6 +43,41 @@ def look(database: Path) -> Iterator[Check]:
     yield from _packages()
     yield _torch()
     yield from _database(database)
+
+
+def look_at_untrusted(database: Path) -> Iterator[Check]:
+    """Yield all checks of a database from elsewhere; it is copied, never written or locked.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not database.is_file():
+        raise InputError(f"there is no file {database}; name the database to check")
+    for beside in sorted(database.parent.glob(f"{database.name}.*")):
+        if beside.name != f"{database.name}.wal":
+            said = "was not checked; a received database comes alone, remove this"
+            yield Check(str(beside), "note", said)
+    with tempfile.TemporaryDirectory(prefix="csvcore-") as folder:
+        copy = Path(folder) / database.name
+        for ending in ("", ".wal"):
+            if (part := database.with_name(database.name + ending)).exists():
+                shutil.copyfile(part, copy.with_name(part.name))
+        for check in _untrusted(copy):
+            yield replace(check, said=check.said.replace(str(copy), str(database)))
+
+
+def _untrusted(copy: Path) -> Iterator[Check]:
+    try:
+        foreign = store.foreign_contents(copy)
+    except CsvcoreError as error:
+        yield Check("contents", "wrong", str(error))
+        return
+    for found in foreign:
+        yield Check("contents", "wrong", f"{copy} contains {found}; do not use it")
+    if not foreign:
+        said = "tables alone: no view, macro or trigger, nothing that refers to another file"
+        yield Check("contents", "ok", said)
+        yield from _database(copy)
 
 
 # The installation --------------------------------------------------------------------------------

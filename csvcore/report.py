@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from plotly.offline import get_plotlyjs
 
 from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
@@ -115,7 +116,10 @@ def export_figures(database: Path, fit: str, out: Path) -> str:
     content = _content(database, fit)
     with atomic.folder(out) as building:
         for name, figure in _figures(content).items():
-            figure.write_html(building / f"{name}.html", include_plotlyjs="directory")
+            drawn = figure.to_html(include_plotlyjs="directory")
+            page = drawn.replace("<head>", f"<head>\n{tokens.policy(drawn, beside=True)}", 1)
+            (building / f"{name}.html").write_text(page, encoding="utf-8")
+        (building / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
         title = f"{content.fit.task} by {label(content.fit.method)}"
         page = report(title, [_salient_text(content)])
         (building / "salience.html").write_text(page, encoding="utf-8")

@@ -6,11 +6,13 @@ import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
@@ -29,7 +31,7 @@ def inline_scripts() -> str:
 POLICY = (
     f"default-src 'self'; script-src 'self' blob: {inline_scripts()}; "
     "style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
     "worker-src 'self' blob:; form-action 'self'; frame-ancestors 'self'; base-uri 'self'; "
     "object-src 'none'"
 )
@@ -56,6 +58,29 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class OwnOrigin:
+    """Middleware that refuses what another site's page asks for, WebSockets above all.
+
+    A browser names the page's origin. It must have the very host and port that was asked: Streamlit
+    also admits every other port of this machine, and asks a site for this machine's address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an ASGI app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+                refusal = PlainTextResponse("Requests of another site are refused.", 403)
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class KnownHosts(TrustedHostMiddleware):
@@ -90,5 +115,10 @@ class FirstPage:
 
 app: Any = st.App(
     str(Path(__file__).parents[1] / "streamlit_app.py"),
-    middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts), Middleware(FirstPage)],
+    middleware=[
+        Middleware(SecurityHeaders),
+        Middleware(KnownHosts),
+        Middleware(OwnOrigin),
+        Middleware(FirstPage),
+    ],
 )

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from csvcore import __version__
 from csvcore.errors import CsvcoreError
+from csvcore.pipeline.exports import TableFile
 
 FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 
@@ -81,10 +83,22 @@ def database(command: Callable[..., None]) -> Callable[..., None]:
     return click.pass_obj(command)
 
 
+SAFE_CSV = click.option(
+    "--safe-csv",
+    is_flag=True,
+    help="Put an apostrophe before text that a spreadsheet would run as a formula.",
+)
+
+
 def table_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --table."""
+    """Add --table and --safe-csv; the command gets one `TableFile` or None as `table`."""
+
+    @wraps(command)
+    def with_table(*args: Any, table: Path | None, safe_csv: bool, **options: Any) -> None:
+        command(*args, table=TableFile(table, safe_csv) if table else None, **options)
+
     help_text = "Also write the rows to this CSV or Parquet file."
-    return click.option("--table", type=TABLE, help=help_text)(command)
+    return click.option("--table", type=TABLE, help=help_text)(SAFE_CSV(with_table))
 
 
 class progress:

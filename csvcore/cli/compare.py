@@ -18,6 +18,7 @@ from csvcore.cli.base import (
     text_table,
 )
 from csvcore.cli.options import fit_options, split_options
+from csvcore.pipeline.exports import TableFile
 
 if TYPE_CHECKING:
     from csvcore.analysis.comparison import Comparison
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @table_option
 def compare_command(
     db: Path,
-    table: Path | None,
+    table: TableFile | None,
     corpus: str,
     split: str,
     tasks: tuple[str, ...],
@@ -106,7 +107,7 @@ def comparison_notes(rows: Sequence["Comparison"]) -> Iterator[str]:
 @table_option
 def leave_one_family_out_command(
     db: Path,
-    table: Path | None,
+    table: TableFile | None,
     corpus: str,
     tasks: tuple[str, ...],
     config: "FitConfig",

@@ -65,5 +65,7 @@ def dashboard(db: Path, port: int, named: Path | None, models: tuple[Path, ...])
     }
     click.echo(f"The dashboard is at http://127.0.0.1:{port}")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "streamlit", "run", str(SERVER), f"--server.port={port}"]
+    # An address of one's own keeps Streamlit from asking the internet for it.
+    where = [f"--server.port={port}", "--server.address=127.0.0.1"]
+    command = [sys.executable, "-m", "streamlit", "run", str(SERVER), *where]
     os.execve(sys.executable, command, environment)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from csvcore.cli.base import OUT, database, main
+from csvcore.cli.base import FILE, OUT, SAFE_CSV, database, main
 from csvcore.pipeline import exports
 
 FOLDER = click.Path(path_type=Path)
@@ -51,10 +51,11 @@ def export_items(db: Path, out: Path) -> None:
     show_default=True,
     help="File format.",
 )
+@SAFE_CSV
 @database
-def export_tables(db: Path, out: Path, form: Literal["csv", "parquet"]) -> None:
+def export_tables(db: Path, out: Path, form: exports.Format, safe_csv: bool) -> None:
     """Write models, accuracies, splits, documents, fits, predictions and more, a file each."""
-    click.echo(exports.export_tables(db, out, form))
+    click.echo(exports.export_tables(db, out, form, safe_csv))
 
 
 @export.command("weights")
@@ -104,13 +105,18 @@ def export_figures_command(
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--untrusted",
+    type=FILE,
+    help="Check this database from elsewhere instead, before its first use; it is not changed.",
+)
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, as_json: bool, untrusted: Path | None) -> None:
     """Check the installation, the database and every stored loss; exit with 1 on an error."""
-    from csvcore.doctor import look
+    from csvcore.doctor import look, look_at_untrusted
 
     checks = []
-    for check in look(ctx.obj):
+    for check in look_at_untrusted(untrusted) if untrusted else look(ctx.obj):
         checks.append(check)
         if not as_json:
             click.echo(f"{check.state:5}  {check.what}: {check.said}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from csvcore.cli.base import OUT, database, format_number, main, progress, text_table
+from csvcore.cli.base import OUT, SAFE_CSV, database, format_number, main, progress, text_table
 from csvcore.cli.options import METHODS, fit_id_option, fit_options, split_options
 from csvcore.records import Fit
 
@@ -80,12 +80,13 @@ def fit_notes(fit: Fit) -> list[str]:
 @main.command()
 @fit_id_option
 @click.option("--out", type=OUT, required=True, help="A Parquet or CSV file, by its name.")
+@SAFE_CSV
 @database
-def weights(db: Path, fit_id: str, out: Path) -> None:
+def weights(db: Path, fit_id: str, out: Path, safe_csv: bool) -> None:
     """Write the salience of every token."""
     from csvcore.pipeline import exports
 
-    click.echo(exports.export_weights(db, fit_id, out))
+    click.echo(exports.export_weights(db, fit_id, out, safe_csv))
 
 
 @main.command()

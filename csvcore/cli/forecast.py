@@ -11,6 +11,7 @@ import click
 
 from csvcore.cli.base import database, main, table_option, text_table
 from csvcore.cli.options import json_option
+from csvcore.pipeline.exports import TableFile
 
 if TYPE_CHECKING:
     from csvcore.forecasting.answers import BacktestRow, ForecastRow
@@ -53,7 +54,7 @@ COUNT = _Count()
 @json_option
 @table_option
 @database
-def forecast_command(db: Path, as_json: bool, table: Path | None, **asked: Any) -> None:
+def forecast_command(db: Path, as_json: bool, table: TableFile | None, **asked: Any) -> None:
     """Forecast accuracies of models that are not trained yet, with 90 % prediction intervals.
 
     From the train and validation models of a split. The errors of the same forecasts on models that

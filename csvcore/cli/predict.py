@@ -21,6 +21,7 @@ from csvcore.cli.base import (
 )
 from csvcore.cli.options import METHODS, fit_settings, json_option
 from csvcore.formats import atomic
+from csvcore.pipeline.exports import TableFile
 from csvcore.records import Fit, Forecast, Mix
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ Forecasts = Mapping[str, Sequence[Forecast]]  # by the id of a fit
 @database
 def predict_command(
     db: Path,
-    table: Path | None,
+    table: TableFile | None,
     fit_ids: tuple[str, ...],
     corpus: str | None,
     split: str | None,
@@ -160,7 +161,7 @@ def _tasks_table(tasks: Mapping[str, str], forecasts: Forecasts) -> str:
 @fit_settings("scorer", "own_units", "seed")
 def mixes_command(
     db: Path,
-    table: Path | None,
+    table: TableFile | None,
     corpora: tuple[str, ...],
     split: str,
     task: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from csvcore.cli.base import database, format_decimal, main, table_option, text_table
+from csvcore.pipeline.exports import TableFile
 
 if TYPE_CHECKING:
     from csvcore.analysis.predictability import Assessment
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @table_option
 @database
 def tasks_command(
-    db: Path, corpus: str, split: str | None, as_json: bool, table: Path | None
+    db: Path, corpus: str, split: str | None, as_json: bool, table: TableFile | None
 ) -> None:
     """Tell for every task whether it can be predicted from the losses on a corpus, and why.
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from csvcore.figures.scales import Scale
-from csvcore.figures.tokens import STYLE, Cells, legend, shades, spans
+from csvcore.figures.tokens import STYLE, Cells, legend, policy, shades, spans
 from csvcore.records import Floats
 
 _MORE = """
@@ -54,10 +54,11 @@ def report(title: str, parts: Iterable[Part]) -> str:
         for heading, cells, weight in part.texts:
             body.append(f"<h3>{escape(heading)}</h3>")
             body.append(f"<p>{spans(cells.text, weight, part.scale)}</p>")
+    content = "\n".join(body)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n{policy(content)}'
         f"<title>{escape(title)}</title>\n<style>{STYLE}{shades(scale)}{_MORE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(body) + "\n</body></html>\n"
+        f"<body><h1>{escape(title)}</h1>\n{content}\n</body></html>\n"
     )
 
 

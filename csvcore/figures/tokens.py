@@ -1,7 +1,10 @@
 """Text coloured token by token, as one self-contained HTML page in light and dark."""
 
+import re
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from html import escape
 
 import numpy as np
@@ -120,9 +123,27 @@ def page(
         for heading, text, values, hatched in texts
     )
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n{policy("")}'
         f"<title>{escape(scale.name)}</title>\n<style>{STYLE}{shades(scale)}</style></head>\n"
         f"<body>{legend(scale, note)}{body}</body></html>\n"
+    )
+
+
+def policy(body: str, *, beside: bool = False) -> str:
+    """Return a meta element that lets a page run the scripts in its body and load nothing.
+
+    Args:
+        body: the page, or its body.
+        beside: whether it may also run the scripts that lie beside it.
+    """
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", body, re.DOTALL)
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    sources = [f"'sha256-{digest}'" for digest in digests] + ["'self' file:"] * beside
+    allowed = " ".join(sources) or "'none'"
+    return (
+        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        f"script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'\">\n"
     )
 
 

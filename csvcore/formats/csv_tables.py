@@ -13,7 +13,8 @@ from csvcore.errors import InputError
 from csvcore.records import Accuracy, Document, ModelCard, Task
 
 LARGEST_COUNT = 2**63 - 1  # what the database can hold
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # starts of a cell that a spreadsheet would run
+# Starts of a cell that a spreadsheet would run; the last four are full-width.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def corpus_sha256(docs: Sequence[Document]) -> str:

@@ -98,6 +98,11 @@ def queue_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.jobs.sqlite")
 
 
+def uploads_path(database: Path) -> Path:
+    """Return the folder of the files that wait for the worker to import them."""
+    return database.with_name(f"{database.name}.uploads")
+
+
 def worker_lock_path(database: Path) -> Path:
     """Return the path of the lock that a database's worker holds while it runs."""
     return database.with_name(f"{database.name}.worker.lock")

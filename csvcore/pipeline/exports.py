@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.formats import atomic, item_results, loss_packs
+from csvcore.formats.csv_tables import without_formula
 from csvcore.store import Connection
 
 Format = Literal["csv", "parquet"]
@@ -64,6 +66,17 @@ The fit these weights are of:
 """
 
 
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table to write: CSV where its name ends so, else Parquet.
+
+    safe: text that a spreadsheet would run as a formula gets an apostrophe in CSV.
+    """
+
+    path: Path
+    safe: bool = False
+
+
 def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) -> str:
     """Write stored losses of these models as a loss pack; by default of all with losses."""
     with store.connect(database, read_only=True) as db:
@@ -93,7 +106,7 @@ def export_items(database: Path, out: Path) -> str:
     return f"{out}: {n_rows} item results"
 
 
-def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
+def export_tables(database: Path, out: Path, form: Format = "csv", safe: bool = False) -> str:
     """Write every table of the database but losses, weights and item results into a folder.
 
     One file each.
@@ -102,6 +115,7 @@ def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
         database: the results database.
         out: a folder; files of the same names in it are replaced.
         form: csv or parquet; lists become JSON in CSV.
+        safe: see `TableFile`; such files are for people, and cannot all be imported again.
 
     Raises:
         InputError: out is a file.
@@ -112,10 +126,7 @@ def export_tables(database: Path, out: Path, form: Format = "csv") -> str:
     with atomic.folder(out) as building:
         for name, table in tables.items():
             file = building / f"{name}.{form}"
-            if form == "parquet":
-                pq.write_table(table, file)
-            else:
-                pyarrow.csv.write_csv(_flat(name, table), file)
+            _fill(name, table, file, safe)
     return f"{out}: {', '.join(tables)} as {form}"
 
 
@@ -133,28 +144,42 @@ def _flat(name: str, table: pa.Table) -> pa.Table:
     return table
 
 
-def export_weights(database: Path, fit: str, out: Path) -> str:
-    """Write a fit's salience, one row a token (columns of `token_weights`), as one file.
-
-    It is CSV where its name ends so, else Parquet.
-    """
+def export_weights(database: Path, fit: str, out: Path, safe: bool = False) -> str:
+    """Write a fit's salience, one row a token (columns of `token_weights`), as a `TableFile`."""
     with store.connect(database, read_only=True) as db:
         rows = token_weights(db, fit)
-    _write(rows, out)
+    _write(rows, TableFile(out, safe))
     return f"{out}: {len(rows)} tokens of {len(rows['doc_id'].unique())} documents"
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Write records as a table: CSV where its name ends so, else Parquet; lists are JSON in CSV."""
+def write_rows(rows: Sequence[Mapping[str, Any]], out: TableFile) -> None:
+    """Write records as a table; lists are JSON in CSV."""
     _write(pa.Table.from_pylist(list(rows)), out)
 
 
-def _write(table: pa.Table, out: Path) -> None:
-    with atomic.file(out) as building:
-        if out.suffix == ".csv":
-            pyarrow.csv.write_csv(_flat("", table), building)
-        else:
-            pq.write_table(table, building)
+def _write(table: pa.Table, out: TableFile) -> None:
+    with atomic.file(out.path) as building:
+        _fill("", table, building, out.safe, out.path.suffix)
+
+
+def _fill(name: str, table: pa.Table, file: Path, safe: bool, suffix: str = "") -> None:
+    """Write a table of this name into a file; suffix: that of its final name."""
+    if (suffix or file.suffix) == ".csv":
+        flat = _flat(name, table)
+        pyarrow.csv.write_csv(_without_formulas(flat) if safe else flat, file)
+    else:
+        pq.write_table(table, file)
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    """Return a table with `without_formula` on all its text and column names."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            cells = [
+                None if cell is None else without_formula(cell) for cell in table[at].to_pylist()
+            ]
+            table = table.set_column(at, column.name, pa.array(cells, column.type))
+    return table.rename_columns([without_formula(name) for name in table.column_names])
 
 
 def token_weights(db: Connection, fit: str) -> pa.Table:

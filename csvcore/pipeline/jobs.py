@@ -1,13 +1,17 @@
-"""Jobs of the queue, run by the worker."""
+"""Jobs of the queue, run by the worker.
+
+The queue is a file beside the database and may have come with it: a job runs no model's own code,
+connects to no cluster, and removes no file but an upload.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from csvcore.collection import Progress
-from csvcore.errors import CollectError
+from csvcore.errors import CollectError, InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.learn import Report, Watch
-from csvcore.jobs import specs
+from csvcore.jobs import queue, specs
 from csvcore.jobs.specs import CollectJob, CompareJob, FitJob, ImportJob, LeaveOutJob, MixesJob
 from csvcore.pipeline.collect import CollectConfig, collect, prepare
 from csvcore.pipeline.compare import compare
@@ -15,6 +19,9 @@ from csvcore.pipeline.fit import fit
 from csvcore.pipeline.imports import import_items, import_losses
 from csvcore.pipeline.leave_one_family_out import leave_one_family_out
 from csvcore.pipeline.mixes import mixes
+
+# Settings of a collection that a job may have; `csvcore collect` takes all.
+COLLECT_SETTINGS = {"device", "dtype", "batch_tokens", "context", "stride", "prefix"}
 
 
 def run_job(
@@ -77,7 +84,13 @@ def _mixes(database: Path, job: MixesJob, report: Report) -> str:
 
 
 def _import(database: Path, job: ImportJob) -> str:
-    file = Path(job.file)
+    file = Path(job.file).resolve()
+    uploads = queue.uploads_path(database)
+    if file.parent != uploads.resolve():
+        raise InputError(
+            f"a job imports files of {uploads} alone, got {file}; "
+            f"use `csvcore import {job.content}`"
+        )
     try:
         if job.content == "items":
             return import_items(database, file)
@@ -87,6 +100,10 @@ def _import(database: Path, job: ImportJob) -> str:
 
 
 def _collect(database: Path, job: CollectJob, report: Report) -> str:
+    if others := job.config.keys() - COLLECT_SETTINGS:
+        raise InputError(
+            f"a job collects without {', '.join(sorted(others))}; use `csvcore collect` for it"
+        )
     collection = prepare(
         database,
         job.models,

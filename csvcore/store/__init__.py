@@ -19,6 +19,7 @@ from csvcore.store.connection import (
     DatabaseError,
     connect,
     create,
+    foreign_contents,
     lock_path,
 )
 from csvcore.store.evidence import evidence, item_statistics
@@ -113,6 +114,7 @@ __all__ = [
     "fit",
     "fit_units",
     "fits",
+    "foreign_contents",
     "has_fit",
     "has_item_results",
     "have_one_unit",

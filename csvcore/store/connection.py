@@ -2,10 +2,14 @@
 
 No process keeps the file open, since one writer locks out every other process: `connect` takes an
 inter-process lock, opens the file, and closes it again.
+
+A database is data, not code: a connection reaches no other file and loads no extension, and a file
+that holds more than its tables is refused (see `catalogue`).
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError
 from csvcore.formats import atomic
+from csvcore.store import catalogue
 
 SCHEMA_VERSION = 6
 # Statements that upgrade a database from each version to the next.
@@ -49,6 +54,18 @@ UPGRADES = {
     ),
 }
 LOCK_SECONDS = 30.0
+# DuckDB's settings of every connection; the last one keeps a statement from changing the others.
+SETTINGS: dict[str, Any] = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_extension_repositories": "forbidden",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    "lock_configuration": "true",
+}
+Stamp = tuple[tuple[int, int, int], ...]  # inode, size and time of change of a file and its log
 Connection = duckdb.DuckDBPyConnection
 DatabaseError = duckdb.Error
 
@@ -106,14 +123,63 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path, read_only: bool) -> Connection:
+    """Open a file that holds the tables of a results database, of any version, and nothing else."""
+    _refuse_foreign(path, _stamp(path))
+    return _connection(path, read_only)
+
+
+def _connection(path: Path, read_only: bool) -> Connection:
     try:
-        return duckdb.connect(str(path), read_only=read_only)
+        return duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
     except duckdb.IOException as error:
         reason = str(error).split("\n")[0]
         raise StoreError(
             f"{path} cannot be opened as a results database: {reason}; name another file, "
             "`csvcore --db NEW init` makes one"
         ) from error
+
+
+def foreign_contents(path: Path) -> list[str]:
+    """Return all that a received file holds besides the tables of a results database, in words.
+
+    Raises:
+        StoreError: it is no results database.
+    """
+    with closing(_connection(path, True)) as db:
+        if code := catalogue.code(db):
+            return code
+        version = _version(db, path)
+        return catalogue.differences(db, older=version != SCHEMA_VERSION)
+
+
+def _stamp(path: Path) -> Stamp:
+    files = [path, path.with_name(path.name + ".wal")]
+    states = [file.stat() for file in files if file.exists()]
+    return tuple((state.st_ino, state.st_size, state.st_mtime_ns) for state in states)
+
+
+@lru_cache(maxsize=64)
+def _refuse_foreign(path: Path, stamp: Stamp) -> None:
+    """Refuse a file that is no results database, or holds more than one; once for each state of it.
+
+    Listing DuckDB's functions takes as long as opening the file, hence the cache.
+    """
+    with closing(_connection(path, True)) as db:
+        if code := catalogue.code(db):
+            raise StoreError(
+                f"{path} contains {code[0]}, and a results database contains tables alone; do not "
+                "use it, ask its sender for a loss pack or exported tables "
+                f"(`csvcore doctor --untrusted {path}` lists all that does not belong)"
+            )
+        if "schema_version" not in catalogue.tables(db).get("meta", {}):
+            raise StoreError(f"{path} is a DuckDB file but not a results database")
+        version = _version(db, path)
+        known = version == SCHEMA_VERSION or version in UPGRADES
+        if known and (found := catalogue.differences(db, older=version != SCHEMA_VERSION)):
+            raise StoreError(
+                f"{path} does not have the tables of schema version {version}: {found[0]}; "
+                "make a new database with `csvcore --db NEW init` and import the files again"
+            )
 
 
 def _version(db: Connection, path: Path) -> int | None:
@@ -164,7 +230,7 @@ def create(path: Path) -> bool:
                 with closing(_open(path, True)) as db:
                     _check_version(db, path)
             return False
-        with atomic.file(path) as building, closing(_open(building, False)) as db:
+        with atomic.file(path) as building, closing(_connection(building, False)) as db:
             db.execute(Path(__file__).with_name("schema.sql").read_text())
             db.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
         return True

@@ -131,10 +131,10 @@ def incomplete_models(table: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(where=sums["model"].map(where)).drop(columns="wanted")
 
 
-def missing_csv(db: Database, corpus: str) -> str:
-    """Return the models and documents without losses as CSV text: model,source,doc_id."""
+def missing(db: Database, corpus: str) -> pd.DataFrame:
+    """Return `store.missing_losses`."""
     with store.connect(db.path, read_only=True) as con:
-        return str(store.missing_losses(con, corpus).to_csv(index=False))
+        return store.missing_losses(con, corpus)
 
 
 @dataclass(frozen=True, slots=True)

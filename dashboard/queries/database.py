@@ -4,6 +4,7 @@ Every read is keyed by the database file and its time of change, so a new fit sh
 """
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ def database() -> Database:
 
 def command(db: Database, words: str) -> str:
     """Return a command on this database as Markdown, for copying into a terminal."""
-    return f"`csvcore --db {shlex.quote(str(db.path))} {words}`"
+    line = f"csvcore --db {shlex.quote(str(db.path))} {words}"
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence}{line}{fence}"
 
 
 def model_folders() -> list[Path]:

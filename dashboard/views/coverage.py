@@ -94,8 +94,8 @@ def gaps(db: Database, corpus: str) -> None:
         if table is losses:
             st.download_button(
                 "Download the list",
-                data=lambda: coverage.missing_csv(db, corpus),
-                file_name=f"missing-{corpus}.csv",
+                data=lambda: figure.csv(coverage.missing(db, corpus)),
+                file_name=f"{figure.file_name(f'missing-{corpus}')}.csv",
                 mime="text/csv",
                 on_click="ignore",
                 icon=":material/download:",

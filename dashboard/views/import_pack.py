@@ -19,7 +19,7 @@ SHOWN = 5  # reasons that are written out
 
 def submit(db: Database, corpus: str, name: str, content: bytes, what: str = "losses") -> int:
     """Queue the import of losses or items; the file waits beside the database for the worker."""
-    folder = db.path.with_name(f"{db.path.name}.uploads")
+    folder = queue.uploads_path(db.path)
     folder.mkdir(exist_ok=True)
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     with atomic.file(file) as building:

@@ -20,7 +20,6 @@ from dashboard.widgets.text import sentence
 
 USUAL = PrintStyle()
 MIME = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
-FORMULA = tuple("=+-@\t\r")  # first characters of a cell that a spreadsheet would run
 
 
 def show(

@@ -1,5 +1,6 @@
 """Names for people, empty states, and Markdown-safe text."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -20,6 +21,11 @@ SETTINGS = {
     "members": "{} heads",
     "seed": "seed {}",
 }
+# Streamlit makes links, icons, emoji and arrows of these in text that is no Markdown any more, so
+# that a backslash does not keep it from it. An invisible character between the two parts does.
+_MADE_UP = re.compile(r":(?=[/\w+-])|@(?=\w)|www(?=\.)|[-<>~](?=[-=>])", re.IGNORECASE)
+WORD_JOINER = "\u2060"
+_COMMAND = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
 UNUSUAL = {"mask_first_token": "first tokens masked", "own_units": "the losses' own units"}
 
 
@@ -99,15 +105,15 @@ def refused_name(what: str, name: str) -> str:
 
 def plain(text: str) -> str:
     """Return data as literal text for Streamlit's Markdown."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|~$:<>&" else char for char in text)
+    parted = _MADE_UP.sub(rf"\g<0>{WORD_JOINER}", " ".join(text.splitlines()))
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|~$:<>&@" else char for char in parted)
 
 
 def sentence(text: str) -> str:
-    """Return a message as literal text, except for the commands between backticks."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return plain(text)
-    return "`".join(part if i % 2 else plain(part) for i, part in enumerate(parts))
+    """Return a message as literal text, except for the commands between single backticks."""
+    commands = _COMMAND.findall(text)
+    literal = [plain(part) for part in _COMMAND.split(text)]
+    return "".join(part + command for part, command in zip(literal, [*commands, ""], strict=True))
 
 
 def scientific(value: float | None) -> str:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from csvcore import alignment, doctor, store
 from csvcore.alignment import Aligner, tile
 from csvcore.doctor import Check
+from csvcore.errors import InputError
 from csvcore.pipeline import imports
 from csvcore.records import ModelLosses
 from tests.support.world import DOCS, World, change, contents, pack_rows, write_pack
@@ -227,3 +228,65 @@ def test_an_export_can_be_imported_elsewhere_and_is_the_same(
         invoke("export", "losses", "--corpus", "words", "--model", "yak", "--out", pack).exit_code
         == 1
     )
+
+
+# A database from elsewhere
+
+
+def untrusted(database: Path) -> list[tuple[str, str, str]]:
+    """What is said of the file itself."""
+    checks = list(doctor.look_at_untrusted(database))
+    return [(c.what, c.state, c.said) for c in checks if not c.what.startswith(str(database))]
+
+
+def test_a_received_database_is_checked_without_a_trace(world_db: Path, tmp_path: Path) -> None:
+    received = tmp_path / "received" / "results.duckdb"
+    received.parent.mkdir()
+    received.write_bytes(world_db.read_bytes())
+    negative = "UPDATE losses SET nll = list_transform(nll, lambda x: -x) WHERE model = 'bee'"
+    change(received, negative)
+    store.lock_path(received).unlink()
+    before = received.read_bytes()
+    [contents_, database, bee, corpus] = untrusted(received)
+    assert contents_[:2] == ("contents", "ok")
+    assert database[2].startswith(f"{received}, schema version")
+    assert (bee[:2], corpus[:2]) == (("bee on words", "wrong"), ("corpus words", "ok"))
+    assert list(received.parent.iterdir()) == [received]
+    assert received.read_bytes() == before
+
+
+def test_all_that_does_not_belong_is_listed(world_db: Path) -> None:
+    change(world_db, "CREATE VIEW a AS SELECT 1", "CREATE MACRO b(x) AS 2")
+    assert untrusted(world_db) == [
+        ("contents", "wrong", f"{world_db} contains {what}; do not use it")
+        for what in ("the macro 'b'", "the view 'a'")
+    ]
+
+
+def test_an_older_database_is_checked_and_stays_old(world_db: Path) -> None:
+    change(
+        world_db,
+        "ALTER TABLE documents DROP COLUMN results",
+        "ALTER TABLE fits DROP COLUMN candidates",
+        "ALTER TABLE fits DROP COLUMN interval_error",
+        "ALTER TABLE models DROP COLUMN run",
+        "DROP TABLE item_results",
+        "DROP TABLE unit_weights",
+        "UPDATE meta SET schema_version = 4",
+    )
+    assert [state for _, state, _ in untrusted(world_db)][-3:] == ["ok"] * 3
+    assert contents(world_db)["meta"] == [(4,)]
+
+
+def test_a_queue_that_came_along_is_named(world_db: Path) -> None:
+    jobs = world_db.with_name("world.duckdb.jobs.sqlite")
+    jobs.write_bytes(b"")
+    said = "was not checked; a received database comes alone, remove this"
+    assert Check(str(jobs), "note", said) in list(doctor.look_at_untrusted(world_db))
+
+
+def test_what_is_no_database_is_one_wrong_line(write: Callable[..., Path], tmp_path: Path) -> None:
+    [(_, state, said)] = untrusted(write("x.duckdb", b"notes" * 5000))
+    assert (state, "cannot be opened as a results database" in said) == ("wrong", True)
+    with pytest.raises(InputError, match=r"there is no file .*none"):
+        untrusted(tmp_path / "none")

@@ -1,8 +1,10 @@
 """Laws of a fit's report: everything on one page, nothing from elsewhere, nothing executed."""
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from csvcore.figures.html import Part, report
 from csvcore.fitting.config import FitConfig
 from csvcore.methods import label
 from csvcore.pipeline import compare
-from csvcore.report import write_report
+from csvcore.report import export_figures, write_report
 from tests.support.world import change
 
 pytestmark = pytest.mark.slow
@@ -81,3 +83,31 @@ def test_headings_lines_and_cells_are_escaped() -> None:
     page = report("<t>", [Part("<h>", lines=["<l>"], header=["<c>"], rows=[["<d>"]])])
     assert not re.search(r"<[thlcd]>", page)
     assert page.count("&lt;") == 6  # the title stands twice
+
+
+def allowed(page: str) -> set[str]:
+    """The scripts that the page's policy lets run."""
+    [policy] = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy.split("style-src")[0]
+    return set(re.search(r"script-src ([^;]*);", policy)[1].split())  # type: ignore[index]
+
+
+def digests(page: str) -> set[str]:
+    scripts = re.findall(r"<script[^>]*>(.+?)</script>", page, re.DOTALL)
+    return {f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts}
+
+
+def test_every_page_lets_its_own_scripts_run_and_nothing_else(
+    rows: list[comparison.Comparison], world_db: Path, tmp_path: Path
+) -> None:
+    fit = own(rows, "csv")
+    write_report(world_db, fit, tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text(encoding="utf-8")
+    assert allowed(page) == digests(page)
+    assert len(digests(page)) > 2
+    export_figures(world_db, fit, tmp_path / "figures")
+    for file in (tmp_path / "figures").glob("*.html"):
+        page = file.read_text(encoding="utf-8")
+        assert allowed(page) - {"'self'", "file:", "'none'"} == digests(page)
+    assert allowed(report("t", [])) == {"'none'"}

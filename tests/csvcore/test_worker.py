@@ -14,7 +14,7 @@ from csvcore import store, worker
 from csvcore.jobs import queue
 from csvcore.pipeline import jobs
 from tests.support.job_queue import DEADLINE, job, wait_for
-from tests.support.world import contents
+from tests.support.world import PACK, contents
 
 pytestmark = pytest.mark.worker
 
@@ -169,6 +169,29 @@ def test_a_job_that_is_refused_carries_the_sentence_that_says_why(
     failed = run(kind, params() | change)
     assert (failed.status, failed.message) == ("failed", sentence)
     assert contents(world_db) == before
+
+
+def test_a_job_removes_no_file_but_an_upload(
+    run: Callable[..., queue.Job], world_db: Path, world_files: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.parquet"
+    mine.write_bytes((world_files / PACK).read_bytes())
+    failed = run("import", {"corpus": "words", "name": "mine.parquet", "file": str(mine)})
+    assert failed.status == "failed"
+    assert failed.message == (
+        f"a job imports files of {world_db}.uploads alone, got {mine}; use `csvcore import losses`"
+    )
+    assert mine.exists()
+
+
+@pytest.mark.parametrize("name", ["trust_remote_code", "ray", "shards", "engine"])
+def test_a_job_runs_no_code_of_a_model_and_connects_to_no_cluster(
+    run: Callable[..., queue.Job], tiny_lm: Path, name: str
+) -> None:
+    failed = run("collect", {"corpus": "words", "models": [str(tiny_lm)], "config": {name: 1}})
+    assert (failed.status, failed.message) == (
+        "failed", f"a job collects without {name}; use `csvcore collect` for it"
+    )  # fmt: skip
 
 
 def test_a_fault_in_the_program_fails_its_job_and_the_jobs_behind_it_still_run(

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from streamlit import net_util
 
 from dashboard import server
 
@@ -29,6 +30,34 @@ def test_a_foreign_host_gets_no_websocket(client: TestClient) -> None:
     ):
         pass
     assert refused.value.status_code == 400
+
+
+FOREIGN = [
+    "http://evil.example", "http://127.0.0.1:8502", "http://localhost:8501", "http://127.0.0.1",
+    "http://127.0.0.1:8501.evil.example", "http://x@127.0.0.1:8501", "null", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_of_another_site_or_port_gets_no_websocket(
+    client: TestClient, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net_util, "get_external_ip", lambda: pytest.fail("the internet was asked"))
+    monkeypatch.setattr(net_util, "get_internal_ip", lambda: pytest.fail("a site was asked"))
+    asked = {"origin": origin, "host": "127.0.0.1:8501"}
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        client.websocket_connect("/_stcore/stream", headers=asked),
+    ):
+        pass
+    assert refused.value.status_code == 403
+    assert client.get("/", headers={"origin": origin}).status_code == 403
+
+
+def test_its_own_page_is_answered(client: TestClient) -> None:
+    own = {"origin": "http://127.0.0.1:8501"}
+    assert client.get("/_stcore/health", headers=own).status_code != 403
+    assert client.get("/_stcore/health").status_code != 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost"])

@@ -10,17 +10,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from csvcore.figures.tokens import page
+from csvcore.formats.csv_tables import without_formula
 from dashboard.queries.fit_tokens import FitTokens
 from dashboard.views.salience.colouring import Coloured
-
-FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-)  # first characters of a cell that a spreadsheet would run
 
 
 def html(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> str:
@@ -64,7 +56,7 @@ def table(texts: FitTokens, docs: Sequence[int], coloured: Coloured) -> pa.Table
 
 def csv(tokens: pa.Table) -> bytes:
     """Return the table as CSV; token texts are JSON strings, safe from spreadsheet formulas."""
-    names = [f"'{name}" if name.startswith(FORMULA) else name for name in _list(tokens, "doc_id")]
+    names = [without_formula(name) for name in _list(tokens, "doc_id")]
     texts = [json.dumps(text, ensure_ascii=False) for text in _list(tokens, "text")]
     tokens = tokens.set_column(0, "doc_id", pa.array(names, pa.string()))
     tokens = tokens.set_column(4, "text", pa.array(texts, pa.string()))

@@ -217,3 +217,29 @@ def test_losses_that_are_not_there_are_not_exported(world_db: Path, tmp_path: Pa
     with pytest.raises(InputError, match="there is no corpus 'wrods'"):
         exports.export_losses(world_db, "wrods", [], pack)
     assert not pack.exists()
+
+
+# What a spreadsheet would run
+
+RUN = ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "\nx", "＝1"]
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_safe_tables_have_no_cell_that_a_spreadsheet_would_run(
+    world_db: Path, tmp_path: Path, safe: bool
+) -> None:
+    change(world_db, *(f"INSERT INTO models (model, family) VALUES ('{x}', 'f')" for x in RUN))
+    exports.export_tables(world_db, tmp_path / "out", safe=safe)
+    with (tmp_path / "out" / "models.csv").open(newline="", encoding="utf-8") as stream:
+        names = [row["model"] for row in csv.DictReader(stream)]
+    assert [name in names for name in RUN] == [not safe] * len(RUN)
+    assert [f"'{name}" in names for name in RUN] == [safe] * len(RUN)
+
+
+def test_a_safe_table_of_a_command_guards_text_and_keeps_numbers(tmp_path: Path) -> None:
+    rows = [{"=task": "-x", "error": -0.5}, {"=task": None, "error": 1.0}]
+    exports.write_rows(rows, exports.TableFile(tmp_path / "t.csv", safe=True))
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        assert list(csv.reader(stream)) == [["'=task", "error"], ["'-x", "-0.5"], ["", "1"]]
+    exports.write_rows(rows, exports.TableFile(tmp_path / "t.parquet", safe=True))
+    assert pq.read_table(tmp_path / "t.parquet")["=task"].to_pylist() == ["-x", None]

@@ -30,7 +30,7 @@ def test_nothing_is_missing_where_every_model_has_every_document(world_db: Path)
     }
     assert coverage.incomplete_runs(table).empty
     assert coverage.incomplete_models(table).empty
-    assert coverage.missing_csv(at(world_db), "words") == "model,source,doc_id\n"
+    assert coverage.missing(at(world_db), "words").to_csv(index=False) == "model,source,doc_id\n"
 
 
 def test_what_is_missing_is_told_to_the_model_and_the_document(world_db: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_is_missing_is_told_to_the_model_and_the_document(world_db: Path) -
     assert list(runs.index) == ["owl", "cow"]  # the emptiest first
     assert runs.loc["owl"].tolist() == [0.0, 0.0]
     assert runs.loc["cow"].tolist() == pytest.approx([2 / 3, 2 / 3])
-    lines = coverage.missing_csv(at(world_db), "words").splitlines()
+    lines = coverage.missing(at(world_db), "words").to_csv(index=False).splitlines()
     assert lines[1:3] == ["cow,sums,sum-2", "cow,notes,note-1"]
     assert len(lines) == 1 + 8
 
