@@ -166,10 +166,12 @@ def test_a_pack_without_a_manifest_goes_to_the_chosen_corpus_and_says_so(
 
 
 def test_an_import_that_fails_leaves_the_database_and_no_file_behind(
-    database: Path, tmp_path: Path, world: World
+    database: Path, world: World
 ) -> None:
+    uploads = database.with_name(f"{database.name}.uploads")
+    uploads.mkdir()
     pack = write_pack(
-        tmp_path / "p.parquet", [r | {"model": "yak"} for r in pack_rows(world, ["ant"])]
+        uploads / "p.parquet", [r | {"model": "yak"} for r in pack_rows(world, ["ant"])]
     )
     before = contents(database)
     params = {"corpus": "words", "file": str(pack), "name": "p.parquet"}
