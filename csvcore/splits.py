@@ -45,7 +45,10 @@ def by_size(cards: Sequence[ModelCard]) -> dict[str, Side]:
     sizes: dict[str, set[int]] = defaultdict(set)
     for card in cards:
         if card.n_params is None:
-            raise InputError(f"by-size needs n_params of every model; {card.model} has none")
+            raise InputError(
+                f"by-size needs n_params of every model; {card.model} has none: give them in a CSV "
+                "of model,family,n_params to `csvcore import models`, or start from without-FAMILY"
+            )
         sizes[card.family].add(card.n_params)
     split: dict[str, Side] = {}
     for card in cards:

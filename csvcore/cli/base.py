@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -14,6 +15,7 @@ from csvcore import __version__
 from csvcore.errors import CsvcoreError
 from csvcore.pipeline.exports import TableFile
 
+LOG_SECONDS = 30.0  # between two lines of progress
 FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
 
 
@@ -68,8 +70,33 @@ class ErrorGroup(click.Group):
             ctx.exit(130)
 
 
-@click.group(cls=ErrorGroup)
-@click.option("--db", type=FILE, default=Path("csvcore.duckdb"), help="Results database.")
+class RootGroup(ErrorGroup):
+    """The root group; its --db may stand anywhere before a `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move every --db to the front, in order: the last one counts."""
+        end = args.index("--") if "--" in args else len(args)
+        front: list[str] = []
+        rest: list[str] = []
+        words = iter(args[:end])
+        for word in words:
+            if word == "--db":
+                front += [word, *([following] if (following := next(words, None)) else [])]
+            else:
+                (front if word.startswith("--db=") else rest).append(word)
+        return super().parse_args(ctx, front + rest + args[end:])
+
+
+@click.group(cls=RootGroup)
+@click.option(
+    "--db",
+    type=FILE,
+    default=Path("csvcore.duckdb"),
+    show_default=True,
+    envvar="CSVCORE_DB",
+    show_envvar=True,
+    help="Results database; before or after the command.",
+)
 @click.version_option(__version__)
 @click.pass_context
 def main(ctx: click.Context, db: Path) -> None:
@@ -101,13 +128,44 @@ def table_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--table", type=TABLE, help=help_text)(SAFE_CSV(with_table))
 
 
+class LogLines:
+    """Progress as lines on standard error where that is no terminal, one each LOG_SECONDS."""
+
+    def __init__(self, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the clock; unit is that of the steps, such as tokens."""
+        self._unit, self._clock = unit, clock
+        self._begun = self._last = clock()
+
+    def report(self, done: int, total: int, message: str) -> None:
+        """Print a line if one is due: what is done, its speed, and the time that is left."""
+        now = self._clock()
+        if sys.stderr.isatty() or now - self._last < LOG_SECONDS or not 0 < done < total:
+            return
+        self._last = now
+        speed = done / (now - self._begun)
+        fast = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
+        click.echo(
+            f"{message}: {done:,} of {total:,} {self._unit}, {fast} {self._unit}/s, "
+            f"{duration((total - done) / speed)} left",
+            err=True,
+        )
+
+
+def duration(seconds: float) -> str:
+    """Format seconds as s, min or h."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 class progress:
-    """A progress bar on standard error if that is a terminal; the block gets its `report`."""
+    """Progress on standard error: a bar on a terminal, else lines; the block gets its `report`."""
 
     def __enter__(self) -> Callable[[int, int, str], None]:
         """Start the bar."""
         shape = "{desc} {bar} {n_fmt}/{total_fmt}"
         self.bar = tqdm(total=1, leave=False, disable=None, bar_format=shape)
+        self.lines = LogLines("steps")
         return self.report
 
     def report(self, step: int, total: int, message: str) -> None:
@@ -115,6 +173,7 @@ class progress:
         self.bar.total = total
         self.bar.set_description_str(message, refresh=False)
         self.bar.update(step - self.bar.n)
+        self.lines.report(step, total, message)
 
     def __exit__(self, *error: object) -> None:
         """Clear the bar."""

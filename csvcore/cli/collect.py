@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from csvcore.cli.base import OUT, database, main, text_table
+from csvcore.cli.base import OUT, LogLines, database, duration, main, text_table
 from csvcore.errors import CollectError
 from csvcore.pipeline import exports
 
@@ -64,9 +64,13 @@ def collect_command(
         return
     n_tokens = sum(plan.total_tokens for plan in collection.plans if not plan.stored)
     with tqdm(total=n_tokens, unit="tok", unit_scale=True, leave=False, disable=None) as bar:
+        lines, n_done = LogLines("tokens"), 0
 
         def report(step: Any) -> None:
+            nonlocal n_done
+            n_done += step.n_tokens
             bar.update(step.n_tokens)
+            lines.report(n_done, n_tokens, step.model or "collecting")
             if step.message:
                 bar.set_postfix_str(step.model)
                 tqdm.write(f"{step.model}: {step.message}", file=sys.stderr)
@@ -137,10 +141,3 @@ def finish_collection(lines: Sequence[tuple[str, bool]]) -> None:
     if n_failed:
         rest = "" if n_failed == len(lines) else "; the others are done"
         raise CollectError(f"{n_failed} of {len(lines)} models failed{rest}")
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as s, min or h."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from csvcore import store
-from csvcore.cli.base import FILE, database, main
+from csvcore.cli.base import database, main
 from csvcore.errors import InputError
 from csvcore.jobs import queue
 
@@ -43,7 +43,6 @@ def in_use(port: int) -> bool:
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Port."
 )
-@click.option("--db", "named", type=FILE, help="Results database, as before the command.")
 @click.option(
     "--models",
     type=click.Path(exists=True, path_type=Path),
@@ -52,9 +51,8 @@ def in_use(port: int) -> bool:
     help="Folder of models that the Collect page may score; repeat for several.",
 )
 @database
-def dashboard(db: Path, port: int, named: Path | None, models: tuple[Path, ...]) -> None:
+def dashboard(db: Path, port: int, models: tuple[Path, ...]) -> None:
     """Start the dashboard on this database, for a browser on this machine."""
-    db = named or db
     if in_use(port):
         raise InputError(f"port {port} is in use; give another with --port")
     if queue_first_fits(db):

@@ -70,7 +70,7 @@ def plan(
             tokenizer = lm.load_tokenizer(files, load.trust_remote_code)
             counts[key] = _count(tokenizer, docs)
         settings = lm.load_config(files, load.trust_remote_code)
-        n_bytes = None if n_params is None else n_params * BYTES_OF[load.dtype]
+        n_bytes = n_params * BYTES_OF[load.dtype]
     except (ModelError, InputError) as error:
         return Plan(name, model, problem=str(error))
     n_tokens, n_approximate = counts[key]

@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from csvcore.errors import ModelError
+from csvcore.lm import gguf_header
 
 WEIGHT_FILES = ("*.safetensors",)
 INDEX_FILE = "model.safetensors.index.json"
@@ -75,10 +76,10 @@ class ModelFiles:
         return sha256(self.tokenizer)
 
     @cached_property
-    def n_params(self) -> int | None:
-        """Return the number of parameters, from the weight files' headers; None for GGUF."""
+    def n_params(self) -> int:
+        """Return the number of parameters, from the weight files' headers."""
         if self.gguf is not None:
-            return None
+            return gguf_header.n_params(self.folder / self.gguf)
         return sum(_n_params(file) for file in self.weights)
 
 

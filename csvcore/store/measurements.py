@@ -170,9 +170,10 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
             ("task", entry.task, known_tasks),
         ):
             if name not in known:
+                chance = f", or tell its chance level with --chance {name}=LEVEL"
                 raise InputError(
                     f"accuracies name the {what} {name!r}, which is not stored; "
-                    f"`csvcore import {what}s` first"
+                    f"`csvcore import {what}s` first{chance if what == 'task' else ''}"
                 )
         old = stored.get((entry.model, entry.task), entry)
         if old != entry and not ((entry.model, entry.task) in itemised and _rounded(entry, old)):

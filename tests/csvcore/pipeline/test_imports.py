@@ -283,7 +283,10 @@ def test_packs_that_overlap_add_what_is_new_and_must_agree_on_the_rest(
         (Accuracy("ant", "reading", -0.1), r"line 3: accuracy -0\.1 is below 0"),
         (Accuracy("ant", "reading", float("nan")), "line 3: accuracy must be finite"),
         (Accuracy("yak", "reading", 0.5), "the model 'yak', which is not stored; .*import models"),
-        (Accuracy("ant", "riding", 0.5), "the task 'riding', which is not stored; .*import tasks"),
+        (
+            Accuracy("ant", "riding", 0.5),
+            "'riding', which is not stored; .*import tasks` first, or .*--chance riding=LEVEL",
+        ),
         (Accuracy("bee", "reading", 0.5), "line 3: bee on reading stands there twice"),
     ],
 )
