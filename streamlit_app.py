@@ -4,9 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from csvcore.errors import CsvcoreError
 from dashboard.components.top_bar import NAME, top_bar
-from dashboard.widgets import address, sidebar, text
+from dashboard.widgets import address, boundary, sidebar, text
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict", "forecast"}
@@ -49,7 +48,7 @@ st.html(FOLDER / "page.css")
 bar = st.container()
 address.start()
 choices: dict[str, str] = {}
-try:
+with boundary.shown():
     try:
         choices = sidebar.show()
     finally:  # without a database, too
@@ -61,5 +60,3 @@ try:
         text.to_overview()
     else:
         page.run()
-except CsvcoreError as error:
-    st.warning(text.sentence(str(error)), icon=":material/error:")

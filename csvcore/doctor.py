@@ -146,9 +146,6 @@ def _database(database: Path) -> Iterator[Check]:
                 yield from _corpus(db, str(name))
     except CsvcoreError as error:
         yield Check("database", "wrong", str(error))
-    except store.DatabaseError as error:
-        reason = str(error).splitlines()[0]
-        yield Check("database", "wrong", f"{database} cannot be read to its end: {reason}")
 
 
 def _locks(database: Path) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from csvcore.errors import Cancelled, CsvcoreError
+from csvcore.errors import Cancelled, CsvcoreError, StoreError, explained, shortened
 from csvcore.jobs import queue
 from csvcore.pipeline import jobs
 
@@ -35,6 +35,9 @@ def main() -> int:
                 _run(database, job)
     except Timeout:
         log.info("another worker is at it")
+    except StoreError as error:  # of the queue itself; no job can be marked
+        log.error("%s", error)
+        return 1
     return 0
 
 
@@ -65,11 +68,12 @@ def _run(database: Path, job: queue.Job) -> None:
         message = jobs.run_job(database, job.kind, job.params, report, report.watch)
     except Cancelled as error:
         queue.finish(database, job.job, "cancelled", str(error))
-    except CsvcoreError as error:
-        queue.finish(database, job.job, "failed", str(error))
     except Exception as error:  # the jobs behind this one must still run
-        log.exception("job %d", job.job)
-        queue.finish(database, job.job, "failed", f"a fault in the program: {error!r}; see the log")
+        told = explained(error)
+        if told is None:
+            log.exception("job %d", job.job)
+            told = CsvcoreError(f"a fault in the program: {error!r}; see the log")
+        queue.finish(database, job.job, "failed", shortened(str(told)))
     else:
         queue.finish(database, job.job, "done", message)
     log.info("job %d ended after %.1f s", job.job, time.time() - started)

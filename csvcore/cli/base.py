@@ -1,5 +1,6 @@
 """The root command `csvcore`, and the file types, progress bar and text formats of its commands."""
 
+import json
 import logging
 import sys
 import time
@@ -12,7 +13,7 @@ import click
 from tqdm import tqdm
 
 from csvcore import __version__
-from csvcore.errors import CsvcoreError
+from csvcore.errors import explained, shortened
 from csvcore.pipeline.exports import TableFile
 
 LOG_SECONDS = 30.0  # between two lines of progress
@@ -46,28 +47,41 @@ TABLE = _Table(exists=False, dir_okay=False, path_type=Path)
 PATH = click.Path(exists=False, path_type=Path)  # a file or a folder
 
 
+def echo(message: str = "", err: bool = False, nl: bool = True) -> None:
+    """Print a message; what would steer the terminal is shown as its escape, as in JSON."""
+    click.echo(escaped(message), err=err, nl=nl)
+
+
+def escaped(message: str) -> str:
+    """Return a text with every character that is not printed as its escape, but line ends."""
+    if message.isprintable():
+        return message
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else json.dumps(char)[1:-1] for char in message
+    )
+
+
 class ErrorGroup(click.Group):
     """A group of commands that reports expected errors in one line, with exit status 1.
 
-    An interrupt has exit status 130; any other error keeps its traceback.
+    An interrupt has exit status 130; a fault of the program keeps its traceback.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except CsvcoreError as error:
-            click.echo(f"csvcore: {error}", err=True)
-            ctx.exit(1)
-        except BrokenPipeError:
-            raise  # the reader of the output closed it
-        except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            click.echo(f"csvcore: {error.strerror or error}{where}", err=True)
-            ctx.exit(1)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise  # of click's own, or the reader of the output closed it
         except KeyboardInterrupt:
-            click.echo("csvcore: interrupted; nothing stored was lost", err=True)
+            echo("csvcore: interrupted; nothing stored was lost", err=True)
             ctx.exit(130)
+        except Exception as error:
+            told = explained(error)
+            if told is None:
+                raise
+            echo(f"csvcore: {shortened(str(told))}", err=True)
+            ctx.exit(1)
 
 
 class RootGroup(ErrorGroup):
@@ -144,7 +158,7 @@ class LogLines:
         self._last = now
         speed = done / (now - self._begun)
         fast = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
-        click.echo(
+        echo(
             f"{message}: {done:,} of {total:,} {self._unit}, {fast} {self._unit}/s, "
             f"{duration((total - done) / speed)} left",
             err=True,
@@ -171,7 +185,7 @@ class progress:
     def report(self, step: int, total: int, message: str) -> None:
         """Move the bar to step of total."""
         self.bar.total = total
-        self.bar.set_description_str(message, refresh=False)
+        self.bar.set_description_str(escaped(message), refresh=False)
         self.bar.update(step - self.bar.n)
         self.lines.report(step, total, message)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from csvcore.cli.base import OUT, LogLines, database, duration, main, text_table
+from csvcore.cli.base import OUT, LogLines, database, duration, echo, main, text_table
 from csvcore.errors import CollectError
 from csvcore.pipeline import exports
 
@@ -56,9 +56,9 @@ def collect_command(
 
     config = CollectConfig(**options)
     collection = prepare(db, models, corpus, config, whisper("looking at"))
-    click.echo(plan_table(collection.plans), err=True)
+    echo(plan_table(collection.plans), err=True)
     for note in collection.notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     if dry_run:
         finish_collection([tried_line(tried) for tried in try_out(collection)])
         return
@@ -78,7 +78,7 @@ def collect_command(
         done = list(collect(collection, report))
     kept = [result.model for result in done if result.status != "failed"]
     if out is not None and kept:
-        click.echo(exports.export_losses(db, corpus, kept, out))
+        echo(exports.export_losses(db, corpus, kept, out))
     finish_collection([collected_line(result) for result in done])
 
 
@@ -87,7 +87,7 @@ def whisper(doing: str) -> Callable[[str], None]:
 
     def say(name: str) -> None:
         if sys.stderr.isatty():
-            click.echo(f"{doing} {name}", err=True)
+            echo(f"{doing} {name}", err=True)
 
     return say
 
@@ -136,7 +136,7 @@ def finish_collection(lines: Sequence[tuple[str, bool]]) -> None:
         CollectError: a model failed.
     """
     for line, failed in lines:
-        click.echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
+        echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
     n_failed = sum(failed for _, failed in lines)
     if n_failed:
         rest = "" if n_failed == len(lines) else "; the others are done"

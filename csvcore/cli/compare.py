@@ -9,6 +9,7 @@ import click
 
 from csvcore.cli.base import (
     database,
+    echo,
     format_decimal,
     format_interval,
     format_number,
@@ -62,11 +63,11 @@ def compare_command(
     if table is not None:
         exports.write_rows(records, table)
     if as_json:
-        click.echo(json.dumps({"rows": records}))
+        echo(json.dumps({"rows": records}))
         return
-    click.echo(comparison_text(rows))
+    echo(comparison_text(rows))
     for line in comparison_notes(rows):
-        click.echo(line)
+        echo(line)
 
 
 def comparison_text(rows: Sequence["Comparison"]) -> str:
@@ -130,9 +131,9 @@ def leave_one_family_out_command(
     if table is not None:
         exports.write_rows(rows, table)
     if as_json:
-        click.echo(json.dumps({"rows": rows}))
+        echo(json.dumps({"rows": rows}))
         return
-    click.echo(family_text(comparisons))
+    echo(family_text(comparisons))
 
 
 def family_text(comparisons: Sequence["FamilyComparison"]) -> str:

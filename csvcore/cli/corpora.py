@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import FILE, OUT, main
+from csvcore.cli.base import FILE, OUT, echo, main
 
 
 def _pairs(number: bool) -> Callable[..., dict[str, Any]]:
@@ -31,7 +31,7 @@ def recipe() -> None:
     """Print the recipe of the paper's 550 documents, as a start for one of your own."""
     from csvcore.formats.corpora import PAPER
 
-    click.echo(PAPER.read_text(encoding="utf-8"), nl=False)
+    echo(PAPER.read_text(encoding="utf-8"), nl=False)
 
 
 @corpus.command()
@@ -65,7 +65,7 @@ def sample(
     chosen = chosen if seed is None else replace(chosen, seed=seed)
     docs = []
     for part, drawn in corpora.sample(chosen):
-        click.echo(f"{part.source}: {len(drawn)} documents of {part.data}", err=True)
+        echo(f"{part.source}: {len(drawn)} documents of {part.data}", err=True)
         docs += drawn
     corpora.write_corpus(out, docs)
-    click.echo(f"{out}: {len(docs)} documents; csvcore import corpus {out} --name NAME")
+    echo(f"{out}: {len(docs)} documents; csvcore import corpus {out} --name NAME")

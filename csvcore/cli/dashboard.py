@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from csvcore import store
-from csvcore.cli.base import database, main
+from csvcore.cli.base import database, echo, main
 from csvcore.errors import InputError
 from csvcore.jobs import queue
 
@@ -56,12 +56,12 @@ def dashboard(db: Path, port: int, models: tuple[Path, ...]) -> None:
     if in_use(port):
         raise InputError(f"port {port} is in use; give another with --port")
     if queue_first_fits(db):
-        click.echo("The bundled measurements are fitted in the background, in about a minute.")
+        echo("The bundled measurements are fitted in the background, in about a minute.")
     environment = os.environ | {
         "CSVCORE_DB": str(db.resolve()),
         "CSVCORE_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models),
     }
-    click.echo(f"The dashboard is at http://127.0.0.1:{port}")
+    echo(f"The dashboard is at http://127.0.0.1:{port}")
     sys.stdout.flush()
     # An address of one's own keeps Streamlit from asking the internet for it.
     where = [f"--server.port={port}", "--server.address=127.0.0.1"]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from csvcore.cli.base import FILE, OUT, SAFE_CSV, database, main
+from csvcore.cli.base import FILE, OUT, SAFE_CSV, database, echo, main
 from csvcore.pipeline import exports
 
 FOLDER = click.Path(path_type=Path)
@@ -30,7 +30,7 @@ def export_losses(
     db: Path, corpus: str, models: tuple[str, ...], out: Path, more_models: tuple[str, ...]
 ) -> None:
     """Write token losses as one loss pack with its manifest."""
-    click.echo(exports.export_losses(db, corpus, models + more_models, out))
+    echo(exports.export_losses(db, corpus, models + more_models, out))
 
 
 @export.command("items")
@@ -38,7 +38,7 @@ def export_losses(
 @database
 def export_items(db: Path, out: Path) -> None:
     """Write all item results as one file: model, task, item, correct."""
-    click.echo(exports.export_items(db, out))
+    echo(exports.export_items(db, out))
 
 
 @export.command("tables")
@@ -55,7 +55,7 @@ def export_items(db: Path, out: Path) -> None:
 @database
 def export_tables(db: Path, out: Path, form: exports.Format, safe_csv: bool) -> None:
     """Write models, accuracies, splits, documents, fits, predictions and more, a file each."""
-    click.echo(exports.export_tables(db, out, form, safe_csv))
+    echo(exports.export_tables(db, out, form, safe_csv))
 
 
 @export.command("weights")
@@ -64,7 +64,7 @@ def export_tables(db: Path, out: Path, form: exports.Format, safe_csv: bool) -> 
 @database
 def export_weights(db: Path, fit_id: str, out: Path) -> None:
     """Write the salience of every token as a data set folder for Hugging Face `datasets`."""
-    click.echo(exports.export_weights_dataset(db, fit_id, out))
+    echo(exports.export_weights_dataset(db, fit_id, out))
 
 
 @export.command("figures")
@@ -95,12 +95,12 @@ def export_figures_command(
 
     given = {name: value for name, value in style.items() if value is not None}
     if form != "html":
-        click.echo(print_figures(db, fit_id, out, form, PrintStyle(**given)))
+        echo(print_figures(db, fit_id, out, form, PrintStyle(**given)))
         return
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{flags} is of svg, pdf and png; add --format svg")
-    click.echo(export_figures(db, fit_id, out))
+    echo(export_figures(db, fit_id, out))
 
 
 @main.command()
@@ -119,8 +119,8 @@ def doctor(ctx: click.Context, as_json: bool, untrusted: Path | None) -> None:
     for check in look_at_untrusted(untrusted) if untrusted else look(ctx.obj):
         checks.append(check)
         if not as_json:
-            click.echo(f"{check.state:5}  {check.what}: {check.said}")
+            echo(f"{check.state:5}  {check.what}: {check.said}")
     sound = all(check.state != "wrong" for check in checks)
     if as_json:
-        click.echo(json.dumps({"sound": sound, "checks": [asdict(check) for check in checks]}))
+        echo(json.dumps({"sound": sound, "checks": [asdict(check) for check in checks]}))
     ctx.exit(0 if sound else 1)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from csvcore.cli.base import OUT, SAFE_CSV, database, format_number, main, progress, text_table
+from csvcore.cli.base import (
+    OUT,
+    SAFE_CSV,
+    database,
+    echo,
+    format_number,
+    main,
+    progress,
+    text_table,
+)
 from csvcore.cli.options import METHODS, fit_id_option, fit_options, split_options
 from csvcore.records import Fit
 
@@ -47,12 +56,12 @@ def fit_command(
     with progress() as report:
         fits = fit(db, corpus, split, [(task, method) for task in tasks], config, report)
     if as_json:
-        click.echo(json.dumps({"fits": [fit_json(record) for record in fits]}))
+        echo(json.dumps({"fits": [fit_json(record) for record in fits]}))
         return
-    click.echo(fit_table(fits))
+    echo(fit_table(fits))
     for record in fits:
         for line in fit_notes(record):
-            click.echo(f"{record.task}: {line}")
+            echo(f"{record.task}: {line}")
 
 
 def fit_table(fits: Sequence[Fit]) -> str:
@@ -86,7 +95,7 @@ def weights(db: Path, fit_id: str, out: Path, safe_csv: bool) -> None:
     """Write the salience of every token."""
     from csvcore.pipeline import exports
 
-    click.echo(exports.export_weights(db, fit_id, out, safe_csv))
+    echo(exports.export_weights(db, fit_id, out, safe_csv))
 
 
 @main.command()
@@ -97,7 +106,7 @@ def report(db: Path, fit_id: str, out: Path) -> None:
     """Write a fit, its comparison and its salient text as one self-contained page."""
     from csvcore.report import write_report
 
-    click.echo(write_report(db, fit_id, out))
+    echo(write_report(db, fit_id, out))
 
 
 @main.command()
@@ -109,13 +118,13 @@ def fits(db: Path) -> None:
     with store.connect(db, read_only=True) as connection:
         table = store.fits(connection)
     if table.empty:
-        click.echo("no fits yet; make some with csvcore fit")
+        echo("no fits yet; make some with csvcore fit")
         return
     names = ["fit", "corpus", "split", "mse_train", "mse_test", "created"]
     shown = table[names].astype({"created": "datetime64[s]"}).astype({"created": str})
     for name in ("mse_train", "mse_test"):
         shown[name] = [format_number(None if math.isnan(value) else value) for value in table[name]]
-    click.echo(text_table(names, shown.to_numpy().tolist()))
+    echo(text_table(names, shown.to_numpy().tolist()))
 
 
 def fit_json(fit: Fit) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from csvcore.cli.base import database, main, table_option, text_table
+from csvcore.cli.base import database, echo, main, table_option, text_table
 from csvcore.cli.options import json_option
 from csvcore.pipeline.exports import TableFile
 
@@ -95,7 +95,7 @@ def forecast_command(db: Path, as_json: bool, table: TableFile | None, **asked: 
         text = _forecast_text(found.rows, found.backtest)
     if table is not None:
         exports.write_rows([_flat(row) for row in rows], table)
-    click.echo(json.dumps(document) if as_json else text)
+    echo(json.dumps(document) if as_json else text)
 
 
 def forecast_record(row: "ForecastRow") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import FILE, PATH, database, main, progress
+from csvcore.cli.base import FILE, PATH, database, echo, main, progress
 from csvcore.pipeline import imports, splits
 
 
@@ -15,7 +15,7 @@ from csvcore.pipeline import imports, splits
 @database
 def init(db: Path, zoo: bool) -> None:
     """Create the results database."""
-    click.echo(imports.init(db, zoo))
+    echo(imports.init(db, zoo))
 
 
 @main.group("import")
@@ -29,7 +29,7 @@ def import_() -> None:
 @database
 def import_corpus(db: Path, file: Path, name: str) -> None:
     """Import documents from a JSONL, CSV or Parquet file, or from a folder of text files."""
-    click.echo(imports.import_corpus(db, file, name))
+    echo(imports.import_corpus(db, file, name))
 
 
 @import_.command("losses")
@@ -38,7 +38,7 @@ def import_corpus(db: Path, file: Path, name: str) -> None:
 @database
 def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None:
     """Import loss packs."""
-    click.echo(imports.import_losses(db, files, corpus))
+    echo(imports.import_losses(db, files, corpus))
 
 
 @import_.command("models")
@@ -46,7 +46,7 @@ def import_losses(db: Path, files: tuple[Path, ...], corpus: str | None) -> None
 @database
 def import_models(db: Path, file: Path) -> None:
     """Import model cards from a CSV file."""
-    click.echo(imports.import_models(db, file))
+    echo(imports.import_models(db, file))
 
 
 @import_.command("tasks")
@@ -54,7 +54,7 @@ def import_models(db: Path, file: Path) -> None:
 @database
 def import_tasks(db: Path, file: Path) -> None:
     """Import tasks and chance levels from a CSV file."""
-    click.echo(imports.import_tasks(db, file))
+    echo(imports.import_tasks(db, file))
 
 
 @import_.command("accuracies")
@@ -110,7 +110,7 @@ def import_accuracies(
             raise click.UsageError(f"--task takes {name} {count} times; a result has one task here")
     wanted = {pair[-1]: pair[0] for pair in theirs}
     new = csv_tables.chance_levels(chances)
-    click.echo(imports.import_accuracies(db, files, form, metrics, wanted, names, new))
+    echo(imports.import_accuracies(db, files, form, metrics, wanted, names, new))
 
 
 @import_.command("items")
@@ -121,7 +121,7 @@ def import_items(db: Path, file: Path) -> None:
 
     Its columns are model, task, item and correct. Accuracies that are not stored are made from it.
     """
-    click.echo(imports.import_items(db, file))
+    echo(imports.import_items(db, file))
 
 
 @import_.command("completions")
@@ -153,7 +153,7 @@ def import_completions(db: Path, corpus: str, **options: Any) -> None:
             completions.ServerConfig(**options),
             lambda done, total: report(done, total, "asking the server"),
         )
-    click.echo(message)
+    echo(message)
 
 
 @import_.command("split")
@@ -165,7 +165,7 @@ def import_split(db: Path, file: Path, name: str) -> None:
 
     From an exported splits.csv, the split of that name is read.
     """
-    click.echo(imports.import_split(db, file, name))
+    echo(imports.import_split(db, file, name))
 
 
 @main.command("split")
@@ -181,6 +181,6 @@ def import_split(db: Path, file: Path, name: str) -> None:
 def split_(db: Path, name: str, start: str, test: tuple[str, ...]) -> None:
     """Make a split from a preset or another split, store it and warn of data leaks."""
     message, leaks = splits.make_split(db, name, start, test)
-    click.echo(message)
+    echo(message)
     for leak in leaks:
-        click.echo(leak, err=True)
+        echo(leak, err=True)

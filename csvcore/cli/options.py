@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from csvcore.cli.base import echo
 from csvcore.methods import fitted
 from csvcore.pipeline.splits import ready_split
 
@@ -137,7 +138,7 @@ def split_options(command: Command) -> Command:
     def with_split(db: Path, split: str, test: tuple[str, ...], **options: Any) -> None:
         name, notes = ready_split(db, split, test)
         for note in notes:
-            click.echo(note, err=True)
+            echo(note, err=True)
         command(db, split=name, **options)
 
     for option in (

@@ -12,6 +12,7 @@ from csvcore.cli.base import (
     FILE,
     OUT,
     database,
+    echo,
     format_interval,
     format_number,
     main,
@@ -74,11 +75,11 @@ def predict_command(
     if table is not None:
         exports.write_rows(_rows(tasks, forecasts), table)
     if as_json:
-        click.echo(json.dumps(_document(forecasts, all_tasks)))
+        echo(json.dumps(_document(forecasts, all_tasks)))
     elif all_tasks or len(forecasts) > 1:
-        click.echo(_tasks_table(tasks, forecasts))
+        echo(_tasks_table(tasks, forecasts))
     else:
-        click.echo(_models_table(next(iter(forecasts.values()))))
+        echo(_models_table(next(iter(forecasts.values()))))
 
 
 def _rows(tasks: Mapping[str, str], forecasts: Forecasts) -> list[dict[str, Any]]:
@@ -191,9 +192,9 @@ def mixes_command(
         sources = list(dict.fromkeys(source for mix in tried for source in mix.shares))
         exports.write_rows([_mix_row(mix, sources) for mix in tried], table)
     if as_json:
-        click.echo(json.dumps({"mixes": [asdict(mix) for mix in tried]}))
+        echo(json.dumps({"mixes": [asdict(mix) for mix in tried]}))
     else:
-        click.echo(_mixes_table(tried))
+        echo(_mixes_table(tried))
 
 
 def _mixes_table(mixes: Sequence[Mix]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from csvcore.cli.base import database, format_decimal, main, table_option, text_table
+from csvcore.cli.base import database, echo, format_decimal, main, table_option, text_table
 from csvcore.pipeline.exports import TableFile
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def tasks_command(
     record = contract(assessment)
     if table is not None:
         exports.write_rows(record["tasks"], table)
-    click.echo(json.dumps(record) if as_json else assessment_text(assessment))
+    echo(json.dumps(record) if as_json else assessment_text(assessment))
 
 
 def assessment_text(assessment: "Assessment") -> str:

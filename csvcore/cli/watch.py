@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from csvcore.cli.base import database, main
+from csvcore.cli.base import database, echo, main
 from csvcore.cli.collect import collected_line
 from csvcore.cli.forecast import COUNT, course_text
 from csvcore.errors import CsvcoreError
@@ -48,12 +48,12 @@ def watch_command(
     config = CollectConfig(device=options["device"], dtype=options["dtype"])
 
     def say(message: str) -> None:
-        click.echo(message, err=True)
+        echo(message, err=True)
 
     for done in watch(db, watched, config, None if once else every, say):
         for result in done:
             line, failed = collected_line(result)
-            click.echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
+            echo(f"{'FAILED ' if failed else ''}{line}", err=failed)
         stored = any(result.status == "stored" for result in done)
         if options["split"] and options["tokens"] and (stored or once):
             _tell_course(db, corpus, options["split"], watched.run, options["tokens"])
@@ -64,6 +64,6 @@ def _tell_course(db: Path, corpus: str, split: str, run: str, end: int) -> None:
     from csvcore.pipeline.forecast import course
 
     try:
-        click.echo(course_text(course(db, corpus, split, run, end)))
+        echo(course_text(course(db, corpus, split, run, end)))
     except CsvcoreError as error:
-        click.echo(f"no forecast yet: {error}", err=True)
+        echo(f"no forecast yet: {error}", err=True)

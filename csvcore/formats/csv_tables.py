@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from csvcore import values
 from csvcore.errors import InputError
+from csvcore.formats.outside import json_value
 from csvcore.records import Accuracy, Document, ModelCard, Task
 
-LARGEST_COUNT = 2**63 - 1  # what the database can hold
+LONGEST_CELL = 2**31 - 1  # characters; the default of 131,072 is too few for a document
 # Starts of a cell that a spreadsheet would run; the last four are full-width.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -55,10 +57,7 @@ def check_documents(docs: Iterable[tuple[str, Document]]) -> list[Document]:
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        raw = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON: {error.msg}") from error
+    raw = json_value(line, where)
     if not isinstance(raw, dict):
         raise InputError(f"{where} must be a JSON object, got {type(raw).__name__}")
     return raw
@@ -80,14 +79,17 @@ def document(raw: dict[str, Any], where: str) -> Document:
                 f"{where}: the {key} has a lone surrogate and no UTF-8 form"
             ) from error
     answers, results = (_spans(raw, key, where) for key in ("answers", "results"))
-    return Document(raw["doc_id"], raw["source"], raw["text"], answers, results)
+    doc_id, source = (values.name(raw[key], key, where) for key in ("doc_id", "source"))
+    return Document(doc_id, source, raw["text"], answers, results)
 
 
 def _spans(raw: dict[str, Any], key: str, where: str) -> tuple[tuple[int, int], ...]:
     """Return the character spans in an optional field of a document."""
     spans = raw.get(key) or []
     if not isinstance(spans, list):
-        raise InputError(f"{where}: {key} must be a list of [start, end], got {spans!r}")
+        raise InputError(
+            f"{where}: {key} must be a list of [start, end], got {values.quoted(spans)}"
+        )
     for span in spans:
         if (
             not isinstance(span, list)
@@ -96,8 +98,8 @@ def _spans(raw: dict[str, Any], key: str, where: str) -> tuple[tuple[int, int], 
             or not 0 <= span[0] < span[1] <= len(raw["text"])
         ):
             raise InputError(
-                f"{where}: {key.removesuffix('s')} span {span} must be [start, end] with "
-                f"0 <= start < end <= {len(raw['text'])} characters"
+                f"{where}: {key.removesuffix('s')} span {values.quoted(span)} must be "
+                f"[start, end] with 0 <= start < end <= {len(raw['text'])} characters"
             )
     return tuple((span[0], span[1]) for span in spans)
 
@@ -106,8 +108,8 @@ def read_models(path: Path) -> list[ModelCard]:
     """Read the model cards of a `models.csv`; family and name are required."""
     cards = [
         ModelCard(
-            model=row["model"],
-            family=row["family"],
+            model=values.name(row["model"], "model", where),
+            family=values.name(row["family"], "family", where),
             n_params=_count(row, "n_params", where),
             train_tokens=_count(row, "train_tokens", where),
             stage=row.get("stage") or None,
@@ -128,7 +130,8 @@ def read_tasks(path: Path) -> list[Task]:
     for where, row in rows(path, ("task", "chance")):
         chance = _chance(row["chance"], where)
         sources = tuple((row.get("sources") or "").split())
-        tasks.append(Task(row["task"], chance, row.get("title") or None, sources))
+        name = values.name(row["task"], "task", where)
+        tasks.append(Task(name, chance, row.get("title") or None, sources))
     _refuse_twice(path, [task.task for task in tasks], "task")
     return tasks
 
@@ -140,12 +143,12 @@ def chance_levels(arguments: Sequence[str]) -> list[Task]:
         name, _, level = argument.rpartition("=")
         if not name:
             raise InputError(f"a chance level is given as TASK=LEVEL, got {argument!r}")
-        tasks.append(Task(name, _chance(level, name)))
+        tasks.append(Task(values.name(name, "task"), _chance(level, name)))
     return tasks
 
 
 def _chance(text: str, where: str) -> float:
-    chance = number(text, "chance", where)
+    chance = values.number(text, "chance", where)
     if not 0.0 <= chance < 1.0:
         raise InputError(f"{where}: chance is a fraction in [0, 1), got {chance:g}")
     return chance
@@ -156,10 +159,9 @@ def read_accuracies(paths: Sequence[Path]) -> list[Accuracy]:
     seen: dict[tuple[str, str], Accuracy] = {}
     for path in paths:
         for where, row in rows(path, ("model", "task", "accuracy")):
-            value = fraction(number(row["accuracy"], "accuracy", where), where)
-            entry = Accuracy(
-                row["model"], row["task"], value, _count(row, "n_items", where, least=1)
-            )
+            value = fraction(values.number(row["accuracy"], "accuracy", where), where)
+            model, task = (values.name(row[key], key, where) for key in ("model", "task"))
+            entry = Accuracy(model, task, value, _count(row, "n_items", where, least=1))
             add_once(seen, entry, where)
     return list(seen.values())
 
@@ -207,6 +209,7 @@ def read_split(path: Path, name: str = "") -> dict[str, str]:
         sides = [(row["model"], row["side"]) for row in entries if row["split"] == name]
     else:
         sides = [(row["model"], row["split"]) for row in entries]
+    sides = [(values.name(model, "model", path.name), side) for model, side in sides]
     _refuse_twice(path, [model for model, _ in sides], "model")
     return dict(sides)
 
@@ -228,17 +231,18 @@ def header(names: Sequence[str], path: Path) -> list[str]:
     Several columns may be nameless, since nothing reads them.
     """
     clean = [name.strip() for name in names]
-    twice = [name for name in clean if name and clean.count(name) > 1]
-    if twice:
+    twice = values.twice(name for name in clean if name)
+    if twice is not None:
         raise InputError(
-            f"{path.name} has the column {twice[0]!r} twice, and one would be lost; rename or "
-            "remove one"
+            f"{path.name} has the column {values.quoted(twice)} twice, and one would be "
+            "lost; rename or remove one"
         )
     return clean
 
 
 def csv_lines(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV text with the line each ends on; skip blank lines."""
+    csv.field_size_limit(LONGEST_CELL)
     reader, last = csv.reader(io.StringIO(content, newline=""), strict=True), 0
     try:
         for row in reader:
@@ -293,17 +297,6 @@ def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str,
         raise InputError(f"{path.name} has a header and no rows; there is nothing to import")
 
 
-def number(value: str, name: str, where: str) -> float:
-    """Return the finite number in a cell."""
-    try:
-        parsed = float(value)
-    except ValueError as error:
-        raise InputError(f"{where}: {name} must be a number, got {value!r}") from error
-    if not math.isfinite(parsed):
-        raise InputError(f"{where}: {name} must be finite, got {value!r}")
-    return parsed
-
-
 def without_formula(cell: str) -> str:
     """Return a cell's text, with an apostrophe before anything that a spreadsheet would run."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
@@ -311,15 +304,10 @@ def without_formula(cell: str) -> str:
 
 def _count(row: dict[str, str], name: str, where: str, least: int = 0) -> int | None:
     value = row.get(name)
-    if not value:
-        return None
-    count = number(value, name, where)
-    if not least <= count <= LARGEST_COUNT or count != int(count):
-        raise InputError(f"{where}: {name} must be a whole number from {least}, got {value!r}")
-    return int(count)
+    return values.whole(value, name, where, least) if value else None
 
 
 def _refuse_twice(path: Path, names: Sequence[str], what: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{path.name}: the {what} {twice[0]!r} stands there twice")
+    twice = values.twice(names)
+    if twice is not None:
+        raise InputError(f"{path.name}: the {what} {twice!r} stands there twice")

@@ -4,9 +4,6 @@ A reader returns all results under the file's own names; `chosen` picks tasks an
 `matched` renames models to their stored names. Everything left out is listed.
 """
 
-import csv
-import io
-import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -14,8 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from csvcore import values
 from csvcore.errors import InputError
 from csvcore.formats import csv_tables
+from csvcore.formats.outside import json_value
 from csvcore.records import Accuracy
 
 METRICS = {
@@ -27,6 +26,7 @@ NO_FILTER = "none"
 NAME_PARTS = ("revision", "delta", "peft", "subfolder")  # arguments that make another model
 NOT_METRICS = ("sample_len", "sample_count")
 NAMELESS = "a column without a name"
+LEAST_ERROR = 1e-6  # of 2.5e11 items at an accuracy of 0.5
 LEFT_OUT = "-"  # in a names file: this model is not wanted
 
 
@@ -84,10 +84,10 @@ def read(paths: Sequence[Path], form: str) -> list[Result]:
 
 
 def _lm_eval(path: Path) -> list[Result]:
+    raw = json_value(csv_tables.text(path), str(path))
     try:
-        raw = json.loads(csv_tables.text(path))
         results, config = raw["results"], raw.get("config") or {}
-        model = _lm_eval_model(raw, config)
+        model = values.name(_lm_eval_model(raw, config), "the model's name", str(path))
         samples = (raw.get("n-samples") or {}).items()
         sizes = {task: row["effective"] for task, row in samples if "effective" in row}
         rows = [(task, key, value) for task, row in results.items() for key, value in row.items()]
@@ -99,12 +99,18 @@ def _lm_eval(path: Path) -> list[Result]:
     entries = []
     for task, key, value in rows:
         name, _, kind = key.partition(",")
-        if name.endswith("_stderr") or name in NOT_METRICS or not _is_number(value):
+        if name.endswith("_stderr") or name in NOT_METRICS or not values.is_number(value):
             continue
-        spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
-        n_items = sizes[task] if task in sizes else n_items_of(value, spread)
+        where = f"{path}, {task}"
+        accuracy = _float(value)
+        n_items: int | None
+        if task in sizes:
+            n_items = values.whole(sizes[task], "n-samples", where, least=1)
+        else:
+            spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
+            n_items = n_items_of(accuracy, spread)
         metric = name if kind in ("", NO_FILTER) else key
-        entries.append(Result(model, task, metric, float(value), n_items, f"{path}, {task}"))
+        entries.append(Result(model, task, metric, accuracy, n_items, where))
     return entries
 
 
@@ -121,37 +127,45 @@ def _lm_eval_model(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     return "@".join([name, *(part for part in parts if part not in ("main", name))])
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def n_items_of(accuracy: float, error: Any) -> int | None:
     """Return the number of items implied by an accuracy's standard error; None if undefined.
 
-    The harness reports the standard error of the mean, sqrt(p (1 - p) / (n - 1)).
+    The harness reports the standard error of the mean, sqrt(p (1 - p) / (n - 1)). An error below
+    LEAST_ERROR is rounding, and implies no number.
     """
-    if not _is_number(error) or not 0.0 < error < math.inf or not 0.0 < accuracy < 1.0:
+    spread = _float(error) if values.is_number(error) else math.nan
+    if not LEAST_ERROR <= spread < math.inf or not 0.0 < accuracy < 1.0:
         return None
-    return round(accuracy * (1.0 - accuracy) / float(error) ** 2) + 1
+    return round(accuracy * (1.0 - accuracy) / spread**2) + 1
+
+
+def _float(value: float) -> float:
+    """Return a number of JSON as a float; a whole number beyond all floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _opencompass(path: Path) -> list[Result]:
-    table = list(csv.reader(io.StringIO(csv_tables.text(path))))
-    if not table or tuple(table[0][:4]) != OPENCOMPASS_COLUMNS:
+    lines = csv_tables.csv_lines(path, csv_tables.text(path))
+    _, header = next(lines, (0, []))
+    if tuple(header[:4]) != OPENCOMPASS_COLUMNS:
         raise InputError(
             f"{path} is not a summary of OpenCompass; its columns must begin with "
             f"{','.join(OPENCOMPASS_COLUMNS)}"
         )
     results = []
-    for number, row in enumerate(table[1:], start=2):
+    models = [values.name(name, "model", f"{path} line 1") for name in header[4:]]
+    for number, row in lines:
         if not any(row):
             continue
         where = f"{path} line {number}"
-        if len(row) != len(table[0]):
-            raise InputError(f"{where} does not have {len(table[0])} fields")
-        for model, cell in zip(table[0][4:], row[4:], strict=True):
+        if len(row) != len(header):
+            raise InputError(f"{where} does not have {len(header)} fields")
+        for model, cell in zip(models, row[4:], strict=True):
             if cell.strip() not in ("", "-"):
-                percent = csv_tables.number(cell, "a result", where)
+                percent = values.number(cell, "a result", where)
                 place = f"{path}, {row[0]}"
                 results.append(Result(model, row[0], row[2], percent / 100.0, None, place))
     if results and max(result.value for result in results) <= 0.01:
@@ -186,7 +200,7 @@ def read_tables(paths: Sequence[Path], tasks: Mapping[str, str], stored: Collect
 
 def _is_wide(path: Path) -> bool:
     """Return whether a CSV file is wide: `model` and one column per task."""
-    first = next(csv.reader(io.StringIO(csv_tables.text(path))), [])
+    _, first = next(csv_tables.csv_lines(path, csv_tables.text(path)), (0, []))
     header = [name.strip() for name in first]
     return "model" in header and not {"task", "accuracy"} & set(header) and len(header) > 1
 
@@ -202,8 +216,9 @@ def _wide(path: Path, tasks: Mapping[str, str]) -> tuple[list[Accuracy], list[st
             if name not in tasks:
                 aside[name] = None
             elif cell:
-                value = csv_tables.fraction(csv_tables.number(cell, name, where), where)
-                csv_tables.add_once(seen, Accuracy(row["model"], tasks[name], value), where)
+                value = csv_tables.fraction(values.number(cell, name, where), where)
+                model = values.name(row["model"], "model", where)
+                csv_tables.add_once(seen, Accuracy(model, tasks[name], value), where)
     return list(seen.values()), list(aside)
 
 
@@ -302,7 +317,10 @@ def _preferred(results: Sequence[Result], metrics: Sequence[str], where: str, ta
 
 def read_names(path: Path) -> dict[str, str]:
     """Read a names file: `name`, a model's name in result files, and `model`, its stored name."""
-    pairs = [(row["name"], row["model"]) for _, row in csv_tables.rows(path, ("name", "model"))]
+    pairs = [
+        (values.name(row["name"], "name", where), values.name(row["model"], "model", where))
+        for where, row in csv_tables.rows(path, ("name", "model"))
+    ]
     names = dict(pairs)
     for name, model in pairs:
         if names[name] != model:

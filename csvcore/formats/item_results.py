@@ -8,7 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from csvcore.errors import InputError
-from csvcore.formats import atomic
+from csvcore.formats import atomic, parquet
+from csvcore.formats.outside import REFUSALS
+from csvcore.formats.parquet import IMPORT, Budget
 
 SCHEMA = pa.schema(
     [
@@ -25,41 +27,31 @@ def is_item_file(content: bytes) -> bool:
     """Return whether the bytes are a Parquet file with the column `correct`."""
     try:
         return "correct" in pq.read_schema(pa.BufferReader(content)).names
-    except (pa.ArrowException, OSError, ValueError):
+    except (*REFUSALS, OSError):
         return False
 
 
 def read(path: Path) -> Iterator[pa.Table]:
     """Read an `items.parquet` in parts, tables of SCHEMA; raise as `decode`."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    return _parts(path.name, path)
+    return decode(path.name, path)
 
 
-def decode(name: str, content: bytes) -> Iterator[pa.Table]:
-    """Decode item results from the bytes of their file, called name in messages.
+def decode(name: str, source: Path | bytes, budget: Budget = IMPORT) -> Iterator[pa.Table]:
+    """Decode item results from the path or the bytes of their file, called name in messages.
 
     Columns: model, task, item (a name or a whole number, kept as text), correct.
 
     Raises:
-        InputError: not a Parquet file, a column is missing or of another type, a cell is empty, a
-            result is no fraction in [0, 1], or there are no rows. Raised when the part with the
-            fault is read.
+        InputError: not a Parquet file, beyond the budget, a column is missing or of another type, a
+            cell is empty, a name that `values.name` refuses, a result is no fraction in [0, 1], or
+            there are no rows. Raised when the part with the fault is read.
     """
-    return _parts(name, pa.BufferReader(content))
-
-
-def _parts(name: str, source: Path | pa.BufferReader) -> Iterator[pa.Table]:
     n_rows = 0
-    try:
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
-            _check_columns(name, file.schema_arrow)
-            for batch in file.iter_batches(BATCH, columns=SCHEMA.names):
-                n_rows += batch.num_rows
-                yield _checked(name, pa.Table.from_batches([batch]))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"{name} is not a Parquet file that can be read: {reason}") from error
+    with parquet.opened(name, source, SCHEMA.names, budget) as file:
+        _check_columns(name, file.schema_arrow)
+        for batch in file.iter_batches(BATCH, columns=SCHEMA.names):
+            n_rows += batch.num_rows
+            yield _checked(name, pa.Table.from_batches([batch]))
     if not n_rows:
         raise InputError(f"{name} has no rows; there is nothing to import")
 
@@ -73,12 +65,9 @@ def _check_columns(name: str, schema: pa.Schema) -> None:
         )
     for column in SCHEMA.names:
         kind = schema.field(column).type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        number = pa.types.is_integer(kind)
+        text, number = parquet.is_text(kind), pa.types.is_integer(kind)
         if column == "correct":
-            fine = number or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+            fine = parquet.is_number(kind) or pa.types.is_boolean(kind)
             rule = "numbers, 0 or 1 or a fraction"
         else:
             fine = text or (number and column == "item")
@@ -92,6 +81,8 @@ def _checked(name: str, part: pa.Table) -> pa.Table:
     for column in SCHEMA.names:
         if table[column].null_count:
             raise InputError(f"{name}: the column {column} has an empty cell")
+    for column in ("model", "task", "item"):
+        table = parquet.with_names(name, table, column)
     correct = table["correct"]
     fine = pc.and_(pc.greater_equal(correct, 0.0), pc.less_equal(correct, 1.0))  # not so for NaN
     if not pc.all(fine).as_py():

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from csvcore.errors import InputError, OffsetsError
-from csvcore.formats import atomic
+from csvcore.errors import InputError, OffsetsError, reason
+from csvcore.formats import atomic, parquet
 from csvcore.formats.manifest import KEY, Manifest, PackManifest, decode_manifest, encode_manifest
+from csvcore.formats.parquet import IMPORT, Budget
 from csvcore.records import Corpus, ModelLosses, TokenLosses
 
 SCHEMA = pa.schema(
@@ -56,65 +57,85 @@ def check(name: str, pack: Pack, corpus: Corpus) -> None:
     check_documents(name, pack.table, corpus.n_bytes)
 
 
-def losses_on(name: str, content: bytes, corpus: Corpus) -> list[ModelLosses]:
-    """Return the losses of a pack, given as the bytes of its file, on every document of a corpus.
+def losses_on(
+    name: str, source: Path | bytes, corpus: Corpus, budget: Budget = IMPORT
+) -> list[ModelLosses]:
+    """Return the losses of a pack, given as its path or its bytes, on every document of a corpus.
 
     Raises:
         InputError, OffsetsError: see `decode`, `check` and `model_losses`.
     """
-    pack = decode(name, content)
+    pack = decode(name, source, budget)
     check(name, pack, corpus)
     return model_losses(name, pack.table, [doc.doc_id for doc in corpus.docs])
 
 
 def read(path: Path) -> Pack:
-    """Read a loss pack.
+    """Read a loss pack; raise as `decode`."""
+    return decode(path.name, path)
+
+
+def decode(name: str, source: Path | bytes, budget: Budget = IMPORT) -> Pack:
+    """Decode a loss pack from its path or its bytes.
+
+    Args:
+        name: what to call it in messages.
+        source: its path or its bytes.
+        budget: see `parquet.Budget`.
 
     Raises:
-        InputError: not a Parquet file of this format, a nll that is negative or not finite, a
-            (model, doc_id) twice. `check_documents` makes the checks that need the corpus.
+        InputError: not a Parquet file of this format, beyond the budget, a name that `values.name`
+            refuses, a nll that is no number, negative or not finite, a (model, doc_id) twice.
+            `check_documents` makes the checks that need the corpus.
     """
-    return decode(path.name, content_of(path))
-
-
-def content_of(path: Path) -> bytes:
-    """Return the bytes of a file; refuse a missing file."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    return path.read_bytes()
-
-
-def decode(name: str, content: bytes) -> Pack:
-    """Decode a loss pack from the bytes of its file, called name in messages; raise as `read`."""
-    try:
-        return _decoded(name, content)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(
-            f"{name} is not a Parquet file that can be read: {_first_line(error)}"
-        ) from error
-
-
-def _decoded(name: str, content: bytes) -> Pack:
-    table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    with parquet.opened(name, source, SCHEMA.names, budget) as file:
+        schema = file.schema_arrow
+        _check_columns(name, schema)
+        present = [column for column in SCHEMA.names if column in schema.names]
+        table = file.read(present)
+    metadata: dict[bytes, bytes] = schema.metadata or {}
     manifest = decode_manifest(name, metadata[KEY]) if KEY in metadata else None
-    missing = [column for column in SCHEMA.names[:5] if column not in table.column_names]
-    if missing:
-        raise InputError(f"{name} lacks the column {', '.join(missing)}")
-    if "token_id" not in table.column_names:
+    if "token_id" not in present:
         table = table.append_column("token_id", pa.nulls(len(table), SCHEMA.field("token_id").type))
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{name}: a column has the wrong type: {_first_line(error)}") from error
+        raise InputError(f"{name}: a column has the wrong type: {reason(error)}") from error
     if not len(table):
         raise InputError(f"{name} has no rows; there is nothing to import")
+    for column in ("model", "doc_id"):
+        table = parquet.with_names(name, table, column)
     check_rows(name, table)
     return Pack(table, manifest)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0]
+def _check_columns(name: str, schema: pa.Schema) -> None:
+    """Raise InputError unless the columns hold text, whole numbers and numbers as they must."""
+    missing = [column for column in SCHEMA.names[:5] if column not in schema.names]
+    if missing:
+        raise InputError(f"{name} lacks the column {', '.join(missing)}")
+    for column in schema.names:
+        if column not in SCHEMA.names:
+            continue
+        kind, entry = schema.field(column).type, None
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            entry = kind.value_type
+        if column in ("model", "doc_id"):
+            fine, rule = parquet.is_text(kind), "text"
+        elif column == "nll":
+            fine, rule = entry is not None and parquet.is_number(entry), "lists of numbers"
+        else:
+            whole = entry is not None and pa.types.is_integer(entry)
+            fine, rule = whole or _is_empty(column, kind, entry), "lists of whole numbers"
+        if not fine:
+            raise InputError(
+                f"{name}: a column has the wrong type: {column} must hold {rule}, it holds {kind}"
+            )
+
+
+def _is_empty(column: str, kind: pa.DataType, entry: pa.DataType | None) -> bool:
+    """Return whether this is a column of token ids where nobody knows one."""
+    return column == "token_id" and pa.types.is_null(kind if entry is None else entry)
 
 
 def check_rows(name: str, table: pa.Table) -> None:

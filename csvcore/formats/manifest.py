@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from csvcore.errors import InputError
+from csvcore.formats.outside import json_value
 
 FORMAT = "csvcore-losspack/1"
 KEY = b"csvcore.manifest"  # in the key-value metadata of the Parquet file
@@ -97,10 +98,7 @@ def decode_manifest(name: str, content: bytes) -> PackManifest:
     Raises:
         InputError: it is not JSON, of another format, or not made of objects.
     """
-    try:
-        raw = json.loads(content)
-    except ValueError as error:
-        raise InputError(f"{name}: csvcore.manifest is not JSON") from error
+    raw = json_value(content, f"{name}: csvcore.manifest")
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise InputError(f"{name}: csvcore.manifest must be an object of format {FORMAT}")
     models = raw.get("models", {})

@@ -6,19 +6,20 @@ start time, so a killed worker is detected and never mistaken for a later proces
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
-from csvcore.errors import Cancelled
+from csvcore.errors import Cancelled, StoreError, no_space, reason
 from csvcore.jobs import specs
 from csvcore.jobs.specs import CompareJob, Spec
 from csvcore.records import Glimpse, TraceStep
@@ -55,6 +56,7 @@ CREATE TABLE IF NOT EXISTS glimpses (  -- how far a running fit is; gone when it
     content TEXT NOT NULL              -- JSON, a list of records.Glimpse
 );
 """
+LEAST_FREE = 1 << 17  # bytes that SQLite needs beside a queue
 SHOWN_STEPS = 120  # of a trace, so that a glimpse stays small
 
 
@@ -110,18 +112,50 @@ def worker_lock_path(database: Path) -> Path:
 
 @contextmanager
 def _queue(database: Path) -> Iterator[sqlite3.Connection]:
-    queue = sqlite3.connect(queue_path(database), timeout=10, isolation_level=None)
+    """Open the queue for statements that are each a transaction of their own.
+
+    Raises:
+        StoreError: whatever SQLite refuses: a damaged file, a full disk, a lock held for long.
+    """
+    path = queue_path(database)
     try:
-        queue.row_factory = sqlite3.Row
-        queue.execute("PRAGMA journal_mode = WAL")
-        queue.executescript(_SCHEMA)
-        yield queue
-    finally:
-        queue.close()
+        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as queue:
+            queue.row_factory = sqlite3.Row
+            queue.execute("PRAGMA journal_mode = WAL")
+            queue.executescript(_SCHEMA)
+            yield queue
+    except sqlite3.Error as error:
+        raise _explanation(path, error) from error
 
 
-def _job(row: sqlite3.Row) -> Job:
-    return Job(**{**dict(row), "params": json.loads(row["params"])})
+def _explanation(path: Path, error: sqlite3.Error) -> StoreError:
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the kind, without its details
+        case sqlite3.SQLITE_FULL:
+            return no_space(path)
+        case sqlite3.SQLITE_IOERR if shutil.disk_usage(path.parent).free < LEAST_FREE:
+            return no_space(path)  # for its shared memory
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return _damaged(path, reason(error))
+        case sqlite3.SQLITE_BUSY:
+            return StoreError(f"{path} has been in use by another process for 10 s; try again")
+    return StoreError(f"{path}, the list of jobs, cannot be used: {reason(error)}")
+
+
+def _damaged(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{path}, the list of jobs, is damaged ({why}); stop the dashboard and delete this file, "
+        "results are not in it"
+    )
+
+
+def _job(row: sqlite3.Row, database: Path) -> Job:
+    try:
+        job = Job(**{**dict(row), "params": json.loads(row["params"])})
+        if not isinstance(job.params, dict) or job.status not in get_args(Status):
+            raise ValueError(f"job {job.job} is not written as jobs are")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(queue_path(database), reason(error)) from error
+    return job
 
 
 def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
@@ -175,7 +209,7 @@ def recent(database: Path, limit: int = 20) -> list[Job]:
             " OR job IN (SELECT job FROM jobs ORDER BY job DESC LIMIT ?) ORDER BY job DESC",
             [limit],
         ).fetchall()
-    return [_job(row) for row in rows]
+    return [_job(row, database) for row in rows]
 
 
 def glimpses(database: Path, job: int) -> list[Glimpse]:
@@ -261,7 +295,7 @@ def claim(database: Path) -> Job | None:
             " WHERE job = (SELECT min(job) FROM jobs WHERE status = 'queued') RETURNING *",
             [time.time(), process.pid, process.create_time()],
         ).fetchone()
-    return None if row is None else _job(row)
+    return None if row is None else _job(row, database)
 
 
 def finish(database: Path, job: int, status: Status, message: str) -> None:

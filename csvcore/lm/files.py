@@ -10,6 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from csvcore import values
 from csvcore.errors import ModelError
 from csvcore.lm import gguf_header
 
@@ -157,9 +158,9 @@ def branches(repository: str) -> list[str]:
 def model_name(name: str) -> str:
     """Return a model's name in the database: its folder's or file's name, or its hub name."""
     path = Path(name)
-    if path.suffix == ".gguf":
-        return path.stem
-    return path.resolve().name if path.is_dir() else name
+    folder = path.resolve().name if path.is_dir() else name
+    own = path.stem if path.suffix == ".gguf" else folder
+    return values.name(own, "the name of a model")
 
 
 def _n_params(file: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from csvcore import lm, store
+from csvcore import lm, store, values
 from csvcore.collection import shards
 from csvcore.collection.server import Server
 from csvcore.collection.shards import Shard, Shards
@@ -54,7 +54,7 @@ def import_completions(
         stored = store.coverage(db, corpus)
     server = Server(config.url, config.served, config.key)
     model = lm.load(config.reference, LoadConfig())
-    name = config.name or model.name
+    name = values.name(config.name or model.name, "the name of a model")
     if name in stored:
         raise InputError(f"losses of {name} on {corpus} are stored; give another --name")
     apart = parity(server, model, docs)

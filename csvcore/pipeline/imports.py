@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csvcore import splits, store
+from csvcore import splits, store, values
 from csvcore.errors import InputError, StoreError
 from csvcore.formats import corpora, csv_tables, evaluations, item_results, loss_packs
 from csvcore.formats.bundled import ZOO, ZOO_CORPORA
@@ -56,6 +56,7 @@ def _load_zoo(db: Connection) -> None:
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
     """Store a corpus under a name: JSON lines, CSV, Parquet, or a folder of plain texts."""
+    name = values.name(name, "the name of a corpus")
     docs = corpora.read_corpus(file)
     with store.connect(database) as db:
         store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
@@ -115,6 +116,11 @@ def import_accuracies(
             chosen = _results(files, form, metrics, tasks or {}, stored)
         mapping = {} if names is None else evaluations.read_names(names)
         entries = evaluations.matched(chosen.accuracies, mapping, known)
+        if not entries:
+            raise InputError(
+                f"there are 0 accuracies in {', '.join(map(str, files))}; every cell is empty, or "
+                "--names leaves every model out"
+            )
         store.add_accuracies(db, entries)
     return f"{len(entries)} accuracies{_message(chosen)}"
 
@@ -188,6 +194,7 @@ def import_items(database: Path, file: Path) -> str:
 
 def import_split(database: Path, file: Path, name: str) -> str:
     """Store a split of known models."""
+    name = values.name(name, "the name of a split")
     with store.connect(database) as db:
         _add_split(db, name, file)
         sides = list(store.split(db, name).values())

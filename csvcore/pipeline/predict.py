@@ -43,7 +43,7 @@ def predict(
             )
         losses = store.losses(db, record.corpus, wanted)
     for file in files:
-        losses += loss_packs.losses_on(file.name, loss_packs.content_of(file), corpus)
+        losses += loss_packs.losses_on(file.name, file, corpus)
     if not losses:
         raise InputError(
             f"the fit {fit} used every model with losses on {record.corpus}; name models, or "

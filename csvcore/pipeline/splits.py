@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from csvcore import splits, store
+from csvcore import splits, store, values
 from csvcore.errors import InputError
 from csvcore.records import SIDES, ModelCard, Side
 from csvcore.store import Connection
@@ -29,6 +29,7 @@ def make_split(
     Raises:
         InputError: `start` is neither, a model is not stored, or fewer than 3 models would train.
     """
+    name = values.name(name, "the name of a split")
     with store.connect(database) as db:
         cards = store.models(db)
         sides = _started(db, start, cards)

@@ -16,7 +16,6 @@ from csvcore.store.audit import (
 from csvcore.store.connection import (
     SCHEMA_VERSION,
     Connection,
-    DatabaseError,
     connect,
     create,
     foreign_contents,
@@ -83,7 +82,6 @@ from csvcore.store.trained import trained
 __all__ = [
     "SCHEMA_VERSION",
     "Connection",
-    "DatabaseError",
     "accuracies",
     "add_accuracies",
     "add_corpus",

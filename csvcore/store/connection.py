@@ -8,7 +8,7 @@ that holds more than its tables is refused (see `catalogue`).
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from csvcore.errors import StoreError
+from csvcore.errors import StoreError, no_space, reason
 from csvcore.formats import atomic
 from csvcore.store import catalogue
 
@@ -67,7 +67,9 @@ SETTINGS: dict[str, Any] = {
 }
 Stamp = tuple[tuple[int, int, int], ...]  # inode, size and time of change of a file and its log
 Connection = duckdb.DuckDBPyConnection
-DatabaseError = duckdb.Error
+# Words of DuckDB for a full disk and for a damaged file; it has no exceptions of their own.
+NO_SPACE = ("No space left", "not enough space", "ENOSPC")
+DAMAGED = ("Corrupt", "corrupt", "replaying WAL", "Could not read", "deserializ", "checksum")
 
 
 @contextmanager
@@ -75,12 +77,13 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
     """Open the database for reads or one transaction; roll back if the block raises.
 
     Raises:
-        StoreError: no such file, not a database of this program, another schema version, or
-            another process locks it for more than LOCK_SECONDS.
+        StoreError: no such file, not a database of this program, another schema version, another
+            process locks it for more than LOCK_SECONDS, or whatever DuckDB refuses in the block:
+            a damaged file, a full disk, too little memory.
     """
     if not path.is_file():
         raise StoreError(f"there is no database {path}; make one with `csvcore --db {path} init`")
-    with _locked(path):
+    with _locked(path), _explained(path):
         db = _open(path, read_only)
         try:
             if _version(db, path) in UPGRADES:
@@ -95,7 +98,8 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
             try:
                 yield db
             except BaseException:
-                db.rollback()
+                with suppress(duckdb.Error):  # it must not hide the cause
+                    db.rollback()
                 raise
             db.commit()
         finally:
@@ -122,6 +126,30 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Raise StoreError for an error of DuckDB in the block; the one place that reads its words."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _explanation(path, error) from error
+
+
+def _explanation(path: Path, error: duckdb.Error) -> StoreError:
+    said = reason(error).removeprefix("TransactionContext Error: ")
+    if any(words in said for words in NO_SPACE):
+        return no_space(path)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StoreError(f"{path} needs more memory than there is: {said}; nothing was changed")
+    fatal = isinstance(error, duckdb.FatalException | duckdb.InternalException)
+    if fatal or any(words in said for words in DAMAGED):
+        return StoreError(
+            f"{path} is damaged: {said}; see with `csvcore --db {path} doctor` what is whole, or "
+            "restore a copy of the file and of its .wal, if it has one"
+        )
+    return StoreError(f"{path} does not do what is asked of it: {said}; nothing was changed")
+
+
 def _open(path: Path, read_only: bool) -> Connection:
     """Open a file that holds the tables of a results database, of any version, and nothing else."""
     _refuse_foreign(path, _stamp(path))
@@ -132,9 +160,10 @@ def _connection(path: Path, read_only: bool) -> Connection:
     try:
         return duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
     except duckdb.IOException as error:
-        reason = str(error).split("\n")[0]
+        if any(words in str(error) for words in NO_SPACE):
+            raise
         raise StoreError(
-            f"{path} cannot be opened as a results database: {reason}; name another file, "
+            f"{path} cannot be opened as a results database: {reason(error)}; name another file, "
             "`csvcore --db NEW init` makes one"
         ) from error
 
@@ -145,7 +174,7 @@ def foreign_contents(path: Path) -> list[str]:
     Raises:
         StoreError: it is no results database.
     """
-    with closing(_connection(path, True)) as db:
+    with _explained(path), closing(_connection(path, True)) as db:
         if code := catalogue.code(db):
             return code
         version = _version(db, path)
@@ -220,7 +249,7 @@ def create(path: Path) -> bool:
         raise StoreError(
             f"there is no folder {path.absolute().parent} for {path.name}; make it first"
         )
-    with _locked(path):
+    with _locked(path), _explained(path):
         if path.exists():
             with closing(_open(path, True)) as db:
                 version = _version(db, path)
@@ -258,7 +287,5 @@ def insert(db: Connection, table: str, rows: pa.Table, conflict: str = "") -> No
     if len(rows) == 0:
         return
     db.register("incoming", rows)
-    try:
-        db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming {conflict}")
-    finally:
-        db.unregister("incoming")
+    db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming {conflict}")
+    db.unregister("incoming")  # not after a failure: it would hide the cause

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from csvcore import values
 from csvcore.errors import InputError
 from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, Side, Task
@@ -21,8 +22,9 @@ def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document])
     """Store a corpus; storing the same documents again replaces their answer and result spans.
 
     Raises:
-        InputError: another corpus with other documents has the name.
+        InputError: another corpus with other documents has the name, or `values.name` refuses it.
     """
+    name = values.name(name, "the name of a corpus")
     stored = first(db, "SELECT sha256 FROM corpora WHERE corpus = ?", [name])
     if stored is not None:
         if stored[0] != sha256:
@@ -204,6 +206,7 @@ def accuracies(db: Connection) -> list[Accuracy]:
 
 def add_split(db: Connection, name: str, split: dict[str, Side]) -> None:
     """Store a split checked by `splits.check_split`, replacing one of the same name."""
+    name = values.name(name, "the name of a split")
     db.execute("DELETE FROM splits WHERE split = ?", [name])
     rows = [{"split": name, "model": model, "side": side} for model, side in split.items()]
     insert(db, "splits", pa.Table.from_pylist(rows))
@@ -249,25 +252,23 @@ def add_losses(
             raise InputError(f"losses of other weights are stored as {name} on {corpus}")
     rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
     db.register("incoming", rows)
-    try:
-        other = first(
-            db,
-            """
-            SELECT model, doc_id FROM losses l JOIN incoming i USING (corpus, model, doc_id)
-            WHERE l.byte_start != i.byte_start OR l.byte_end != i.byte_end OR l.nll != i.nll
-            LIMIT 1
-            """,
-            [],
+    other = first(
+        db,
+        """
+        SELECT model, doc_id FROM losses l JOIN incoming i USING (corpus, model, doc_id)
+        WHERE l.byte_start != i.byte_start OR l.byte_end != i.byte_end OR l.nll != i.nll
+        LIMIT 1
+        """,
+        [],
+    )
+    if other:
+        raise InputError(
+            f"other losses of {other[0]} on {other[1]} of {corpus} are stored already; bring "
+            "these under another model name, or into another database"
         )
-        if other:
-            raise InputError(
-                f"other losses of {other[0]} on {other[1]} of {corpus} are stored already; bring "
-                "these under another model name, or into another database"
-            )
-        query = "SELECT * FROM incoming ANTI JOIN losses USING (corpus, model, doc_id)"
-        n_new = int(db.execute(f"INSERT INTO losses BY NAME {query}").fetchall()[0][0])
-    finally:
-        db.unregister("incoming")
+    query = "SELECT * FROM incoming ANTI JOIN losses USING (corpus, model, doc_id)"
+    n_new = int(db.execute(f"INSERT INTO losses BY NAME {query}").fetchall()[0][0])
+    db.unregister("incoming")
     db.executemany(
         "INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)",
         [

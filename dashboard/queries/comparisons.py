@@ -5,8 +5,6 @@ from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import streamlit as st
 
 from csvcore import frames, store
@@ -20,6 +18,7 @@ from csvcore.analysis.comparison import (
 from csvcore.analysis.forecast import aligned, cards_of, forecasts
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
+from csvcore.formats.parquet import UPLOAD
 from csvcore.methods import METHODS, fitted, trivial
 from csvcore.records import Ints, Mix, ModelLosses, Side
 from csvcore.splits import WITHOUT
@@ -27,7 +26,6 @@ from dashboard.queries import test_set
 from dashboard.queries.database import Database, command
 
 UPLOAD_MB = 20
-UPLOAD_VALUES = 50_000_000  # of all columns; a small file can unfold to any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,29 +195,14 @@ def _stored_forecasts(db: Database, fits: tuple[str, ...], models: tuple[str, ..
 
 @st.cache_data(max_entries=4, show_spinner="Weighing the losses")
 def _pack_forecasts(db: Database, fits: tuple[str, ...], name: str, content: bytes) -> pd.DataFrame:
-    _check_size(db, name, content)
+    if len(content) > UPLOAD_MB * 2**20:
+        raise InputError(
+            f"{name} has {len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are taken here; "
+            f"store it with {command(db, 'import losses FILE')}"
+        )
     with store.connect(db.path, read_only=True) as con:
         corpus = store.corpus(con, test_set.fit(con, fits[0]).corpus)
-    return _tables(db, fits, loss_packs.losses_on(name, content, corpus))
-
-
-def _check_size(db: Database, name: str, content: bytes) -> None:
-    """Refuse a pack that takes too much memory; other faults are left to the reader."""
-    if len(content) > UPLOAD_MB * 2**20:
-        held = f"{len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are"
-    else:
-        try:
-            footer = pq.read_metadata(pa.BufferReader(content))
-        except (pa.ArrowException, OSError):
-            return
-        groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-        n_values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
-        if n_values <= UPLOAD_VALUES:
-            return
-        held = f"{n_values:,} values, at most {UPLOAD_VALUES:,} are"
-    raise InputError(
-        f"{name} has {held} taken here; store it with {command(db, 'import losses FILE')}"
-    )
+    return _tables(db, fits, loss_packs.losses_on(name, content, corpus, UPLOAD))
 
 
 def _tables(db: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import streamlit as st
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.formats import item_results
+from csvcore.formats.parquet import UPLOAD
 from csvcore.store.items import TOLERANCE, differs
 from dashboard.queries.database import Database
 
@@ -28,7 +29,7 @@ class IncomingItems:
 @st.cache_data(max_entries=4, show_spinner="Reading the item results")
 def examine_items(db: Database, name: str, content: bytes) -> IncomingItems:
     """Return what a file of item results, given as its bytes, would add to the database."""
-    parts = item_results.decode(PurePath(name).name, content)
+    parts = item_results.decode(PurePath(name).name, content, UPLOAD)
     try:
         with store.connect(db.path, read_only=True) as con:
             found = store.compare_item_results(con, parts)

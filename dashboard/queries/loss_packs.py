@@ -9,6 +9,7 @@ import streamlit as st
 from csvcore import store
 from csvcore.formats import loss_packs
 from csvcore.formats.manifest import Manifest
+from csvcore.formats.parquet import UPLOAD
 from dashboard.queries.database import Database, command
 
 
@@ -34,10 +35,11 @@ def examine(db: Database, corpus: str, name: str, content: bytes) -> Incoming:
     A pack without a manifest counts as of the given corpus.
 
     Raises:
-        InputError, OffsetsError: the pack cannot be read, or was made on texts that are not stored.
+        InputError, OffsetsError: the pack is too large for a page, cannot be read, or was made on
+            texts that are not stored.
     """
     name = PurePath(name).name
-    pack = loss_packs.decode(name, content)
+    pack = loss_packs.decode(name, content, UPLOAD)
     with store.connect(db.path, read_only=True) as con:
         chosen = corpus if pack.manifest is None else None
         home = store.corpus_of_pack(con, name, pack, chosen)

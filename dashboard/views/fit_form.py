@@ -10,10 +10,11 @@ from csvcore.methods import fitted, label
 from dashboard.queries import database, duration
 from dashboard.queries.database import Database
 from dashboard.views import jobs
-from dashboard.widgets import address, state, text
+from dashboard.widgets import address, boundary, state, text
 
 
 @st.fragment
+@boundary.shown()
 def form(db: Database, corpus: str, split: str, names: list[str]) -> None:
     """Draw the controls of a fit of some of these tasks; a fragment of its own."""
     with st.container(border=True):

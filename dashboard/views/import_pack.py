@@ -12,7 +12,7 @@ from dashboard.queries import database
 from dashboard.queries.database import Database
 from dashboard.queries.item_results import examine_items
 from dashboard.queries.loss_packs import examine
-from dashboard.widgets import figure, state, text
+from dashboard.widgets import boundary, figure, state, text
 
 SHOWN = 5  # reasons that are written out
 
@@ -106,6 +106,7 @@ def _button(
     )
 
 
+@boundary.shown()
 def _take(db: Database, corpus: str, name: str, content: bytes, what: str) -> None:
     submit(db, corpus, name, content, what)
     state.N_QUEUED_PACKS.set(state.N_QUEUED_PACKS.get(0) + 1)

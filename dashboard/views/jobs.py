@@ -11,7 +11,7 @@ from csvcore.jobs import queue
 from csvcore.jobs.specs import CollectJob, FitJob
 from csvcore.records import Glimpse
 from dashboard.queries.database import Database
-from dashboard.widgets import text
+from dashboard.widgets import boundary, text
 
 POLL_SECONDS, IDLE_SECONDS = 1.5, 6.0
 ICONS = {
@@ -57,6 +57,7 @@ def live(db: Database, history: bool = False) -> bool:
     before = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
 
     @st.fragment(run_every=POLL_SECONDS if before else IDLE_SECONDS if history else None)
+    @boundary.shown()
     def view() -> None:
         recent = queue.recent(db.path, SHOWN)
         waiting = sorted((job for job in recent if job.live), key=lambda job: job.job)
@@ -119,7 +120,7 @@ def _row(db: Database, job: queue.Job, moving: bool) -> None:
         box.button(
             "Cancel",
             key=f"cancel-{job.job}",
-            on_click=queue.cancel,
+            on_click=boundary.shown()(queue.cancel),
             args=(db.path, job.job),
             disabled=job.cancel_asked is not None,
             help="Stops the job at its next step; results stored by then stay.",

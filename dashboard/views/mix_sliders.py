@@ -8,7 +8,7 @@ from csvcore.figures import law
 from csvcore.records import Fit
 from dashboard.queries import attribution, figures
 from dashboard.queries.database import Database
-from dashboard.widgets import address, figure, state, text
+from dashboard.widgets import address, boundary, figure, state, text
 
 LARGEST = 3.0  # factor of a source
 
@@ -22,6 +22,7 @@ def _is_factor(value: str) -> bool:
 
 
 @st.fragment
+@boundary.shown()
 def show(db: Database, fit: Fit) -> None:
     """Draw a slider per source, and the errors and curve of the law refitted to the mix."""
     left, right = st.columns([1, 2])

@@ -12,7 +12,7 @@ from dashboard.queries import attribution, database
 from dashboard.queries.attribution import OffCurve
 from dashboard.queries.database import Database
 from dashboard.views.salience import controls
-from dashboard.widgets import address, figure, state, text
+from dashboard.widgets import address, boundary, figure, state, text
 
 SALIENCE = "dashboard/pages/salience.py"
 TOKENS = "why-tokens"
@@ -28,6 +28,7 @@ def clicked(method: str) -> None:
 
 
 @st.fragment
+@boundary.shown()
 def show(db: Database, fits: pd.DataFrame) -> None:
     """Choose a model of one of these fits, by method, and draw the contributions to its score."""
     prediction, fit = _choose(db, fits)

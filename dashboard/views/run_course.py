@@ -9,7 +9,7 @@ from csvcore.forecasting.course import Course
 from csvcore.records import Task
 from dashboard.queries import database, forecast
 from dashboard.views.forecast_target import rounded, short_number
-from dashboard.widgets import address, figure, state, text
+from dashboard.widgets import address, boundary, figure, state, text
 
 POLL_SECONDS = 5
 LONGER = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # times the tokens seen so far
@@ -17,6 +17,7 @@ FEWEST = 2  # checkpoints
 
 
 @st.fragment(run_every=POLL_SECONDS)
+@boundary.shown()
 def show(corpus: str, split: str, families: tuple[str, ...], task: Task) -> None:
     """Choose a run and its end, and draw its course; looks at the database every few seconds.
 

@@ -9,8 +9,10 @@ from typing import Any
 from csvcore.errors import InputError
 from csvcore.formats import atomic, csv_tables
 from csvcore.formats.corpora.rows import read_rows
+from csvcore.formats.outside import json_value
 from csvcore.records import Document
 
+FIELDS = ("doc_id", "source", "text", "answers", "results")
 log = logging.getLogger(__name__)
 
 
@@ -23,14 +25,16 @@ def read_corpus(path: Path) -> list[Document]:
     are in the order of their paths and keep their line ends. The number of other files is logged.
 
     Raises:
-        InputError: as `csv_tables.read_corpus`, or a folder without a text.
+        InputError: as `csv_tables.read_corpus`, or a folder without a text, or with a link to a
+            file that is not in it.
     """
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() not in (".csv", ".parquet"):
         return csv_tables.read_corpus(path)
     docs = csv_tables.check_documents(
-        (where, csv_tables.document(_fields(row, where), where)) for where, row in read_rows(path)
+        (where, csv_tables.document(_fields(row, where), where))
+        for where, row in read_rows(path, FIELDS)
     )
     if not docs:
         raise InputError(f"{path.name} has no documents")
@@ -41,15 +45,19 @@ def _fields(row: dict[str, Any], where: str) -> dict[str, Any]:
     spans = {key: row.get(key) for key in ("answers", "results")}
     for key, value in spans.items():
         if isinstance(value, str) and value:
-            try:
-                spans[key] = json.loads(value)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{where}: {key} is not JSON, [[start, end], ...]") from error
+            spans[key] = json_value(value, f"{where}: {key}")
     return row | spans
 
 
 def _folder(path: Path) -> list[Document]:
     files = sorted(file for file in path.rglob("*") if file.is_file())
+    inside = path.resolve()
+    out = next((file for file in files if not file.resolve().is_relative_to(inside)), None)
+    if out is not None:
+        raise InputError(
+            f"{out} is a link to {out.resolve()}, out of the folder; copy the file into the "
+            "folder, or remove the link"
+        )
     texts = [file for file in files if file.suffix.lower() == ".txt"]
     if not texts:
         raise InputError(

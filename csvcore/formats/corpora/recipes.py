@@ -1,18 +1,18 @@
 """Corpora sampled from data sets by a recipe of files, document counts and templates."""
 
-import re
 import tomllib
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from csvcore.errors import InputError
+from csvcore import values
+from csvcore.errors import InputError, reason
 from csvcore.formats import csv_tables
-from csvcore.formats.corpora import templates
+from csvcore.formats.corpora import patterns, templates
 from csvcore.formats.corpora.rows import Record, read_rows
 from csvcore.records import Document
 
@@ -75,22 +75,26 @@ def read_recipe(path: Path) -> Recipe:
         InputError: not TOML, a field missing, unknown or of the wrong kind, a source twice, or an
             invalid template or expression.
     """
+    content = csv_tables.text(path)
     try:
-        raw = tomllib.loads(csv_tables.text(path))
+        raw = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path.name} cannot be read: {reason(error)}") from error
     tables, seed = raw.get("part"), raw.get("seed", 0)
     if not isinstance(tables, list) or not tables or type(seed) is not int or seed < 0:
         raise InputError(f"{path.name} needs a seed from 0 and at least one [[part]]")
     parts = [_part(table, f"{path.name}, part {i}") for i, table in enumerate(tables, start=1)]
-    sources = [part.source for part in parts]
-    twice = [source for source in sources if sources.count(source) > 1]
-    if twice:
-        raise InputError(f"{path.name}: the source {twice[0]!r} stands there twice")
+    twice = values.twice(part.source for part in parts)
+    if twice is not None:
+        raise InputError(f"{path.name}: the source {twice!r} stands there twice")
     return Recipe(seed, parts)
 
 
-def _part(table: Mapping[str, Any], where: str) -> Part:
+def _part(table: Any, where: str) -> Part:
+    if not isinstance(table, dict):
+        raise InputError(f"{where} must be a table, [[part]], got {values.quoted(table)}")
     kinds = {entry.name: entry.type for entry in fields(Part)}
     unknown = [key for key in table if key not in kinds]
     missing = [key for key in kinds if key not in table and key not in ("rows", "revision")]
@@ -100,15 +104,19 @@ def _part(table: Mapping[str, Any], where: str) -> Part:
     for key, value in table.items():
         if type(value) is not kinds[key] or (key == "count" and value < 0):
             kind = "a whole number from 0" if key == "count" else "a string"
-            raise InputError(f"{where}: {key} must be {kind}, got {value!r}")
+            raise InputError(f"{where}: {key} must be {kind}, got {values.quoted(value)}")
+    files = PurePath(table["files"])
+    if not files.parts or files.is_absolute() or ".." in files.parts:
+        raise InputError(
+            f"{where}: files must be a pattern inside of data, such as *.jsonl, got "
+            f"{values.quoted(table['files'])}"
+        )
     try:
-        re.compile(table.get("rows", ""))
+        patterns.check(table.get("rows", ""))
         templates.check(table["text"])
-    except re.error as error:
-        raise InputError(f"{where}: rows is no regular expression: {error}") from error
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    return Part(**table)
+    return Part(**{**table, "source": values.name(table["source"], "source", where)})
 
 
 def sample(recipe: Recipe) -> Iterator[tuple[Part, list[Document]]]:
@@ -165,8 +173,9 @@ def _rows(part: Part) -> Iterator[tuple[str, Record]]:
             if not part.rows:
                 yield where, row
                 continue
-            for number, match in enumerate(re.finditer(part.rows, str(row.get("text")))):
-                yield f"{file} match {number + 1}", match.groupdict()
+            matches = patterns.matches(part.rows, str(row.get("text")), str(file))
+            for number, match in enumerate(matches, start=1):
+                yield f"{file} match {number}", match
 
 
 def _folder(part: Part) -> Path:

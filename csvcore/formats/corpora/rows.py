@@ -1,23 +1,20 @@
 """Rows of data files: Parquet, JSON, JSON lines, CSV, plain text."""
 
-import csv
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from csvcore.errors import InputError
-from csvcore.formats import csv_tables
+from csvcore.formats import csv_tables, parquet
+from csvcore.formats.outside import json_value
 
 Record = dict[str, Any]
-LONGEST_CELL = 2**31 - 1  # characters; the default of 131,072 is too few for a document
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, Record]]:
+def read_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[tuple[str, Record]]:
     """Yield (place for messages, row) for each row of a file, read by its suffix.
+
+    columns: of a Parquet file, the ones that are wanted if they are there; None is all.
 
     A JSON file is a list of objects, or an object with one such list in it. A text file is one row
     with the field `text`.
@@ -30,25 +27,24 @@ def read_rows(path: Path) -> Iterator[tuple[str, Record]]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is none of {', '.join(READERS)}; give it such an ending")
-    for number, row in enumerate(reader(path), start=1):
+    rows = _parquet(path, columns) if reader is _parquet else reader(path)
+    for number, row in enumerate(rows, start=1):
         where = f"{path} row {number}"
         if not isinstance(row, dict):
             raise InputError(f"{where} must be an object, got {type(row).__name__}")
         yield where, row
 
 
-def _parquet(path: Path) -> list[Record]:
-    try:
-        rows: list[Record] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"{path} is not a Parquet file that can be read: {reason}") from error
+def _parquet(path: Path, columns: Collection[str] | None = None) -> list[Record]:
+    with parquet.opened(str(path), path, columns) as file:
+        names = file.schema_arrow.names
+        present = names if columns is None else [name for name in names if name in columns]
+        rows: list[Record] = file.read(present).to_pylist()
     return rows
 
 
 def _csv(path: Path) -> list[Record]:
     """Read rows by the header's names; keep every cell as unchanged text of any length."""
-    csv.field_size_limit(LONGEST_CELL)
     lines = list(csv_tables.csv_lines(path, csv_tables.text(path, newline="")))
     if not lines:
         raise InputError(f"{path} is not CSV: it is empty; it needs a header and rows")
@@ -66,27 +62,20 @@ def _csv(path: Path) -> list[Record]:
 
 def _jsonl(path: Path) -> list[Any]:
     return [
-        _json(line, f"{path} line {number}")
+        json_value(line, f"{path} line {number}")
         for number, line in enumerate(csv_tables.text(path).split("\n"), start=1)
         if line.strip()
     ]
 
 
 def _json_file(path: Path) -> list[Any]:
-    raw = _json(csv_tables.text(path), str(path))
+    raw = json_value(csv_tables.text(path), str(path))
     if isinstance(raw, dict):
         lists = [value for value in raw.values() if isinstance(value, list)]
         raw = lists[0] if len(lists) == 1 else None
     if not isinstance(raw, list):
         raise InputError(f"{path} must be a list of objects, or an object with one such list")
     return raw
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON: {error.msg}") from error
 
 
 def _text(path: Path) -> list[Record]:

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 from csvcore.errors import InputError
+from csvcore.values import quoted
 
 _PIECE = re.compile(r"(\{\{|\}\}|\[\[|\]\]|\{[^{}]*\})")
-_FIELD = re.compile(r"(?P<name>\w+)(\[(?P<key>\w+)\])?(?P<letter>\|letter)?")
+_FIELD = re.compile(r"(?P<name>\w+)(\[(?P<key>\w{1,1000})\])?(?P<letter>\|letter)?")
 N_LETTERS = 26
 
 
@@ -103,5 +104,5 @@ def _of(row: Mapping[str, Any], name: str) -> Any:
 def _index(value: Any, name: str) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a number to choose by, got {value!r}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} must be a number to choose by, got {quoted(value)}") from error

@@ -16,7 +16,7 @@ from dashboard.queries.fit_tokens import FitTokens
 from dashboard.views.salience import colouring, export, position, selection
 from dashboard.views.salience.colouring import ColourChoice, Coloured
 from dashboard.views.salience.position import Position, Screen
-from dashboard.widgets import state, text
+from dashboard.widgets import boundary, state, text
 
 HOVER_MODELS = 6
 
@@ -43,6 +43,7 @@ class Reading:
 
 
 @st.fragment
+@boundary.shown()
 def show(
     db: Database,
     texts: FitTokens,

@@ -13,13 +13,14 @@ from csvcore.records import Mask
 from dashboard.queries import attribution, database, fit_tokens
 from dashboard.queries.database import Database
 from dashboard.queries.fit_tokens import FitTokens
-from dashboard.widgets import address, figure, state, text
+from dashboard.widgets import address, boundary, figure, state, text
 
 PATTERN = "your pattern"
 EXCLUDE, KEEP = "exclude", "keep only"
 
 
 @st.fragment
+@boundary.shown()
 def show(db: Database, texts: FitTokens) -> None:
     """Draw the kinds of tokens with their weight, and the errors without the selected ones."""
     st.subheader("Ablation by token kind", divider="gray")

@@ -190,7 +190,7 @@ def test_an_accuracy_said_twice_alike_counts_once(write: Write) -> None:
         (line(doc_id="d2", answers=[[-1, 2]]), r"span \[-1, 2\] must be \[start, end\]"),
         (line(doc_id="d2", answers=[[0, 1, 2]]), r"span \[0, 1, 2\] must be \[start, end\]"),
         (line(doc_id="d2", answers=[[0, True]]), r"span \[0, True\] must be \[start, end\]"),
-        (line(doc_id="d2", answers=["ab"]), r"span ab must be \[start, end\]"),
+        (line(doc_id="d2", answers=["ab"]), r"span 'ab' must be \[start, end\]"),
         (line(doc_id="d2", answers=5), r"line 2: answers must be a list of \[start, end\], got 5"),
     ],
 )

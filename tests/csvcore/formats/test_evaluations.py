@@ -172,7 +172,8 @@ def test_two_filters_of_one_metric_are_refused_until_one_is_named(database: Path
     ("content", "refusal"),
     [
         ("[]", "is not a result file of lm-evaluation-harness"),
-        ("{", "is not a result file of lm-evaluation-harness"),
+        ("{", r"\.json is not JSON: "),
+        ("[]", "is not a result file of lm-evaluation-harness"),
         ('{"results": {}}', "is not a result file of lm-evaluation-harness"),
         (a_run({"facts": {"ppl,none": 12.0}}), "facts has ppl, none of acc_norm, acc"),
         (a_run({"facts": {"acc,none": 91.7}}), "facts by acc: accuracy 91.7 is above 1"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from csvcore.errors import Cancelled
+from csvcore.errors import Cancelled, StoreError
 from csvcore.jobs import queue
 from tests.support.job_queue import change, job
 
@@ -236,3 +236,23 @@ def test_a_worker_deaf_to_a_cancel_is_ended_after_a_while(
     finally:
         deaf.kill()
         deaf.wait(timeout=30)
+
+
+# Damage
+
+
+def test_a_queue_that_is_no_database_says_what_to_do(database: Path) -> None:
+    queue.queue_path(database).write_bytes(b"these are my notes\n" * 500)
+    for use in (queue.recent, queue.claim, queue.ensure_worker):
+        with pytest.raises(StoreError, match=r"jobs\.sqlite, the list of jobs, is damaged.*delete"):
+            use(database)
+
+
+@pytest.mark.parametrize("params", ["{", "[" * 100_000, "7", "9" * 5000])
+def test_a_job_that_is_not_written_as_one_is_refused(
+    database: Path, idle: list[list[str]], params: str
+) -> None:
+    queue.submit(database, "fit", {})
+    change(database, "UPDATE jobs SET params = ?", params)
+    with pytest.raises(StoreError, match="is damaged"):
+        queue.recent(database)

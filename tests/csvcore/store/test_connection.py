@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from csvcore import store
@@ -111,10 +112,49 @@ def test_another_schema_version_is_refused(database: Path, change: str, found: s
 
 def test_a_reader_cannot_write(database: Path) -> None:
     with (
-        pytest.raises(duckdb.InvalidInputException, match="read-only"),
+        pytest.raises(StoreError, match="read-only"),
         store.connect(database, read_only=True) as db,
     ):
         store.add_models(db, CARDS)
+
+
+def test_a_damaged_database_says_so_and_what_to_do(database: Path) -> None:
+    content = bytearray(database.read_bytes())
+    content[4100:7000] = bytes(2900)
+    database.write_bytes(content)
+    refusal = r"results\.duckdb is damaged: Corrupt database file.*doctor.*restore a copy"
+    for read_only in (True, False):
+        with (
+            pytest.raises(StoreError, match=refusal),
+            store.connect(database, read_only=read_only),
+        ):
+            pass
+
+
+def test_a_damaged_write_ahead_log_says_so(database: Path) -> None:
+    killed = f"""
+import duckdb, os
+db = duckdb.connect({str(database)!r})
+db.execute("PRAGMA disable_checkpoint_on_shutdown")
+db.execute("INSERT INTO models (model, family) SELECT 'n' || range, 'f' FROM range(5000)")
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", killed], check=True)
+    log = database.with_name("results.duckdb.wal")
+    content = bytearray(log.read_bytes())
+    content[50:58] = b"\xff" * 8
+    log.write_bytes(content)
+    with (
+        pytest.raises(StoreError, match=r"is damaged: .*WAL.*restore a copy"),
+        store.connect(database, read_only=True),
+    ):
+        pass
+
+
+def test_a_failed_insert_names_its_own_cause(database: Path) -> None:
+    bad = pa.table({"model": ["a", None], "family": ["f", "f"]})
+    with pytest.raises(StoreError, match="NOT NULL"), store.connect(database) as db:
+        connection.insert(db, "models", bad)
 
 
 # Transactions and processes

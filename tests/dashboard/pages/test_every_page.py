@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import store
 from csvcore.fitting.config import FitConfig
+from csvcore.formats.parquet import UPLOAD
 from csvcore.pipeline import compare
 from dashboard.queries import comparisons
 from dashboard.widgets import text
@@ -148,7 +149,7 @@ def parquet(n_values: int) -> bytes:
         (parquet(3), r"lacks the column model, doc_id, byte_start, byte_end"),
         (bytes(comparisons.UPLOAD_MB * 2**20 + 2**20), r"has 21 MB, at most 20 MB are taken here"),
         (
-            parquet(comparisons.UPLOAD_VALUES + 1),
+            parquet(UPLOAD.values + 1),
             r"has 50,000,001 values, at most 50,000,000 are taken",
         ),
     ],
