@@ -137,7 +137,8 @@ def policy(body: str, *, beside: bool = False) -> str:
         beside: whether it may also run the scripts that lie beside it.
     """
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", body, re.DOTALL)
-    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    own = filter(None, scripts)  # one that is read from a file has no text
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in own]
     sources = [f"'sha256-{digest}'" for digest in digests] + ["'self' file:"] * beside
     allowed = " ".join(sources) or "'none'"
     return (

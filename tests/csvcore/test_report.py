@@ -94,7 +94,7 @@ def allowed(page: str) -> set[str]:
 
 
 def digests(page: str) -> set[str]:
-    scripts = re.findall(r"<script[^>]*>(.+?)</script>", page, re.DOTALL)
+    scripts = filter(None, re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL))
     return {f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts}
 
 
