@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -167,6 +168,8 @@ def app_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., "AppTest"]:
     def app(database: Path, seconds: float = 60) -> AppTest:
         monkeypatch.setenv("CSVCORE_DB", str(database))
         monkeypatch.chdir(ROOT)
+        # An app's script takes the place of the main module, which processes started later import.
+        monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
         return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=seconds)
 
     return app
