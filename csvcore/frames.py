@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 import pandas as pd
 
 from csvcore.analysis.comparison import Comparison
-from csvcore.records import Accuracy, Forecast, ModelCard
+from csvcore.records import Accuracy, ModelCard, ModelPrediction
 from csvcore.splits import run_name
 
 # Figures of a comparison that are not always defined.
@@ -34,7 +34,7 @@ def by_task(found: pd.DataFrame) -> pd.DataFrame:
     A text is "0.83 (0.74 to 0.91)", with " ×" behind it where the score is extrapolated.
 
     Args:
-        found: rows of `forecast_table`, and task.
+        found: rows of `prediction_table`, and task.
     """
     texts = [
         f"{one.predicted:.2f} ({one.low:.2f} to {one.high:.2f}){' ×' if one.extrapolated else ''}"
@@ -56,8 +56,8 @@ def comparison_table(rows: Iterable[Comparison]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(OPTIONAL, float)).sort_values("mse")
 
 
-def forecast_table(
-    found: Sequence[Forecast], cards: Iterable[ModelCard], known: dict[str, float]
+def prediction_table(
+    found: Sequence[ModelPrediction], cards: Iterable[ModelCard], known: dict[str, float]
 ) -> pd.DataFrame:
     """Return forecasts with the models' cards and accuracies where known, best score first.
 

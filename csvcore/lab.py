@@ -21,7 +21,7 @@ from csvcore.errors import InputError
 from csvcore.pipeline import exports, imports
 from csvcore.pipeline.predict import predict
 from csvcore.records import Fit, Task
-from csvcore.results import Comparisons, Fits, Forecasts, Outlooks, read_fits
+from csvcore.results import Comparisons, Fits, Forecasts, Predictions, read_fits
 
 if TYPE_CHECKING:
     from csvcore.fitting.config import FitConfig
@@ -111,7 +111,7 @@ class Lab:
 
     def predict(
         self, fit: Fit | str, models: Sequence[str] = (), losses: File | Sequence[File] = ()
-    ) -> Forecasts:
+    ) -> Predictions:
         """Predict models without measured accuracy, with 90 % intervals; see `pipeline.predict`.
 
         Args:
@@ -121,12 +121,12 @@ class Lab:
             losses: loss packs of further models on the same corpus.
         """
         name = fit if isinstance(fit, str) else fit.fit
-        forecasts = predict(self.database, name, models, _files(losses))
+        predictions = predict(self.database, name, models, _files(losses))
         with store.connect(self.database, read_only=True) as db:
             record, cards, entries = store.fit(db, name), store.models(db), store.accuracies(db)
         observed = {entry.model: entry.accuracy for entry in entries if entry.task == record.task}
-        table = frames.forecast_table(forecasts, cards, observed)
-        return Forecasts(tuple(forecasts), record, table)
+        table = frames.prediction_table(predictions, cards, observed)
+        return Predictions(tuple(predictions), record, table)
 
     def forecast(
         self,
@@ -136,7 +136,7 @@ class Lab:
         models: Sequence[str] = (),
         families: Sequence[str] = (),
         tasks: Sequence[str] = (),
-    ) -> Outlooks:
+    ) -> Forecasts:
         """Forecast models that are not trained yet, with a backtest; see `pipeline.forecast`.
 
         Args:
@@ -155,7 +155,7 @@ class Lab:
             raise InputError("name a model by n_params and train_tokens, or by models")
         sizes = [] if n_params is None or train_tokens is None else [(n_params, train_tokens)]
         found = forecast(self.database, self.corpus, self.split, sizes, models, families, tasks)
-        return Outlooks(tuple(found.rows), tuple(found.backtest))
+        return Forecasts(tuple(found.rows), tuple(found.backtest))
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
         """Return the salience of every token; columns of `exports.token_weights`."""

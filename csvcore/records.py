@@ -359,7 +359,7 @@ class FitUnits:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class ModelPrediction:
     """A fit's prediction for a model whose accuracy it never saw.
 
     low and high are its 90 % interval. extrapolated: the score lies outside the range of the

@@ -13,7 +13,7 @@ from csvcore.errors import InputError
 from csvcore.figures import comparison, law, panels
 from csvcore.figures.forecast import backtest_figure
 from csvcore.forecasting.answers import BacktestRow, ForecastRow
-from csvcore.records import Fit, Forecast
+from csvcore.records import Fit, ModelPrediction
 
 Record = TypeVar("Record")
 SHOWN_ROWS = 30  # of a table that a notebook shows by itself
@@ -123,23 +123,23 @@ class Comparisons(Results[Comparison]):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Forecasts(Results[Forecast]):
-    """Predictions for models without measured accuracy; known is `frames.forecast_table`."""
+class Predictions(Results[ModelPrediction]):
+    """Predictions for models without measured accuracy; known is `frames.prediction_table`."""
 
     fit: Fit
     known: pd.DataFrame = field(compare=False)
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each model, best score first; columns of `frames.forecast_table`."""
+        """Return a row for each model, best score first; columns of `frames.prediction_table`."""
         return self.known.copy()
 
     def figure(self) -> Any:
         """Draw predicted accuracies with intervals, over training tokens where known."""
-        return comparison.forecast_figure(self.known, self.fit.gamma)
+        return comparison.prediction_figure(self.known, self.fit.gamma)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Outlooks(Results[ForecastRow]):
+class Forecasts(Results[ForecastRow]):
     """Forecasts of models that are not trained yet; tested has the errors of their backtest."""
 
     tested: tuple[BacktestRow, ...]

@@ -29,6 +29,8 @@ class Observed:
     gamma: float
 
 
+FLOPS = 6.0  # a parameter and training token (Kaplan et al. 2020)
+
 Predictor = Callable[[Observed], Floats]
 PREDICTORS: dict[str, Predictor] = {}  # by name of the method, as in `methods.METHODS`
 
@@ -116,8 +118,6 @@ def compute(
 ) -> Floats:
     """Predict accuracies by the sigmoid law in log10 of training FLOPs, 6 N D, (n_models,).
 
-    6 operations a parameter and token (Kaplan et al. 2020).
-
     Args:
         fitted: train models.
         accuracy: (n_fitted,) theirs.
@@ -137,11 +137,11 @@ def compute(
 
 
 def log_flops(cards: Sequence[ModelCard]) -> Floats:
-    """Return log10 of 6 N D, (n_models,)."""
+    """Return log10 of the training FLOPs, 6 N D, (n_models,)."""
     for card in cards:
         if not card.n_params or not card.train_tokens:
             raise InputError(f"n_params or train_tokens of {card.model} is not known")
-    return np.log10([6.0 * (card.n_params or 0) * (card.train_tokens or 0) for card in cards])
+    return np.log10([FLOPS * (card.n_params or 0) * (card.train_tokens or 0) for card in cards])
 
 
 def _apart(one: ModelCard, other: ModelCard) -> float:

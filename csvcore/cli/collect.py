@@ -52,7 +52,8 @@ def collect_command(
     **options: Any,
 ) -> None:
     """Compute per-token losses of MODELS: folders, .gguf files or Hub names. Resumes if stopped."""
-    from csvcore.pipeline.collect import CollectConfig, collect, prepare, try_out
+    from csvcore.pipeline.collect import CollectConfig, collect, prepare
+    from csvcore.pipeline.dry_run import try_out
 
     config = CollectConfig(**options)
     collection = prepare(db, models, corpus, config, whisper("looking at"))

@@ -23,12 +23,12 @@ from csvcore.cli.base import (
 from csvcore.cli.options import METHODS, fit_settings, json_option
 from csvcore.formats import atomic
 from csvcore.pipeline.exports import TableFile
-from csvcore.records import Fit, Forecast, Mix
+from csvcore.records import Fit, Mix, ModelPrediction
 
 if TYPE_CHECKING:
     from csvcore.fitting.config import FitConfig
 
-Forecasts = Mapping[str, Sequence[Forecast]]  # by the id of a fit
+Predictions = Mapping[str, Sequence[ModelPrediction]]  # by the id of a fit
 
 
 @main.command("predict")
@@ -70,47 +70,47 @@ def predict_command(
         raise click.UsageError("name fits by --fit, or all tasks' by --corpus and --split")
     if corpus and split:
         fit_ids = tuple(newest_fits(db, corpus, split, method).values())
-    forecasts = {name: predict(db, name, models, files) for name in fit_ids}
+    predictions = {name: predict(db, name, models, files) for name in fit_ids}
     tasks = _tasks(db, fit_ids)
     if table is not None:
-        exports.write_rows(_rows(tasks, forecasts), table)
+        exports.write_rows(_rows(tasks, predictions), table)
     if as_json:
-        echo(json.dumps(_document(forecasts, all_tasks)))
-    elif all_tasks or len(forecasts) > 1:
-        echo(_tasks_table(tasks, forecasts))
+        echo(json.dumps(_document(predictions, all_tasks)))
+    elif all_tasks or len(predictions) > 1:
+        echo(_tasks_table(tasks, predictions))
     else:
-        echo(_models_table(next(iter(forecasts.values()))))
+        echo(_models_table(next(iter(predictions.values()))))
 
 
-def _rows(tasks: Mapping[str, str], forecasts: Forecasts) -> list[dict[str, Any]]:
+def _rows(tasks: Mapping[str, str], predictions: Predictions) -> list[dict[str, Any]]:
     """Return a row for each fit and model."""
     return [
-        {"fit": name, "task": tasks[name]} | asdict(forecast)
-        for name, of_fit in forecasts.items()
-        for forecast in of_fit
+        {"fit": name, "task": tasks[name]} | asdict(prediction)
+        for name, of_fit in predictions.items()
+        for prediction in of_fit
     ]
 
 
-def _document(forecasts: Forecasts, all_tasks: bool) -> dict[str, Any]:
+def _document(predictions: Predictions, all_tasks: bool) -> dict[str, Any]:
     """Return the contract's JSON for one named fit or for several."""
     fits = [
-        {"fit": name, "predictions": [asdict(forecast) for forecast in of_fit]}
-        for name, of_fit in forecasts.items()
+        {"fit": name, "predictions": [asdict(prediction) for prediction in of_fit]}
+        for name, of_fit in predictions.items()
     ]
     return {"fits": fits} if all_tasks or len(fits) > 1 else fits[0]
 
 
-def _models_table(forecasts: Sequence[Forecast]) -> str:
+def _models_table(predictions: Sequence[ModelPrediction]) -> str:
     """Return a text table of one fit: a row for each model."""
     rows = [
         [
-            forecast.model,
-            f"{forecast.score:.4f}",
-            f"{forecast.predicted:.3f}",
-            f"{forecast.low:.3f} to {forecast.high:.3f}",
-            "beyond the train models" if forecast.extrapolated else "",
+            prediction.model,
+            f"{prediction.score:.4f}",
+            f"{prediction.predicted:.3f}",
+            f"{prediction.low:.3f} to {prediction.high:.3f}",
+            "beyond the train models" if prediction.extrapolated else "",
         ]
-        for forecast in forecasts
+        for prediction in predictions
     ]
     return text_table(["model", "score", "predicted", "90 % interval", "extrapolated"], rows)
 
@@ -124,7 +124,7 @@ def _tasks(db: Path, fits: Sequence[str]) -> dict[str, str]:
     return {name: record.task for name, record in records.items()}
 
 
-def _tasks_table(tasks: Mapping[str, str], forecasts: Forecasts) -> str:
+def _tasks_table(tasks: Mapping[str, str], predictions: Predictions) -> str:
     """Return a text table of several fits: a column for each.
 
     Column headers are tasks, or fit ids where a task has several fits.
@@ -135,8 +135,8 @@ def _tasks_table(tasks: Mapping[str, str], forecasts: Forecasts) -> str:
 
     several = len(set(tasks.values())) < len(tasks)
     parts = [
-        frames.forecast_table(of_fit, [], {}).assign(task=name if several else tasks[name])
-        for name, of_fit in forecasts.items()
+        frames.prediction_table(of_fit, [], {}).assign(task=name if several else tasks[name])
+        for name, of_fit in predictions.items()
     ]
     wide = frames.by_task(pd.concat(parts)).fillna("")
     note = "In brackets the 90 % prediction interval; ×: the score is beyond the train models'."

@@ -158,14 +158,14 @@ def _mix_errors(
     }
 
 
-def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
+def prediction_figure(table: pd.DataFrame, gamma: float) -> Any:
     """Draw predicted accuracies with intervals over training tokens, a line for each run.
 
     Models without known training tokens are at the right, ordered by score; so are all models where
     there are not two different numbers of tokens. Observed accuracies are drawn where known.
 
     Args:
-        table: from `frames.forecast_table`.
+        table: from `frames.prediction_table`.
         gamma: chance level.
     """
     from plotly.subplots import make_subplots
@@ -190,18 +190,18 @@ def forecast_figure(table: pd.DataFrame, gamma: float) -> Any:
             models = rows[aged[rows.index] == by_tokens]
             models = models.sort_values("train_tokens") if by_tokens else models
             x = "train_tokens" if by_tokens else "model"
-            for trace in _forecast_traces(models, x, label, colour):
+            for trace in _prediction_traces(models, x, label, colour):
                 name = trace["name"]
                 trace |= {"legendgroup": name, "showlegend": name not in in_legend}
                 in_legend.add(name)
                 figure.add_trace(trace, row=1, col=column)
     figure.add_hline(y=gamma, line={"dash": "dot", "color": CURVE_COLOUR, "width": 1})
-    _forecast_axes(figure, panels, ordered.loc[~aged[ordered.index]])
+    _prediction_axes(figure, panels, ordered.loc[~aged[ordered.index]])
     return figure
 
 
-def _forecast_axes(figure: Any, panels: Sequence[bool], without_tokens: pd.DataFrame) -> None:
-    """Set the axes of `forecast_figure`; panels: True for the one over training tokens."""
+def _prediction_axes(figure: Any, panels: Sequence[bool], without_tokens: pd.DataFrame) -> None:
+    """Set the axes of `prediction_figure`; panels: True for the one over training tokens."""
     for column, by_tokens in enumerate(panels, 1):
         if by_tokens:
             figure.update_xaxes(title="training tokens", row=1, col=column)
@@ -221,7 +221,7 @@ def _forecast_axes(figure: Any, panels: Sequence[bool], without_tokens: pd.DataF
     figure.update_layout(height=420, margin={"l": 10, "r": 10, "t": 10, "b": 10})
 
 
-def _forecast_traces(
+def _prediction_traces(
     rows: pd.DataFrame, x: str, label: str, colour: str
 ) -> Iterator[dict[str, Any]]:
     """Yield the predicted and, where known, the observed accuracies of one run as traces."""

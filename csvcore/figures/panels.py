@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from csvcore.analysis.trivial_baselines import FLOPS
 from csvcore.figures.law import (
     ACCURACY_AXIS,
     CURVE_COLOUR,
@@ -60,7 +61,7 @@ def compute_panels(table: pd.DataFrame, tasks: Sequence[str], colours: dict[str,
     import plotly.graph_objects as go
 
     figure = _grid(tasks, 3, "training compute, FLOPs", ACCURACY_AXIS)
-    compute = 6.0 * table["n_params"] * table["train_tokens"]
+    compute = FLOPS * table["n_params"] * table["train_tokens"]
     for at, task in enumerate(tasks):
         for number, (family, rows) in enumerate(table.groupby("family", sort=True)):
             figure.add_trace(

@@ -16,7 +16,7 @@ BOUNDS = (1.5, 2.0, 4.0, 10.0, 16.0)  # upper bounds of the horizons that errors
 
 @dataclass(frozen=True, slots=True)
 class ForecastRow:
-    """What a model will score on a task: accuracy with its 90 % interval.
+    """Forecast accuracy of a model on a task, with its 90 % interval.
 
     model: its name, or None of parameters and tokens alone. horizon: how far beyond the trained
     models, as a factor. flags: what speaks against the forecast.
@@ -35,7 +35,7 @@ class ForecastRow:
 
 @dataclass(frozen=True, slots=True)
 class BacktestRow:
-    """How far off forecasts were at horizons up to this one and above the bound before it.
+    """Errors of forecasts at horizons up to this one and above the bound before it.
 
     error, carried: mean absolute error of forecasts and of the accuracy of the largest known model.
     coverage: share of 90 % intervals that held. n: forecast models.

@@ -13,7 +13,7 @@ import numpy as np
 from csvcore.analysis.stack import mix, mixing_weights
 from csvcore.forecasting.forms import fit_forms, used
 from csvcore.forecasting.from_losses import from_losses
-from csvcore.forecasting.ladder import Ladder, sizes
+from csvcore.forecasting.ladder import SAME_SIZE, Ladder, sizes
 from csvcore.records import Floats, Ints
 
 FARTHEST = 16.0  # horizon of a fold's models
@@ -35,7 +35,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a fold forecast: by_form (n_tasks, n_forms, n_held), accuracy (n_tasks, n_held).
+    """Forecasts of a fold: by_form (n_tasks, n_forms, n_held), accuracy (n_tasks, n_held).
 
     horizon: (n_held,) as in `Ladder.horizon`, or for a run the factor of its tokens. carried:
     (n_tasks, n_held) what carrying an accuracy forward says.
@@ -67,7 +67,7 @@ class Backtest:
 def folds(ladder: Ladder) -> list[Fold]:
     """Return the folds of a ladder: by size, and by compute at halves of the most."""
     size, compute = ladder.n_params, ladder.compute
-    parts = [np.flatnonzero(size <= limit * 1.05) for limit in sizes(size)[:-1]]
+    parts = [np.flatnonzero(size <= limit * (1 + SAME_SIZE)) for limit in sizes(size)[:-1]]
     parts += [np.flatnonzero(compute <= compute.max() / 2**k) for k in range(1, HALVINGS + 1)]
     made: list[Fold] = []
     for fitted in parts:
@@ -90,7 +90,7 @@ def run_folds(ladder: Ladder, own: Ints, share: float) -> list[Fold]:
         own: places of these checkpoints.
         share: of the tokens at the end of the run that the last of them has seen.
     """
-    size = ladder.n_params[own[0]] * 1.05
+    size = ladder.n_params[own[0]] * (1 + SAME_SIZE)
     others = [name for name in dict.fromkeys(ladder.run) if name != ladder.run[own[0]]]
     places = {name: ladder.of_run(name) for name in others}
     small = [name for name in others if ladder.n_params[places[name][0]] <= size]
@@ -103,7 +103,7 @@ def run_folds(ladder: Ladder, own: Ints, share: float) -> list[Fold]:
         base = [
             at
             for other in small
-            if other != name and ladder.n_params[places[other][0]] <= n_params * 1.05
+            if other != name and ladder.n_params[places[other][0]] <= n_params * (1 + SAME_SIZE)
             for at in places[other].tolist()
         ]
         fitted = np.array([*base, *known.tolist()], dtype=np.int64)

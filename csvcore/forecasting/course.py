@@ -9,11 +9,16 @@ from csvcore.errors import InputError
 from csvcore.forecasting.answers import BacktestRow, backtest_rows
 from csvcore.forecasting.forecaster import Forecaster, forecaster, run_forecaster
 from csvcore.forecasting.known import Known
-from csvcore.forecasting.ladder import FEWEST_MODELS, FEWEST_SIZES, Ladder, without_run
+from csvcore.forecasting.ladder import (
+    ABOVE_CHANCE,
+    FEWEST_MODELS,
+    FEWEST_SIZES,
+    Ladder,
+    without_run,
+)
 from csvcore.records import Floats, Ints, Task
 
 N_POINTS = 60  # of a band, evenly spread in log tokens
-ABOVE_CHANCE = 0.03  # of an accuracy, at which a run has left chance
 
 
 @dataclass(frozen=True, slots=True)

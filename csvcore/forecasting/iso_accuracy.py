@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from csvcore.analysis.trivial_baselines import FLOPS
 from csvcore.forecasting.ladder import sizes
 from csvcore.forecasting.outlook import Outlook
 from csvcore.records import Floats
 
 LARGER, LONGER = 10.0, 100.0  # times the ladder's largest size, and its most tokens
 N_SIZES, N_TOKENS = 25, 80
-FLOPS = 6.0  # a parameter and token (Kaplan et al. 2020)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from csvcore.errors import InputError
 from csvcore.records import Floats, Ints, Mask
 
 FEWEST_MODELS, FEWEST_SIZES = 6, 2  # that forms can be fitted to
+ABOVE_CHANCE = 0.03  # of an accuracy, that tells it from chance
 SAME_SIZE = 0.05  # models whose parameters differ by less than this share are of one size
 
 

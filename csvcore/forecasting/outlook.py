@@ -9,11 +9,10 @@ from csvcore.analysis.stack import NORMAL_90, mix
 from csvcore.errors import InputError
 from csvcore.forecasting.forecaster import Band, Forecaster, forecaster, run_forecaster
 from csvcore.forecasting.known import Known
-from csvcore.forecasting.ladder import Ladder
+from csvcore.forecasting.ladder import ABOVE_CHANCE, Ladder
 from csvcore.records import Floats, Task
 
 FAR = 10.0  # times the farthest horizon of the backtest
-ABOVE_CHANCE = 0.03  # of an accuracy, that tells a model of a ladder from chance
 
 
 @dataclass(frozen=True, slots=True)

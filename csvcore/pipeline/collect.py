@@ -18,7 +18,6 @@ from csvcore.collection import (
     local,
     ray_cluster,
     shards,
-    summary,
 )
 from csvcore.collection.plan import (
     Plan,
@@ -29,7 +28,7 @@ from csvcore.collection.plan import (
     windowed,
 )
 from csvcore.collection.shards import Shard, Shards
-from csvcore.errors import InputError, ModelError, StoreError
+from csvcore.errors import InputError, StoreError
 from csvcore.formats import loss_packs
 from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.lm import LoadConfig
@@ -380,30 +379,3 @@ def _card(planned: Plan, given: ModelCard | None) -> ModelCard:
         n_params=planned.n_params,
         origin=planned.name if "/" in planned.name and not Path(planned.name).exists() else None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class TriedOut:
-    """The result of a dry run: a message, and the estimated seconds for the corpus."""
-
-    model: str
-    message: str
-    failed: bool = False
-    seconds: float | None = None
-
-
-def try_out(collection: Collection) -> Iterator[TriedOut]:
-    """Load each unscored model on the first device and time it on a short text."""
-    device = local.devices(collection.config.device)[0]
-    for planned in collection.plans:
-        if planned.problem is not None:
-            yield TriedOut(planned.model, planned.problem, failed=True)
-        elif not planned.stored:
-            work = collection.work(planned, ())
-            try:
-                model = lm.load(work.name, replace(work.load, device=device))
-                speed = lm.tokens_per_second(model, work.batch_tokens)
-            except ModelError as error:
-                yield TriedOut(planned.model, str(error), failed=True)
-            else:
-                yield TriedOut(planned.model, summary(model), seconds=planned.total_tokens / speed)

@@ -1,19 +1,19 @@
-"""Forecasts of a stored fit, with intervals, for models without measured accuracy."""
+"""Predictions of a stored fit, with intervals, for models without measured accuracy."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from csvcore import store
-from csvcore.analysis.forecast import aligned, cards_of, forecasts
+from csvcore.analysis.model_predictions import aligned, cards_of, model_predictions
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
-from csvcore.records import Fit, Forecast
+from csvcore.records import Fit, ModelPrediction
 
 
 def predict(
     database: Path, fit: str, models: Sequence[str] = (), files: Sequence[Path] = ()
-) -> list[Forecast]:
-    """Forecast models by a fit, best score first, without storing the forecasts.
+) -> list[ModelPrediction]:
+    """Predict models by a fit, best score first, without storing the predictions.
 
     Args:
         database: the results database.
@@ -51,7 +51,7 @@ def predict(
         )
     nll = aligned(corpus.docs, units.edges, losses)
     names = [entry.model for entry in losses]
-    return forecasts(record, units, corpus.docs, task, cards_of(names, cards), nll)
+    return model_predictions(record, units, corpus.docs, task, cards_of(names, cards), nll)
 
 
 def newest_fits(

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import sleep
 
 from csvcore import lm, store
-from csvcore.errors import InputError, ModelError, StoreError
+from csvcore.errors import InputError, ModelError, StoreError, explained
 from csvcore.pipeline.collect import CollectConfig, Collected, collect, prepare
 from csvcore.records import ModelCard
 
@@ -21,7 +21,7 @@ Sizes = dict[str, int]  # of the files of a folder, in bytes
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is watched, and how its checkpoints are stored.
+    """A run to watch, and how its checkpoints are stored.
 
     place: a folder of checkpoints, or a hub name. revisions: a pattern of branches of the hub name,
     such as step*. family: of the cards; by default the model type. tokens_per_step: by which steps
@@ -52,7 +52,8 @@ def watch(
 
     Nothing is kept but what is stored, so a watch can be killed and started again at any time. A
     checkpoint that is being written is left for the next look; one that fails is told once, and
-    tried again when its files change.
+    tried again when its files change. After the first look no disk, database or hub that refuses
+    ends the watch.
 
     Args:
         database: the results database.
@@ -63,6 +64,7 @@ def watch(
 
     Raises:
         InputError: there is no such folder, corpus or branch.
+        ModelError, StoreError, OSError: in the first look.
     """
     if watched.revisions is None and not Path(watched.place).is_dir():
         raise InputError(
@@ -71,21 +73,30 @@ def watch(
         )
     before: dict[str, Sizes] = {}
     failed: dict[str, Sizes] = {}
+    n_looks = 0
     while True:
-        now = {name: _sizes(name) for name in places(watched)}
-        ready = [
-            name
-            for name, sizes in now.items()
-            if failed.get(name) != sizes and _is_whole(name, sizes, before.get(name), every is None)
-        ]
-        done = _collect_new(database, watched, config, ready, say)
-        for name, result in done.items():
-            if result.status == "failed":
-                failed[name] = now[name]
-        yield list(done.values())
+        done: list[Collected] = []
+        try:
+            now = {name: _sizes(name) for name in _not_stored(database, watched)}
+            ready = [
+                name
+                for name, sizes in now.items()
+                if sizes == before.get(name, sizes) and sizes != failed.get(name)
+                if _is_whole(name)
+            ]
+            by_name = _collect(database, watched, config, ready, say)
+            done = list(by_name.values())
+            failed |= {name: now[name] for name, one in by_name.items() if one.status == "failed"}
+            before = now
+        except (StoreError, ModelError, OSError) as error:
+            # A full disk, a locked database, a hub that does not answer: what is stored is whole.
+            if n_looks == 0:
+                raise
+            say(f"{explained(error)}; trying again at the next look")
+        yield done
+        n_looks += 1
         if every is None:
             return
-        before = now
         sleep(every)
 
 
@@ -122,38 +133,35 @@ def card(watched: Watch, name: str) -> ModelCard:
     )
 
 
-def _collect_new(
+def _collect(
     database: Path,
     watched: Watch,
     config: CollectConfig,
     names: Sequence[str],
     say: Callable[[str], None],
 ) -> dict[str, Collected]:
-    """Collect the checkpoints that are not stored yet; return results by folder or hub name."""
+    """Collect these checkpoints; return results by folder or hub name."""
+    if not names:
+        return {}
+    cards = {name: card(watched, name) for name in names}
+    by_model = {cards[name].model: name for name in names}
+    collection = prepare(database, names, watched.corpus, config, cards=cards)
+    for note in collection.notes:
+        say(note)
+    return {by_model[result.model]: result for result in collect(collection)}
+
+
+def _not_stored(database: Path, watched: Watch) -> list[str]:
+    """Return the folders or hub names of the checkpoints without losses on the whole corpus."""
     with store.connect(database, read_only=True) as db:
         stored = set(store.complete_models(db, watched.corpus))
-    cards = {name: card(watched, name) for name in names}
-    new = [name for name in names if cards[name].model not in stored]
-    by_model = {cards[name].model: name for name in new}
-    if not new:
-        return {}
-    try:
-        collection = prepare(database, new, watched.corpus, config, cards=cards)
-        for note in collection.notes:
-            say(note)
-        return {by_model[result.model]: result for result in collect(collection)}
-    except (StoreError, OSError) as error:
-        # A full disk or a locked database: what is stored is whole, and the next look tries again.
-        say(f"{error}; trying again at the next look")
-        return {}
+    return [name for name in places(watched) if card(watched, name).model not in stored]
 
 
-def _is_whole(name: str, sizes: Sizes, before: Sizes | None, only_look: bool) -> bool:
-    """Tell whether a checkpoint is written to its end: its files are whole and have settled."""
-    if "@" in name and not sizes:
-        return True  # of a hub, which shows whole commits only
-    if not only_look and before is not None and before != sizes:
-        return False
+def _is_whole(name: str) -> bool:
+    """Tell whether a checkpoint is written to its end; a hub shows whole commits only."""
+    if "@" in name and not Path(name).is_dir():
+        return True
     try:
         files = lm.find(name)
         has_tokenizer = any(file.name != "tokenizer_config.json" for file in files.tokenizer)

@@ -24,9 +24,9 @@ if found is None:
     text.next_step("Not measured", f"No model of these families has {text.plain(task.task)}.")
     st.stop()
 rows = forecast.backtest(found, task.task)
-horizon = float(forecast.answers(found, size)["horizon"].iloc[0])
-forecast_answer.headline(rows, horizon)
-table = forecast_answer.answer(found, task, size)
+table = forecast.answers(found, size)
+forecast_answer.headline(rows, float(table["horizon"].iloc[0]))
+forecast_answer.answer(found, table, task, size)
 
 st.subheader("All tasks", divider="gray")
 figure.show_table(

@@ -4,7 +4,7 @@ from csvcore import frames
 from csvcore.figures import comparison
 from csvcore.methods import label
 from dashboard.queries import comparisons, database
-from dashboard.views import forecast_form, mix_of_scores, test_set
+from dashboard.views import mix_of_scores, predict_form, test_set
 from dashboard.widgets import figure, sidebar, text
 
 st.header("Predict")
@@ -18,14 +18,14 @@ if fits.empty or corpus is None:
     text.to_fit()
     st.stop()
 
-fit = forecast_form.choose_fit(db, fits)
+fit = predict_form.choose_fit(db, fits)
 test_set.gate(db, corpus, str(split), fits)
 if not fit.residuals:
     text.next_step("No intervals", "This fit is of an older version; fit it again.")
     st.stop()
 sides = database.split(db, fit.split)
 tested = {model for model, side in sides.items() if side == "test"}
-models, pack = forecast_form.choose_models(db, corpus, tested)
+models, pack = predict_form.choose_models(db, corpus, tested)
 if not models and pack is None:
     text.next_step("Nothing chosen", "Choose a training run or upload a loss pack.")
     st.stop()
@@ -35,13 +35,13 @@ by_method = [
     for name in tasks.loc[tasks["method"] == fit.method, "fit"]
     if database.fit(db, name).residuals
 ]
-forecasts = comparisons.forecasts_of(db, tuple(by_method), models, pack)
-table = forecasts[forecasts["fit"] == fit.fit]
+predictions = comparisons.predictions_of(db, tuple(by_method), models, pack)
+table = predictions[predictions["fit"] == fit.fit]
 figure.show(
-    comparison.forecast_figure(table, fit.gamma),
+    comparison.prediction_figure(table, fit.gamma),
     table,
-    key="forecast",
-    name=f"forecast-{task}",
+    key="prediction",
+    name=f"prediction-{task}",
     alt=f"Predicted accuracy on {task} with 90 % intervals, and what was observed",
 )
 st.caption(
@@ -68,9 +68,9 @@ figure.show_table(
 )
 
 st.subheader("All tasks", divider="gray")
-figure.show_table(frames.by_task(forecasts))
+figure.show_table(frames.by_task(predictions))
 figure.csv_button(
-    forecasts, f"forecasts-{fit.method}", "Downloads all forecasts, a row per model and task."
+    predictions, f"predictions-{fit.method}", "Downloads all predictions, a row per model and task."
 )
 st.caption(
     f"By the newest {label(fit.method)} fit of each task, or the one chosen in the "

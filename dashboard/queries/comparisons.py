@@ -15,7 +15,7 @@ from csvcore.analysis.comparison import (
     verdict,
     verdict_label,
 )
-from csvcore.analysis.forecast import aligned, cards_of, forecasts
+from csvcore.analysis.model_predictions import aligned, cards_of, model_predictions
 from csvcore.errors import InputError
 from csvcore.formats import loss_packs
 from csvcore.formats.parquet import UPLOAD
@@ -156,25 +156,25 @@ def mixes_are_hidden(db: Database, corpora: tuple[str, ...], split: str, task: s
         return test_set.mixes_are_hidden(con, corpora, split, task)
 
 
-def forecasts_of(
+def predictions_of(
     db: Database,
     fits: tuple[str, ...],
     models: tuple[str, ...],
     pack: tuple[str, bytes] | None = None,
 ) -> pd.DataFrame:
-    """Return forecasts of fits on one corpus, for stored models and a pack's (name and bytes).
+    """Return predictions of fits on one corpus, for stored models and a pack's (name and bytes).
 
-    Columns: those of `frames.forecast_table`, fit and task; of each fit the best score first. A
+    Columns: those of `frames.prediction_table`, fit and task; of each fit the best score first. A
     model of the pack with the name of a stored one has the pack's name after its own.
 
     Raises:
         InputError, OffsetsError: the pack is too large, cannot be read or does not fit the corpus,
             or a model has no losses.
     """
-    parts = [_stored_forecasts(db, fits, models)] if models else []
+    parts = [_stored_predictions(db, fits, models)] if models else []
     if pack is not None:
         name = PurePath(pack[0]).name
-        uploaded = _pack_forecasts(db, fits, name, pack[1])
+        uploaded = _pack_predictions(db, fits, name, pack[1])
         model = uploaded["model"]
         labels = model.mask(model.isin(models), model + f" ({name})")
         parts.append(uploaded.assign(model=labels))
@@ -187,14 +187,18 @@ def forecasts_of(
 
 
 @st.cache_data(max_entries=16, show_spinner="Weighing the losses")
-def _stored_forecasts(db: Database, fits: tuple[str, ...], models: tuple[str, ...]) -> pd.DataFrame:
+def _stored_predictions(
+    db: Database, fits: tuple[str, ...], models: tuple[str, ...]
+) -> pd.DataFrame:
     with store.connect(db.path, read_only=True) as con:
         losses = store.losses(con, test_set.fit(con, fits[0]).corpus, models)
     return _tables(db, fits, losses)
 
 
 @st.cache_data(max_entries=4, show_spinner="Weighing the losses")
-def _pack_forecasts(db: Database, fits: tuple[str, ...], name: str, content: bytes) -> pd.DataFrame:
+def _pack_predictions(
+    db: Database, fits: tuple[str, ...], name: str, content: bytes
+) -> pd.DataFrame:
     if len(content) > UPLOAD_MB * 2**20:
         raise InputError(
             f"{name} has {len(content) / 2**20:.0f} MB, at most {UPLOAD_MB} MB are taken here; "
@@ -222,10 +226,10 @@ def _tables(db: Database, fits: tuple[str, ...], losses: list[ModelLosses]) -> p
             units = store.fit_units(con, fit)
             if not _same(tokens, units.edges):  # fits by one scorer share their tokens
                 tokens, nll = units.edges, aligned(docs, units.edges, losses)
-            rows = forecasts(record, units, docs, tasks[record.task], of_models, nll)
+            rows = model_predictions(record, units, docs, tasks[record.task], of_models, nll)
             entries = test_set.accuracies(con, hidden)
             accuracy = {e.model: e.accuracy for e in entries if e.task == record.task}
-            table = frames.forecast_table(rows, cards, accuracy)
+            table = frames.prediction_table(rows, cards, accuracy)
             parts.append(table.assign(fit=fit, task=record.task))
     return pd.concat(parts, ignore_index=True)
 

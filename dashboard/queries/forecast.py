@@ -7,9 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from csvcore import store
+from csvcore.analysis.trivial_baselines import FLOPS
 from csvcore.forecasting.answers import BacktestRow, backtest_rows, target
 from csvcore.forecasting.course import Course, courses
-from csvcore.forecasting.iso_accuracy import FLOPS, IsoPoint, iso_accuracy
+from csvcore.forecasting.iso_accuracy import IsoPoint, iso_accuracy
 from csvcore.forecasting.known import Known, known_of
 from csvcore.forecasting.outlook import Outlook, outlooks
 from dashboard.queries import test_set
@@ -40,13 +41,20 @@ def known(db: Database, corpus: str, split: str) -> Known:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Fitting the forecast and its backtest")
+def _outlooks(
+    db: Database, corpus: str, split: str, families: tuple[str, ...]
+) -> dict[str, Outlook]:
+    """Return the outlook of every task that a model was measured on."""
+    trained = known(db, corpus, split)
+    made = outlooks(trained, families, trained.usual_stage())
+    return {task: one for one in made for task in one.tasks}
+
+
 def outlook(
     db: Database, corpus: str, split: str, families: tuple[str, ...], task: str
 ) -> Outlook | None:
     """Return the outlook that has a task, or None if no model was measured on it."""
-    trained = known(db, corpus, split)
-    made = outlooks(trained, families, trained.usual_stage())
-    return next((one for one in made if task in one.tasks), None)
+    return _outlooks(db, corpus, split, families).get(task)
 
 
 def answers(found: Outlook, size: Size) -> pd.DataFrame:
@@ -117,11 +125,15 @@ def iso(
     return [] if found is None else iso_accuracy(found, task, accuracy)
 
 
-@st.cache_data(max_entries=16, show_spinner="Following the run")
+@st.cache_resource(max_entries=16, show_spinner="Following the run")
+def _courses(db: Database, corpus: str, split: str, run: str, end: float) -> dict[str, Course]:
+    """Return the course of a run on every task that a model was measured on."""
+    trained = known(db, corpus, split)
+    chosen = target(trained, trained.runs()[run][-1], ())
+    made = courses(trained, chosen.families, chosen.stage, run, end)
+    return {one.task: one for one in made}
+
+
 def course(db: Database, corpus: str, split: str, run: str, end: float, task: str) -> Course | None:
     """Return the course of a run on a task, or None if no model was measured on it."""
-    trained = known(db, corpus, split)
-    last = trained.runs()[run][-1]
-    chosen = target(trained, last, ())
-    made = courses(trained, chosen.families, chosen.stage, run, end)
-    return next((one for one in made if one.task == task), None)
+    return _courses(db, corpus, split, run, end).get(task)

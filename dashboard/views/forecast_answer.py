@@ -38,9 +38,8 @@ def _part(horizon: float) -> str:
     return names.get(horizon, f"{horizon:g}th").removesuffix("s")
 
 
-def answer(found: Outlook, task: Task, size: Size) -> pd.DataFrame:
-    """Draw the forecast of one task over compute; return all tasks' forecasts."""
-    table = forecast.answers(found, size)
+def answer(found: Outlook, table: pd.DataFrame, task: Task, size: Size) -> None:
+    """Draw the forecast of one task over compute; table has those of all tasks."""
     one = table[table["task"] == task.task].iloc[0]
     with st.container(horizontal=True):
         st.metric(
@@ -71,7 +70,6 @@ def answer(found: Outlook, task: Task, size: Size) -> pd.DataFrame:
         name=f"forecast-{task.task}",
         alt=f"Forecast of {task.task} over training compute with its 90 % interval",
     )
-    return table
 
 
 def backtest(rows: list[BacktestRow], task: Task) -> None:

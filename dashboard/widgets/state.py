@@ -132,7 +132,7 @@ def rows(key: str) -> Sequence[int]:
 
 
 # Mixes, Predict, Forecast, Paper, Docs.
-FORECAST_METHOD, FORECAST_RUNS = Key[str]("by"), Key[list[str]]("runs")
+PREDICT_METHOD, PREDICT_RUNS = Key[str]("by"), Key[list[str]]("runs")
 FORECAST_FAMILIES = Key[list[str]]("families")
 FORECAST_SIZE, FORECAST_TOKENS = Key[float]("params"), Key[float]("tokens")
 ISO_ACCURACY = Key[float]("accuracy")

@@ -57,7 +57,7 @@ def test_error_bars_reach_the_ends_of_the_intervals() -> None:
 
 
 def test_a_run_is_drawn_over_its_tokens_with_what_was_observed() -> None:
-    figure = comparison.forecast_figure(FORECASTS[:2], 0.25)
+    figure = comparison.prediction_figure(FORECASTS[:2], 0.25)
     predicted, observed = figure.data
     assert list(predicted.x) == [1e6, 2e6]
     assert predicted.name == "a 0.10 M, predicted"
@@ -66,7 +66,7 @@ def test_a_run_is_drawn_over_its_tokens_with_what_was_observed() -> None:
 
 
 def test_models_of_unknown_age_stand_right_of_the_runs_that_keep_their_curves() -> None:
-    figure = comparison.forecast_figure(FORECASTS, 0.25)
+    figure = comparison.prediction_figure(FORECASTS, 0.25)
     run, _, outside = figure.data
     assert (list(run.x), run.mode, run.xaxis) == ([1e6, 2e6], "lines+markers", "x")
     assert (list(outside.x), outside.mode, outside.xaxis) == (["b1"], "markers", "x2")
@@ -76,7 +76,7 @@ def test_models_of_unknown_age_stand_right_of_the_runs_that_keep_their_curves() 
 def test_models_side_by_side_stand_best_score_first_whatever_their_run() -> None:
     later = FORECASTS[:1].assign(model="c1", score=0.1, run="c")
     table = pd.concat([FORECASTS, later]).reset_index(drop=True).assign(train_tokens=np.nan)
-    figure = comparison.forecast_figure(table, 0.25)
+    figure = comparison.prediction_figure(table, 0.25)
     assert list(figure.layout.xaxis.categoryarray) == ["c1", "b1", "a2", "&lt;i&gt;a1"]
     assert {trace.mode for trace in figure.data} == {"markers"}
 
@@ -84,7 +84,7 @@ def test_models_side_by_side_stand_best_score_first_whatever_their_run() -> None
 def test_a_name_too_long_for_the_axis_is_cut_in_its_middle_and_stays_one_of_its_own() -> None:
     long = [f"{'<b>' * 160}{end}" for end in ("one", "two")]
     table = FORECASTS[:2].assign(model=long, run=long[0], train_tokens=np.nan)
-    figure = comparison.forecast_figure(table, 0.25)
+    figure = comparison.prediction_figure(table, 0.25)
     names = list(figure.layout.xaxis.categoryarray)
     shown = [figure.layout.xaxis.labelalias[name] for name in names]
     assert len(set(names)) == len(set(shown)) == 2

@@ -11,7 +11,8 @@ from csvcore import lm, store
 from csvcore.collection.shards import Shards
 from csvcore.errors import StoreError
 from csvcore.lm.loading import PROBE
-from csvcore.pipeline.collect import CollectConfig, prepare, try_out
+from csvcore.pipeline.collect import CollectConfig, prepare
+from csvcore.pipeline.dry_run import try_out
 from tests.support.collections import CPU, coverage, statuses
 from tests.support.world import DOCS, collect_models, contents, copies, save_gpt2, spoil
 

@@ -92,16 +92,23 @@ def test_a_watch_goes_on_after_a_failure_and_a_vanished_checkpoint(
 def test_a_full_disk_is_told_and_the_next_look_collects(
     words_db: Path, tiny_lm: Path, run: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(tiny_lm, run / "step1")
-
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(watching, "sleep", lambda seconds: None)
+    looks = watch(words_db, Watch(str(run), "words"), CPU, 60.0, heard.append)
+    assert next(looks) == []
+    shutil.copytree(tiny_lm, run / "step1")
     with monkeypatch.context() as patch:
         patch.setattr(watching, "collect", full)
-        assert look(words_db, run, heard) == []
-    assert heard == ["[Errno 28] No space left on device; trying again at the next look"]
-    assert [one.status for one in look(words_db, run, heard)] == ["stored"]
+        assert next(looks) == []
+    assert len(heard) == 1 and heard[0].startswith("no space is left to write ")
+    assert heard[0].endswith("; trying again at the next look")
+    assert [one.status for one in next(looks)] == ["stored"]
+    shutil.copytree(tiny_lm, run / "step2")
+    monkeypatch.setattr(watching, "collect", full)
+    with pytest.raises(OSError, match="No space left"):  # a single look ends with its error
+        look(words_db, run, heard)
 
 
 def test_the_card_has_what_name_and_trainer_tell(run: Path) -> None:

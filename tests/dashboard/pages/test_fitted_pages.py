@@ -122,7 +122,7 @@ def test_a_pack_that_cannot_be_used_is_refused_in_one_sentence(
 
     def refused(name: str, content: bytes, sentence: str) -> None:
         with pytest.raises(InputError, match=sentence):
-            comparisons.forecasts_of(source, (fits[0].fit,), (), (name, content))
+            comparisons.predictions_of(source, (fits[0].fit,), (), (name, content))
 
     other = write_pack(tmp_path / "o.parquet", rows, "f" * 64).read_bytes()
     refused("o.parquet", other, "o.parquet has losses on another corpus .* collect them on words")

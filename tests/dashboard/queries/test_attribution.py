@@ -73,13 +73,13 @@ def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) 
     assert_allclose(table["mse"], [row.mse for row in rows])
 
 
-def test_forecasts_of_stored_models_and_of_their_pack_are_the_same(
+def test_predictions_of_stored_models_and_of_their_pack_are_the_same(
     record: Fit, world_db: Path, world: World, tmp_path: Path
 ) -> None:
     names = tuple(sorted(one.model for one in record.predictions)[:3])
-    stored = comparisons.forecasts_of(at(world_db), (record.fit,), names)
+    stored = comparisons.predictions_of(at(world_db), (record.fit,), names)
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, names))
-    brought = comparisons.forecasts_of(
+    brought = comparisons.predictions_of(
         at(world_db), (record.fit,), (), (pack.name, pack.read_bytes())
     )
     assert_allclose(stored["predicted"], brought["predicted"], rtol=1e-6)
@@ -96,9 +96,9 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
     fits, models = tuple(one.fit for one in made), ("ant", "bee")
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
     brought = (pack.name, pack.read_bytes())
-    found = comparisons.forecasts_of(at(world_db), fits, models, brought)
+    found = comparisons.predictions_of(at(world_db), fits, models, brought)
     assert set(found["model"]) == {"ant", "bee", "bee (pack.parquet)", "cow"}
-    parts = [comparisons.forecasts_of(at(world_db), (name,), models, brought) for name in fits]
+    parts = [comparisons.predictions_of(at(world_db), (name,), models, brought) for name in fits]
     pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
     assert found.drop_duplicates("fit")["task"].tolist() == ["reading", "adding"]
     for _, rows in found.groupby("fit"):
@@ -107,9 +107,9 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
 
 def test_a_pack_that_is_none_is_refused(record: Fit, world_db: Path) -> None:
     with pytest.raises(InputError, match=r"x.parquet is not a Parquet file"):
-        comparisons.forecasts_of(at(world_db), (record.fit,), (), ("../x.parquet", b"nothing"))
+        comparisons.predictions_of(at(world_db), (record.fit,), (), ("../x.parquet", b"nothing"))
     with pytest.raises(InputError, match="none of these models has losses"):
-        comparisons.forecasts_of(at(world_db), (record.fit,), ("yak",))
+        comparisons.predictions_of(at(world_db), (record.fit,), ("yak",))
 
 
 def test_left_out_families_are_read_from_the_splits_of_their_name(

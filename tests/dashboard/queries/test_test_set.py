@@ -105,20 +105,20 @@ def test_a_model_that_moves_to_test_after_the_reveal_is_hidden(world_db: Path) -
 def test_forecasts_tell_no_accuracy_of_a_hidden_model(make_fit: Run, world_db: Path) -> None:
     fit = make_fit("reading")
     models = tuple(SIDES)
-    table = comparisons.forecasts_of(at(world_db), (fit.fit,), models).set_index("model")
+    table = comparisons.predictions_of(at(world_db), (fit.fit,), models).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
     assert table["predicted"].notna().all()
     reveal(world_db)
-    table = comparisons.forecasts_of(at(world_db), (fit.fit,), models)
+    table = comparisons.predictions_of(at(world_db), (fit.fit,), models)
     assert table["accuracy"].notna().all()
 
 
-def test_forecasts_of_a_fit_made_after_the_reveal_tell_no_accuracy_of_a_test_model(
+def test_predictions_of_a_fit_made_after_the_reveal_tell_no_accuracy_of_a_test_model(
     make_fit: Run, world_db: Path
 ) -> None:
     reveal(world_db)
     fit = make_fit("reading")
-    table = comparisons.forecasts_of(at(world_db), (fit.fit,), tuple(SIDES)).set_index("model")
+    table = comparisons.predictions_of(at(world_db), (fit.fit,), tuple(SIDES)).set_index("model")
     assert set(table.index[table["accuracy"].isna()]) == TESTED
     assert TESTED.isdisjoint(attribution.partial_scores(at(world_db), fit.fit).index)
 

@@ -22,7 +22,7 @@ def choose_fit(db: Database, fits: pd.DataFrame) -> Fit:
         methods,
         default=methods[0],
         format_func=label,
-        key=state.FORECAST_METHOD,
+        key=state.PREDICT_METHOD,
         help="Sets the fit whose weights and law make the forecast.",
     )
     return database.fit(db, str(fits.loc[method or methods[0], "fit"]))
@@ -45,7 +45,7 @@ def choose_models(
         list(runs),
         default=[default] if default else [],
         format_func=law.short_run,
-        key=state.FORECAST_RUNS,
+        key=state.PREDICT_RUNS,
         help="Sets the runs whose checkpoints are forecast; all have losses on every document.",
     )
     upload = right.file_uploader(

@@ -24,10 +24,10 @@ from csvcore.records import (
     Fit,
     FitUnits,
     Floats,
-    Forecast,
     Ints,
     ModelCard,
     ModelLosses,
+    ModelPrediction,
     Task,
 )
 from csvcore.scaling import log_odds, sigmoid_law
@@ -52,15 +52,15 @@ def cards_of(names: Sequence[str], stored: Mapping[str, ModelCard]) -> list[Mode
     return [stored.get(name, ModelCard(name, "")) for name in names]
 
 
-def forecasts(
+def model_predictions(
     fit: Fit,
     units: FitUnits,
     docs: Sequence[Document],
     task: Task,
     cards: Sequence[ModelCard],
     nll: Floats,
-) -> list[Forecast]:
-    """Return forecasts of models from their losses and a fit, best score first.
+) -> list[ModelPrediction]:
+    """Return predictions of models from their losses and a fit, best score first.
 
     Args:
         fit: the record.
@@ -109,7 +109,7 @@ def forecasts(
         beyond.tolist(),
         strict=True,
     )
-    return sorted((Forecast(*row) for row in rows), key=lambda one: one.score)
+    return sorted((ModelPrediction(*row) for row in rows), key=lambda one: one.score)
 
 
 def _mixed(
