@@ -12,7 +12,6 @@ from safetensors import SafetensorError, safe_open
 
 from csvcore import values
 from csvcore.errors import ModelError
-from csvcore.lm import gguf_header
 
 WEIGHT_FILES = ("*.safetensors",)
 INDEX_FILE = "model.safetensors.index.json"
@@ -80,7 +79,7 @@ class ModelFiles:
     def n_params(self) -> int:
         """Return the number of parameters, from the weight files' headers."""
         if self.gguf is not None:
-            return gguf_header.n_params(self.folder / self.gguf)
+            return _n_params_of_gguf(self.folder / self.gguf)
         return sum(_n_params(file) for file in self.weights)
 
 
@@ -170,6 +169,21 @@ def _n_params(file: Path) -> int:
             return sum(math.prod(tensors.get_slice(key).get_shape()) for key in keys)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file.name} is damaged: {first_line(error)}") from error
+
+
+def _n_params_of_gguf(file: Path) -> int:
+    try:
+        from gguf import GGUFReader
+    except ImportError as error:
+        raise ModelError(
+            f"{file.name} needs the package gguf; install it with `pip install csvcore[gguf]`"
+        ) from error
+    try:
+        return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
+    except (ValueError, LookupError, OverflowError, TypeError) as error:
+        raise ModelError(
+            f"{file.name} is damaged: {first_line(error)}; download it again"
+        ) from error
 
 
 def sha256(files: Sequence[Path]) -> str:

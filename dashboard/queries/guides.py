@@ -7,7 +7,15 @@ import streamlit as st
 
 from csvcore.formats import bundled
 
-FIRST = ("dashboard", "importing", "formats", "collecting", "fitting", "api")  # then the others
+FIRST = (
+    "dashboard",
+    "importing",
+    "formats",
+    "collecting",
+    "fitting",
+    "forecasting",
+    "api",
+)  # then the others
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 

@@ -48,7 +48,8 @@ STEPS = (
     (
         "Read",
         "Curves shows accuracy against the weighted loss, Salience the tokens that count, "
-        "Baselines the other methods, and Predict the accuracy of models without one.",
+        "Baselines the other methods, Predict the accuracy of models without one, and Forecast "
+        "that of models which are not trained yet.",
         "curves",
         "Curves",
     ),
