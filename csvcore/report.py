@@ -10,7 +10,6 @@ from plotly.offline import get_plotlyjs
 
 from csvcore import frames, store
 from csvcore.analysis.comparison import Comparison, judge_fits, verdict, verdict_sentence
-from csvcore.errors import InputError
 from csvcore.figures import comparison, law, panels, printed, scales, tokens
 from csvcore.figures.html import Part, report
 from csvcore.formats import atomic
@@ -133,10 +132,8 @@ def print_figures(
     """Write every figure of a fit as a file for print into a folder.
 
     Raises:
-        InputError: there is no such fit, out is a file, or Matplotlib is missing.
+        InputError: there is no such fit, or out is a file.
     """
-    if need := printed.missing_need():
-        raise InputError(need)
     figures = _figures(_content(database, fit))
     with atomic.folder(out) as building:
         for name, figure in figures.items():

@@ -5,12 +5,14 @@ from html import escape
 from math import log10
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from csvcore.figures.law import ACCURACY_AXIS, CURVE_COLOUR, PALETTE, short_run
 from csvcore.forecasting.answers import BacktestRow
 from csvcore.forecasting.course import Course
 from csvcore.forecasting.iso_accuracy import IsoPoint
+from csvcore.records import Floats
 
 FLOPS_AXIS = "training FLOPs"
 TOKENS_AXIS = "training tokens"
@@ -32,7 +34,7 @@ def band_figure(
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure(_band(path["flops"], path))
+    figure = go.Figure(_band(path["flops"].to_numpy(), path))
     runs = points.groupby("run", sort=False)
     for number, (run, rows) in enumerate(runs):
         figure.add_scatter(
@@ -164,17 +166,24 @@ def backtest_figure(rows: Sequence[BacktestRow]) -> Any:
     return figure
 
 
-def _band(x: Any, table: pd.DataFrame) -> list[dict[str, Any]]:
+def _band(x: Floats, table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the traces of a forecast with its 90 % interval."""
-    edge = {"type": "scatter", "x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    line = {"type": "scatter", "mode": "lines"}
     return [
-        edge | {"y": table["high"], "showlegend": False},
-        edge | {"y": table["low"], "fill": "tonexty", "fillcolor": SHADE, "name": "90 % interval"},
-        {
-            "type": "scatter",
+        line
+        | {
+            "x": np.concatenate([x, x[::-1]]),
+            "y": np.concatenate([table["high"], table["low"][::-1]]),
+            "line": {"width": 0, "color": PALETTE[0]},
+            "fill": "toself",
+            "fillcolor": SHADE,
+            "hoverinfo": "skip",
+            "name": "90 % interval",
+        },
+        line
+        | {
             "x": x,
             "y": table["predicted"],
-            "mode": "lines",
             "line": {"color": PALETTE[0], "width": 2},
             "name": "forecast",
             "hovertemplate": "%{x:.3s}<br>%{y:.3f}<extra>forecast</extra>",

@@ -8,7 +8,6 @@ import io
 import threading
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -26,7 +25,6 @@ WIDTHS, FONT_SIZES = (1.5, 20.0), (4.0, 24.0)  # inches, points
 SCREEN = 700.0  # pixels that a figure's height in pixels is meant for
 PNG_DPI = 300
 ROTATED = 30  # characters of all ticks below a plot, above which they are turned
-NEED = "Figures for print need Matplotlib; install it with `pip install matplotlib`"
 _GROUND = {"light": ("white", "black"), "grey": ("white", "black"), "dark": ("#0e1117", "#fafafa")}
 _LOCK = threading.Lock()  # Matplotlib's settings belong to the process
 
@@ -57,11 +55,6 @@ class PrintStyle:
             raise InputError(f"there is no theme {self.theme!r}, but {', '.join(THEMES)}")
 
 
-def missing_need() -> str | None:
-    """Return what is missing to print figures, None where nothing is."""
-    return None if find_spec("matplotlib") else NEED
-
-
 def unprintable(figure: Any) -> str | None:
     """Return why a figure cannot be printed, None where it can."""
     traces = {trace.type for trace in figure.data} - {*printed_traces.KINDS}
@@ -87,9 +80,9 @@ def printed(figure: Any, style: PrintStyle, form: Format) -> bytes:
     Its height follows from the figure's, its rows and its titles; the legend is above the plot.
 
     Raises:
-        InputError: Matplotlib is missing, or the figure has what is not drawn for print.
+        InputError: the figure has what is not drawn for print.
     """
-    if problem := missing_need() or unprintable(figure):
+    if problem := unprintable(figure):
         raise InputError(problem)
     import matplotlib as mpl
 
@@ -278,6 +271,8 @@ def _legend(page: Any, figure: Any, inks: Inks, style: PrintStyle) -> float:
     for at, trace in named.values():
         before = {*sample.get_children()}
         own = trace.to_plotly_json() | {"x": [0.0], "y": [0.0], "error_x": None, "error_y": None}
+        if trace.fill == "toself":
+            own |= {"x": [0.0, 1.0, 1.0, 0.0], "y": [0.0, 0.0, 1.0, 1.0]}
         for key in ("color", "symbol", "size"):
             value = getattr(trace.marker, key, None)
             if isinstance(value, list | tuple | np.ndarray):

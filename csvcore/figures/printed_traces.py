@@ -10,6 +10,7 @@ from csvcore.figures.law import CURVE_COLOUR, PALETTE
 from csvcore.records import Floats
 
 POINT = 0.75  # points of a pixel
+FILL = 0.18  # opacity of an area, such as the band of an interval
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 3))}
 SYMBOLS = {"circle": "o", "diamond": "D", "star": "*", "x": "X", "square": "s"}
 # In grey a colour is a grey and a form; the side's symbol is told by face and edge.
@@ -117,11 +118,13 @@ def coordinates(values: Any, places: dict[str, int] | None) -> Floats:
 
 
 def scatter(axes: Any, trace: Any, x: Floats, y: Floats, inks: Inks, at: int) -> None:
-    """Draw lines, markers and error bars of a scatter trace."""
+    """Draw the area, lines, markers and error bars of a scatter trace."""
     mode, colour = trace.mode or "lines+markers", colour_of(trace, at)
     for name in ("error_x", "error_y"):
         _errors(axes, trace[name], name[-1], x, y, inks.ink(trace[name].color or colour))
-    if "lines" in mode:
+    if trace.fill == "toself":
+        axes.fill(x, y, color=inks.ink(colour), alpha=FILL, linewidth=0, zorder=1)
+    if "lines" in mode and trace.line.width != 0:
         width = POINT * float(trace.line.width or 2.0)
         style = inks.dash(colour, trace.line.dash)
         axes.plot(x, y, color=inks.ink(colour), linewidth=width, linestyle=style, zorder=2)

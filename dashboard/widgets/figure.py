@@ -70,7 +70,7 @@ def show(
 
 def _print(chart: Any, stem: str, key: str) -> None:
     """Draw the settings of a figure for print, which all figures share, and its downloads."""
-    if problem := printed.missing_need() or printed.unprintable(chart):
+    if problem := printed.unprintable(chart):
         st.caption(sentence(problem))
         return
     width = _shared(

@@ -15,7 +15,6 @@ from csvcore.figures.printed import PrintStyle
 from csvcore.figures.printed_traces import Inks
 from csvcore.records import ScalingFit
 
-pytestmark = pytest.mark.skipif(printed.missing_need() is not None, reason="needs Matplotlib")
 PLAIN = PrintStyle()
 COLOURS = law.family_colours(["ant", "bee"])
 
@@ -99,18 +98,13 @@ def test_bars_maps_categories_and_logarithms_are_drawn() -> None:
         assert all(word in texts for word in words)
 
 
-def test_what_cannot_be_printed_is_refused_with_the_next_step(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_cannot_be_printed_is_refused_with_the_next_step() -> None:
     with pytest.raises(InputError, match=r"a pie trace is not drawn .* export this figure as html"):
         printed.printed(go.Figure(go.Pie(values=[1])), PrintStyle(), "svg")
     with pytest.raises(InputError, match=r"width of 99 inches is outside 1.5 to 20"):
         PrintStyle(99.0)
     with pytest.raises(InputError, match=r"font size of 1 points is outside 4 to 24"):
         PrintStyle(font_size=1.0)
-    monkeypatch.setattr(printed, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="need Matplotlib; install it with"):
-        printed.printed(laws(), PrintStyle(), "svg")
 
 
 def test_the_toolbar_gets_its_room_once_and_only_where_a_legend_is() -> None:
@@ -123,3 +117,15 @@ def test_the_toolbar_gets_its_room_once_and_only_where_a_legend_is() -> None:
     alone = go.Figure(go.Scatter(x=[1], y=[1]))
     law.below_toolbar(alone)
     assert alone.layout.margin.t is None
+
+
+def test_the_band_of_an_interval_is_an_area_and_no_line() -> None:
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[1, 2, 2, 1], y=[2, 3, 1, 1], mode="lines", line={"width": 0}, fill="toself", name="band"
+    )
+    figure.add_scatter(x=[1, 2], y=[1.5, 2], mode="lines", name="middle")
+    bare = go.Figure(figure.data[1:])
+    drawn, without = (printed.printed(one, PLAIN, "svg").decode() for one in (figure, bare))
+    assert drawn.count("opacity: 0.18") == 2  # the area, and its sample in the legend
+    assert "opacity: 0.18" not in without
