@@ -137,16 +137,19 @@ def _serving(database: Path, script: str = "dashboard/server.py", **more: str) -
         )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
-    while not _healthy(address):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.1)
-    yield address
-    process.send_signal(signal.SIGINT)
     try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
+        while not _healthy(address):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
     assert "Traceback" not in log.read_text()
 
 
