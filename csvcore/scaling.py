@@ -222,36 +222,57 @@ def _starts(observed: Floats, gamma: Floats, share: Floats) -> list[Floats]:
 def _descend(
     law: Floats, unit: Floats, accuracy: Floats, gamma: Floats, share: Floats
 ) -> tuple[Floats, Floats]:
-    """Run Levenberg-Marquardt from law (2, n_heads) = slope, offset; return the ends and mse."""
-    top = 1.0 - gamma[:, None]
+    """Run Levenberg-Marquardt from law (2, n_heads) = slope, offset; return the ends and mse.
 
-    def look(law: Floats) -> tuple[Floats, Floats, Floats]:
-        passed = expit(law[0][:, None] * unit + law[1][:, None])
-        wrong = gamma[:, None] + top * passed - accuracy
-        return passed, wrong, np.einsum("km,km->k", share, wrong * wrong)
-
+    A head whose mse has settled takes no part in the further steps.
+    """
     law = np.clip(law, [[-STEEPEST], [-FARTHEST]], [[STEEPEST], [FARTHEST]])
-    passed, wrong, mse = look(law)
+    passed, wrong, mse = _look(law, unit, accuracy, gamma, share)
+    ends, lowest = law.copy(), mse.copy()
     damping = np.full_like(mse, 1e-2)
+    going = np.arange(mse.size)
     for _ in range(MAX_STEPS):
-        by_offset = top * passed * (1.0 - passed)
-        by_slope = by_offset * unit
-        a = np.einsum("km,km,km->k", share, by_slope, by_slope) * (1.0 + damping) + 1e-12
-        b = np.einsum("km,km,km->k", share, by_slope, by_offset)
-        c = np.einsum("km,km,km->k", share, by_offset, by_offset) * (1.0 + damping) + 1e-12
-        u = np.einsum("km,km,km->k", share, by_slope, wrong)
-        v = np.einsum("km,km,km->k", share, by_offset, wrong)
-        step = -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)
+        step = _law_steps(passed, wrong, unit, gamma, share, damping)
         moved = law + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
         moved = np.clip(moved, [[-STEEPEST], [-FARTHEST]], [[STEEPEST], [FARTHEST]])
-        passed_moved, wrong_moved, mse_moved = look(moved)
+        passed_moved, wrong_moved, mse_moved = _look(moved, unit, accuracy, gamma, share)
         better = mse_moved < mse
-        settled = ~better | (mse - mse_moved <= SETTLED * mse)
+        settled = np.where(better, mse - mse_moved <= SETTLED * mse, damping > 2e2)
         law = np.where(better, moved, law)
         passed = np.where(better[:, None], passed_moved, passed)
         wrong = np.where(better[:, None], wrong_moved, wrong)
         mse = np.where(better, mse_moved, mse)
         damping = np.where(better, damping / 5.0, damping * 5.0)
-        if bool(np.all(settled & (better | (damping > 1e3)))):
+        ends[:, going], lowest[going] = law, mse
+        if settled.any():
+            on = ~settled
+            going, law, mse, damping = going[on], law[:, on], mse[on], damping[on]
+            passed, wrong, unit, gamma = passed[on], wrong[on], unit[on], gamma[on]
+            accuracy, share = accuracy[on], share[on]
+        if going.size == 0:
             break
-    return law, mse
+    return ends, lowest
+
+
+def _look(
+    law: Floats, unit: Floats, accuracy: Floats, gamma: Floats, share: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return the sigmoids and residuals (n_heads, n_models) of laws (2, n_heads), and their mse."""
+    passed = expit(law[0][:, None] * unit + law[1][:, None])
+    wrong = gamma[:, None] + (1.0 - gamma[:, None]) * passed - accuracy
+    return passed, wrong, np.einsum("km,km->k", share, wrong * wrong)
+
+
+def _law_steps(
+    passed: Floats, wrong: Floats, unit: Floats, gamma: Floats, share: Floats, damping: Floats
+) -> Floats:
+    """Return Levenberg-Marquardt steps of slope and offset, (2, n_heads)."""
+    by_offset = (1.0 - gamma[:, None]) * passed * (1.0 - passed)
+    by_slope = by_offset * unit
+    shared = share * by_offset
+    a = np.einsum("km,km->k", shared * unit, by_slope) * (1.0 + damping) + 1e-12
+    b = np.einsum("km,km->k", shared, by_slope)
+    c = np.einsum("km,km->k", shared, by_offset) * (1.0 + damping) + 1e-12
+    u = np.einsum("km,km->k", shared * unit, wrong)
+    v = np.einsum("km,km->k", shared, wrong)
+    return -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)

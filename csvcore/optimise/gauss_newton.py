@@ -11,6 +11,10 @@ at a fixed law, exactly; and with the law's part projected out of the models x f
 J'J is the Gauss-Newton matrix of the profiled problem (variable projection, Kaufman). A step solves
 (J'J + (strength + damping) I) step = -gradient through the models x models matrix J J'. A step that
 does not lower F is not taken: the damping grows until one does.
+
+J costs as much as n_features passes over the losses, the gradient of F as much as two. So after a
+step with a new J come steps with the exact gradient and the same J, as long as they lower F enough
+(the chord method; Kelley 1995, Iterative Methods for Linear and Nonlinear Equations, 5.4.1).
 """
 
 from collections.abc import Callable
@@ -22,14 +26,16 @@ import torch
 from numpy.typing import NDArray
 
 from csvcore.optimise.features import TokenTable, over_tokens
-from csvcore.records import Floats, Ints
+from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import Laws, fit_sigmoid_laws
 
 Activation = Literal["exp", "softplus"]
 LARGEST_LOGIT = 30.0
 HEADS_AT_ONCE = 8  # heads whose models x tokens products are formed together
 MAX_STEPS = 30
-TOLERANCE = 3e-3  # a step that lowers F by less than this share ends the fit
+TOLERANCE = 3e-3  # a step with a new J that lowers F by less than this share ends the fit
+ENOUGH = 1e-2  # a step with an old J that lowers F by less than this share asks for a new one
+CHORDS = 10  # steps with an old J in a row
 FIRST_DAMPING, LEAST_DAMPING, TRIES = 1e-5, 1e-9, 8
 
 
@@ -73,13 +79,15 @@ class Solution:
     """The heads at the end of the steps.
 
     theta: (n_heads, n_features). objective: (n_heads,) F. history: the start and every step.
-    converged: (n_heads,) false where MAX_STEPS passed before the stopping rule held.
+    converged: (n_heads,) false where MAX_STEPS passed before the stopping rule held. curvature: the
+    last of every head, to go on from at another strength.
     """
 
     theta: Floats
     objective: Floats
     history: tuple[Step, ...]
-    converged: NDArray[np.bool_]
+    converged: Mask
+    curvature: "Curvature"
 
 
 def default_device() -> torch.device:
@@ -105,6 +113,7 @@ def solve(
     device: torch.device | None = None,
     report: Callable[[int], None] = lambda step: None,
     history: list[Step] | None = None,
+    curvature: "Curvature | None" = None,
 ) -> Solution:
     """Minimise F of every head from start; F never rises.
 
@@ -120,18 +129,75 @@ def solve(
         device: where the passes over the tokens run; `default_device` if None.
         report: called after every step with its number; may raise to stop.
         history: an empty list that gets every step as soon as it is done, for `report` to look at.
+        curvature: of the same heads near `start`, from a solution at another strength.
     """
     history = [] if history is None else history
     passes = _Passes(table, kind, device or default_device())
-    state = _start(passes, heads, start)
+    state = _start(passes, heads, start, curvature)
     history.append(Step(state.laws, state.score, state.laws.mse))
+    if curvature is not None:
+        _chords(passes, heads, state, np.flatnonzero(~state.done))
     for number in range(1, max_steps + 1):
         if state.done.all():
             break
         _step(passes, heads, state)
         history.append(Step(state.laws, state.score, state.laws.mse))
         report(number)
-    return Solution(state.theta, state.objective, tuple(history), state.done)
+    return Solution(
+        state.theta, state.objective, tuple(history), state.done, state.curvature
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Curvature:
+    """The models of some heads that count, and each head's Jacobian where it was last formed.
+
+    rows: (n_rows,) models whose share is positive in any head. jacobian: (n_heads, n_rows,
+    n_features) of the share's roots times predicted, the law's part projected out. gram: (n_heads,
+    n_rows, n_rows) jacobian times itself transposed.
+    """
+
+    rows: Ints
+    jacobian: torch.Tensor
+    gram: torch.Tensor
+
+    @classmethod
+    def unformed(cls, heads: Heads, n_features: int) -> "Curvature":
+        """Return the curvature of heads none of which has a Jacobian yet: zeros."""
+        rows = np.flatnonzero((heads.share > 0).any(axis=0))
+        shape = heads.share.shape[0], rows.size
+        return cls(
+            rows,
+            torch.zeros(*shape, n_features, dtype=torch.float64),
+            torch.zeros(*shape, rows.size, dtype=torch.float64),
+        )
+
+    def form(self, which: Ints, jacobian: torch.Tensor) -> None:
+        """Replace the Jacobian of the heads `which`."""
+        self.jacobian[which] = jacobian
+        self.gram[which] = jacobian @ jacobian.transpose(1, 2)
+
+    def steps(self, which: Ints, gradient: torch.Tensor, ridge: torch.Tensor) -> Floats:
+        """Return steps of the heads `which`, (n_which, n_features).
+
+        By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
+        with more than one thread (https://github.com/pytorch/pytorch/issues/142815). If
+        rounding makes a system not positive definite, the step is 0, so F is not lower and the
+        damping grows.
+
+        Args:
+            which: (n_which,) heads.
+            gradient: (n_which, n_features) half of F's gradient.
+            ridge: (n_which,) strength and damping.
+        """
+        jacobian = self.jacobian[which]
+        system = self.gram[which] + torch.diag_embed(ridge[:, None].expand(-1, self.rows.size))
+        seen = torch.einsum("kmp,kp->km", jacobian, gradient)
+        factor, failed = torch.linalg.cholesky_ex(system)
+        inner = torch.cholesky_solve(seen[..., None], factor)[..., 0]
+        step = (torch.einsum("kmp,km->kp", jacobian, inner) - gradient) / ridge[:, None]
+        step[failed > 0] = 0.0
+        return step.numpy()
 
 
 @dataclass(slots=True)
@@ -143,10 +209,13 @@ class _State:
     laws: Laws
     objective: Floats
     damping: Floats
-    done: NDArray[np.bool_]
+    done: Mask
+    curvature: Curvature
 
 
-def _start(passes: "_Passes", heads: Heads, start: Floats) -> _State:
+def _start(
+    passes: "_Passes", heads: Heads, start: Floats, curvature: Curvature | None
+) -> _State:
     """Return the heads at theta = start; heads of infinite strength are done, with theta 0."""
     score = passes.scores(start, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
@@ -157,33 +226,53 @@ def _start(passes: "_Passes", heads: Heads, start: Floats) -> _State:
         objective=laws.mse + _penalty(heads.strength, start),
         damping=np.full(start.shape[0], FIRST_DAMPING),
         done=np.isinf(heads.strength),
+        curvature=curvature or Curvature.unformed(heads, start.shape[1]),
     )
 
 
 def _step(passes: "_Passes", heads: Heads, state: _State) -> None:
-    """Move every unfinished head by one step; a head is done if no damping lowers its F."""
+    """Move every unfinished head by a step with a new Jacobian, and on with that Jacobian.
+
+    A head is done if no damping lowers its F, or if the step with the new Jacobian lowers it by
+    less than TOLERANCE of it.
+    """
     live = np.flatnonzero(~state.done)
-    curvature = _Curvature(
-        passes, heads.take(live), state.theta[live], state.laws.take(live), state.score[live]
-    )
+    gradient = _form(passes, heads, state, live)
     state.score, state.laws = state.score.copy(), state.laws.copy()  # the history keeps the old
     waiting = np.arange(live.size)
     for _ in range(TRIES):
         which = live[waiting]
-        moved = state.theta[which] + curvature.steps(waiting, state.damping[which])
-        waiting = waiting[~_take_if_lower(passes, heads, state, which, moved)]
+        ridge = torch.from_numpy(heads.strength[which] + state.damping[which])
+        moved = state.theta[which] + state.curvature.steps(which, gradient[waiting], ridge)
+        gain = _take_if_lower(passes, heads, state, which, moved)
+        state.done[which] |= (gain > 0) & (gain < TOLERANCE)
+        state.damping[which] *= np.where(gain > 0, 0.1, 10.0)
+        state.damping[which] = np.maximum(state.damping[which], LEAST_DAMPING)
+        waiting = waiting[gain == 0]
         if waiting.size == 0:
             break
     state.done[live[waiting]] = True
+    _chords(passes, heads, state, live[~state.done[live]])
+
+
+def _chords(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> None:
+    """Move the heads `which` by steps with the Jacobian they have, while F falls by ENOUGH."""
+    for _ in range(CHORDS):
+        if which.size == 0:
+            break
+        gradient = _gradient(passes, heads, state, which)
+        ridge = torch.from_numpy(heads.strength[which] + state.damping[which])
+        moved = state.theta[which] + state.curvature.steps(which, gradient, ridge)
+        which = which[_take_if_lower(passes, heads, state, which, moved) > ENOUGH]
 
 
 def _take_if_lower(
     passes: "_Passes", heads: Heads, state: _State, which: Ints, moved: Floats
-) -> NDArray[np.bool_]:
-    """Move those of the heads `which` whose F is lower at moved, and damp the others more.
+) -> Floats:
+    """Move those of the heads `which` whose F is lower at moved (n_which, n_features).
 
     Returns:
-        (n_which,) true for the heads that were moved.
+        (n_which,) the share of F by which it fell; 0 for heads that were not moved.
     """
     part = heads.take(which)
     score = passes.scores(moved, part.pull)
@@ -191,16 +280,48 @@ def _take_if_lower(
         score, part.accuracy, part.gamma, part.share, start=state.laws.take(which)
     )
     objective = laws.mse + _penalty(part.strength, moved)
-    better = objective < state.objective[which]
-    taken, rest = which[better], which[~better]
-    state.done[taken] |= objective[better] > (1.0 - TOLERANCE) * state.objective[taken]
+    gain = np.maximum(1.0 - objective / state.objective[which], 0.0)
+    better = gain > 0
+    taken = which[better]
     state.theta[taken] = moved[better]
     state.objective[taken] = objective[better]
     state.score[taken] = score[better]
     state.laws.put(taken, laws.take(np.flatnonzero(better)))
-    state.damping[taken] = np.maximum(state.damping[taken] / 10.0, LEAST_DAMPING)
-    state.damping[rest] *= 10.0
-    return np.asarray(better)
+    return np.asarray(gain)
+
+
+def _form(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> torch.Tensor:
+    """Form the Jacobian of the heads `which` anew; return half of F's gradient, see `_gradient`."""
+    rows, part = state.curvature.rows, heads.take(which)
+    share = torch.from_numpy(np.sqrt(part.share[:, rows]))
+    residual, by_score, by_law = _derivatives(part, state, which)
+    law_jacobian = share[..., None] * by_law[:, rows]  # (n_which, n_rows, 2)
+    base, _ = torch.linalg.qr(law_jacobian)
+    jacobian = passes.jacobian(state.theta[which], part.pull, rows)
+    jacobian *= (share * by_score[:, rows])[..., None]
+    jacobian -= base @ (base.transpose(1, 2) @ jacobian)
+    state.curvature.form(which, jacobian)
+    by_theta = torch.einsum("kmp,km->kp", jacobian, share * residual[:, rows])
+    return by_theta + torch.from_numpy(part.strength[:, None] * state.theta[which])
+
+
+def _gradient(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> torch.Tensor:
+    """Return half of the gradient of F of the heads `which`, (n_which, n_features)."""
+    part = heads.take(which)
+    residual, by_score, _ = _derivatives(part, state, which)
+    by_score = torch.from_numpy(part.share) * residual * by_score
+    by_theta = passes.gradient(state.theta[which], part.pull, by_score)
+    return by_theta + torch.from_numpy(part.strength[:, None] * state.theta[which])
+
+
+def _derivatives(
+    part: Heads, state: _State, which: Ints
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return residuals and derivatives by score and law of the heads `part`, 0 without a share."""
+    laws = state.laws.take(which)
+    predicted, by_score, by_law = laws.derivatives(state.score[which], part.gamma)
+    residual = np.where(part.share > 0, predicted - part.accuracy, 0.0)
+    return torch.from_numpy(residual), torch.from_numpy(by_score), torch.from_numpy(by_law)
 
 
 def _penalty(strength: Floats, theta: Floats) -> Floats:
@@ -248,6 +369,28 @@ class _Passes:
         shares = over_tokens(table.states.shape[0], work, self.device)
         return np.asarray((torch.stack(shares).sum(dim=0).T / table.n_chars).cpu().numpy())
 
+    def gradient(self, theta: Floats, pull: Ints, by_score: torch.Tensor) -> torch.Tensor:
+        """Return derivatives by theta, (n_heads, n_features), from those by score.
+
+        by_score: (n_heads, n_models).
+        """
+        table = self.table
+        coefficients = torch.from_numpy(theta.T).float().to(self.device)
+        by_sum = (by_score / table.n_chars).float().to(self.device)
+        every = np.arange(table.nll.shape[0])
+
+        def work(starts: range) -> torch.Tensor:
+            total = torch.zeros(theta.shape[0], table.n_features, dtype=torch.float64)
+            for block in table.blocks(every, self.device, starts):
+                _, slope = activate(block.logits(coefficients), self.kind)
+                part = torch.zeros(theta.shape[0], table.n_features, device=self.device)
+                by_logit = (by_sum @ block.nll) * slope.T * block.pulls[pull]  # (n_heads, b)
+                block.add_gradients(by_logit, part)
+                total += part.cpu().double()
+            return total
+
+        return torch.stack(over_tokens(table.states.shape[0], work, self.device)).sum(dim=0)
+
     def jacobian(self, theta: Floats, pull: Ints, rows: Ints) -> torch.Tensor:
         """Return d score of these models / d theta, (n_heads, n_rows, n_features)."""
         table, n_heads = self.table, theta.shape[0]
@@ -267,46 +410,3 @@ class _Passes:
         shares = over_tokens(table.states.shape[0], work, self.device)
         whole = torch.stack(shares).sum(dim=0) / table.n_chars
         return whole.view(n_heads, rows.size, -1)
-
-
-class _Curvature:
-    """Gradient and projected Jacobian of some heads; steps for any damping."""
-
-    def __init__(
-        self, passes: _Passes, heads: Heads, theta: Floats, laws: Laws, score: Floats
-    ) -> None:
-        rows = np.flatnonzero((heads.share > 0).any(axis=0))
-        share = torch.from_numpy(np.sqrt(heads.share[:, rows]))
-        accuracy = torch.from_numpy(np.where(share > 0, heads.accuracy[:, rows], 0.0))
-        predicted, by_score, by_law = (
-            torch.from_numpy(part) for part in laws.derivatives(score[:, rows], heads.gamma)
-        )
-        residual = share * (predicted - accuracy)  # (n_heads, n_rows)
-        law_jacobian = share[..., None] * by_law  # (n_heads, n_rows, 2)
-        base, _ = torch.linalg.qr(law_jacobian)
-        jacobian = passes.jacobian(theta, heads.pull, rows) * (share * by_score)[..., None]
-        jacobian -= base @ (base.transpose(1, 2) @ jacobian)
-        self.strength = torch.from_numpy(heads.strength)
-        self.jacobian = jacobian
-        self.gradient = torch.einsum("kmp,km->kp", jacobian, residual) + self.strength[
-            :, None
-        ] * torch.from_numpy(theta)
-        self.gram = jacobian @ jacobian.transpose(1, 2)
-
-    def steps(self, which: Ints, damping: Floats) -> Floats:
-        """Return steps of these heads, (n_which, n_features).
-
-        By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
-        with more than one thread (https://github.com/pytorch/pytorch/issues/142815). If
-        rounding makes a system not positive definite, the step is 0, so F is not lower and the
-        damping grows.
-        """
-        ridge = self.strength[which] + torch.from_numpy(damping)
-        jacobian, gradient = self.jacobian[which], self.gradient[which]
-        system = self.gram[which] + torch.diag_embed(ridge[:, None].expand(-1, self.gram.shape[1]))
-        seen = torch.einsum("kmp,kp->km", jacobian, gradient)
-        factor, failed = torch.linalg.cholesky_ex(system)
-        inner = torch.cholesky_solve(seen[..., None], factor)[..., 0]
-        step = (torch.einsum("kmp,km->kp", jacobian, inner) - gradient) / ridge[:, None]
-        step[failed > 0] = 0.0
-        return step.numpy()

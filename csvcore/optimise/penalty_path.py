@@ -17,6 +17,7 @@ from csvcore.optimise.features import TokenTable
 from csvcore.optimise.gauss_newton import (
     MAX_STEPS,
     Activation,
+    Curvature,
     Heads,
     Solution,
     Step,
@@ -76,7 +77,12 @@ class _Walk:
     tried: list[list[Penalty]] = field(default_factory=list)
 
     def solve(
-        self, heads: Heads, start: Floats, number: int, history: list[Step] | None = None
+        self,
+        heads: Heads,
+        start: Floats,
+        number: int,
+        history: list[Step] | None = None,
+        curvature: Curvature | None = None,
     ) -> Solution:
         """Minimise these heads from start; steps are reported under strength `number`."""
         n_steps = self.config.max_steps
@@ -88,6 +94,7 @@ class _Walk:
             n_steps,
             report=lambda step: self.report(number * n_steps + step, self.n_steps),
             history=history,
+            curvature=curvature,
         )
 
     @property
@@ -149,11 +156,13 @@ def _walk_down(walk: _Walk, groups: Mapping[str, Mask]) -> None:
     """Optimise all heads at each strength in turn and score the penalty of every path."""
     heads = walk.heads
     theta = np.zeros((heads.gamma.size, walk.table.n_features))
+    curvature = None
     for number, strength in enumerate(walk.config.strengths):
         walk.histories.append([])
         heads.strength[:] = strength
-        solution = walk.solve(heads, theta, number, walk.histories[-1])
+        solution = walk.solve(heads, theta, number, walk.histories[-1], curvature)
         theta = solution.theta
+        curvature = None if np.isinf(strength) else solution.curvature
         walk.ends.append(theta)
         walk.converged.append(solution.converged)
         end = solution.history[-1]
