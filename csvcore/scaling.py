@@ -275,4 +275,5 @@ def _law_steps(
     c = np.einsum("km,km->k", shared, by_offset) * (1.0 + damping) + 1e-12
     u = np.einsum("km,km->k", shared * unit, wrong)
     v = np.einsum("km,km->k", shared, wrong)
-    return -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)
+    step: Floats = -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)
+    return step

@@ -143,9 +143,7 @@ def solve(
         _step(passes, heads, state)
         history.append(Step(state.laws, state.score, state.laws.mse))
         report(number)
-    return Solution(
-        state.theta, state.objective, tuple(history), state.done, state.curvature
-    )
+    return Solution(state.theta, state.objective, tuple(history), state.done, state.curvature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +211,7 @@ class _State:
     curvature: Curvature
 
 
-def _start(
-    passes: "_Passes", heads: Heads, start: Floats, curvature: Curvature | None
-) -> _State:
+def _start(passes: "_Passes", heads: Heads, start: Floats, curvature: Curvature | None) -> _State:
     """Return the heads at theta = start; heads of infinite strength are done, with theta 0."""
     score = passes.scores(start, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from csvcore.optimise import Activation, TokenTable, gauss_newton
 from csvcore.optimise.gauss_newton import Heads, activate, head_weights, solve
 from csvcore.records import Floats
-from csvcore.scaling import Laws, fit_sigmoid_law, fit_sigmoid_laws
+from csvcore.scaling import Laws, fit_sigmoid_law
 from tests.support.planted import (
     KINDS,
     N_CHARS,
@@ -32,13 +32,14 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     set_block(monkeypatch, 64)  # 150 tokens are two blocks and a bit
 
 
-def curvature(
+def formed(
     table: TokenTable, heads: Heads, theta: Floats, kind: Activation
-) -> tuple[gauss_newton._Curvature, Laws]:
+) -> tuple[gauss_newton.Curvature, torch.Tensor, Laws]:
+    """The Jacobian, half of F's gradient and the laws at theta."""
     passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
-    score = passes.scores(theta, heads.pull)
-    laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
-    return gauss_newton._Curvature(passes, heads, theta, laws, score), laws
+    state = gauss_newton._start(passes, heads, theta, None)
+    gradient = gauss_newton._form(passes, heads, state, np.arange(heads.gamma.size))
+    return state.curvature, gradient, state.laws
 
 
 # By hand
@@ -102,11 +103,11 @@ def test_scores_and_their_jacobian_are_those_of_autograd(kind: Activation, seed:
 def test_the_gradient_is_that_of_the_profiled_objective(kind: Activation, seed: int) -> None:
     table, heads = planted(seed)
     theta = some_theta(seed)
-    found, laws = curvature(table, heads, theta, kind)
+    _, gradient, laws = formed(table, heads, theta, kind)
     for k in range(3):
         rows = heads.share[k] > 0
         own = replace(heads, share=np.where(heads.share > 0, 1.0 / rows.sum(), 0.0))
-        even, _ = curvature(table, own, theta, kind)
+        _, even, _ = formed(table, own, theta, kind)
         # scipy's law, for equal shares: at its best the law's own derivatives are nothing
         leaf = torch.tensor(theta[k], requires_grad=True)
         score = scores(table, leaf, int(heads.pull[k]), kind)
@@ -118,10 +119,10 @@ def test_the_gradient_is_that_of_the_profiled_objective(kind: Activation, seed: 
         assert leaf.grad is not None
         scale = float(leaf.grad.abs().max())
         if abs(law.mse - float((value - 1e-4 * (leaf**2).sum()).detach())) < 1e-12:
-            assert_allclose(2 * even.gradient[k], leaf.grad, atol=3e-3 * scale)
+            assert_allclose(2 * even[k], leaf.grad, atol=3e-3 * scale)
         # and the shares as they are, at our law
         _, wanted = objective(table, heads, k, theta[k], kind)
-        assert_allclose(2 * found.gradient[k], wanted, atol=3e-3 * abs(wanted).max())
+        assert_allclose(2 * gradient[k], wanted, atol=3e-3 * abs(wanted).max())
         assert abs(laws.slope[k]) < 29
 
 
@@ -131,7 +132,7 @@ def test_the_gradient_is_that_of_finite_differences_with_the_law_fitted_anew(
 ) -> None:
     table, heads = planted(5)
     theta = some_theta(5)
-    found, _ = curvature(table, heads, theta, kind)
+    _, gradient, _ = formed(table, heads, theta, kind)
     for k in range(3):
         for p in range(N_FEATURES):
             ends = []
@@ -140,13 +141,26 @@ def test_the_gradient_is_that_of_finite_differences_with_the_law_fitted_anew(
                 moved[p] += side
                 ends.append(objective(table, heads, k, moved, kind)[0])
             slope = (ends[1] - ends[0]) / 2e-3
-            assert 2 * float(found.gradient[k, p]) == pytest.approx(slope, rel=0.02, abs=2e-5)
+            assert 2 * float(gradient[k, p]) == pytest.approx(slope, rel=0.02, abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seeds)
+@few
+def test_the_gradient_without_a_jacobian_is_that_with_one(kind: Activation, seed: int) -> None:
+    table, heads = planted(seed)
+    passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
+    state = gauss_newton._start(passes, heads, some_theta(seed), None)
+    which = np.array([2, 0])
+    with_one = gauss_newton._form(passes, heads, state, which)
+    without = gauss_newton._gradient(passes, heads, state, which)
+    assert_allclose(without, with_one, atol=1e-4 * float(with_one.abs().max()))  # float32 sums
 
 
 def test_the_laws_directions_are_projected_out_of_the_jacobian() -> None:
     table, heads = planted(2)
     theta = some_theta(2)
-    found, laws = curvature(table, heads, theta, "exp")
+    found, _, laws = formed(table, heads, theta, "exp")
     score = np.stack([scores(table, torch.tensor(theta[k]), k % 2, "exp") for k in range(3)])
     _, by_score, by_law = laws.derivatives(score, heads.gamma)
     rows = (heads.share > 0).any(axis=0)
@@ -164,11 +178,12 @@ def test_the_laws_directions_are_projected_out_of_the_jacobian() -> None:
 @few
 def test_steps_are_those_of_a_dense_solve(seed: int, damping: float, strength: float) -> None:
     table, heads = planted(seed, strength=strength)
-    found, _ = curvature(table, heads, some_theta(seed), "exp")
+    found, gradients, _ = formed(table, heads, some_theta(seed), "exp")
     which = np.array([2, 0])
-    steps = found.steps(which, np.array([damping, 3 * damping]))
+    ridge = strength + damping * torch.tensor([1.0, 3.0], dtype=torch.float64)
+    steps = found.steps(which, gradients[which], ridge)
     for step, k, own in zip(steps, which, (damping, 3 * damping), strict=True):
-        jacobian, gradient = found.jacobian[k].numpy(), found.gradient[k].numpy()
+        jacobian, gradient = found.jacobian[k].numpy(), gradients[k].numpy()
         system = jacobian.T @ jacobian + (strength + own) * np.eye(N_FEATURES)
         assert_allclose(step, np.linalg.solve(system, -gradient), rtol=1e-6, atol=1e-9)
 

@@ -151,7 +151,10 @@ def test_a_head_that_was_stopped_early_says_so() -> None:
     assert len(late.history) < 100
 
 
-def test_a_head_is_done_with_the_first_step_that_gains_less_than_the_tolerance() -> None:
+def test_a_head_is_done_with_the_first_new_jacobian_that_gains_less_than_the_tolerance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gauss_newton, "CHORDS", 0)  # every step with a Jacobian of its own
     table, heads = planted(8, n_heads=1)
     start = np.zeros((1, N_FEATURES))
     n_steps = len(solve(table, heads, start, max_steps=100).history) - 1
@@ -160,6 +163,29 @@ def test_a_head_is_done_with_the_first_step_that_gains_less_than_the_tolerance()
     assert n_steps > 2
     assert (gains[:-1] >= gauss_newton.TOLERANCE).all()
     assert gains[-1] < gauss_newton.TOLERANCE
+
+
+@given(seeds)
+@few
+def test_old_jacobians_lead_as_low_with_fewer_new_ones(seed: int) -> None:
+    table, heads = planted(seed, strength=1e-6)
+    start = np.zeros((3, N_FEATURES))
+    with_chords = solve(table, heads, start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gauss_newton, "CHORDS", 0)
+        alone = solve(table, heads, start)
+    assert_allclose(with_chords.objective, alone.objective, rtol=0.03)
+    assert len(with_chords.history) <= len(alone.history)
+
+
+def test_a_weaker_penalty_goes_on_from_the_curvature_of_a_stronger_one() -> None:
+    table, heads = planted(8, strength=1e-4)
+    first = solve(table, heads, np.zeros((3, N_FEATURES)))
+    weaker = replace(heads, strength=heads.strength / 3)
+    fresh = solve(table, weaker, first.theta)
+    carried = solve(table, weaker, first.theta, curvature=first.curvature)
+    assert_allclose(carried.objective, fresh.objective, rtol=0.02)
+    assert len(carried.history) <= len(fresh.history)
 
 
 def test_going_on_from_the_end_gains_next_to_nothing() -> None:
@@ -191,35 +217,34 @@ def test_every_step_is_reported_and_the_caller_can_stop_it() -> None:
 # One step
 
 
-def curvature(n_heads: int, n_rows: int, strength: float) -> gauss_newton._Curvature:
-    """A step's matrices, drawn at random."""
+def curvature(n_heads: int, n_rows: int) -> tuple[gauss_newton.Curvature, torch.Tensor]:
+    """Jacobians and gradients drawn at random."""
     rng = np.random.default_rng(n_rows)
-    made = gauss_newton._Curvature.__new__(gauss_newton._Curvature)
-    made.strength = torch.full((n_heads,), strength, dtype=torch.float64)
-    made.jacobian = torch.from_numpy(rng.normal(size=(n_heads, n_rows, 4)))
-    made.gradient = torch.from_numpy(rng.normal(size=(n_heads, 4)))
-    made.gram = made.jacobian @ made.jacobian.transpose(1, 2)
-    return made
+    jacobian = torch.from_numpy(rng.normal(size=(n_heads, n_rows, 4)))
+    gram = jacobian @ jacobian.transpose(1, 2)
+    made = gauss_newton.Curvature(np.arange(n_rows), jacobian, gram)
+    return made, torch.from_numpy(rng.normal(size=(n_heads, 4)))
 
 
 @pytest.mark.parametrize("n_rows", [3, 151, 200])  # torch's LU fails from 151 rows on
 def test_a_step_solves_the_damped_normal_equations_on_more_than_one_thread(n_rows: int) -> None:
-    made, which, damping = curvature(5, n_rows, 0.5), np.array([1, 4]), np.array([0.25, 2.0])
+    made, gradients = curvature(5, n_rows)
+    which, ridges = np.array([1, 4]), torch.tensor([0.75, 2.5], dtype=torch.float64)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        steps = made.steps(which, damping)
+        steps = made.steps(which, gradients[which], ridges)
     finally:
         torch.set_num_threads(n_threads)
-    for step, k, ridge in zip(steps, which, 0.5 + damping, strict=True):
-        jacobian, gradient = made.jacobian[k].numpy(), made.gradient[k].numpy()
+    for step, k, ridge in zip(steps, which, ridges.numpy(), strict=True):
+        jacobian, gradient = made.jacobian[k].numpy(), gradients[k].numpy()
         normal = jacobian.T @ jacobian + ridge * np.eye(4)
         assert_allclose(step, np.linalg.solve(normal, -gradient), rtol=1e-9)
 
 
 def test_a_head_without_a_positive_definite_system_stays() -> None:
-    made = curvature(2, 3, 0.5)
+    made, gradients = curvature(2, 3)
     made.gram[1] = -made.gram[1]
-    steps = made.steps(np.array([0, 1]), np.zeros(2))
+    steps = made.steps(np.array([0, 1]), gradients, torch.full((2,), 0.5, dtype=torch.float64))
     assert_array_equal(steps[1], 0.0)
     assert (steps[0] != 0).all()

@@ -18,7 +18,7 @@ from csvcore.optimise import (
     choose_heads,
     token_features,
 )
-from csvcore.optimise.gauss_newton import Heads, head_weights, solve
+from csvcore.optimise.gauss_newton import Heads, Solution, head_weights, solve
 from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 from csvcore.synthetic import World, make_world
@@ -105,6 +105,14 @@ def test_the_path_of_penalties_is_walked_to_its_end_where_its_middle_looks_usele
 # A second opinion: every head fitted alone and judged by hand
 
 
+def one_on(table: TokenTable, heads: Heads, before: Solution | None) -> Solution:
+    """Fit one head alone, from the end at the strength before."""
+    if before is None:
+        return solve(table, heads, np.zeros((1, table.n_features)), "exp", CONFIG.max_steps)
+    known = before.curvature if before.curvature.gram.any() else None
+    return solve(table, heads, before.theta, "exp", CONFIG.max_steps, curvature=known)
+
+
 def test_the_errors_of_every_penalty_are_those_of_heads_fitted_one_at_a_time(
     small: Known, found: WeightResult
 ) -> None:
@@ -113,19 +121,18 @@ def test_the_errors_of_every_penalty_are_those_of_heads_fitted_one_at_a_time(
     tried = {(entry.pull, entry.strength): entry for entry in found.choice.tried}
     assert {pull for pull, _ in tried} == {"all-token", "source-token"}
     for row, pull in enumerate(("all-token", "source-token")):
-        thetas = {name: np.zeros((1, small.table.n_features)) for name in ("", "0", "1", "2")}
+        ends: dict[str, Solution] = {}
         for strength in CONFIG.strengths:
             entry = tried[pull, None if np.isinf(strength) else strength]
             errors = {}
-            for name in thetas:
+            for name in ("", "0", "1", "2"):
                 left_out = small.groups[name] if name else ~problem.train
                 mask = problem.train & ~left_out
                 heads = Heads(
                     *(problem.accuracy[None], (mask / mask.sum())[None], np.array([0.25])),
                     *(np.array([strength]), np.array([row])),
                 )
-                solution = solve(small.table, heads, thetas[name], "exp", CONFIG.max_steps)
-                thetas[name] = solution.theta
+                solution = ends[name] = one_on(small.table, heads, ends.get(name))
                 score = solution.history[-1].score[0]
                 law = fit_sigmoid_law(score[mask], problem.accuracy[mask], 0.25)
                 wrong = sigmoid_law(score, law.alpha, law.beta, 0.25) - problem.accuracy
@@ -153,16 +160,17 @@ def test_the_chosen_weights_are_those_of_a_head_fitted_alone_down_the_path(
     row = problem.pulls[chosen.pull]
     for name in ("", "0", "1", "2"):
         mask = problem.train & ~small.groups[name] if name else problem.train
-        theta = np.zeros((1, small.table.n_features))
+        end = None
         for strength in CONFIG.strengths:
             heads = Heads(
                 *(problem.accuracy[None], (mask / mask.sum())[None], np.array([0.25])),
                 *(np.array([strength]), np.array([row])),
             )
-            theta = solve(small.table, heads, theta, "exp", CONFIG.max_steps).theta
+            end = one_on(small.table, heads, end)
             if strength == (chosen.strength or np.inf):
                 break
-        weight = head_weights(small.table, theta, np.array([row]))[0].astype(float)
+        assert end is not None
+        weight = head_weights(small.table, end.theta, np.array([row]))[0].astype(float)
         ours = found.fold_weight[name] if name else found.weight
         assert_allclose(ours / ours.mean(), weight / weight.mean(), rtol=0.05, atol=0.02)
     assert list(found.fold_weight) == ["0", "1", "2"]
