@@ -2,7 +2,7 @@
 
 from csvcore.optimise.algorithm_2 import OptimiseConfig, optimise_heads, standardise
 from csvcore.optimise.features import TokenTable, token_features
-from csvcore.optimise.gauss_newton import Activation
+from csvcore.optimise.passes import Activation
 from csvcore.optimise.penalty_path import STRENGTHS, FastConfig, choose_heads
 from csvcore.optimise.permutation import permutation_control
 from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult

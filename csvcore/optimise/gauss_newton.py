@@ -19,19 +19,15 @@ step with a new J come steps with the exact gradient and the same J, as long as 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from csvcore.optimise.features import TokenTable, over_tokens
+from csvcore.optimise.features import TokenTable
+from csvcore.optimise.passes import Activation, Passes, default_device
 from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import Laws, fit_sigmoid_laws
 
-Activation = Literal["exp", "softplus"]
-LARGEST_LOGIT = 30.0
-HEADS_AT_ONCE = 8  # heads whose models x tokens products are formed together
 MAX_STEPS = 30
 TOLERANCE = 3e-3  # a step with a new J that lowers F by less than this share ends the fit
 ENOUGH = 1e-2  # a step with an old J that lowers F by less than this share asks for a new one
@@ -90,20 +86,6 @@ class Solution:
     curvature: "Curvature"
 
 
-def default_device() -> torch.device:
-    """Return the GPU if available, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def activate(logit: torch.Tensor, kind: Activation) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the factor f(logit) of a weight and its derivative; f(0) = 1, both positive."""
-    if kind == "exp":
-        factor = torch.exp(logit.clamp(max=LARGEST_LOGIT))
-        return factor, factor
-    moved = logit + float(np.log(np.expm1(1.0)))
-    return torch.nn.functional.softplus(moved), torch.sigmoid(moved)
-
-
 def solve(
     table: TokenTable,
     heads: Heads,
@@ -132,7 +114,7 @@ def solve(
         curvature: of the same heads near `start`, from a solution at another strength.
     """
     history = [] if history is None else history
-    passes = _Passes(table, kind, device or default_device())
+    passes = Passes(table, kind, device or default_device())
     state = _start(passes, heads, start, curvature)
     history.append(Step(state.laws, state.score, state.laws.mse))
     if curvature is not None:
@@ -211,7 +193,7 @@ class _State:
     curvature: Curvature
 
 
-def _start(passes: "_Passes", heads: Heads, start: Floats, curvature: Curvature | None) -> _State:
+def _start(passes: Passes, heads: Heads, start: Floats, curvature: Curvature | None) -> _State:
     """Return the heads at theta = start; heads of infinite strength are done, with theta 0."""
     score = passes.scores(start, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
@@ -226,7 +208,7 @@ def _start(passes: "_Passes", heads: Heads, start: Floats, curvature: Curvature 
     )
 
 
-def _step(passes: "_Passes", heads: Heads, state: _State) -> None:
+def _step(passes: Passes, heads: Heads, state: _State) -> None:
     """Move every unfinished head by a step with a new Jacobian, and on with that Jacobian.
 
     A head is done if no damping lowers its F, or if the step with the new Jacobian lowers it by
@@ -251,7 +233,7 @@ def _step(passes: "_Passes", heads: Heads, state: _State) -> None:
     _chords(passes, heads, state, live[~state.done[live]])
 
 
-def _chords(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> None:
+def _chords(passes: Passes, heads: Heads, state: _State, which: Ints) -> None:
     """Move the heads `which` by steps with the Jacobian they have, while F falls by ENOUGH."""
     for _ in range(CHORDS):
         if which.size == 0:
@@ -263,7 +245,7 @@ def _chords(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> None
 
 
 def _take_if_lower(
-    passes: "_Passes", heads: Heads, state: _State, which: Ints, moved: Floats
+    passes: Passes, heads: Heads, state: _State, which: Ints, moved: Floats
 ) -> Floats:
     """Move those of the heads `which` whose F is lower at moved (n_which, n_features).
 
@@ -286,7 +268,7 @@ def _take_if_lower(
     return np.asarray(gain)
 
 
-def _form(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> torch.Tensor:
+def _form(passes: Passes, heads: Heads, state: _State, which: Ints) -> torch.Tensor:
     """Form the Jacobian of the heads `which` anew; return half of F's gradient, see `_gradient`."""
     rows, part = state.curvature.rows, heads.take(which)
     share = torch.from_numpy(np.sqrt(part.share[:, rows]))
@@ -301,7 +283,7 @@ def _form(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> torch.
     return by_theta + torch.from_numpy(part.strength[:, None] * state.theta[which])
 
 
-def _gradient(passes: "_Passes", heads: Heads, state: _State, which: Ints) -> torch.Tensor:
+def _gradient(passes: Passes, heads: Heads, state: _State, which: Ints) -> torch.Tensor:
     """Return half of the gradient of F of the heads `which`, (n_which, n_features)."""
     part = heads.take(which)
     residual, by_score, _ = _derivatives(part, state, which)
@@ -323,86 +305,3 @@ def _derivatives(
 def _penalty(strength: Floats, theta: Floats) -> Floats:
     length = np.square(theta).sum(axis=1)
     return np.asarray(np.where(length > 0, strength, 0.0) * length)
-
-
-def head_weights(
-    table: TokenTable, theta: Floats, pull: Ints, kind: Activation = "exp"
-) -> NDArray[np.float32]:
-    """Return the weights of these heads before scaling, (n_heads, n_tokens)."""
-    coefficients = torch.from_numpy(theta.T).float()
-
-    def work(starts: range) -> list[NDArray[np.float32]]:
-        parts = []
-        for block in table.blocks(np.arange(0), torch.device("cpu"), starts):
-            factor, _ = activate(block.logits(coefficients), kind)
-            parts.append((factor.T * block.pulls[pull]).numpy())
-        return parts
-
-    shares = over_tokens(table.states.shape[0], work)
-    return np.concatenate([part for parts in shares for part in parts], axis=1)
-
-
-class _Passes:
-    """Passes over the tokens for many heads: scores, and scores' Jacobian by the head."""
-
-    def __init__(self, table: TokenTable, kind: Activation, device: torch.device) -> None:
-        self.table, self.kind, self.device = table, kind, device
-
-    def scores(self, theta: Floats, pull: Ints) -> Floats:
-        """Return capability scores of all models, (n_heads, n_models)."""
-        table = self.table
-        coefficients = torch.from_numpy(theta.T).float().to(self.device)
-        every = np.arange(table.nll.shape[0])
-
-        def work(starts: range) -> torch.Tensor:
-            total = torch.zeros(every.size, theta.shape[0], dtype=torch.float64)
-            total = total.to(self.device)
-            for block in table.blocks(every, self.device, starts):
-                factor, _ = activate(block.logits(coefficients), self.kind)
-                total += (block.nll @ (factor * block.pulls[pull].T)).double()
-            return total
-
-        shares = over_tokens(table.states.shape[0], work, self.device)
-        return np.asarray((torch.stack(shares).sum(dim=0).T / table.n_chars).cpu().numpy())
-
-    def gradient(self, theta: Floats, pull: Ints, by_score: torch.Tensor) -> torch.Tensor:
-        """Return derivatives by theta, (n_heads, n_features), from those by score.
-
-        by_score: (n_heads, n_models).
-        """
-        table = self.table
-        coefficients = torch.from_numpy(theta.T).float().to(self.device)
-        by_sum = (by_score / table.n_chars).float().to(self.device)
-        every = np.arange(table.nll.shape[0])
-
-        def work(starts: range) -> torch.Tensor:
-            total = torch.zeros(theta.shape[0], table.n_features, dtype=torch.float64)
-            for block in table.blocks(every, self.device, starts):
-                _, slope = activate(block.logits(coefficients), self.kind)
-                part = torch.zeros(theta.shape[0], table.n_features, device=self.device)
-                by_logit = (by_sum @ block.nll) * slope.T * block.pulls[pull]  # (n_heads, b)
-                block.add_gradients(by_logit, part)
-                total += part.cpu().double()
-            return total
-
-        return torch.stack(over_tokens(table.states.shape[0], work, self.device)).sum(dim=0)
-
-    def jacobian(self, theta: Floats, pull: Ints, rows: Ints) -> torch.Tensor:
-        """Return d score of these models / d theta, (n_heads, n_rows, n_features)."""
-        table, n_heads = self.table, theta.shape[0]
-        coefficients = torch.from_numpy(theta.T).float().to(self.device)
-
-        def work(starts: range) -> torch.Tensor:
-            flat = torch.zeros(n_heads * rows.size, table.n_features, device=self.device)
-            for block in table.blocks(rows, self.device, starts):
-                _, slope = activate(block.logits(coefficients), self.kind)
-                by_head = (slope.T.contiguous() * block.pulls[pull])[:, None, :]
-                for at in range(0, n_heads, HEADS_AT_ONCE):
-                    product = by_head[at : at + HEADS_AT_ONCE] * block.nll  # (heads, n_rows, b)
-                    part = flat[at * rows.size : (at + product.shape[0]) * rows.size]
-                    block.add_gradients(product.flatten(0, 1), part)
-            return flat.cpu().double()
-
-        shares = over_tokens(table.states.shape[0], work, self.device)
-        whole = torch.stack(shares).sum(dim=0) / table.n_chars
-        return whole.view(n_heads, rows.size, -1)

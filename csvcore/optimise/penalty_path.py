@@ -16,14 +16,13 @@ import numpy as np
 from csvcore.optimise.features import TokenTable
 from csvcore.optimise.gauss_newton import (
     MAX_STEPS,
-    Activation,
     Curvature,
     Heads,
     Solution,
     Step,
-    head_weights,
     solve,
 )
+from csvcore.optimise.passes import Activation, head_weights
 from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult, glimpse
 from csvcore.records import Floats, Glimpse, Ints, Mask, Penalty, PenaltyChoice, TraceStep
 

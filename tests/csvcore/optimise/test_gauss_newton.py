@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from csvcore.optimise import Activation, TokenTable, gauss_newton
-from csvcore.optimise.gauss_newton import Heads, activate, head_weights, solve
+from csvcore.optimise import Activation, TokenTable, gauss_newton, passes
+from csvcore.optimise.gauss_newton import Heads, solve
+from csvcore.optimise.passes import activate, head_weights
 from csvcore.records import Floats
 from csvcore.scaling import Laws, fit_sigmoid_law
 from tests.support.planted import (
@@ -36,9 +37,9 @@ def formed(
     table: TokenTable, heads: Heads, theta: Floats, kind: Activation
 ) -> tuple[gauss_newton.Curvature, torch.Tensor, Laws]:
     """The Jacobian, half of F's gradient and the laws at theta."""
-    passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
-    state = gauss_newton._start(passes, heads, theta, None)
-    gradient = gauss_newton._form(passes, heads, state, np.arange(heads.gamma.size))
+    over = passes.Passes(table, kind, torch.device("cpu"))
+    state = gauss_newton._start(over, heads, theta, None)
+    gradient = gauss_newton._form(over, heads, state, np.arange(heads.gamma.size))
     return state.curvature, gradient, state.laws
 
 
@@ -70,7 +71,7 @@ def test_a_head_of_nothing_gives_the_pulls_weights_and_scores() -> None:
     for kind in KINDS:
         weight = head_weights(table, np.zeros((3, N_FEATURES)), heads.pull, kind)
         assert_allclose(weight, table.pulls[heads.pull], rtol=1e-6)
-        score = gauss_newton._Passes(table, kind, torch.device("cpu")).scores(
+        score = passes.Passes(table, kind, torch.device("cpu")).scores(
             np.zeros((3, N_FEATURES)), heads.pull
         )
         by_hand = table.pulls[heads.pull].astype(float) @ table.nll.T.astype(float) / N_CHARS
@@ -86,8 +87,8 @@ def test_a_head_of_nothing_gives_the_pulls_weights_and_scores() -> None:
 def test_scores_and_their_jacobian_are_those_of_autograd(kind: Activation, seed: int) -> None:
     table, heads = planted(seed)
     theta, rows = some_theta(seed), np.array([0, 2, 3, 9])
-    passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
-    found, jacobian = passes.scores(theta, heads.pull), passes.jacobian(theta, heads.pull, rows)
+    over = passes.Passes(table, kind, torch.device("cpu"))
+    found, jacobian = over.scores(theta, heads.pull), over.jacobian(theta, heads.pull, rows)
     for k in range(3):
         pull = int(heads.pull[k])
         leaf = torch.tensor(theta[k])
@@ -149,11 +150,11 @@ def test_the_gradient_is_that_of_finite_differences_with_the_law_fitted_anew(
 @few
 def test_the_gradient_without_a_jacobian_is_that_with_one(kind: Activation, seed: int) -> None:
     table, heads = planted(seed)
-    passes = gauss_newton._Passes(table, kind, torch.device("cpu"))
-    state = gauss_newton._start(passes, heads, some_theta(seed), None)
+    over = passes.Passes(table, kind, torch.device("cpu"))
+    state = gauss_newton._start(over, heads, some_theta(seed), None)
     which = np.array([2, 0])
-    with_one = gauss_newton._form(passes, heads, state, which)
-    without = gauss_newton._gradient(passes, heads, state, which)
+    with_one = gauss_newton._form(over, heads, state, which)
+    without = gauss_newton._gradient(over, heads, state, which)
     assert_allclose(without, with_one, atol=1e-4 * float(with_one.abs().max()))  # float32 sums
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore.errors import Cancelled
-from csvcore.optimise import Activation, gauss_newton
-from csvcore.optimise.gauss_newton import Solution, head_weights, solve
+from csvcore.optimise import Activation, gauss_newton, passes
+from csvcore.optimise.gauss_newton import Solution, solve
+from csvcore.optimise.passes import head_weights
 from csvcore.records import Floats
 from csvcore.scaling import fit_sigmoid_laws
 from tests.support.planted import (
@@ -110,15 +111,15 @@ def test_accuracies_of_models_without_a_share_have_no_influence() -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 75, 149, 150, 151, 4096])
 def test_where_blocks_end_changes_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, heads = planted(7, n_heads=2 * gauss_newton.HEADS_AT_ONCE + 1)
+    table, heads = planted(7, n_heads=2 * passes.HEADS_AT_ONCE + 1)
     theta = some_theta(7, heads.gamma.size)
     rows = np.arange(N_MODELS)
 
     def look() -> tuple[Floats, Floats, Floats]:
-        passes = gauss_newton._Passes(table, "exp", torch.device("cpu"))
-        jacobian = passes.jacobian(theta, heads.pull, rows).numpy()
+        over = passes.Passes(table, "exp", torch.device("cpu"))
+        jacobian = over.jacobian(theta, heads.pull, rows).numpy()
         weight = head_weights(table, theta, heads.pull).astype(float)
-        return passes.scores(theta, heads.pull), jacobian, weight
+        return over.scores(theta, heads.pull), jacobian, weight
 
     before = look()
     set_block(monkeypatch, block)

@@ -18,7 +18,8 @@ from csvcore.optimise import (
     choose_heads,
     token_features,
 )
-from csvcore.optimise.gauss_newton import Heads, Solution, head_weights, solve
+from csvcore.optimise.gauss_newton import Heads, Solution, solve
+from csvcore.optimise.passes import head_weights
 from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law
 from csvcore.synthetic import World, make_world
