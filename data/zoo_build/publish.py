@@ -24,7 +24,7 @@ from zoo_build.families import Run, all_runs
 from zoo_build.tasks import TASKS, chance
 
 SCORER = "abacus-l"
-SHIPPED = ("ebb-xs", "ebb-s", "ebb-m")  # models that come along, to collect from
+SHIPPED = ("ebb-xs", "ebb-s", "ebb-l")  # models that come along, to collect from
 QUANTUM, SIGNIFICANT_BITS = 2.0**-10, 8  # of the losses that come along, in nats
 CARD = ("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin", "run")
 ITEMS = pa.schema(
