@@ -4,20 +4,22 @@ Every call delegates to `pipeline`; figures are those of the dashboard. Only `fi
 import PyTorch.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from inspect import signature
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from weakref import finalize
 
 import pandas as pd
+from tqdm.auto import tqdm
 
 from csvcore import frames, store
 from csvcore.errors import InputError
+from csvcore.formats.given import File, Table, as_file, as_files
 from csvcore.pipeline import exports, imports
 from csvcore.pipeline.predict import predict
 from csvcore.records import Fit, Task
@@ -26,8 +28,25 @@ from csvcore.results import Comparisons, Fits, Forecasts, Predictions, read_fits
 if TYPE_CHECKING:
     from csvcore.fitting.config import FitConfig
 
-File = str | os.PathLike[str]
 Report = Callable[[int, int, str], None]
+
+
+class Settings(TypedDict, total=False):
+    """Settings of a fit; the fields of `csvcore.fitting.config.FitConfig`."""
+
+    algorithm: Literal["fast", "paper"]
+    steps: int | None
+    learning_rate: float
+    seed: int
+    scorer: str
+    mask_first_token: bool
+    own_units: bool
+    activation: Literal["exp", "softplus"] | None
+    members: int
+    penalty: float | None
+    label: str
+    label_spans: str
+    refit: Literal["all", "train"]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -47,6 +66,11 @@ class Lab:
         with store.connect(self.database, read_only=True) as db:
             return store.tasks(db)
 
+    def documents(self) -> pd.DataFrame:
+        """Return a row for each document of the corpus: doc_id, source, text, answers, results."""
+        with store.connect(self.database, read_only=True) as db:
+            return pd.DataFrame([asdict(doc) for doc in store.documents(db, self.corpus)])
+
     def models(self) -> pd.DataFrame:
         """Return a row for each model: its card, and a column of accuracy for each task."""
         with store.connect(self.database, read_only=True) as db:
@@ -57,21 +81,22 @@ class Lab:
         with store.connect(self.database, read_only=True) as db:
             table = store.fits(db)
             here = table[(table["corpus"] == self.corpus) & (table["split"] == self.split)]
-            return read_fits(db, here["fit"])
+            return read_fits(db, here["fit"], self)
 
     def fit(
         self,
         *tasks: str,
         method: str = "csv",
-        report: Report = lambda step, total, message: None,
-        **settings: Any,
+        report: Report | None = None,
+        **settings: Unpack[Settings],
     ) -> Fits:
         """Fit each task, by default all tasks; a stored fit is read instead.
 
         Args:
             *tasks: names of tasks.
             method: csv, or a baseline of `csvcore fit --method`.
-            report: called with (step, steps, message).
+            report: called with (step, steps, message); by default a progress bar where there is a
+                terminal or a notebook.
             **settings: fields of `FitConfig`, such as seed or algorithm.
 
         Raises:
@@ -80,24 +105,20 @@ class Lab:
         from csvcore.pipeline.fit import fit
 
         wanted = [(task, method) for task in tasks or [task.task for task in self.tasks()]]
-        fits = fit(
-            self.database,
-            self.corpus,
-            self.split,
-            wanted,
-            self._config(settings),
-            report,
-            only_missing=True,
-        )
+        config = self._config(settings)
+        with _progress(report) as told:
+            fits = fit(
+                *(self.database, self.corpus, self.split, wanted, config, told), only_missing=True
+            )
         with store.connect(self.database, read_only=True) as db:
-            return read_fits(db, [record.fit for record in fits])
+            return read_fits(db, [record.fit for record in fits], self)
 
     def compare(
         self,
         *tasks: str,
         permutations: int = 0,
-        report: Report = lambda step, total, message: None,
-        **settings: Any,
+        report: Report | None = None,
+        **settings: Unpack[Settings],
     ) -> Comparisons:
         """Compare every method and trivial baseline on the test models; see `pipeline.compare`.
 
@@ -106,8 +127,56 @@ class Lab:
         from csvcore.pipeline.compare import compare
 
         config = self._config(settings)
-        rows = compare(self.database, self.corpus, self.split, tasks, config, report, permutations)
+        with _progress(report) as told:
+            rows = compare(
+                *(self.database, self.corpus, self.split, tasks, config, told), permutations
+            )
         return Comparisons(tuple(rows))
+
+    def leave_one_family_out(
+        self, *tasks: str, report: Report | None = None, **settings: Unpack[Settings]
+    ) -> pd.DataFrame:
+        """Compare every method with each family left out in turn, on splits of their own.
+
+        Returns:
+            A row for each family, task and method: family, split, and columns as in `Comparison`.
+        """
+        from csvcore.pipeline.leave_one_family_out import leave_one_family_out
+
+        config = self._config(settings)
+        with _progress(report) as told:
+            found = leave_one_family_out(self.database, self.corpus, tasks, config, told)
+        table = frames.comparison_table([entry.row for entry in found])
+        table.insert(0, "family", [entry.family for entry in found])
+        table.insert(1, "split", [entry.split for entry in found])
+        return table
+
+    def mixes(
+        self,
+        task: str,
+        *corpora: str,
+        budget_tokens: int | None = None,
+        report: Report | None = None,
+        **settings: Unpack[Settings],
+    ) -> pd.DataFrame:
+        """Search for the mix of sources that predicts a task best; see `pipeline.mixes`.
+
+        Args:
+            task: its name.
+            *corpora: further corpora whose sources may be drawn from.
+            budget_tokens: tokens of every mix.
+            report: see `fit`.
+            **settings: see `fit`.
+
+        Returns:
+            A row for each mix that was tried, best first; columns as in `records.Mix`.
+        """
+        from csvcore.pipeline.mixes import mixes
+
+        config, names = self._config(settings), [self.corpus, *corpora]
+        with _progress(report) as told:
+            tried = mixes(self.database, names, self.split, task, config, budget_tokens, told)
+        return pd.DataFrame([asdict(mix) for mix in tried])
 
     def predict(
         self, fit: Fit | str, models: Sequence[str] = (), losses: File | Sequence[File] = ()
@@ -121,7 +190,7 @@ class Lab:
             losses: loss packs of further models on the same corpus.
         """
         name = fit if isinstance(fit, str) else fit.fit
-        predictions = predict(self.database, name, models, _files(losses))
+        predictions = predict(self.database, name, models, as_files(losses))
         with store.connect(self.database, read_only=True) as db:
             record, cards, entries = store.fit(db, name), store.models(db), store.accuracies(db)
         observed = {entry.model: entry.accuracy for entry in entries if entry.task == record.task}
@@ -158,13 +227,21 @@ class Lab:
         return Forecasts(tuple(found.rows), tuple(found.backtest))
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
-        """Return the salience of every token; columns of `exports.token_weights`."""
+        """Return the salience of every token: source, text, and columns of `exports.token_weights`.
+
+        The text of a token that is a part of a character has the replacement character U+FFFD.
+        """
+        name = fit if isinstance(fit, str) else fit.fit
         with store.connect(self.database, read_only=True) as db:
-            rows = exports.token_weights(db, fit if isinstance(fit, str) else fit.fit)
-        frame: pd.DataFrame = rows.to_pandas()
+            frame: pd.DataFrame = exports.token_weights(db, name).to_pandas()
+            docs = {doc.doc_id: doc for doc in store.documents(db, store.fit(db, name).corpus)}
+        encoded = {doc_id: doc.text.encode() for doc_id, doc in docs.items()}
+        spans = zip(frame["doc_id"], frame["byte_start"], frame["byte_end"], strict=True)
+        frame["text"] = [encoded[doc][a:b].decode(errors="replace") for doc, a, b in spans]
+        frame["source"] = [docs[doc_id].source for doc_id in frame["doc_id"]]
         return frame
 
-    def _config(self, settings: dict[str, Any]) -> "FitConfig":
+    def _config(self, settings: Settings) -> "FitConfig":
         """Return the settings of a fit; refuse unknown names."""
         from csvcore.fitting.config import FitConfig
 
@@ -172,8 +249,23 @@ class Lab:
         for name in settings:
             if name not in names:
                 raise InputError(f"there is no setting {name!r}; there are {', '.join(names)}")
-        scorer = {} if self.scorer is None else {"scorer": self.scorer}
-        return FitConfig(**scorer | settings)
+        given: dict[str, Any] = {} if self.scorer is None else {"scorer": self.scorer}
+        return FitConfig(**{**given, **settings})
+
+
+@contextmanager
+def _progress(report: Report | None) -> Iterator[Report]:
+    """Give the caller's report, or one that draws a bar where there is a terminal or a notebook."""
+    if report is not None:
+        yield report
+        return
+    with tqdm(total=0, leave=False, disable=None) as bar:
+
+        def draw(step: int, total: int, message: str) -> None:
+            bar.total, bar.n = total, step
+            bar.set_description_str(message, refresh=True)
+
+        yield draw
 
 
 def open(
@@ -212,20 +304,22 @@ def _one(what: str, name: str | None, stored: Sequence[str]) -> str:
 
 def load(
     *,
-    corpus: File,
-    models: File,
-    tasks: File,
-    accuracies: File | Sequence[File],
-    losses: File | Sequence[File],
-    split: File,
+    corpus: Table,
+    models: Table,
+    tasks: Table,
+    accuracies: Table | Sequence[File],
+    losses: Table | Sequence[File],
+    split: Table,
     database: File | None = None,
     scorer: str | None = None,
     results: Literal["csv", "lm-eval", "opencompass"] = "csv",
 ) -> Lab:
-    """Make a new results database of these files (docs/formats.md), all or nothing.
+    """Make a new results database of files (docs/formats.md) or DataFrames, all or nothing.
 
-    The corpus and the split are named after their files. The parameters mirror the files of
-    `csvcore import`, and are keyword-only for that reason.
+    A DataFrame has the columns of its file. Losses are a row per document with lists, as in a loss
+    pack, or a row per token with numbers. The corpus and the split are named after their files, or
+    "corpus" and "split". The parameters mirror the files of `csvcore import`, and are keyword-only
+    for that reason.
 
     Args:
         corpus: documents, one JSON object a line.
@@ -247,15 +341,16 @@ def load(
         raise InputError(f"{path} is there already; csvcore.open({str(path)!r}) reads it")
     folder = Path(mkdtemp(prefix=".csvcore-", dir=None if path is None else path.parent))
     building = folder / "results.duckdb"
-    lab = Lab(path or building, Path(corpus).stem, Path(split).stem, scorer)
     try:
+        texts, sides = as_file(corpus, folder, "corpus"), as_file(split, folder, "split")
+        lab = Lab(path or building, texts.stem, sides.stem, scorer)
         imports.init(building)
-        imports.import_corpus(building, Path(corpus), lab.corpus)
-        imports.import_models(building, Path(models))
-        imports.import_tasks(building, Path(tasks))
-        imports.import_accuracies(building, _files(accuracies), results)
-        imports.import_split(building, Path(split), lab.split)
-        imports.import_losses(building, _files(losses), lab.corpus)
+        imports.import_corpus(building, texts, lab.corpus)
+        imports.import_models(building, as_file(models, folder, "models"))
+        imports.import_tasks(building, as_file(tasks, folder, "tasks"))
+        imports.import_accuracies(building, as_files(accuracies, folder, "accuracies"), results)
+        imports.import_split(building, sides, lab.split)
+        imports.import_losses(building, as_files(losses, folder, "losses"), lab.corpus)
         if path is not None:
             building.replace(path)
     except BaseException:
@@ -266,8 +361,3 @@ def load(
     else:
         rmtree(folder)
     return lab
-
-
-def _files(files: File | Sequence[File]) -> list[Path]:
-    """Convert one file or several to paths."""
-    return [Path(files)] if isinstance(files, str | os.PathLike) else [Path(file) for file in files]

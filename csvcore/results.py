@@ -1,21 +1,24 @@
 """Results of the notebook API: frozen records with a pandas table and a Plotly figure."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 import pandas as pd
 
-from csvcore import frames, store
+from csvcore import frames, methods, store
 from csvcore.analysis.comparison import Comparison
 from csvcore.errors import InputError
 from csvcore.figures import comparison, law, panels
 from csvcore.figures.forecast import backtest_figure
 from csvcore.forecasting.answers import BacktestRow, ForecastRow
+from csvcore.formats.given import File
 from csvcore.records import Fit, ModelPrediction
+from csvcore.scaling import standard_errors
 
 Record = TypeVar("Record")
+WITH_LAW = ("learnt", "weights", "score")  # kinds of method whose score goes through one law
 SHOWN_ROWS = 30  # of a table that a notebook shows by itself
 
 
@@ -45,6 +48,10 @@ class Results(ABC, Generic[Record]):
     def figure(self) -> Any:
         """Draw the records as a Plotly figure."""
 
+    def plot(self, *args: str) -> Any:
+        """Draw the records as a Plotly figure; another name of `figure`."""
+        return self.figure(*args)
+
     def __repr__(self) -> str:
         """Return the table as text, shortened by pandas."""
         return f"{type(self).__name__}:\n{self.table()!r}"
@@ -53,12 +60,123 @@ class Results(ABC, Generic[Record]):
         return self.table().to_html(max_rows=SHOWN_ROWS)
 
 
+class Home(Protocol):
+    """Where fits are stored, a `Lab`: what else can be asked of them."""
+
+    def weights(self, fit: Fit) -> pd.DataFrame:
+        """Return the salience of every token."""
+
+    def predict(
+        self, fit: Fit, models: Sequence[str], losses: File | Sequence[File]
+    ) -> "Predictions":
+        """Predict models without measured accuracy."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Fits(Results[Fit]):
-    """Stored fits; known and placed are the tables of `store.fits` and `store.predictions`."""
+    """Stored fits; known and placed are the tables of `store.fits` and `store.predictions`.
+
+    `fits[0]` is a record, `fits["mmlu"]` the fits of one task. lab: where they are stored.
+    """
 
     known: pd.DataFrame = field(compare=False)
     placed: tuple[pd.DataFrame, ...] = field(compare=False)
+    lab: Home = field(compare=False)
+
+    @overload
+    def __getitem__(self, at: int) -> Fit: ...
+
+    @overload
+    def __getitem__(self, at: str) -> "Fits": ...
+
+    def __getitem__(self, at: int | str) -> "Fit | Fits":
+        """Return a record by its number, or the fits of a task by its name.
+
+        Raises:
+            InputError: no fit is of the task.
+        """
+        if isinstance(at, int):
+            return self.records[at]
+        rows = [number for number, one in enumerate(self.records) if one.task == at]
+        if not rows:
+            tasks = ", ".join(dict.fromkeys(one.task for one in self.records)) or "no task"
+            raise InputError(f"no fit is of the task {at!r}; there are fits of {tasks}")
+        return Fits(
+            tuple(self.records[row] for row in rows),
+            self.known.iloc[rows].reset_index(drop=True),
+            tuple(self.placed[row] for row in rows),
+            self.lab,
+        )
+
+    @property
+    def params(self) -> pd.DataFrame:
+        """Return the laws, a row for each fit: task, method, alpha, beta, gamma, standard errors.
+
+        alpha_se and beta_se hold the token weights fixed; they are missing for methods without a
+        score, such as the stack.
+        """
+        rows: list[dict[str, Any]] = []
+        for one, placed in zip(self.records, self.placed, strict=True):
+            sides = ["train", "validation"] if one.config.get("refit") == "all" else ["train"]
+            used = placed[placed["split"].isin(sides)]
+            score, accuracy = (used[name].to_numpy(dtype=float) for name in ("score", "accuracy"))
+            row: dict[str, Any] = {"task": one.task, "method": one.method}
+            row |= {"alpha": one.alpha, "beta": one.beta, "gamma": one.gamma}
+            if methods.fitted_method(one.method).kind in WITH_LAW:
+                of_law = standard_errors(score, accuracy, one.gamma, one.alpha, one.beta)
+                row |= dict(zip(("alpha_se", "beta_se"), of_law, strict=True))
+            rows.append(row)
+        names = ["task", "method", "alpha", "alpha_se", "beta", "beta_se", "gamma"]
+        return pd.DataFrame(rows, columns=names)
+
+    def summary(self) -> pd.DataFrame:
+        """Return what a fit is and how well it does, a column for each fit."""
+        columns: dict[str, dict[str, Any]] = {}
+        for one, params in zip(self.records, self.params.itertuples(), strict=True):
+            penalty = None if one.choice is None else one.choice.chosen
+            columns[f"{one.task}, {one.method}"] = {
+                "fit": one.fit,
+                **{f"{side} models": count for side, count in one.n_models.items()},
+                **{f"{side} MSE": f"{mse:.3g}" for side, mse in one.mse.items()},
+                **{f"{side} noise floor": f"{mse:.3g}" for side, mse in one.noise_floor.items()},
+                "alpha": f"{params.alpha:.4g} ({params.alpha_se:.2g})",
+                "beta": f"{params.beta:.4g} ({params.beta_se:.2g})",
+                "gamma": f"{one.gamma:.4g}",
+                "pulled to": "" if penalty is None else penalty.pull,
+                "penalty": "" if penalty is None else f"{penalty.strength or float('inf'):.0e}",
+                "notes": " ".join(one.notes),
+            }
+        return pd.DataFrame(columns).fillna("")
+
+    @property
+    def weights(self) -> pd.DataFrame:
+        """Return the salience of every token, a row for each fit and token; see `Lab.weights`.
+
+        Raises:
+            InputError: a fit has no token weights.
+        """
+        parts = []
+        for one in self.records:
+            parts.append(self.lab.weights(one))
+            parts[-1].insert(0, "task", one.task)
+            parts[-1].insert(1, "method", one.method)
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def predict(
+        self, losses: File | Sequence[File] = (), models: Sequence[str] = ()
+    ) -> pd.DataFrame:
+        """Return predictions by every fit: task, method, and columns of `Predictions.table`.
+
+        Args:
+            losses: loss packs of further models.
+            models: names of stored models; see `Lab.predict`.
+        """
+        parts = []
+        for one in self.records:
+            parts.append(self.lab.predict(one, models, losses).table())
+            parts[-1].insert(0, "task", one.task)
+            parts[-1].insert(1, "method", one.method)
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def table(self) -> pd.DataFrame:
         """Return a row for each fit; columns of `store.fits`."""
@@ -91,7 +209,7 @@ class Fits(Results[Fit]):
         )
 
 
-def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
+def read_fits(db: store.Connection, names: Iterable[str], lab: Home) -> Fits:
     """Read stored fits by their ids."""
     ids = list(names)
     stored = store.fits(db).drop(columns="config").set_index("fit", drop=False)
@@ -100,6 +218,7 @@ def read_fits(db: store.Connection, names: Iterable[str]) -> Fits:
         tuple(store.fit(db, name) for name in ids),
         rows,
         tuple(store.predictions(db, name) for name in ids),
+        lab,
     )
 
 

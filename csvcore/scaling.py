@@ -119,6 +119,32 @@ def _check(score: Floats, accuracy: Floats, gamma: float) -> None:
             )
 
 
+def standard_errors(
+    score: Floats, accuracy: Floats, gamma: float, alpha: float, beta: float
+) -> tuple[float, float]:
+    """Return the standard errors of a least-squares law's alpha and beta, for given scores.
+
+    Of the usual kind: residual variance over n - 2, times the inverse of J'J; infinite where the
+    law is a step and J'J singular.
+
+    Args:
+        score: (n_models,) of the models that the law was fitted to.
+        accuracy: (n_models,).
+        gamma: chance level.
+        alpha: of the law.
+        beta: of the law.
+    """
+    share = expit(alpha * (score - beta))
+    steepness = (1.0 - gamma) * share * (1.0 - share)
+    jacobian = np.stack([steepness * (score - beta), -steepness * alpha], axis=1)
+    normal = jacobian.T @ jacobian
+    wrong = gamma + (1.0 - gamma) * share - accuracy
+    if score.size <= 2 or np.linalg.cond(normal) > 1e14:
+        return float("inf"), float("inf")
+    variance = wrong @ wrong / (score.size - 2) * np.linalg.inv(normal)
+    return float(np.sqrt(variance[0, 0])), float(np.sqrt(variance[1, 1]))
+
+
 STEEPEST = 30.0  # slope in units of 1 / standard deviation of the scores; beyond it is a step
 
 

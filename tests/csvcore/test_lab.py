@@ -4,19 +4,24 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.optimize import curve_fit
+from tqdm.auto import tqdm
 
 import csvcore
 from csvcore import store
 from csvcore.errors import InputError, StoreError
 from csvcore.fitting.config import FitConfig
-from csvcore.lab import Lab
+from csvcore.lab import Lab, Settings
 from csvcore.methods import label
 from csvcore.pipeline import compare
+from csvcore.scaling import sigmoid_law
 from tests.support.world import PACK, World, contents, pack_rows, write_pack
 
 pytestmark = pytest.mark.slow
@@ -119,7 +124,7 @@ def test_fits_give_a_row_each_and_a_panel_each(lab: Lab) -> None:
 
 def test_no_fits_have_nothing_to_draw(lab: Lab) -> None:
     empty = lab.fit("reading", method="all-token")
-    nothing = type(empty)((), empty.table().head(0), ())
+    nothing = type(empty)((), empty.table().head(0), (), lab)
     assert nothing.predictions().empty
     with pytest.raises(InputError, match="no fits to draw"):
         nothing.figure()
@@ -206,3 +211,112 @@ def pack_rows_of_nobody(folder: Path) -> Path:
 
     rows = [row | {"model": "nobody"} for row in pack_rows(made_up_world(), ["ant"])]
     return write_pack(folder / "nobody.parquet", rows)
+
+
+# A notebook
+
+
+def test_fits_of_a_task_are_taken_by_its_name(lab: Lab) -> None:
+    fits = lab.fit(method="all-token")
+    assert [one.task for one in fits["reading"]] == ["reading"]
+    assert fits["reading"].table()["fit"].tolist() == [fits["reading"][0].fit]
+    assert fits["reading"].plot() == fits["reading"].figure()
+    with pytest.raises(InputError, match="no fit is of the task 'mmlu'; there are fits of"):
+        fits["mmlu"]
+
+
+def test_parameters_have_the_standard_errors_of_scipys_curve(lab: Lab) -> None:
+    fits = lab.fit("reading", method="all-token")
+    [row] = fits.params.to_dict("records")
+    placed = fits.predictions()
+    used = placed[placed["split"] != "test"]
+    found, variance = curve_fit(
+        lambda x, alpha, beta: sigmoid_law(x, alpha, beta, fits[0].gamma),
+        *(used["score"].to_numpy(), used["accuracy"].to_numpy()),
+        p0=(row["alpha"], row["beta"]),
+    )
+    assert (row["alpha"], row["beta"]) == pytest.approx(found, rel=1e-3)
+    errors = (row["alpha_se"], row["beta_se"])
+    assert errors == pytest.approx(np.sqrt(np.diag(variance)), rel=1e-2)
+    summary = fits.summary()["reading, all-token"]
+    assert summary["fit"] == fits[0].fit
+    assert f"({row['alpha_se']:.2g})" in summary["alpha"]
+
+
+def test_a_stack_has_no_law_of_one_score(lab: Lab) -> None:
+    fits = lab.fit("reading", method="stack")
+    assert fits.params["alpha_se"].isna().all()
+
+
+def test_weights_have_the_text_of_their_tokens(lab: Lab) -> None:
+    weights = lab.fit("reading", method="all-token")["reading"].weights
+    documents = lab.documents().set_index("doc_id")
+    for doc_id, rows in weights.groupby("doc_id", sort=False):
+        encoded = documents.loc[doc_id, "text"].encode()
+        starts = [0, *rows["byte_end"].iloc[:-1]]
+        assert rows["byte_start"].tolist() == starts
+        assert rows["text"].tolist() == [
+            encoded[start:end].decode(errors="replace")
+            for start, end in zip(starts, rows["byte_end"], strict=True)
+        ]
+        assert set(rows["source"]) == {documents.loc[doc_id, "source"]}
+
+
+def test_predictions_of_fits_are_those_of_the_lab(lab: Lab) -> None:
+    fits = lab.fit("reading", method="all-token")
+    model = lab.models()["model"].iloc[0]
+    [row] = fits.predict(models=[model]).to_dict("records")
+    [same] = lab.predict(fits[0], models=[model]).table().to_dict("records")
+    assert row == {"task": "reading", "method": "all-token"} | same
+
+
+def test_the_typed_settings_are_those_of_a_fit() -> None:
+    assert set(Settings.__annotations__) == {field.name for field in fields(FitConfig)}
+
+
+def test_a_bar_is_drawn_unless_the_caller_reports(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csvcore.lab.tqdm", lambda **how: tqdm(**how | {"disable": False}))
+    lab.fit("reading", method="label-token", seed=1)
+    assert capsys.readouterr().err
+    seen: list[str] = []
+    lab.fit(
+        "adding", method="label-token", report=lambda step, total, message: seen.append(message)
+    )
+    assert not capsys.readouterr().err
+
+
+def test_mixes_and_families_are_tables_of_the_commands(lab: Lab) -> None:
+    mixes = lab.mixes("reading", budget_tokens=60)
+    assert mixes["error"].is_monotonic_increasing
+    assert (mixes["task"] == "reading").all()
+    table = lab.leave_one_family_out("reading")
+    assert set(table["split"]) == {f"without-{family}" for family in table["family"]}
+
+
+def test_data_frames_make_the_same_database_as_their_files(
+    world_files: Path, tiny_lm: Path
+) -> None:
+    paths = files(world_files)
+    losses = pd.read_parquet(paths["losses"])
+    given = {
+        "corpus": pd.read_json(paths["corpus"], lines=True),
+        "models": pd.read_csv(paths["models"]),
+        "tasks": pd.read_csv(paths["tasks"]),
+        "accuracies": pd.read_csv(paths["accuracies"]),
+        "split": pd.read_csv(paths["split"]),
+    }
+    spans = ["byte_start", "byte_end", "nll"]
+    from_files = csvcore.load(**paths, scorer=str(tiny_lm))
+    for frame in (losses, losses.drop(columns="token_id").explode(spans).astype({"nll": float})):
+        lab = csvcore.load(**given, losses=frame, scorer=str(tiny_lm))
+        assert (lab.corpus, lab.split) == ("corpus", "split")
+        assert lab.models().equals(from_files.models())
+        assert lab.documents().equals(from_files.documents())
+        for one, two in zip(
+            lab.fit(method="all-token"), from_files.fit(method="all-token"), strict=True
+        ):
+            assert one.mse == two.mse
+    with pytest.raises(InputError, match="nll is missing"):
+        csvcore.load(**given, losses=losses.drop(columns="nll"))
