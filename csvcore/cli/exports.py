@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from csvcore import store
 from csvcore.cli.base import FILE, OUT, SAFE_CSV, database, echo, main
 from csvcore.pipeline import exports
 
@@ -101,6 +102,15 @@ def export_figures_command(
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{flags} is of svg, pdf and png; add --format svg")
     echo(export_figures(db, fit_id, out))
+
+
+@main.command()
+@click.argument("file", type=OUT)
+@database
+def backup(db: Path, file: Path) -> None:
+    """Write a consistent copy of the database to FILE, also while it is in use."""
+    store.backup(db, file)
+    echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, the state of {db} just now")
 
 
 @main.command()

@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 import psutil
 
 from csvcore.errors import Cancelled, StoreError, no_space, reason
+from csvcore.formats import rights
 from csvcore.jobs import specs
 from csvcore.jobs.specs import CompareJob, Spec
 from csvcore.records import Glimpse, TraceStep
@@ -47,7 +48,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     ended REAL,
     cancel_asked REAL,
     pid INTEGER,
-    pid_started REAL
+    pid_started REAL,
+    who TEXT                           -- address of the user who was logged in
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_live_job
     ON jobs (kind, params) WHERE status IN ('queued', 'running');
@@ -77,6 +79,7 @@ class Job:
     cancel_asked: float | None
     pid: int | None
     pid_started: float | None
+    who: str | None
 
     @property
     def spec(self) -> Spec:
@@ -123,6 +126,8 @@ def _queue(database: Path) -> Iterator[sqlite3.Connection]:
             queue.row_factory = sqlite3.Row
             queue.execute("PRAGMA journal_mode = WAL")
             queue.executescript(_SCHEMA)
+            if "who" not in [row["name"] for row in queue.execute("PRAGMA table_info(jobs)")]:
+                queue.execute("ALTER TABLE jobs ADD COLUMN who TEXT")
             yield queue
     except sqlite3.Error as error:
         raise _explanation(path, error) from error
@@ -158,13 +163,20 @@ def _job(row: sqlite3.Row, database: Path) -> Job:
     return job
 
 
-def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
-    """Queue a job and start a worker if needed; return its id, or that of an equal live job."""
+def submit(database: Path, kind: str, params: dict[str, Any], who: str | None = None) -> int:
+    """Queue a job and start a worker if needed; return its id, or that of an equal live job.
+
+    Args:
+        database: the results database.
+        kind: one of `specs.KINDS`.
+        params: of the job, as `specs.to_json` gives them.
+        who: the user who asks for it, where users log in.
+    """
     text = json.dumps(params, sort_keys=True)
     with _queue(database) as queue:
         queue.execute(
-            "INSERT OR IGNORE INTO jobs (kind, params, created) VALUES (?, ?, ?)",
-            [kind, text, time.time()],
+            "INSERT OR IGNORE INTO jobs (kind, params, created, who) VALUES (?, ?, ?, ?)",
+            [kind, text, time.time(), who],
         )
         row = queue.execute(
             "SELECT max(job) FROM jobs WHERE kind = ? AND params = ?", [kind, text]
@@ -173,15 +185,17 @@ def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
     return int(row[0])
 
 
-def submit_spec(database: Path, spec: Spec) -> int:
+def submit_spec(database: Path, spec: Spec, who: str | None = None) -> int:
     """Queue the job of a spec, see `submit`."""
-    return submit(database, spec.kind, specs.to_json(spec))
+    return submit(database, spec.kind, specs.to_json(spec), who)
 
 
-def submit_compares(database: Path, corpus: str, split: str, tasks: Sequence[str]) -> None:
+def submit_compares(
+    database: Path, corpus: str, split: str, tasks: Sequence[str], who: str | None = None
+) -> None:
     """Queue one job per task that fits every method, so that first results appear early."""
     for task in tasks:
-        submit_spec(database, CompareJob(corpus, split, (task,)))
+        submit_spec(database, CompareJob(corpus, split, (task,)), who)
 
 
 def ensure_worker(database: Path) -> None:
@@ -201,7 +215,12 @@ def ensure_worker(database: Path) -> None:
 
 
 def recent(database: Path, limit: int = 20) -> list[Job]:
-    """Mark dead workers' jobs lost, then return live jobs and the newest others, newest first."""
+    """Mark dead workers' jobs lost, then return live jobs and the newest others, newest first.
+
+    None where the folder is read-only: a queue there cannot be told from one left behind.
+    """
+    if not rights.may_write_beside(database):
+        return []
     reap(database)
     with _queue(database) as queue:
         rows = queue.execute(
