@@ -2,7 +2,11 @@
 
 import base64
 import hashlib
+import os
 import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from csvcore.jobs import queue
+from dashboard.queries.database import DATABASE_VARIABLE
 
 HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
 
@@ -113,6 +120,31 @@ class FirstPage:
         await answer(scope, receive, send)
 
 
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Say at the end of the server which jobs go on without it."""
+    yield
+    left = remaining(Path(os.environ.get(DATABASE_VARIABLE, "csvcore.duckdb")))
+    if left:
+        sys.stderr.write(left + "\n")
+
+
+def remaining(database: Path) -> str:
+    """Return the live jobs in a sentence, and how to end them; empty without any."""
+    if not queue.queue_path(database).exists():
+        return ""
+    jobs = [job for job in queue.recent(database) if job.live]
+    running = [job for job in jobs if job.status == "running"]
+    if not running:
+        return ""
+    names = "; ".join(f"{job.job}: {job.spec.title}" for job in running)
+    waiting = f", {len(jobs) - len(running)} more wait" if len(jobs) > len(running) else ""
+    return (
+        f"The worker goes on without the dashboard until its queue is empty ({names}{waiting}). "
+        f"`kill {running[0].pid}` ends it; nothing stored is lost."
+    )
+
+
 app: Any = st.App(
     str(Path(__file__).parents[1] / "streamlit_app.py"),
     middleware=[
@@ -121,4 +153,5 @@ app: Any = st.App(
         Middleware(OwnOrigin),
         Middleware(FirstPage),
     ],
+    lifespan=lifespan,
 )

@@ -82,7 +82,7 @@ def streamlit_options(host: str, port: int, login: Path | None) -> list[str]:
 )
 @click.option(
     "--login",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     help="File with the login and who may come in (docs/team.md).",
 )
 @click.option("--read-only", is_flag=True, help="Start no job and change nothing.")

@@ -32,6 +32,9 @@ KILL_SECONDS = 12.0
 ORPHAN_SECONDS = 30.0  # a job that waits this long while none runs has no worker
 # Status and message of a job whose worker is gone, with and without a cancel before.
 STOPPED = ("cancelled", "cancelled, the worker had to be ended; nothing stored was lost")
+ENDED: tuple[Status, str] = (
+    "lost", "the worker was ended; nothing stored was lost, start it again"
+)  # fmt: skip
 LOST = ("lost", "the worker process died; nothing stored was lost, start it again")
 
 _SCHEMA = """
@@ -315,6 +318,13 @@ def claim(database: Path) -> Job | None:
             [time.time(), process.pid, process.create_time()],
         ).fetchone()
     return None if row is None else _job(row, database)
+
+
+def is_cancelled(database: Path, job: int) -> bool:
+    """Return whether somebody asked for a job to stop."""
+    with _queue(database) as queue:
+        row = queue.execute("SELECT cancel_asked FROM jobs WHERE job = ?", [job]).fetchone()
+    return row is not None and row["cancel_asked"] is not None
 
 
 def finish(database: Path, job: int, status: Status, message: str) -> None:

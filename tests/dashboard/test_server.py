@@ -1,11 +1,15 @@
 """Laws of the server: it answers to its own names alone and admits no foreign script."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from streamlit import net_util
 
+from csvcore.jobs import queue
+from csvcore.jobs.specs import LeaveOutJob
 from dashboard import server
 
 
@@ -102,3 +106,15 @@ def test_the_overview_has_an_address_by_its_name(
     assert answer.headers["location"] == led_to
     assert client.get(asked).status_code == 200
     assert client.get("/curves", follow_redirects=False).status_code == 200
+
+
+def test_the_server_says_at_its_end_what_goes_on(database: Path, idle: list[list[str]]) -> None:
+    assert server.remaining(database) == ""
+    queue.submit_spec(database, LeaveOutJob("words", ("reading",)))
+    assert server.remaining(database) == ""  # it waits; the worker takes it or the next start
+    queue.claim(database)
+    queue.submit_spec(database, LeaveOutJob("words", ("adding",)))
+    assert server.remaining(database) == (
+        "The worker goes on without the dashboard until its queue is empty (1: Leave one family "
+        f"out, on reading, 1 more wait). `kill {os.getpid()}` ends it; nothing stored is lost."
+    )
