@@ -47,9 +47,9 @@ st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDE
 st.html(FOLDER / "page.css")
 bar = st.container()
 choices: dict[str, str] = {}
+login.gate()
+address.start()
 with boundary.shown():
-    login.gate()
-    address.start()
     try:
         choices = sidebar.show()
     finally:  # without a database, too

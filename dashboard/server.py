@@ -16,10 +16,14 @@ import streamlit as st
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from csvcore.errors import InputError
+from csvcore.formats.login_file import LOOPBACK
 from csvcore.jobs import queue
+from dashboard.queries import access
 from dashboard.queries.database import DATABASE_VARIABLE
 
 HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
@@ -103,6 +107,28 @@ class KnownHosts(TrustedHostMiddleware):
         super().__init__(app, allowed_hosts=list(hosts), www_redirect=False)
 
 
+class KnownUsers:
+    """Middleware that keeps uploads, files of pages and figures of the server from strangers.
+
+    Streamlit serves these to anybody who has a session, and the login page is one.
+    """
+
+    GUARDED = ("/media/", "/_stcore/upload_file/", "/_stcore/metrics")
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an ASGI app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        guarded = scope["type"] == "http" and any(part in scope["path"] for part in self.GUARDED)
+        if guarded and access.role_by_cookie(Request(scope).cookies) is None:
+            refusal = PlainTextResponse("Log in first.", 403)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 class FirstPage:
     """Middleware that leads `/overview` to `/`, where Streamlit has its first page."""
 
@@ -122,7 +148,17 @@ class FirstPage:
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """Say at the end of the server which jobs go on without it."""
+    """Refuse to serve other machines without a login; say at the end which jobs go on.
+
+    Raises:
+        InputError: the address is not of this machine alone, and nobody would have to log in.
+    """
+    host = st.get_option("server.address")
+    if host not in LOOPBACK and not access.needs_login():
+        raise InputError(
+            f"server.address {host or 'is not set and'} opens the dashboard to other machines, "
+            "which needs a login; start it by `csvcore dashboard`, see docs/team.md"
+        )
     yield
     left = remaining(Path(os.environ.get(DATABASE_VARIABLE, "csvcore.duckdb")))
     if left:
@@ -151,6 +187,7 @@ app: Any = st.App(
         Middleware(SecurityHeaders),
         Middleware(KnownHosts),
         Middleware(OwnOrigin),
+        Middleware(KnownUsers),
         Middleware(FirstPage),
     ],
     lifespan=lifespan,

@@ -71,6 +71,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.delenv("CSVCORE_MODELS", raising=False)
+    monkeypatch.setenv("CSVCORE_READ_ONLY", "")  # which the command sets
     monkeypatch.setattr(dashboard, "in_use", lambda host, port: False)
     return calls
 

@@ -103,17 +103,18 @@ def dashboard(
     models: tuple[Path, ...],
 ) -> None:
     """Start the dashboard on this database, for a browser on this machine or a team's."""
+    if read_only:
+        os.environ[rights.VARIABLE] = "1"  # before the database is looked at
     options = streamlit_options(host, port, login)
     if in_use(host, port):
         raise InputError(f"port {port} is in use; give another with --port")
     with store.connect(db, read_only=True):
         pass  # a database that cannot be opened is refused before anything starts
-    if not read_only and store.writable(db) and queue_first_fits(db):
+    if store.writable(db) and queue_first_fits(db):
         echo("The bundled measurements are fitted in the background, in about a minute.")
     environment = os.environ | {
         "CSVCORE_DB": str(db.resolve()),
         "CSVCORE_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models),
-        rights.VARIABLE: "1" if read_only else "",
         "CSVCORE_LOGIN": "1" if login else "",
     }
     echo(f"The dashboard is at http://{host}:{port}")

@@ -1,5 +1,6 @@
 """The file of a dashboard's login: Streamlit's secrets.toml with `[auth]` and our `[access]`."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from csvcore.errors import InputError
 
 AUTH = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
 LISTS = ("editors", "viewers")
+TRUST = "trust_provider"  # though it does not say whether an address is verified
 SHORTEST_SECRET = 32  # characters
+ENTRY = re.compile(r"[!-?A-~]*@[!-?A-~]+")  # an address in ASCII, or a domain's
 CALLBACK = "/oauth2callback"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -41,6 +44,12 @@ def read(path: Path) -> Login:
             f"{path}: cookie_secret has {len(auth['cookie_secret'])} characters, at least "
             f"{SHORTEST_SECRET} are needed; `openssl rand -hex 32` makes one"
         )
+    provider = urlsplit(auth["server_metadata_url"])
+    if provider.scheme != "https" and provider.hostname not in LOOPBACK:
+        raise InputError(
+            f"{path}: server_metadata_url must begin with https://, since whoever answers in the "
+            f"provider's place could name any user, got {auth['server_metadata_url']!r}"
+        )
     _check_access(path, _section(path, content, "access"))
     return Login(_host(path, auth["redirect_uri"]))
 
@@ -53,15 +62,19 @@ def _section(path: Path, content: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _check_access(path: Path, access: dict[str, Any]) -> None:
+    if not isinstance(access.get(TRUST, False), bool):
+        raise InputError(f"{path}: {TRUST} is true or false, got {access[TRUST]!r}")
     for name, entries in access.items():
+        if name == TRUST:
+            continue
         if name not in LISTS or not isinstance(entries, list):
             raise InputError(f"{path}: [access] has lists editors and viewers, got {name}")
         for entry in entries:
-            if not isinstance(entry, str) or not entry.rpartition("@")[2] or "@" not in entry:
+            if not isinstance(entry, str) or not ENTRY.fullmatch(entry):
                 raise InputError(
                     f"{path}: {name} lists addresses, or @example.org for a domain, got {entry!r}"
                 )
-    if not any(access.values()):
+    if not any(access.get(name) for name in LISTS):
         raise InputError(f"{path}: [access] lists nobody; add editors = [...] or viewers = [...]")
 
 

@@ -6,22 +6,22 @@ start time, so a killed worker is detected and never mistaken for a later proces
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import psutil
 
-from csvcore.errors import Cancelled, StoreError, no_space, reason
+from csvcore.errors import Cancelled, reason
 from csvcore.formats import rights
-from csvcore.jobs import specs
+from csvcore.jobs import queue_file, specs
+from csvcore.jobs.queue_file import transaction
 from csvcore.jobs.specs import CompareJob, Spec
 from csvcore.records import Glimpse, TraceStep
 
@@ -37,31 +37,6 @@ ENDED: tuple[Status, str] = (
 )  # fmt: skip
 LOST = ("lost", "the worker process died; nothing stored was lost, start it again")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    job INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,                -- one of specs.KINDS
-    params TEXT NOT NULL,              -- JSON
-    status TEXT NOT NULL DEFAULT 'queued',
-    step INTEGER NOT NULL DEFAULT 0,
-    total INTEGER NOT NULL DEFAULT 0,
-    message TEXT NOT NULL DEFAULT '',
-    created REAL NOT NULL,             -- seconds since 1970, as all times here
-    started REAL,
-    ended REAL,
-    cancel_asked REAL,
-    pid INTEGER,
-    pid_started REAL,
-    who TEXT                           -- address of the user who was logged in
-);
-CREATE UNIQUE INDEX IF NOT EXISTS one_live_job
-    ON jobs (kind, params) WHERE status IN ('queued', 'running');
-CREATE TABLE IF NOT EXISTS glimpses (  -- how far a running fit is; gone when it ends
-    job INTEGER PRIMARY KEY,
-    content TEXT NOT NULL              -- JSON, a list of records.Glimpse
-);
-"""
-LEAST_FREE = 1 << 17  # bytes that SQLite needs beside a queue
 SHOWN_STEPS = 120  # of a trace, so that a glimpse stays small
 
 
@@ -116,44 +91,8 @@ def worker_lock_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.worker.lock")
 
 
-@contextmanager
-def _queue(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open the queue for statements that are each a transaction of their own.
-
-    Raises:
-        StoreError: whatever SQLite refuses: a damaged file, a full disk, a lock held for long.
-    """
-    path = queue_path(database)
-    try:
-        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as queue:
-            queue.row_factory = sqlite3.Row
-            queue.execute("PRAGMA journal_mode = WAL")
-            queue.executescript(_SCHEMA)
-            if "who" not in [row["name"] for row in queue.execute("PRAGMA table_info(jobs)")]:
-                queue.execute("ALTER TABLE jobs ADD COLUMN who TEXT")
-            yield queue
-    except sqlite3.Error as error:
-        raise _explanation(path, error) from error
-
-
-def _explanation(path: Path, error: sqlite3.Error) -> StoreError:
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the kind, without its details
-        case sqlite3.SQLITE_FULL:
-            return no_space(path)
-        case sqlite3.SQLITE_IOERR if shutil.disk_usage(path.parent).free < LEAST_FREE:
-            return no_space(path)  # for its shared memory
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return _damaged(path, reason(error))
-        case sqlite3.SQLITE_BUSY:
-            return StoreError(f"{path} has been in use by another process for 10 s; try again")
-    return StoreError(f"{path}, the list of jobs, cannot be used: {reason(error)}")
-
-
-def _damaged(path: Path, why: str) -> StoreError:
-    return StoreError(
-        f"{path}, the list of jobs, is damaged ({why}); stop the dashboard and delete this file, "
-        "results are not in it"
-    )
+def _queue(database: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return queue_file.opened(queue_path(database))
 
 
 def _job(row: sqlite3.Row, database: Path) -> Job:
@@ -162,7 +101,7 @@ def _job(row: sqlite3.Row, database: Path) -> Job:
         if not isinstance(job.params, dict) or job.status not in get_args(Status):
             raise ValueError(f"job {job.job} is not written as jobs are")
     except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(queue_path(database), reason(error)) from error
+        raise queue_file.damaged(queue_path(database), reason(error)) from error
     return job
 
 
@@ -202,19 +141,33 @@ def submit_compares(
 
 
 def ensure_worker(database: Path) -> None:
-    """Start a worker if jobs wait; a second worker exits since the lock is taken."""
-    with _queue(database) as queue:
+    """Start a worker if jobs wait, unless one that was started lives and will see them.
+
+    Without this, pages that look for jobs while a worker starts slowly would start many more. Of
+    two workers the second exits, since the lock is taken.
+    """
+    with _queue(database) as queue, transaction(queue):
         if queue.execute("SELECT 1 FROM jobs WHERE status = 'queued'").fetchone() is None:
             return
+        for row in queue.execute("SELECT * FROM workers").fetchall():
+            if _process(row["pid"], row["pid_started"]) is not None:
+                return
+        pid = _start_worker(database)
+        queue.execute("DELETE FROM workers")
+        queue.execute("INSERT INTO workers VALUES (?, ?)", [pid, _created(pid)])
+
+
+def _start_worker(database: Path) -> int:
     log = database.with_name(f"{database.name}.worker.log")
     with log.open("ab") as stream:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "csvcore.worker", str(database.resolve())],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             start_new_session=True,
         )
+    return process.pid
 
 
 def recent(database: Path, limit: int = 20) -> list[Job]:
@@ -304,19 +257,31 @@ def _process(pid: int, started: float) -> psutil.Process | None:
         return None
 
 
+def _created(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 # The worker's side -----------------------------------------------------------------------------
 
 
 def claim(database: Path) -> Job | None:
-    """Claim the oldest queued job for this process; None if no job is queued."""
+    """Claim the oldest queued job for this process; None if no job is queued.
+
+    With none this worker counts as gone, so that the next job gets one of its own.
+    """
     process = psutil.Process(os.getpid())
-    with _queue(database) as queue:
+    with _queue(database) as queue, transaction(queue):
         row = queue.execute(
             "UPDATE jobs SET status = 'running', started = ?, pid = ?, pid_started = ?,"
             " message = 'starting'"
             " WHERE job = (SELECT min(job) FROM jobs WHERE status = 'queued') RETURNING *",
             [time.time(), process.pid, process.create_time()],
         ).fetchone()
+        if row is None:
+            queue.execute("DELETE FROM workers WHERE pid = ?", [process.pid])
     return None if row is None else _job(row, database)
 
 

@@ -32,9 +32,10 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[b
     """The workers that were started; none outlives the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*args: Any, **more: Any) -> None:
+    def start(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         started.append(subprocess.Popen(*args, **more, env=env))
+        return started[-1]
 
     monkeypatch.setattr(
         queue, "subprocess", SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
