@@ -170,6 +170,20 @@ def _start_worker(database: Path) -> int:
     return process.pid
 
 
+def live(database: Path) -> list[Job]:
+    """Return the jobs that wait or whose worker runs; nothing is marked, made or started."""
+    if not queue_path(database).exists():
+        return []
+    with _queue(database) as queue:
+        rows = queue.execute("SELECT * FROM jobs WHERE status IN ('queued', 'running')").fetchall()
+    jobs = [_job(row, database) for row in rows]
+    return [job for job in jobs if job.status == "queued" or _worker_of(job) is not None]
+
+
+def _worker_of(job: Job) -> psutil.Process | None:
+    return _process(job.pid or 0, job.pid_started or 0.0)
+
+
 def recent(database: Path, limit: int = 20) -> list[Job]:
     """Mark dead workers' jobs lost, then return live jobs and the newest others, newest first.
 

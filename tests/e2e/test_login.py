@@ -145,7 +145,7 @@ def test_an_editor_reveals_and_starts_jobs_under_the_own_name(
 
 
 def test_a_viewer_sees_all_and_changes_nothing(enter: Page, team: str, provider: Provider) -> None:
-    log_in(enter, team, provider, email="bob@TEAM.example")
+    log_in(enter, team, provider, email="bob@TEAM.example", email_verified=True)
     expect(enter.get_by_text("bob@team.example, viewer")).to_be_visible(timeout=SECONDS)
     expect(enter.get_by_text("Viewers start no jobs and change nothing")).to_be_visible()
     enter.get_by_role("link", name=re.compile("Fit$")).first.click()
@@ -158,9 +158,13 @@ def test_a_viewer_sees_all_and_changes_nothing(enter: Page, team: str, provider:
     [
         {"email": "eve@example.org", "email_verified": True},
         {"email": "ada@example.org", "email_verified": False},
-        {"email": "ada@example.org.evil.example"},
-        {"email": "x@evil.team.example"},
-        {"name": "ada@example.org"},
+        {"email": "ada@example.org"},
+        {"email": "ada@example.org.evil.example", "email_verified": True},
+        {"email": "x@evil.team.example", "email_verified": True},
+        {"email": "ada@example.org", "email_verified": "no"},
+        {"email": "k@TEAM.example"},
+        {"email": "boo\u212a@team.example", "email_verified": True},
+        {"name": "ada@example.org", "email_verified": True},
     ],
 )
 def test_a_stranger_sees_nothing(
@@ -176,6 +180,41 @@ def test_a_cookie_of_ones_own_making_is_nobody(enter: Page, team: str, provider:
     enter.context.add_cookies([{"name": "_streamlit_user", "value": forged, "url": team}])
     enter.goto(team)
     expect(enter.get_by_role("button", name="Log in")).to_be_visible(timeout=SECONDS)
+
+
+def test_who_is_taken_off_the_list_loses_the_page_without_a_restart(
+    enter: Page, team: str, provider: Provider, team_db: Path
+) -> None:
+    log_in(enter, team, provider, email="carl@team.example", email_verified=True)
+    expect(enter.get_by_text("carl@team.example, viewer")).to_be_visible(timeout=SECONDS)
+    assert enter.request.get(f"{team}/media/none.html").status == 404  # may ask, it is not there
+    [login] = team_db.parent.glob("login-*.toml")
+    before = login.read_text()
+    try:
+        login.write_text(before.replace("@team.example", "bob@team.example"))
+        gone = enter.get_by_text("not among those who may come in")
+        for _ in range(20):
+            time.sleep(1)
+            enter.get_by_role("link", name=re.compile("Models")).first.click()
+            if gone.count():
+                break
+        expect(gone).to_be_visible(timeout=SECONDS)
+        assert enter.request.get(f"{team}/media/none.html").status == 403
+    finally:
+        login.write_text(before)
+        time.sleep(3)  # Streamlit looks at the file every second
+
+
+def test_a_stranger_neither_uploads_nor_fetches(enter: Page, team: str) -> None:
+    enter.goto(team)
+    expect(enter.get_by_role("button", name="Log in")).to_be_visible(timeout=SECONDS)
+    file = {"name": "x.parquet", "mimeType": "application/octet-stream", "buffer": b"x"}
+    for answer in (
+        enter.request.put(f"{team}/_stcore/upload_file/session/file", multipart={"file": file}),
+        enter.request.get(f"{team}/media/0123.html"),
+        enter.request.get(f"{team}/_stcore/metrics"),
+    ):
+        assert (answer.status, answer.text()) == (403, "Log in first.")
 
 
 @pytest.fixture
@@ -223,7 +262,8 @@ def test_behind_the_documented_proxy_a_user_logs_in(
         context = browser.new_context(ignore_https_errors=True)
         page = context.new_page()
         page.set_default_timeout(SECONDS)
-        log_in(page, address, provider, email="bob@team.example")
+        log_in(page, address, provider, email="bob@team.example", email_verified=True)
         expect(page.get_by_text("bob@team.example, viewer")).to_be_visible(timeout=SECONDS)
         assert page.url.startswith(address)
+        assert all(cookie["secure"] for cookie in context.cookies())
         context.close()

@@ -1,7 +1,11 @@
 """Who may change something: roles by address, and read-only databases."""
 
+import ast
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +13,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from csvcore import store
-from csvcore.errors import InputError
+from csvcore.errors import InputError, StoreError
 from csvcore.formats import rights
 from csvcore.jobs import queue
 from csvcore.jobs.specs import LeaveOutJob
@@ -17,6 +21,7 @@ from dashboard.queries import access, edits
 from tests.support.database_at import at
 from tests.support.world import contents
 
+DASHBOARD = Path(__file__).parents[3] / "dashboard"
 ACCESS = {"editors": ["Ada@Example.org", "@lab.example"], "viewers": ["@example.org"]}
 
 
@@ -32,6 +37,106 @@ def test_a_role_follows_from_the_whole_address_or_its_whole_domain(
     user: str, role: str | None
 ) -> None:
     assert access.role_of(user, ACCESS) == role
+
+
+@pytest.mark.parametrize(
+    ("claims", "user"),
+    [
+        ({"email": "Ada@Example.ORG", "email_verified": True}, "ada@example.org"),
+        ({"email": "ada@example.org", "email_verified": "true"}, "ada@example.org"),
+        ({"email": "ada@example.org", "email_verified": False}, None),
+        ({"email": "ada@example.org", "email_verified": "false"}, None),
+        ({"email": "ada@example.org", "email_verified": None}, None),
+        ({"email": "ada@example.org", "email_verified": 0}, None),
+        ({"email": "ada@example.org"}, None),
+        ({"email_verified": True}, None),
+        ({"email": None, "email_verified": True}, None),
+        ({"email": ["ada@example.org"], "email_verified": True}, None),
+        ({"email": "ada@example.org ", "email_verified": True}, None),
+        ({"email": "ada@example.org\n", "email_verified": True}, None),
+        ({"email": "boo\u212a@example.org", "email_verified": True}, None),  # its k, in lower case
+        ({"preferred_username": "ada@example.org", "email_verified": True}, None),
+    ],
+)
+def test_an_address_is_one_that_the_provider_vouches_for(
+    claims: dict[str, object], user: str | None
+) -> None:
+    assert access.address_of(claims, {}) == user
+    trusted = {"trust_provider": True}
+    alone = {"email": "ada@example.org"}
+    assert access.address_of(claims, trusted) == ("ada@example.org" if claims == alone else user)
+
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def signed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """Makes the cookie of a login, as many days old as told; there is a login for two."""
+    from streamlit.web.server.starlette import starlette_app_utils, starlette_websocket
+
+    secrets = {"auth": {}, "access": {"editors": ["ada@x.example"], "viewers": ["bob@x.example"]}}
+    monkeypatch.setattr(access, "_secrets", lambda: secrets)
+    monkeypatch.setenv(access.LOGIN_VARIABLE, "1")
+    monkeypatch.setattr(starlette_websocket, "get_cookie_secret", lambda: SECRET)
+
+    def cookie(email: str, days: float = 0.0, secret: str = SECRET) -> dict[str, str]:
+        claims = json.dumps({"email": email, "email_verified": True})
+        now = time.time()
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: now - days * 86400)
+            value = starlette_app_utils.create_signed_value(secret, "_streamlit_user", claims)
+        return {"_streamlit_user": value.decode()}
+
+    return cookie
+
+
+def test_a_cookie_gives_a_role_unless_it_is_forged_or_expired(
+    signed: Callable[..., dict[str, str]],
+) -> None:
+    assert access.role_by_cookie(signed("Ada@x.example")) == "editor"
+    assert access.role_by_cookie(signed("bob@x.example", days=29)) == "viewer"
+    assert access.role_by_cookie(signed("bob@x.example", days=32)) is None
+    assert access.role_by_cookie(signed("eve@x.example")) is None
+    assert access.role_by_cookie(signed("ada@x.example", secret="another" * 6)) is None
+    assert access.role_by_cookie({"_streamlit_user": "x"}) is None
+    assert access.role_by_cookie({}) is None
+
+
+@pytest.mark.parametrize("secrets", [{}, {"auth": {}}, {"access": "editors"}, {"access": {}}])
+def test_without_lists_nobody_has_a_role(
+    signed: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch, secrets: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(access, "_secrets", lambda: secrets)
+    assert access.role_by_cookie(signed("ada@x.example")) is None
+    assert access.role() is None
+
+
+def test_a_login_that_was_needed_stays_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(access.LOGIN_VARIABLE, "")
+    monkeypatch.setattr(access, "_secrets", dict)
+    assert access.role() == "editor"
+    monkeypatch.setattr(access, "_secrets", lambda: {"auth": {}})
+    assert access.role() is None
+    monkeypatch.setattr(access, "_secrets", dict)  # the file was removed, or is no TOML any more
+    assert access.role() is None
+
+
+@pytest.mark.parametrize(("user", "ask"), [("bob@x.example", "Viewers"), ("eve@x.example", "View")])
+@pytest.mark.usefixtures("signed")
+def test_a_viewer_is_refused_every_change_at_its_door(
+    world_db: Path, user: str, ask: str, monkeypatch: pytest.MonkeyPatch, idle: list[list[str]]
+) -> None:
+    monkeypatch.setattr(access, "who", lambda: user)
+    before = contents(world_db)
+    for change in CHANGES.values():
+        with pytest.raises(InputError, match=f"nothing was changed: {ask}"):
+            change(world_db)
+    assert contents(world_db) == before
+    assert queue.recent(world_db) == []
+    monkeypatch.setattr(access, "who", lambda: "ada@x.example")
+    CHANGES["job"](world_db)
+    assert [job.who for job in queue.recent(world_db)] == ["ada@x.example"]
 
 
 @given(st.emails())
@@ -70,6 +175,41 @@ def test_every_function_that_changes_something_is_tested_here() -> None:
         if callable(one) and getattr(one, "__module__", "") == edits.__name__
     }
     assert len(named) == len(CHANGES)
+
+
+WRITES = {"submit", "submit_spec", "submit_compares", "cancel", "finish", "claim"}
+
+
+def test_no_page_writes_but_through_these_functions() -> None:
+    """Nothing in `dashboard` but `edits` opens the database to write, or calls the queue to."""
+    for file in sorted(DASHBOARD.rglob("*.py")):
+        if file == DASHBOARD / "queries" / "edits.py":
+            continue
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            owner = getattr(call.func.value, "id", "")
+            if (owner, call.func.attr) == ("store", "connect"):
+                assert any(word.arg == "read_only" for word in call.keywords), file
+            assert not (owner == "queue" and call.func.attr in WRITES), file
+            assert not (owner == "store" and call.func.attr.startswith(("add_", "create"))), file
+
+
+def test_a_read_only_dashboard_leaves_no_file(
+    app_on: Callable[[Path], AppTest], world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(rights.VARIABLE, "1")
+    for lock in world_db.parent.glob(f"{world_db.name}.*"):
+        lock.unlink()
+    before = sorted(world_db.parent.iterdir()), world_db.stat()
+    app = app_on(world_db).run()
+    for page in ("models", "collect", "fit", "forecast"):
+        app.switch_page(f"dashboard/pages/{page}.py").run()
+        assert not app.exception
+    assert (sorted(world_db.parent.iterdir()), world_db.stat()) == before
+    refused = pytest.raises(StoreError, match="and this process only reads; start it without")
+    with refused, store.connect(world_db):
+        pass
 
 
 def test_a_read_only_page_says_so_and_offers_no_change(
