@@ -23,8 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from csvcore.errors import InputError
 from csvcore.formats.login_file import LOOPBACK
 from csvcore.jobs import queue
-from dashboard.queries import access
-from dashboard.queries.database import DATABASE_VARIABLE
+from dashboard.queries import roles
 
 HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
 
@@ -122,7 +121,7 @@ class KnownUsers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         guarded = scope["type"] == "http" and any(part in scope["path"] for part in self.GUARDED)
-        if guarded and access.role_by_cookie(Request(scope).cookies) is None:
+        if guarded and roles.role_by_cookie(Request(scope).cookies) is None:
             refusal = PlainTextResponse("Log in first.", 403)
             await refusal(scope, receive, send)
             return
@@ -154,13 +153,13 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         InputError: the address is not of this machine alone, and nobody would have to log in.
     """
     host = st.get_option("server.address")
-    if host not in LOOPBACK and not access.needs_login():
+    if host not in LOOPBACK and not roles.needs_login():
         raise InputError(
             f"server.address {host or 'is not set and'} opens the dashboard to other machines, "
             "which needs a login; start it by `csvcore dashboard`, see docs/team.md"
         )
     yield
-    left = remaining(Path(os.environ.get(DATABASE_VARIABLE, "csvcore.duckdb")))
+    left = remaining(Path(os.environ.get("CSVCORE_DB", "csvcore.duckdb")))
     if left:
         sys.stderr.write(left + "\n")
 

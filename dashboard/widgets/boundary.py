@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from csvcore.errors import explained, shortened
-from dashboard.queries import access
+from dashboard.queries import roles
 from dashboard.widgets import text
 
 
@@ -17,7 +17,7 @@ def shown() -> Iterator[None]:
     Around a page, and as a decorator of what Streamlit calls by itself: callbacks and fragments.
     Those are drawn for a user who may still come in; another gets the login page.
     """
-    if access.role() is None:
+    if roles.role() is None:
         st.rerun()  # within a callback it does nothing; changes check the role themselves
     try:
         yield

@@ -2,21 +2,21 @@
 
 import streamlit as st
 
-from dashboard.queries import access
+from dashboard.queries import access, roles
 from dashboard.queries.database import Database
 from dashboard.widgets import text
 
 
 def gate() -> None:
     """Draw the login page instead of any other, unless the user may see the results."""
-    if access.role() is not None:
+    if roles.role() is not None:
         return
     st.header("CSV Lab")
-    if not st.user.is_logged_in:
+    if not st.user.get("is_logged_in"):
         st.button("Log in", on_click=st.login, type="primary", icon=":material/login:",
                   help="Opens the login page of your organisation.")  # fmt: skip
     else:
-        user = access.who()
+        user = roles.who()
         known = f"{text.plain(user)} is" if user else "This account has no verified address and is"
         st.warning(
             f"{known} not among those who may come in. Ask whoever runs this dashboard, or log in "
@@ -30,8 +30,8 @@ def gate() -> None:
 def show(db: Database) -> None:
     """Draw the user with a button to log out, and why nothing can be changed, in the side bar."""
     with st.sidebar:
-        if access.needs_login():
-            st.text(f"{access.who()}, {access.role()}")
+        if roles.needs_login():
+            st.text(f"{roles.who()}, {roles.role()}")
             _log_out()
         if reason := access.why_not(db):
             st.caption(f":material/lock: {text.plain(reason)}")

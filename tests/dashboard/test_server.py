@@ -13,7 +13,7 @@ from csvcore.errors import InputError
 from csvcore.jobs import queue
 from csvcore.jobs.specs import LeaveOutJob
 from dashboard import server
-from dashboard.queries import access
+from dashboard.queries import roles
 
 
 @pytest.fixture
@@ -128,12 +128,12 @@ def test_who_may_not_come_in_gets_no_file_of_a_page(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     assert client.get(path).status_code in (200, 404, 405)  # no login is needed here
-    monkeypatch.setattr(access, "role_by_cookie", lambda cookies: None)
+    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: None)
     refused = client.get(path)
     assert (refused.status_code, refused.text) == (403, "Log in first.")
     assert client.get("/_stcore/health").status_code == 200
     assert client.get("/").status_code == 200  # the login page
-    monkeypatch.setattr(access, "role_by_cookie", lambda cookies: "viewer")
+    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: "viewer")
     assert client.get(path).status_code in (200, 404, 405)
 
 
@@ -150,8 +150,8 @@ def test_the_server_does_not_start_for_other_machines_without_a_login(
     monkeypatch.setattr(server.st, "get_option", lambda name: host)
     with pytest.raises(InputError, match="opens the dashboard to other machines, which needs a"):
         asyncio.run(_start())
-    monkeypatch.setattr(access, "needs_login", lambda: True)
+    monkeypatch.setattr(roles, "needs_login", lambda: True)
     asyncio.run(_start())
-    monkeypatch.setattr(access, "needs_login", lambda: False)
+    monkeypatch.setattr(roles, "needs_login", lambda: False)
     monkeypatch.setattr(server.st, "get_option", lambda name: "127.0.0.1")
     asyncio.run(_start())

@@ -17,7 +17,7 @@ from csvcore.errors import InputError, StoreError
 from csvcore.formats import rights
 from csvcore.jobs import queue
 from csvcore.jobs.specs import LeaveOutJob
-from dashboard.queries import access, edits
+from dashboard.queries import edits, roles
 from tests.support.database_at import at
 from tests.support.world import contents
 
@@ -36,7 +36,7 @@ ACCESS = {"editors": ["Ada@Example.org", "@lab.example"], "viewers": ["@example.
 def test_a_role_follows_from_the_whole_address_or_its_whole_domain(
     user: str, role: str | None
 ) -> None:
-    assert access.role_of(user, ACCESS) == role
+    assert roles.role_of(user, ACCESS) == role
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_role_follows_from_the_whole_address_or_its_whole_domain(
 def test_an_address_is_one_that_the_provider_vouches_for(
     claims: dict[str, object], user: str | None
 ) -> None:
-    assert access.address_of(claims, {}) == user
+    assert roles.address_of(claims, {}) == user
     trusted = {"trust_provider": True}
     alone = {"email": "ada@example.org"}
-    assert access.address_of(claims, trusted) == ("ada@example.org" if claims == alone else user)
+    assert roles.address_of(claims, trusted) == ("ada@example.org" if claims == alone else user)
 
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -76,8 +76,8 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
     from streamlit.web.server.starlette import starlette_app_utils, starlette_websocket
 
     secrets = {"auth": {}, "access": {"editors": ["ada@x.example"], "viewers": ["bob@x.example"]}}
-    monkeypatch.setattr(access, "_secrets", lambda: secrets)
-    monkeypatch.setenv(access.LOGIN_VARIABLE, "1")
+    monkeypatch.setattr(roles, "_secrets", lambda: secrets)
+    monkeypatch.setenv(roles.LOGIN_VARIABLE, "1")
     monkeypatch.setattr(starlette_websocket, "get_cookie_secret", lambda: SECRET)
 
     def cookie(email: str, days: float = 0.0, secret: str = SECRET) -> dict[str, str]:
@@ -94,32 +94,32 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
 def test_a_cookie_gives_a_role_unless_it_is_forged_or_expired(
     signed: Callable[..., dict[str, str]],
 ) -> None:
-    assert access.role_by_cookie(signed("Ada@x.example")) == "editor"
-    assert access.role_by_cookie(signed("bob@x.example", days=29)) == "viewer"
-    assert access.role_by_cookie(signed("bob@x.example", days=32)) is None
-    assert access.role_by_cookie(signed("eve@x.example")) is None
-    assert access.role_by_cookie(signed("ada@x.example", secret="another" * 6)) is None
-    assert access.role_by_cookie({"_streamlit_user": "x"}) is None
-    assert access.role_by_cookie({}) is None
+    assert roles.role_by_cookie(signed("Ada@x.example")) == "editor"
+    assert roles.role_by_cookie(signed("bob@x.example", days=29)) == "viewer"
+    assert roles.role_by_cookie(signed("bob@x.example", days=32)) is None
+    assert roles.role_by_cookie(signed("eve@x.example")) is None
+    assert roles.role_by_cookie(signed("ada@x.example", secret="another" * 6)) is None
+    assert roles.role_by_cookie({"_streamlit_user": "x"}) is None
+    assert roles.role_by_cookie({}) is None
 
 
 @pytest.mark.parametrize("secrets", [{}, {"auth": {}}, {"access": "editors"}, {"access": {}}])
 def test_without_lists_nobody_has_a_role(
     signed: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch, secrets: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(access, "_secrets", lambda: secrets)
-    assert access.role_by_cookie(signed("ada@x.example")) is None
-    assert access.role() is None
+    monkeypatch.setattr(roles, "_secrets", lambda: secrets)
+    assert roles.role_by_cookie(signed("ada@x.example")) is None
+    assert roles.role() is None
 
 
 def test_a_login_that_was_needed_stays_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(access.LOGIN_VARIABLE, "")
-    monkeypatch.setattr(access, "_secrets", dict)
-    assert access.role() == "editor"
-    monkeypatch.setattr(access, "_secrets", lambda: {"auth": {}})
-    assert access.role() is None
-    monkeypatch.setattr(access, "_secrets", dict)  # the file was removed, or is no TOML any more
-    assert access.role() is None
+    monkeypatch.setenv(roles.LOGIN_VARIABLE, "")
+    monkeypatch.setattr(roles, "_secrets", dict)
+    assert roles.role() == "editor"
+    monkeypatch.setattr(roles, "_secrets", lambda: {"auth": {}})
+    assert roles.role() is None
+    monkeypatch.setattr(roles, "_secrets", dict)  # the file was removed, or is no TOML any more
+    assert roles.role() is None
 
 
 @pytest.mark.parametrize(("user", "ask"), [("bob@x.example", "Viewers"), ("eve@x.example", "View")])
@@ -127,21 +127,21 @@ def test_a_login_that_was_needed_stays_needed(monkeypatch: pytest.MonkeyPatch) -
 def test_a_viewer_is_refused_every_change_at_its_door(
     world_db: Path, user: str, ask: str, monkeypatch: pytest.MonkeyPatch, idle: list[list[str]]
 ) -> None:
-    monkeypatch.setattr(access, "who", lambda: user)
+    monkeypatch.setattr(roles, "who", lambda: user)
     before = contents(world_db)
     for change in CHANGES.values():
         with pytest.raises(InputError, match=f"nothing was changed: {ask}"):
             change(world_db)
     assert contents(world_db) == before
     assert queue.recent(world_db) == []
-    monkeypatch.setattr(access, "who", lambda: "ada@x.example")
+    monkeypatch.setattr(roles, "who", lambda: "ada@x.example")
     CHANGES["job"](world_db)
     assert [job.who for job in queue.recent(world_db)] == ["ada@x.example"]
 
 
 @given(st.emails())
 def test_who_is_in_no_list_has_no_role(user: str) -> None:
-    assert access.role_of(user.lower(), {"editors": [], "viewers": ["@only.example"]}) is None
+    assert roles.role_of(user.lower(), {"editors": [], "viewers": ["@only.example"]}) is None
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -199,7 +199,7 @@ def test_a_read_only_dashboard_leaves_no_file(
     app_on: Callable[[Path], AppTest], world_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(rights.VARIABLE, "1")
-    for lock in world_db.parent.glob(f"{world_db.name}.*"):
+    for lock in world_db.parent.glob("*.lock"):
         lock.unlink()
     before = sorted(world_db.parent.iterdir()), world_db.stat()
     app = app_on(world_db).run()
