@@ -108,6 +108,7 @@ class Shards:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Say to others that this process collects, see `collected_now`."""
+        self.collected_now()
         with ExitStack() as held:
             self._hold(COLLECTS.format(uuid.uuid4().hex), held)
             yield
@@ -129,14 +130,20 @@ class Shards:
         held.callback(path.unlink, missing_ok=True)
 
     def collected_now(self) -> bool:
-        """Return whether a living process collects into this folder, which must be local."""
+        """Return whether a living process collects into this folder, if it is local.
+
+        The locks of dead ones go.
+        """
+        if not isinstance(self._fs, LocalFileSystem):
+            return False
+        alive = False
         for path in Path(self._root).glob(COLLECTS.format("*")):
             try:
                 with FileLock(path, timeout=0):
-                    continue
-            except Timeout:
-                return True
-        return False
+                    path.unlink(missing_ok=True)
+            except OSError:  # it is held (Timeout is one), or another user's
+                alive = True
+        return alive
 
     def write(self, key: str, rows: Sequence[TokenLosses], manifest: Manifest) -> None:
         """Store losses of one model with their manifest.
