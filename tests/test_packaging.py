@@ -183,7 +183,10 @@ def test_a_login_names_the_hosts_and_its_file(tmp_path: Path, started: list[Any]
     store.create(tmp_path / "x.duckdb")
     login = tmp_path / "login.toml"
     keys = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
-    values = {key: "x" * 32 for key in keys} | {"redirect_uri": "https://a.example/oauth2callback"}
+    values = {key: "x" * 32 for key in keys} | {
+        "redirect_uri": "https://a.example/oauth2callback",
+        "server_metadata_url": "https://id.example/.well-known/openid-configuration",
+    }
     lines = [f'{key} = "{value}"' for key, value in values.items()]
     login.write_text("\n".join(["[auth]", *lines, "[access]", 'viewers = ["@a.example"]']))
     done = run_dashboard(
