@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.components.top_bar import NAME, top_bar
-from dashboard.widgets import address, boundary, sidebar, text
+from dashboard.widgets import address, boundary, login, sidebar, text
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict", "forecast"}
@@ -46,8 +46,9 @@ page = st.navigation(
 st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDER / "icon.png"))
 st.html(FOLDER / "page.css")
 bar = st.container()
-address.start()
 choices: dict[str, str] = {}
+login.gate()
+address.start()
 with boundary.shown():
     try:
         choices = sidebar.show()

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 
-from csvcore import alignment, store
+from csvcore import alignment, leftovers, store
 from csvcore.alignment import Aligner
 from csvcore.errors import CsvcoreError, InputError
 from csvcore.formats import csv_tables, loss_packs
@@ -24,6 +25,12 @@ from csvcore.records import Document
 
 State = Literal["ok", "note", "wrong"]
 MASS_TOLERANCE = 1e-9
+SHOWN = 3  # left-overs of a kind that are named
+LEFT = {
+    "unfinished files": "of processes that died",
+    "uploads": "of imports that ended early",
+    "shards": "of collections that are over; of those not stored the next `collect` begins anew",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,17 @@ class Check:
     said: str
 
 
-def look(database: Path) -> Iterator[Check]:
-    """Yield all checks in turn; an older database is upgraded first."""
+def look(database: Path, clean: bool = False) -> Iterator[Check]:
+    """Yield all checks in turn; an older database is upgraded first.
+
+    Args:
+        database: the results database.
+        clean: remove what ended work left beside it.
+    """
     yield from _packages()
     yield _torch()
     yield from _database(database)
+    yield from _leftovers(database, clean)
 
 
 def look_at_untrusted(database: Path) -> Iterator[Check]:
@@ -129,6 +142,21 @@ def _torch() -> Check:
     )
 
 
+def _leftovers(database: Path, clean: bool) -> Iterator[Check]:
+    found = leftovers.find(database)
+    for kind, said in LEFT.items():
+        of_kind = [one for one in found if one.kind == kind]
+        if clean:
+            of_kind = list(leftovers.remove(of_kind))
+        if of_kind:
+            size = sum(one.n_bytes for one in of_kind) / 1e6
+            then = "were removed" if clean else "`csvcore doctor --clean` removes them"
+            names = ", ".join(one.path.name for one in of_kind[:SHOWN])
+            more = f" and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
+            message = f"{names}{more}, {size:.1f} MB, {said}; {then}"
+            yield Check(f"left-over {kind}", "note", message)
+
+
 # The database ------------------------------------------------------------------------------------
 
 
@@ -154,7 +182,7 @@ def _locks(database: Path) -> Iterator[Check]:
         "worker": (queue.worker_lock_path(database), "a worker is at its queue"),
     }
     for what, (path, message) in locks.items():
-        if path.exists():
+        if path.exists() and os.access(path, os.W_OK):
             try:
                 with FileLock(path, timeout=0):
                     continue

@@ -2,7 +2,11 @@
 
 import base64
 import hashlib
+import os
 import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,14 @@ import streamlit as st
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from csvcore.errors import InputError
+from csvcore.formats.login_file import LOOPBACK
+from csvcore.jobs import queue
+from dashboard.queries import roles
 
 HOSTS = ("localhost", "127.0.0.1")  # where server.allowedHosts says nothing
 
@@ -96,6 +106,28 @@ class KnownHosts(TrustedHostMiddleware):
         super().__init__(app, allowed_hosts=list(hosts), www_redirect=False)
 
 
+class KnownUsers:
+    """Middleware that keeps uploads, files of pages and figures of the server from strangers.
+
+    Streamlit serves these to anybody who has a session, and the login page is one.
+    """
+
+    GUARDED = ("/media/", "/_stcore/upload_file/", "/_stcore/metrics")
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an ASGI app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        guarded = scope["type"] == "http" and any(part in scope["path"] for part in self.GUARDED)
+        if guarded and roles.role_by_cookie(Request(scope).cookies) is None:
+            refusal = PlainTextResponse("Log in first.", 403)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 class FirstPage:
     """Middleware that leads `/overview` to `/`, where Streamlit has its first page."""
 
@@ -113,12 +145,49 @@ class FirstPage:
         await answer(scope, receive, send)
 
 
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Refuse to serve other machines without a login; say at the end which jobs go on.
+
+    Raises:
+        InputError: the address is not of this machine alone, and nobody would have to log in.
+    """
+    host = st.get_option("server.address")
+    if host not in LOOPBACK and not roles.needs_login():
+        raise InputError(
+            f"server.address {host or 'is not set and'} opens the dashboard to other machines, "
+            "which needs a login; start it by `csvcore dashboard`, see docs/team.md"
+        )
+    yield
+    left = remaining(Path(os.environ.get("CSVCORE_DB", "csvcore.duckdb")))
+    if left:
+        sys.stderr.write(left + "\n")
+
+
+def remaining(database: Path) -> str:
+    """Return the live jobs in a sentence, and how to end them; empty without any."""
+    if not queue.queue_path(database).exists():
+        return ""
+    jobs = [job for job in queue.recent(database) if job.live]
+    running = [job for job in jobs if job.status == "running"]
+    if not running:
+        return ""
+    names = "; ".join(f"{job.job}: {job.spec.title}" for job in running)
+    waiting = f", {len(jobs) - len(running)} more wait" if len(jobs) > len(running) else ""
+    return (
+        f"The worker goes on without the dashboard until its queue is empty ({names}{waiting}). "
+        f"`kill {running[0].pid}` ends it; nothing stored is lost."
+    )
+
+
 app: Any = st.App(
     str(Path(__file__).parents[1] / "streamlit_app.py"),
     middleware=[
         Middleware(SecurityHeaders),
         Middleware(KnownHosts),
         Middleware(OwnOrigin),
+        Middleware(KnownUsers),
         Middleware(FirstPage),
     ],
+    lifespan=lifespan,
 )

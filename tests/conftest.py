@@ -267,11 +267,12 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     from csvcore.jobs import queue
 
     commands: list[list[str]] = []
+
+    def popen(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(pid=2**30)  # of no process
+
     monkeypatch.setattr(
-        queue,
-        "subprocess",
-        SimpleNamespace(
-            Popen=lambda command, **_: commands.append(command), DEVNULL=subprocess.DEVNULL
-        ),
+        queue, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL)
     )
     return commands

@@ -57,7 +57,7 @@ def test_the_measurements_of_the_wheel_are_those_of_the_checkout() -> None:
     assert sum(file.stat().st_size for file in (ROOT / "data" / "zoo").rglob("*")) < 20e6
 
 
-@pytest.mark.parametrize("extra", ["ray", "gguf", "balanced", "dev"])
+@pytest.mark.parametrize("extra", ["ray", "gguf", "balanced", "login", "dev"])
 def test_extras_are_lists_that_setuptools_can_read(extra: str) -> None:
     [file] = SETTINGS["dynamic"]["optional-dependencies"][extra]["file"]
     lines = (ROOT / file).read_text(encoding="utf-8").split()
@@ -71,7 +71,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.delenv("CSVCORE_MODELS", raising=False)
-    monkeypatch.setattr(dashboard, "in_use", lambda port: False)
+    monkeypatch.setenv("CSVCORE_READ_ONLY", "")  # which the command sets
+    monkeypatch.setattr(dashboard, "in_use", lambda host, port: False)
     return calls
 
 
@@ -164,3 +165,38 @@ def test_the_first_fits_of_the_bundled_zoo_are_queued_once(
     assert "fitted" not in run_dashboard("--db", database, "dashboard").output
     assert not any(job.live for job in queue.recent(database))
     assert len(started) == 3
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "lab.example.org"])
+def test_an_address_for_other_machines_needs_a_login(
+    tmp_path: Path, started: list[Any], host: str
+) -> None:
+    store.create(tmp_path / "x.duckdb")
+    done = run_dashboard("--db", tmp_path / "x.duckdb", "dashboard", "--host", host)
+    assert (done.exit_code, done.stdout, started) == (1, "", [])
+    assert (
+        f"--host {host} opens the dashboard to other machines, which needs a login" in done.stderr
+    )
+
+
+def test_a_login_names_the_hosts_and_its_file(tmp_path: Path, started: list[Any]) -> None:
+    store.create(tmp_path / "x.duckdb")
+    login = tmp_path / "login.toml"
+    keys = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
+    values = {key: "x" * 32 for key in keys} | {
+        "redirect_uri": "https://a.example/oauth2callback",
+        "server_metadata_url": "https://id.example/.well-known/openid-configuration",
+    }
+    lines = [f'{key} = "{value}"' for key, value in values.items()]
+    login.write_text("\n".join(["[auth]", *lines, "[access]", 'viewers = ["@a.example"]']))
+    done = run_dashboard(
+        *("--db", tmp_path / "x.duckdb", "dashboard", "--host", "0.0.0.0", "--login", login),
+        "--read-only",
+    )
+    assert done.exit_code == 0, done.output
+    [(_, command, environment)] = started
+    assert "--server.address=0.0.0.0" in command
+    assert "--browser.serverAddress=a.example" in command
+    assert "--server.allowedHosts=a.example" in command
+    assert f"--secrets.files={login}" in command
+    assert (environment["CSVCORE_LOGIN"], environment["CSVCORE_READ_ONLY"]) == ("1", "1")

@@ -1,5 +1,6 @@
 """The command that starts the dashboard."""
 
+import importlib.util
 import os
 import socket
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import click
 
 from csvcore import store
-from csvcore.cli.base import database, echo, main
+from csvcore.cli.base import FILE, database, echo, main
 from csvcore.errors import InputError
+from csvcore.formats import login_file, rights
 from csvcore.jobs import queue
 
 ZOO, ZOO_SPLIT = "zoo", "by-size"
@@ -33,16 +35,57 @@ def queue_first_fits(database: Path) -> bool:
     return True
 
 
-def in_use(port: int) -> bool:
+def in_use(host: str, port: int) -> bool:
     """Check if a server answers at this port of this machine."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    anywhere = host in ("0.0.0.0", "::", "localhost")
+    family = socket.AF_INET6 if ":" in host and not anywhere else socket.AF_INET
+    with socket.socket(family) as probe:
+        return probe.connect_ex(("127.0.0.1" if anywhere else host, port)) == 0
+
+
+def streamlit_options(host: str, port: int, login: Path | None) -> list[str]:
+    """Return Streamlit's options for an address and a login file.
+
+    A name for browsers keeps Streamlit from asking the internet for this machine's address.
+
+    Raises:
+        InputError: the host is not of this machine alone and there is no login, or it is unsafe.
+    """
+    found = login_file.read(login) if login else None
+    if found is None and host not in login_file.LOOPBACK:
+        raise InputError(
+            f"--host {host} opens the dashboard to other machines, which needs a login: name its "
+            "file with --login, see docs/team.md; or leave out --host"
+        )
+    if found and importlib.util.find_spec("authlib") is None:
+        raise InputError("a login needs Authlib; `pip install 'csvcore[login]'` installs it")
+    name = found.host if found else host
+    names = dict.fromkeys([name, *login_file.LOOPBACK])
+    options = [
+        f"--server.port={port}",
+        f"--server.address={host}",
+        f"--browser.serverAddress={name}",
+        *(f"--server.allowedHosts={each}" for each in names),
+    ]
+    return options if login is None else [*options, f"--secrets.files={login.resolve()}"]
 
 
 @main.command()
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Port."
 )
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to serve at; any but this machine's own needs --login.",
+)
+@click.option(
+    "--login",
+    type=FILE,
+    help="File with the login and who may come in (docs/team.md).",
+)
+@click.option("--read-only", is_flag=True, help="Start no job and change nothing.")
 @click.option(
     "--models",
     type=click.Path(exists=True, path_type=Path),
@@ -51,19 +94,30 @@ def in_use(port: int) -> bool:
     help="Folder of models that the Collect page may score; repeat for several.",
 )
 @database
-def dashboard(db: Path, port: int, models: tuple[Path, ...]) -> None:
-    """Start the dashboard on this database, for a browser on this machine."""
-    if in_use(port):
+def dashboard(
+    db: Path,
+    port: int,
+    host: str,
+    login: Path | None,
+    read_only: bool,
+    models: tuple[Path, ...],
+) -> None:
+    """Start the dashboard on this database, for a browser on this machine or a team's."""
+    if read_only:
+        os.environ[rights.VARIABLE] = "1"  # before the database is looked at
+    options = streamlit_options(host, port, login)
+    if in_use(host, port):
         raise InputError(f"port {port} is in use; give another with --port")
-    if queue_first_fits(db):
+    with store.connect(db, read_only=True):
+        pass  # a database that cannot be opened is refused before anything starts
+    if store.writable(db) and queue_first_fits(db):
         echo("The bundled measurements are fitted in the background, in about a minute.")
     environment = os.environ | {
         "CSVCORE_DB": str(db.resolve()),
         "CSVCORE_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models),
+        "CSVCORE_LOGIN": "1" if login else "",
     }
-    echo(f"The dashboard is at http://127.0.0.1:{port}")
+    echo(f"The dashboard is at http://{host}:{port}")
     sys.stdout.flush()
-    # An address of one's own keeps Streamlit from asking the internet for it.
-    where = [f"--server.port={port}", "--server.address=127.0.0.1"]
-    command = [sys.executable, "-m", "streamlit", "run", str(SERVER), *where]
+    command = [sys.executable, "-m", "streamlit", "run", str(SERVER), *options]
     os.execve(sys.executable, command, environment)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from csvcore import store
 from csvcore.cli.base import FILE, OUT, SAFE_CSV, database, echo, main
 from csvcore.pipeline import exports
 
@@ -104,19 +105,35 @@ def export_figures_command(
 
 
 @main.command()
+@click.argument("file", type=OUT)
+@database
+def backup(db: Path, file: Path) -> None:
+    """Write a consistent copy of the database to FILE, also while it is in use."""
+    store.backup(db, file)
+    echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, the state of {db} just now")
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--untrusted",
     type=FILE,
     help="Check this database from elsewhere instead, before its first use; it is not changed.",
 )
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="Remove unfinished files, uploads and shards beside the database that nobody uses.",
+)
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool, untrusted: Path | None) -> None:
+def doctor(ctx: click.Context, as_json: bool, untrusted: Path | None, clean: bool) -> None:
     """Check the installation, the database and every stored loss; exit with 1 on an error."""
     from csvcore.doctor import look, look_at_untrusted
 
     checks = []
-    for check in look_at_untrusted(untrusted) if untrusted else look(ctx.obj):
+    if untrusted and clean:
+        raise click.UsageError("--clean is of the own database, --untrusted changes nothing")
+    for check in look_at_untrusted(untrusted) if untrusted else look(ctx.obj, clean):
         checks.append(check)
         if not as_json:
             echo(f"{check.state:5}  {check.what}: {check.said}")

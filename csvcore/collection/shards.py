@@ -8,13 +8,16 @@ be on any file system of fsspec.
 import errno
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pyarrow as pa
+from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
 from csvcore.errors import InputError, StoreError
@@ -22,6 +25,7 @@ from csvcore.formats import atomic, loss_packs
 from csvcore.formats.manifest import Manifest
 from csvcore.records import Document, TokenLosses
 
+COLLECTS = ".{}.collects.lock"  # one of each collection, held while it runs
 SHARD_BYTES = 1 << 16  # text in one shard: seconds on a GPU, about a minute on two CPU cores
 
 
@@ -83,6 +87,64 @@ class Shards:
             raise StoreError(f"shards cannot be read from {self.url}: {error}") from error
         return True
 
+    @contextmanager
+    def claimed(self, key: str) -> Iterator[bool]:
+        """Hold a shard while it is scored; yield False if another process holds it.
+
+        Only on this machine's own file system: elsewhere two processes may score one shard, with
+        the same losses.
+
+        Raises:
+            StoreError: no lock can be made, as in a folder without the right to write.
+        """
+        with ExitStack() as held:
+            try:
+                self._hold(f".{key}.lock", held)
+            except Timeout:
+                yield False
+                return
+            yield True
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Say to others that this process collects, see `collected_now`."""
+        self.collected_now()
+        with ExitStack() as held:
+            self._hold(COLLECTS.format(uuid.uuid4().hex), held)
+            yield
+
+    def _hold(self, name: str, held: ExitStack) -> None:
+        """Take a lock in the folder until `held` ends; its file goes with it."""
+        if not isinstance(self._fs, LocalFileSystem):
+            return
+        path = Path(self._root) / name
+        lock = FileLock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except OSError as error:
+            if isinstance(error, Timeout):
+                raise
+            raise self._not_written(error) from error
+        held.callback(lock.release)
+        held.callback(path.unlink, missing_ok=True)
+
+    def collected_now(self) -> bool:
+        """Return whether a living process collects into this folder, if it is local.
+
+        The locks of dead ones go.
+        """
+        if not isinstance(self._fs, LocalFileSystem):
+            return False
+        alive = False
+        for path in Path(self._root).glob(COLLECTS.format("*")):
+            try:
+                with FileLock(path, timeout=0):
+                    path.unlink(missing_ok=True)
+            except OSError:  # it is held (Timeout is one), or another user's
+                alive = True
+        return alive
+
     def write(self, key: str, rows: Sequence[TokenLosses], manifest: Manifest) -> None:
         """Store losses of one model with their manifest.
 
@@ -96,11 +158,14 @@ class Shards:
             else:
                 self._fs.pipe_file(self._path(key), content)  # object stores show it when whole
         except OSError as error:
-            reason = "no space is left" if error.errno == errno.ENOSPC else str(error)
-            raise StoreError(
-                f"a shard cannot be written to {self.url}: {reason}; what is stored stays, "
-                "make room or give another --shards and start again"
-            ) from error
+            raise self._not_written(error) from error
+
+    def _not_written(self, error: OSError) -> StoreError:
+        reason = "no space is left" if error.errno == errno.ENOSPC else str(error)
+        return StoreError(
+            f"a shard cannot be written to {self.url}: {reason}; what is stored stays, "
+            "make room or give another --shards and start again"
+        )
 
     def read(self, key: str) -> loss_packs.Pack:
         """Read a stored shard.

@@ -11,6 +11,8 @@ from csvcore.collection.shards import Shard, Shards
 from csvcore.errors import ModelError
 from csvcore.lm import Encoding, LanguageModel, LoadConfig
 
+HELD_SECONDS = 1.0  # between two looks at shards that another process scores
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -57,7 +59,7 @@ Report = Callable[[Progress], None]
 
 
 def work_off(work: Work, report: Report) -> None:
-    """Load the model and write its shards.
+    """Load the model and write its shards; those that others score meanwhile are left to them.
 
     Args:
         work: the model and its missing shards.
@@ -71,8 +73,35 @@ def work_off(work: Work, report: Report) -> None:
     model = load_for(work)
     report(Progress(work.model, message=summary(model)))
     shards = Shards(work.place)
-    for shard, encodings in _tokenised_ahead(model, work.shards):
-        score_shard(model, work, shard, shards, report, encodings)
+    waiting = work.shards
+    while waiting:
+        held = tuple(
+            shard
+            for shard, encodings in _tokenised_ahead(model, waiting)
+            if not _score_once(model, work, shard, shards, report, encodings)
+        )
+        if len(held) == len(waiting):
+            report(Progress(work.model, message="another collection scores the rest"))
+            time.sleep(HELD_SECONDS)
+        waiting = held
+
+
+def _score_once(
+    model: LanguageModel,
+    work: Work,
+    shard: Shard,
+    shards: Shards,
+    report: Report,
+    encodings: list[Encoding],
+) -> bool:
+    """Score a shard unless another process has meanwhile; return False if it is at it."""
+    with shards.claimed(shard.key) as ours:
+        if ours and shards.missing([shard]):
+            score_shard(model, work, shard, shards, report, encodings)
+        elif ours:
+            n_tokens = sum(len(encoding.token_ids) for encoding in encodings)
+            report(Progress(work.model, n_tokens=n_tokens))
+        return ours
 
 
 def load_for(work: Work) -> LanguageModel:

@@ -6,21 +6,22 @@ start time, so a killed worker is detected and never mistaken for a later proces
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import psutil
 
-from csvcore.errors import Cancelled, StoreError, no_space, reason
-from csvcore.jobs import specs
+from csvcore.errors import Cancelled, reason
+from csvcore.formats import rights
+from csvcore.jobs import queue_file, specs
+from csvcore.jobs.queue_file import transaction
 from csvcore.jobs.specs import CompareJob, Spec
 from csvcore.records import Glimpse, TraceStep
 
@@ -31,32 +32,11 @@ KILL_SECONDS = 12.0
 ORPHAN_SECONDS = 30.0  # a job that waits this long while none runs has no worker
 # Status and message of a job whose worker is gone, with and without a cancel before.
 STOPPED = ("cancelled", "cancelled, the worker had to be ended; nothing stored was lost")
+ENDED: tuple[Status, str] = (
+    "lost", "the worker was ended; nothing stored was lost, start it again"
+)  # fmt: skip
 LOST = ("lost", "the worker process died; nothing stored was lost, start it again")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    job INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,                -- one of specs.KINDS
-    params TEXT NOT NULL,              -- JSON
-    status TEXT NOT NULL DEFAULT 'queued',
-    step INTEGER NOT NULL DEFAULT 0,
-    total INTEGER NOT NULL DEFAULT 0,
-    message TEXT NOT NULL DEFAULT '',
-    created REAL NOT NULL,             -- seconds since 1970, as all times here
-    started REAL,
-    ended REAL,
-    cancel_asked REAL,
-    pid INTEGER,
-    pid_started REAL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS one_live_job
-    ON jobs (kind, params) WHERE status IN ('queued', 'running');
-CREATE TABLE IF NOT EXISTS glimpses (  -- how far a running fit is; gone when it ends
-    job INTEGER PRIMARY KEY,
-    content TEXT NOT NULL              -- JSON, a list of records.Glimpse
-);
-"""
-LEAST_FREE = 1 << 17  # bytes that SQLite needs beside a queue
 SHOWN_STEPS = 120  # of a trace, so that a glimpse stays small
 
 
@@ -77,6 +57,7 @@ class Job:
     cancel_asked: float | None
     pid: int | None
     pid_started: float | None
+    who: str | None
 
     @property
     def spec(self) -> Spec:
@@ -110,42 +91,8 @@ def worker_lock_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.worker.lock")
 
 
-@contextmanager
-def _queue(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open the queue for statements that are each a transaction of their own.
-
-    Raises:
-        StoreError: whatever SQLite refuses: a damaged file, a full disk, a lock held for long.
-    """
-    path = queue_path(database)
-    try:
-        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as queue:
-            queue.row_factory = sqlite3.Row
-            queue.execute("PRAGMA journal_mode = WAL")
-            queue.executescript(_SCHEMA)
-            yield queue
-    except sqlite3.Error as error:
-        raise _explanation(path, error) from error
-
-
-def _explanation(path: Path, error: sqlite3.Error) -> StoreError:
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the kind, without its details
-        case sqlite3.SQLITE_FULL:
-            return no_space(path)
-        case sqlite3.SQLITE_IOERR if shutil.disk_usage(path.parent).free < LEAST_FREE:
-            return no_space(path)  # for its shared memory
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return _damaged(path, reason(error))
-        case sqlite3.SQLITE_BUSY:
-            return StoreError(f"{path} has been in use by another process for 10 s; try again")
-    return StoreError(f"{path}, the list of jobs, cannot be used: {reason(error)}")
-
-
-def _damaged(path: Path, why: str) -> StoreError:
-    return StoreError(
-        f"{path}, the list of jobs, is damaged ({why}); stop the dashboard and delete this file, "
-        "results are not in it"
-    )
+def _queue(database: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return queue_file.opened(queue_path(database))
 
 
 def _job(row: sqlite3.Row, database: Path) -> Job:
@@ -154,17 +101,24 @@ def _job(row: sqlite3.Row, database: Path) -> Job:
         if not isinstance(job.params, dict) or job.status not in get_args(Status):
             raise ValueError(f"job {job.job} is not written as jobs are")
     except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(queue_path(database), reason(error)) from error
+        raise queue_file.damaged(queue_path(database), reason(error)) from error
     return job
 
 
-def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
-    """Queue a job and start a worker if needed; return its id, or that of an equal live job."""
+def submit(database: Path, kind: str, params: dict[str, Any], who: str | None = None) -> int:
+    """Queue a job and start a worker if needed; return its id, or that of an equal live job.
+
+    Args:
+        database: the results database.
+        kind: one of `specs.KINDS`.
+        params: of the job, as `specs.to_json` gives them.
+        who: the user who asks for it, where users log in.
+    """
     text = json.dumps(params, sort_keys=True)
     with _queue(database) as queue:
         queue.execute(
-            "INSERT OR IGNORE INTO jobs (kind, params, created) VALUES (?, ?, ?)",
-            [kind, text, time.time()],
+            "INSERT OR IGNORE INTO jobs (kind, params, created, who) VALUES (?, ?, ?, ?)",
+            [kind, text, time.time(), who],
         )
         row = queue.execute(
             "SELECT max(job) FROM jobs WHERE kind = ? AND params = ?", [kind, text]
@@ -173,35 +127,70 @@ def submit(database: Path, kind: str, params: dict[str, Any]) -> int:
     return int(row[0])
 
 
-def submit_spec(database: Path, spec: Spec) -> int:
+def submit_spec(database: Path, spec: Spec, who: str | None = None) -> int:
     """Queue the job of a spec, see `submit`."""
-    return submit(database, spec.kind, specs.to_json(spec))
+    return submit(database, spec.kind, specs.to_json(spec), who)
 
 
-def submit_compares(database: Path, corpus: str, split: str, tasks: Sequence[str]) -> None:
+def submit_compares(
+    database: Path, corpus: str, split: str, tasks: Sequence[str], who: str | None = None
+) -> None:
     """Queue one job per task that fits every method, so that first results appear early."""
     for task in tasks:
-        submit_spec(database, CompareJob(corpus, split, (task,)))
+        submit_spec(database, CompareJob(corpus, split, (task,)), who)
 
 
 def ensure_worker(database: Path) -> None:
-    """Start a worker if jobs wait; a second worker exits since the lock is taken."""
-    with _queue(database) as queue:
+    """Start a worker if jobs wait, unless one that was started lives and will see them.
+
+    Without this, pages that look for jobs while a worker starts slowly would start many more. Of
+    two workers the second exits, since the lock is taken.
+    """
+    with _queue(database) as queue, transaction(queue):
         if queue.execute("SELECT 1 FROM jobs WHERE status = 'queued'").fetchone() is None:
             return
+        for row in queue.execute("SELECT * FROM workers").fetchall():
+            if _process(row["pid"], row["pid_started"]) is not None:
+                return
+        pid = _start_worker(database)
+        queue.execute("DELETE FROM workers")
+        queue.execute("INSERT INTO workers VALUES (?, ?)", [pid, _created(pid)])
+
+
+def _start_worker(database: Path) -> int:
     log = database.with_name(f"{database.name}.worker.log")
     with log.open("ab") as stream:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "csvcore.worker", str(database.resolve())],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             start_new_session=True,
         )
+    return process.pid
+
+
+def live(database: Path) -> list[Job]:
+    """Return the jobs that wait or whose worker runs; nothing is marked, made or started."""
+    if not queue_path(database).exists():
+        return []
+    with _queue(database) as queue:
+        rows = queue.execute("SELECT * FROM jobs WHERE status IN ('queued', 'running')").fetchall()
+    jobs = [_job(row, database) for row in rows]
+    return [job for job in jobs if job.status == "queued" or _worker_of(job) is not None]
+
+
+def _worker_of(job: Job) -> psutil.Process | None:
+    return _process(job.pid or 0, job.pid_started or 0.0)
 
 
 def recent(database: Path, limit: int = 20) -> list[Job]:
-    """Mark dead workers' jobs lost, then return live jobs and the newest others, newest first."""
+    """Mark dead workers' jobs lost, then return live jobs and the newest others, newest first.
+
+    None where the folder is read-only: a queue there cannot be told from one left behind.
+    """
+    if not rights.may_write_beside(database):
+        return []
     reap(database)
     with _queue(database) as queue:
         rows = queue.execute(
@@ -282,20 +271,39 @@ def _process(pid: int, started: float) -> psutil.Process | None:
         return None
 
 
+def _created(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 # The worker's side -----------------------------------------------------------------------------
 
 
 def claim(database: Path) -> Job | None:
-    """Claim the oldest queued job for this process; None if no job is queued."""
+    """Claim the oldest queued job for this process; None if no job is queued.
+
+    With none this worker counts as gone, so that the next job gets one of its own.
+    """
     process = psutil.Process(os.getpid())
-    with _queue(database) as queue:
+    with _queue(database) as queue, transaction(queue):
         row = queue.execute(
             "UPDATE jobs SET status = 'running', started = ?, pid = ?, pid_started = ?,"
             " message = 'starting'"
             " WHERE job = (SELECT min(job) FROM jobs WHERE status = 'queued') RETURNING *",
             [time.time(), process.pid, process.create_time()],
         ).fetchone()
+        if row is None:
+            queue.execute("DELETE FROM workers WHERE pid = ?", [process.pid])
     return None if row is None else _job(row, database)
+
+
+def is_cancelled(database: Path, job: int) -> bool:
+    """Return whether somebody asked for a job to stop."""
+    with _queue(database) as queue:
+        row = queue.execute("SELECT cancel_asked FROM jobs WHERE job = ?", [job]).fetchone()
+    return row is not None and row["cancel_asked"] is not None
 
 
 def finish(database: Path, job: int, status: Status, message: str) -> None:

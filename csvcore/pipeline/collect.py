@@ -1,6 +1,7 @@
 """Collection of per-token losses: plan, score by an engine, store each whole model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
@@ -326,8 +327,9 @@ def collect(
     for work in works:
         if not work.shards:
             yield _store(collection, by_model[work.model], Outcome(work))
-    for outcome in _run(to_score, collection.config, report):
-        yield _store(collection, by_model[outcome.work.model], outcome)
+    with shard_store.in_use() if to_score else nullcontext():
+        for outcome in _run(to_score, collection.config, report):
+            yield _store(collection, by_model[outcome.work.model], outcome)
 
 
 def _run(

@@ -13,6 +13,7 @@ from csvcore.store.audit import (
     n_losses,
     weight_fingerprints,
 )
+from csvcore.store.backup import backup
 from csvcore.store.connection import (
     SCHEMA_VERSION,
     Connection,
@@ -20,6 +21,7 @@ from csvcore.store.connection import (
     create,
     foreign_contents,
     lock_path,
+    writable,
 )
 from csvcore.store.evidence import evidence, item_statistics
 from csvcore.store.fits import (
@@ -75,6 +77,7 @@ from csvcore.store.reveals import (
     revealed_fits,
     revealed_mixes,
     revealed_models,
+    revealers,
 )
 from csvcore.store.tables import table, tables
 from csvcore.store.trained import trained
@@ -92,6 +95,7 @@ __all__ = [
     "add_reveal",
     "add_split",
     "add_tasks",
+    "backup",
     "broken_losses",
     "compare_item_results",
     "complete_models",
@@ -133,6 +137,7 @@ __all__ = [
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",
+    "revealers",
     "set_control",
     "set_mixes",
     "split",
@@ -146,4 +151,5 @@ __all__ = [
     "weight_fingerprints",
     "weight_vector",
     "weights",
+    "writable",
 ]

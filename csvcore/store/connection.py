@@ -1,14 +1,17 @@
 """Connections to the results database: inter-process lock, schema version, one transaction.
 
 No process keeps the file open, since one writer locks out every other process: `connect` takes an
-inter-process lock, opens the file, and closes it again.
+inter-process lock, opens the file, and closes it again. Where no lock file may be made, in a folder
+or a process without the right to write, a reader does without and waits for DuckDB's own lock.
 
 A database is data, not code: a connection reaches no other file and loads no extension, and a file
 that holds more than its tables is refused (see `catalogue`).
 """
 
+import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,10 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError, no_space, reason
-from csvcore.formats import atomic
+from csvcore.formats import atomic, rights
 from csvcore.store import catalogue
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # Statements that upgrade a database from each version to the next.
 UPGRADES = {
     1: (
@@ -52,8 +55,10 @@ UPGRADES = {
         "CREATE TABLE unit_weights (fit VARCHAR NOT NULL, name VARCHAR NOT NULL, "
         "weight FLOAT[] NOT NULL, PRIMARY KEY (fit, name))",
     ),
+    6: ("ALTER TABLE reveals ADD COLUMN who VARCHAR",),
 }
 LOCK_SECONDS = 30.0
+WAIT_SECONDS = 0.05  # between attempts of a reader without a lock file
 # DuckDB's settings of every connection; the last one keeps a statement from changing the others.
 SETTINGS: dict[str, Any] = {
     "enable_external_access": "false",
@@ -67,9 +72,10 @@ SETTINGS: dict[str, Any] = {
 }
 Stamp = tuple[tuple[int, int, int], ...]  # inode, size and time of change of a file and its log
 Connection = duckdb.DuckDBPyConnection
-# Words of DuckDB for a full disk and for a damaged file; it has no exceptions of their own.
+# Words of DuckDB for a full disk, a damaged file and one in use; it has no exceptions of their own.
 NO_SPACE = ("No space left", "not enough space", "ENOSPC")
 DAMAGED = ("Corrupt", "corrupt", "replaying WAL", "Could not read", "deserializ", "checksum")
+LOCKED = "Could not set lock"
 
 
 @contextmanager
@@ -78,18 +84,22 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
 
     Raises:
         StoreError: no such file, not a database of this program, another schema version, another
-            process locks it for more than LOCK_SECONDS, or whatever DuckDB refuses in the block:
-            a damaged file, a full disk, too little memory.
+            process locks it for more than LOCK_SECONDS, it is to be written and may not, or
+            whatever DuckDB refuses in the block: a damaged file, a full disk, too little memory.
     """
     if not path.is_file():
         raise StoreError(f"there is no database {path}; make one with `csvcore --db {path} init`")
-    with _locked(path), _explained(path):
-        db = _open(path, read_only)
+    if not read_only and not writable(path):
+        raise StoreError(_may_not_write(path, "is to be changed"))
+    with locked(path) if may_lock(path) else nullcontext(), _explained(path):
+        db = open_checked(path, read_only)
         try:
             if _version(db, path) in UPGRADES:
                 db.close()
+                if not writable(path):
+                    raise StoreError(_may_not_write(path, "is of an older version, to be upgraded"))
                 _upgrade(path)
-                db = _open(path, read_only)
+                db = open_checked(path, read_only)
             _check_version(db, path)
             if read_only:
                 yield db
@@ -111,15 +121,40 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
+def writable(path: Path) -> bool:
+    """Return whether this user may write the database, and the files beside it that this needs."""
+    return os.access(path, os.W_OK) and rights.may_write_beside(path)
+
+
+def _may_not_write(path: Path, why: str) -> str:
+    if rights.only_reads():
+        return f"{path} {why}, and this process only reads; start it without --read-only"
+    return (
+        f"{path} {why}, and the file or its folder is read-only for this user; "
+        "copy it to a folder of yours and name the copy with --db"
+    )
+
+
+def may_lock(path: Path) -> bool:
+    """Return whether this user may make or use the database's lock file."""
+    lock = lock_path(path)
+    if lock.exists() and not rights.only_reads():
+        return os.access(lock, os.W_OK)
+    return rights.may_write_beside(path)
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the database's lock.
+
+    Raises:
+        StoreError: another process holds it for more than LOCK_SECONDS.
+    """
     lock = FileLock(lock_path(path))
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout as error:
-        raise StoreError(
-            f"{path} has been in use by another process for {LOCK_SECONDS:.0f} s; try again"
-        ) from error
+        raise StoreError(in_use(path)) from error
     try:
         yield
     finally:
@@ -150,22 +185,37 @@ def _explanation(path: Path, error: duckdb.Error) -> StoreError:
     return StoreError(f"{path} does not do what is asked of it: {said}; nothing was changed")
 
 
-def _open(path: Path, read_only: bool) -> Connection:
+def in_use(path: Path) -> str:
+    """Return the message that another process has the database."""
+    return f"{path} has been in use by another process for {LOCK_SECONDS:.0f} s; try again"
+
+
+def open_checked(path: Path, read_only: bool) -> Connection:
     """Open a file that holds the tables of a results database, of any version, and nothing else."""
-    _refuse_foreign(path, _stamp(path))
+    _refuse_foreign(path, stamp(path))
     return _connection(path, read_only)
 
 
 def _connection(path: Path, read_only: bool) -> Connection:
-    try:
-        return duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
-    except duckdb.IOException as error:
-        if any(words in str(error) for words in NO_SPACE):
-            raise
-        raise StoreError(
-            f"{path} cannot be opened as a results database: {reason(error)}; name another file, "
-            "`csvcore --db NEW init` makes one"
-        ) from error
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
+        except duckdb.IOException as error:
+            in_the_way = LOCKED in str(error)
+            if in_the_way and time.monotonic() < deadline:
+                time.sleep(WAIT_SECONDS)
+                continue
+            if any(words in str(error) for words in NO_SPACE):
+                raise
+            raise StoreError(in_use(path) if in_the_way else _not_opened(path, error)) from error
+
+
+def _not_opened(path: Path, error: duckdb.IOException) -> str:
+    return (
+        f"{path} cannot be opened as a results database: {reason(error)}; name another file, "
+        "`csvcore --db NEW init` makes one"
+    )
 
 
 def foreign_contents(path: Path) -> list[str]:
@@ -181,7 +231,8 @@ def foreign_contents(path: Path) -> list[str]:
         return catalogue.differences(db, older=version != SCHEMA_VERSION)
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp(path: Path) -> Stamp:
+    """Return what tells one state of a file and its log from another."""
     files = [path, path.with_name(path.name + ".wal")]
     states = [file.stat() for file in files if file.exists()]
     return tuple((state.st_ino, state.st_size, state.st_mtime_ns) for state in states)
@@ -230,7 +281,7 @@ def _check_version(db: Connection, path: Path) -> None:
 
 def _upgrade(path: Path) -> None:
     """Upgrade an older database to this schema, in one transaction; keep all stored rows."""
-    with closing(_open(path, False)) as db:
+    with closing(open_checked(path, False)) as db:
         db.begin()
         while (version := _version(db, path)) in UPGRADES:
             for statement in UPGRADES[version]:
@@ -249,14 +300,14 @@ def create(path: Path) -> bool:
         raise StoreError(
             f"there is no folder {path.absolute().parent} for {path.name}; make it first"
         )
-    with _locked(path), _explained(path):
+    with locked(path), _explained(path):
         if path.exists():
-            with closing(_open(path, True)) as db:
+            with closing(open_checked(path, True)) as db:
                 version = _version(db, path)
             if version in UPGRADES:
                 _upgrade(path)
             else:
-                with closing(_open(path, True)) as db:
+                with closing(open_checked(path, True)) as db:
                     _check_version(db, path)
             return False
         with atomic.file(path) as building, closing(_connection(building, False)) as db:

@@ -7,15 +7,33 @@ from csvcore.store import measurements
 from csvcore.store.connection import Connection, first
 
 
-def add_reveal(db: Connection, corpus: str, split: str) -> None:
+def add_reveal(db: Connection, corpus: str, split: str, who: str | None = None) -> None:
     """Store a reveal of the test results of all fits so far on a corpus and a split.
+
+    Args:
+        db: a connection that writes.
+        corpus: whose fits.
+        split: whose test models.
+        who: the user, where users log in.
 
     Raises:
         InputError: there is no such split.
     """
     tested = [model for model, side in measurements.split(db, split).items() if side == "test"]
     now = datetime.now(UTC).replace(tzinfo=None)
-    db.execute("INSERT INTO reveals VALUES (?, ?, ?, ?)", [corpus, split, now, tested])
+    db.execute("INSERT INTO reveals VALUES (?, ?, ?, ?, ?)", [corpus, split, now, tested, who])
+
+
+def revealers(db: Connection, corpus: str, split: str) -> list[str]:
+    """Return who revealed a split's test set on a corpus, the last one first, each once."""
+    rows = db.execute(
+        """
+        SELECT who FROM reveals WHERE corpus = ? AND split = ? AND who IS NOT NULL
+        GROUP BY who ORDER BY max(moment) DESC
+        """,
+        [corpus, split],
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def n_reveals(db: Connection, corpus: str, split: str) -> int:

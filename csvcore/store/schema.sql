@@ -156,5 +156,6 @@ CREATE TABLE reveals (
     corpus VARCHAR NOT NULL,
     split VARCHAR NOT NULL,
     moment TIMESTAMP NOT NULL,        -- UTC; test figures of fits made until then were shown
-    models VARCHAR[] NOT NULL         -- the split's test models at that moment
+    models VARCHAR[] NOT NULL,        -- the split's test models at that moment
+    who VARCHAR                       -- address of the user who was logged in, or null
 );

@@ -1,7 +1,6 @@
 import streamlit as st
 
-from csvcore.jobs import queue
-from dashboard.queries import comparisons, database
+from dashboard.queries import access, comparisons, database, edits
 from dashboard.views import coverage, jobs, predictability, test_set, verdicts
 from dashboard.widgets import sidebar, text
 
@@ -55,9 +54,10 @@ if fits.empty and split and not working and not missing:
         "Fit everything",
         type="primary",
         icon=":material/play_circle:",
+        disabled=access.locked(db),
         help="Adds a job per task to the queue, with all methods.",
     ):
-        queue.submit_compares(db.path, corpus, split, [task.task for task in tasks])
+        edits.submit_compares(db, corpus, split, [task.task for task in tasks])
         st.rerun()
 if working:
     st.caption("Results appear here task by task; all pages work meanwhile.")

@@ -6,7 +6,6 @@ Every read is keyed by the database file and its time of change, so a new fit sh
 import os
 import re
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -243,17 +242,11 @@ def n_reveals(db: Database, corpus: str, split: str) -> int:
         return store.n_reveals(con, corpus, split)
 
 
-def reveal(db: Database, corpus: str, splits: Sequence[str]) -> None:
-    """Store a reveal of the test sets of these splits."""
-    with store.connect(db.path) as con:
-        for name in splits:
-            store.add_reveal(con, corpus, name)
-
-
-def save_split(db: Database, name: str, split: dict[str, Side]) -> None:
-    """Store a split; see `store.add_split`."""
-    with store.connect(db.path) as con:
-        store.add_split(con, name, split)
+@st.cache_data(max_entries=32, show_spinner=False)
+def revealers(db: Database, corpus: str, split: str) -> list[str]:
+    """Return `store.revealers`."""
+    with store.connect(db.path, read_only=True) as con:
+        return store.revealers(con, corpus, split)
 
 
 def newest_fits(db: Database, corpus: str, split: str, before: str | None = None) -> pd.DataFrame:

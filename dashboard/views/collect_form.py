@@ -4,7 +4,7 @@ import shlex
 
 import streamlit as st
 
-from dashboard.queries import database
+from dashboard.queries import access, database
 from dashboard.queries.database import Database
 from dashboard.views import jobs
 from dashboard.widgets import text
@@ -47,6 +47,7 @@ def form(db: Database, corpus: str) -> None:
             "Start",
             type="primary",
             icon=":material/play_circle:",
+            disabled=access.locked(db),
             help="Adds the collection to the queue; models with all losses are skipped.",
         )
     if start and chosen and dtype:

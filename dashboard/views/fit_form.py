@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from csvcore.methods import fitted, label
-from dashboard.queries import database, duration
+from dashboard.queries import access, database, duration
 from dashboard.queries.database import Database
 from dashboard.views import jobs
 from dashboard.widgets import address, boundary, state, text
@@ -36,6 +36,7 @@ def form(db: Database, corpus: str, split: str, names: list[str]) -> None:
             "Start",
             type="primary",
             icon=":material/play_circle:",
+            disabled=access.locked(db),
             help="Adds the fit to the queue.",
         ):
             jobs.submit_fit(db, corpus, split, tasks, methods, config)

@@ -1,30 +1,15 @@
 """Import of a loss pack or of item results: preview, checks and the button that queues it."""
 
-import hashlib
-from pathlib import PurePath
-
 import streamlit as st
 
-from csvcore.formats import atomic, item_results
-from csvcore.jobs import queue
-from csvcore.jobs.specs import ImportJob
-from dashboard.queries import database
+from csvcore.formats import item_results
+from dashboard.queries import access, database, edits
 from dashboard.queries.database import Database
 from dashboard.queries.item_results import examine_items
 from dashboard.queries.loss_packs import examine
 from dashboard.widgets import boundary, figure, state, text
 
 SHOWN = 5  # reasons that are written out
-
-
-def submit(db: Database, corpus: str, name: str, content: bytes, what: str = "losses") -> int:
-    """Queue the import of losses or items; the file waits beside the database for the worker."""
-    folder = queue.uploads_path(db.path)
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    with atomic.file(file) as building:
-        building.write_bytes(content)
-    return queue.submit_spec(db.path, ImportJob(corpus, PurePath(name).name, str(file), what))
 
 
 def show(db: Database, corpus: str) -> None:
@@ -98,7 +83,7 @@ def _button(
         "Import",
         type="primary",
         icon=":material/download:",
-        disabled=bool(why_not),
+        disabled=bool(why_not) or access.locked(db),
         on_click=_take,
         args=(db, corpus, name, content, what),
         help="Adds the import to the queue; it stores all of the file or nothing, and "
@@ -108,5 +93,5 @@ def _button(
 
 @boundary.shown()
 def _take(db: Database, corpus: str, name: str, content: bytes, what: str) -> None:
-    submit(db, corpus, name, content, what)
+    edits.submit_import(db, corpus, name, content, what)
     state.N_QUEUED_PACKS.set(state.N_QUEUED_PACKS.get(0) + 1)

@@ -10,6 +10,7 @@ from csvcore.figures import optimisation
 from csvcore.jobs import queue
 from csvcore.jobs.specs import CollectJob, FitJob
 from csvcore.records import Glimpse
+from dashboard.queries import access, edits
 from dashboard.queries.database import Database
 from dashboard.widgets import boundary, text
 
@@ -38,7 +39,7 @@ def submit_fit(
     """Queue these methods on these tasks as one job."""
     spec = FitJob(corpus, split, tuple(tasks), tuple(methods), config)
     live = {job.job for job in queue.recent(db.path, SHOWN) if job.live}
-    number = queue.submit_spec(db.path, spec)
+    number = edits.submit(db, spec)
     if number in live:
         st.toast(f"This fit is in the queue already, as job {number}.")
     return number
@@ -46,7 +47,7 @@ def submit_fit(
 
 def submit_collect(db: Database, corpus: str, models: Sequence[str], dtype: str) -> int:
     """Queue the collection of these model folders' losses."""
-    return queue.submit_spec(db.path, CollectJob(corpus, tuple(models), {"dtype": dtype}))
+    return edits.submit(db, CollectJob(corpus, tuple(models), {"dtype": dtype}))
 
 
 def live(db: Database, history: bool = False) -> bool:
@@ -107,7 +108,8 @@ def _why(job: queue.Job) -> str:
 
 def _row(db: Database, job: queue.Job, moving: bool) -> None:
     state = job.status if job.cancel_asked is None or not job.live else "cancelling\u2026"
-    title = f"{job.job}: {job.spec.title}, {state}"
+    by = f", by {job.who}" if job.who else ""
+    title = f"{job.job}: {job.spec.title}, {state}{by}"
     # Not st.status: each of these keeps the script waiting.
     is_open = job.status == "running"
     box = st.expander(text.plain(title), icon=ICONS[job.status], expanded=is_open)
@@ -120,9 +122,9 @@ def _row(db: Database, job: queue.Job, moving: bool) -> None:
         box.button(
             "Cancel",
             key=f"cancel-{job.job}",
-            on_click=boundary.shown()(queue.cancel),
-            args=(db.path, job.job),
-            disabled=job.cancel_asked is not None,
+            on_click=boundary.shown()(edits.cancel),
+            args=(db, job.job),
+            disabled=job.cancel_asked is not None or access.locked(db),
             help="Stops the job at its next step; results stored by then stay.",
         )
     else:

@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from csvcore.jobs import queue
 from csvcore.jobs.specs import LeaveOutJob, to_json
 from csvcore.methods import label
-from dashboard.queries import comparisons, database
+from dashboard.queries import access, comparisons, database, edits
 from dashboard.queries.database import Database
 from dashboard.views import jobs, test_set
 
@@ -43,7 +42,7 @@ def _start(db: Database, job: LeaveOutJob) -> None:
         f"Leave out each of {n_families} families",
         icon=":material/group_remove:",
         help="Adds these fits to the queue, as `csvcore leave-one-family-out` does.",
-        disabled=n_families < 2,
+        disabled=n_families < 2 or access.locked(db),
     ):
-        queue.submit_spec(db.path, job)
+        edits.submit(db, job)
         st.rerun()

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from csvcore.jobs import queue
 from csvcore.jobs.specs import MixesJob
-from dashboard.queries import database
+from dashboard.queries import access, database, edits
 from dashboard.queries.database import Database
 
 
@@ -29,9 +28,10 @@ def form(db: Database, corpus: str, split: str, task: str) -> tuple[str, ...]:
         start = st.form_submit_button(
             "Search",
             icon=":material/search:",
+            disabled=access.locked(db),
             help="Adds the search to the queue, which learns new weights for dozens of mixes.",
         )
     if start and corpora:
         tokens = int(budget) if budget else None
-        queue.submit_spec(db.path, MixesJob(tuple(corpora), split, task, tokens))
+        edits.submit(db, MixesJob(tuple(corpora), split, task, tokens))
     return tuple(corpora or [corpus])

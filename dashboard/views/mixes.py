@@ -8,8 +8,8 @@ import streamlit as st
 
 from csvcore.figures import comparison
 from csvcore.records import Mix
+from dashboard.queries import access, edits
 from dashboard.queries.database import Database
-from dashboard.queries.mixes import store_mix
 from dashboard.widgets import figure, text
 
 
@@ -93,9 +93,10 @@ def _save(db: Database, best: Mix, corpora: Sequence[str]) -> None:
             placeholder=f"mix-{best.task}",
             help="Sets the corpus that the documents and all models' losses on them are copied to.",
         )
-        save = right.form_submit_button("Save", icon=":material/save:", help="Stores the corpus.")
+        save = right.form_submit_button("Save", icon=":material/save:", help="Stores the corpus.",
+            disabled=access.locked(db))  # fmt: skip
     if save and len(name.strip()) > text.LONGEST_NAME:
         st.warning(text.refused_name("corpus", name.strip()))
     elif save:
-        said = store_mix(db, corpora, best, name.strip())
+        said = edits.store_mix(db, corpora, best, name.strip())
         st.success(f"Stored {text.plain(said)}; choose it in the side bar.")

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from csvcore.jobs import queue
 from csvcore.jobs.specs import CompareJob, to_json
+from dashboard.queries import access, edits
 from dashboard.queries.database import Database
 from dashboard.views import jobs
 
@@ -32,7 +32,7 @@ def show(db: Database, corpus: str, split: str, task: str, table: pd.DataFrame) 
             f"Run {PERMUTATIONS} permutations",
             icon=":material/shuffle:",
             help="Adds the refits of CSV on this task to the queue.",
-            disabled=jobs.waits(db, job.kind, **to_json(job)),
+            disabled=access.locked(db) or jobs.waits(db, job.kind, **to_json(job)),
         ):
-            queue.submit_spec(db.path, job)
+            edits.submit(db, job)
             st.rerun()

@@ -8,7 +8,7 @@ import streamlit as st
 
 from csvcore import splits
 from csvcore.records import SIDES, ModelCard, Side
-from dashboard.queries import database
+from dashboard.queries import access, database, edits
 from dashboard.queries.database import Database
 from dashboard.widgets import address, sidebar, state, text
 
@@ -161,7 +161,10 @@ def save(db: Database, key: str, name: str, sides: dict[str, Side]) -> None:
             "show.",
         ).strip()  # fmt: skip
         pressed = st.form_submit_button(
-            "Save split", icon=":material/save:", help="Stores the sides as in the table."
+            "Save split",
+            icon=":material/save:",
+            help="Stores the sides as in the table.",
+            disabled=access.locked(db),
         )
     request = (wanted, dict(sides))  # any edit withdraws it
     if pressed or state.REPLACED_SPLIT.find() == request:
@@ -207,7 +210,7 @@ def _fits_on(db: Database, name: str) -> int:
 
 
 def _store(db: Database, key: str, name: str, split: dict[str, Side]) -> None:
-    database.save_split(db, name, split)
+    edits.save_split(db, name, split)
     forget(key)
     forget(f"{STORED}{name}")
     state.REPLACED_SPLIT.drop()

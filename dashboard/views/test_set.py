@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.records import Fit, Side
-from dashboard.queries import database
+from dashboard.queries import access, database, edits
 from dashboard.queries.database import Database
 from dashboard.widgets import state, text
 
@@ -14,6 +14,7 @@ WHY = (
     "Choosing by test error overfits the test set: choose by validation error first. Every reveal "
     "is counted."
 )
+SHOWN_USERS = 5  # who revealed a test set, the last ones
 SHOWS = "Shows errors, points and accuracies of the test models on every page."
 
 
@@ -29,7 +30,7 @@ def gate(db: Database, corpus: str, split: str, fits: pd.DataFrame) -> None:
     tested = fits[fits["n_test"].fillna(0) > 0]
     if tested.empty:
         return
-    count = _count(database.n_reveals(db, corpus, split))
+    count = _count(db, corpus, split)
     if tested["revealed"].all():
         st.caption(f":material/visibility: {count}")
         return
@@ -60,7 +61,7 @@ def gate_families(db: Database, corpus: str, table: pd.DataFrame) -> None:
 
 def gate_mixes(db: Database, corpus: str, split: str) -> None:
     """Draw the same for mixes that are newer than the last reveal."""
-    count = _count(database.n_reveals(db, corpus, split))
+    count = _count(db, corpus, split)
     message = f"The test errors of these mixes are hidden. {count}"
     _ask(db, corpus, [split], message, "Reveal the test errors")
 
@@ -80,17 +81,21 @@ def error_metrics(fit: Fit) -> None:
     )
 
 
-def _count(times: int) -> str:
+def _count(db: Database, corpus: str, split: str) -> str:
+    times = database.n_reveals(db, corpus, split)
     how_often = {0: "never revealed", 1: "revealed once"}
     often = how_often.get(times, f"revealed {times} times")
-    return f"Test set of this split: {often}."
+    users = database.revealers(db, corpus, split)
+    by = f", by {', '.join(users[:SHOWN_USERS])}" if users else ""
+    return f"Test set of this split: {often}{text.plain(by)}."
 
 
 def _ask(db: Database, corpus: str, splits: list[str], message: str, label: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/visibility_off: {message} {WHY}", width="stretch")
-        if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=SHOWS):
-            database.reveal(db, corpus, splits)
+        if st.button(label, key=f"reveal-{label}", icon=":material/visibility:", help=SHOWS,
+            disabled=access.locked(db)):  # fmt: skip
+            edits.reveal(db, corpus, splits)
             st.rerun()
 
 

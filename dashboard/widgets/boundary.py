@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from csvcore.errors import explained, shortened
+from dashboard.queries import roles
 from dashboard.widgets import text
 
 
@@ -14,7 +15,10 @@ def shown() -> Iterator[None]:
     """Show an error in the block as a warning; a fault of the program keeps its traceback.
 
     Around a page, and as a decorator of what Streamlit calls by itself: callbacks and fragments.
+    Those are drawn for a user who may still come in; another gets the login page.
     """
+    if roles.role() is None:
+        st.rerun()  # within a callback it does nothing; changes check the role themselves
     try:
         yield
     except Exception as error:

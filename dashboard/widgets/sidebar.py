@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.queries import database
 from dashboard.queries.database import Database
-from dashboard.widgets import address, state, text
+from dashboard.widgets import address, login, state, text
 
 NEWEST = "newest"
 HELP = {
@@ -76,6 +76,7 @@ def show() -> dict[str, str]:
                     key=key, help=HELP[key],
                 )  # fmt: skip
         parameters = {key.name: key.find() for key in options} | {state.FIT.name: _fit(db)}
+    login.show(db)
     return {key: value for key, value in parameters.items() if value is not None}
 
 

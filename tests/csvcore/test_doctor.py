@@ -269,6 +269,7 @@ def test_an_older_database_is_checked_and_stays_old(world_db: Path) -> None:
         "ALTER TABLE documents DROP COLUMN results",
         "ALTER TABLE fits DROP COLUMN candidates",
         "ALTER TABLE fits DROP COLUMN interval_error",
+        "ALTER TABLE reveals DROP COLUMN who",
         "ALTER TABLE models DROP COLUMN run",
         "DROP TABLE item_results",
         "DROP TABLE unit_weights",

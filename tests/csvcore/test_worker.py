@@ -2,6 +2,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,9 +32,10 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[b
     """The workers that were started; none outlives the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*args: Any, **more: Any) -> None:
+    def start(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         started.append(subprocess.Popen(*args, **more, env=env))
+        return started[-1]
 
     monkeypatch.setattr(
         queue, "subprocess", SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
@@ -51,7 +54,7 @@ def work_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", ["worker", str(database)])
             patch.setattr(os, "nice", lambda _: 0)  # the tests stay as nice as they were
-            patch.setattr(signal, "signal", lambda *_: None)
+            patch.setattr(worker, "_watch_for_sigterm", threading.Event)
             assert worker.main() == 0
 
     return work
@@ -279,6 +282,61 @@ def test_a_worker_killed_within_a_fit_loses_that_job_and_the_next_one_runs_to_it
     assert (done.status, done.message) == ("done", "1 fits stored")
     assert len(contents(world_db)["fits"]) == 1
     assert job(world_db, doomed).status == "lost"
+
+
+BUSY = """
+import sys, time
+from csvcore import worker
+from csvcore.errors import Cancelled
+from csvcore.pipeline import jobs
+
+def work(database, kind, params, report, watch):
+    time.sleep(0.5)  # reports that follow each other at once are left out
+    report(1, 2, "at work")
+    while True:
+        try:
+            time.sleep(600)
+        except Cancelled:
+            if sys.argv[2] == "heeds":
+                raise
+
+jobs.run_job = work
+sys.exit(worker.main())
+"""
+
+
+@pytest.mark.parametrize(("heeds", "said"), [(True, "was ended"), (False, "process died")])
+def test_sigterm_ends_a_worker_within_seconds_and_the_next_job_waits(
+    database: Path, idle: list[list[str]], heeds: bool, said: str
+) -> None:
+    first, second = queue.submit(database, "fit", {}), queue.submit(database, "fit", {"a": 1})
+    how = "heeds" if heeds else "deaf"
+    process = subprocess.Popen([sys.executable, "-c", BUSY, str(database), how])
+    wait_for(database, first, lambda found: found.step > 0)
+    began = time.monotonic()
+    process.terminate()
+    try:
+        assert process.wait(30) == (0 if heeds else 128 + signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait(30)
+    assert time.monotonic() - began < worker.END_SECONDS + 15  # of a busy machine
+    assert (job(database, first).status, job(database, second).status) == ("lost", "queued")
+    assert said in job(database, first).message
+
+
+def test_sigterm_after_a_cancel_ends_the_job_alone(database: Path, idle: list[list[str]]) -> None:
+    first, second = queue.submit(database, "fit", {}), queue.submit(database, "fit", {"a": 1})
+    process = subprocess.Popen([sys.executable, "-c", BUSY, str(database), "heeds"])
+    try:
+        wait_for(database, first, lambda found: found.step > 0)
+        queue.cancel(database, first)
+        process.terminate()
+        wait_for(database, second, lambda found: found.step > 0)
+        assert job(database, first).status == "cancelled"
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def test_the_queue_lies_beside_its_database(tmp_path: Path) -> None:

@@ -1,12 +1,19 @@
 """Laws of the server: it answers to its own names alone and admits no foreign script."""
 
+import asyncio
+import os
 import re
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from streamlit import net_util
 
+from csvcore.errors import InputError
+from csvcore.jobs import queue
+from csvcore.jobs.specs import LeaveOutJob
 from dashboard import server
+from dashboard.queries import roles
 
 
 @pytest.fixture
@@ -102,3 +109,49 @@ def test_the_overview_has_an_address_by_its_name(
     assert answer.headers["location"] == led_to
     assert client.get(asked).status_code == 200
     assert client.get("/curves", follow_redirects=False).status_code == 200
+
+
+def test_the_server_says_at_its_end_what_goes_on(database: Path, idle: list[list[str]]) -> None:
+    assert server.remaining(database) == ""
+    queue.submit_spec(database, LeaveOutJob("words", ("reading",)))
+    assert server.remaining(database) == ""  # it waits; the worker takes it or the next start
+    queue.claim(database)
+    queue.submit_spec(database, LeaveOutJob("words", ("adding",)))
+    assert server.remaining(database) == (
+        "The worker goes on without the dashboard until its queue is empty (1: Leave one family "
+        f"out, on reading, 1 more wait). `kill {os.getpid()}` ends it; nothing stored is lost."
+    )
+
+
+@pytest.mark.parametrize("path", ["/media/0a.html", "/_stcore/metrics", "/_stcore/upload_file/a/b"])
+def test_who_may_not_come_in_gets_no_file_of_a_page(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    assert client.get(path).status_code in (200, 404, 405)  # no login is needed here
+    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: None)
+    refused = client.get(path)
+    assert (refused.status_code, refused.text) == (403, "Log in first.")
+    assert client.get("/_stcore/health").status_code == 200
+    assert client.get("/").status_code == 200  # the login page
+    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: "viewer")
+    assert client.get(path).status_code in (200, 404, 405)
+
+
+async def _start() -> None:
+    async with server.lifespan(None):
+        pass
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "lab.example.org", "", None])
+def test_the_server_does_not_start_for_other_machines_without_a_login(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str | None
+) -> None:
+    monkeypatch.setenv("CSVCORE_DB", str(tmp_path / "none.duckdb"))
+    monkeypatch.setattr(server.st, "get_option", lambda name: host)
+    with pytest.raises(InputError, match="opens the dashboard to other machines, which needs a"):
+        asyncio.run(_start())
+    monkeypatch.setattr(roles, "needs_login", lambda: True)
+    asyncio.run(_start())
+    monkeypatch.setattr(roles, "needs_login", lambda: False)
+    monkeypatch.setattr(server.st, "get_option", lambda name: "127.0.0.1")
+    asyncio.run(_start())

@@ -28,7 +28,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.methods import trivial
 from csvcore.pipeline import compare
 from csvcore.records import Floats, Side
-from dashboard.queries import comparisons, database
+from dashboard.queries import comparisons, database, edits
 from dashboard.views import verdicts
 from dashboard.widgets import text
 from tests.support.database_at import at
@@ -210,7 +210,7 @@ def test_the_verdict_is_the_same_on_both_pages_in_the_report_and_in_the_terminal
     invoke: Callable[..., Result],
     tiny_lm: Path,
 ) -> None:
-    database.reveal(at(world_db), "words", ["sides"])
+    edits.reveal(at(world_db), "words", ["sides"])
     decisions = {method: verdict(compared, of=method) for method in OWN}
     assert None not in decisions.values()
     said = {method: one for method, one in decisions.items() if one}

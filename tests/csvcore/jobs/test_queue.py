@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -256,3 +257,63 @@ def test_a_job_that_is_not_written_as_one_is_refused(
     change(database, "UPDATE jobs SET params = ?", params)
     with pytest.raises(StoreError, match="is damaged"):
         queue.recent(database)
+
+
+# One worker at a time
+
+
+def test_a_worker_that_starts_slowly_is_not_started_again(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def slow(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]))
+        return started[-1]
+
+    monkeypatch.setattr(queue, "subprocess", SimpleNamespace(Popen=slow, DEVNULL=None))
+    try:
+        number = queue.submit(database, "fit", {})
+        queue.submit(database, "fit", {"a": 1})
+        change(database, "UPDATE jobs SET created = created - 100")  # as old as of no worker
+        for _ in range(5):
+            queue.recent(database)
+        assert len(started) == 1
+        started[0].kill()
+        started[0].wait(30)
+        queue.recent(database)
+        assert len(started) == 2
+        assert job(database, number).status == "queued"
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(30)
+
+
+def test_after_a_worker_found_no_job_the_next_job_starts_another(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def here(*_: object, **__: object) -> SimpleNamespace:
+        started.append(os.getpid())  # this process plays the worker
+        return SimpleNamespace(pid=os.getpid())
+
+    monkeypatch.setattr(queue, "subprocess", SimpleNamespace(Popen=here, DEVNULL=None))
+    queue.submit(database, "fit", {})
+    assert queue.claim(database) is not None
+    queue.submit(database, "fit", {"a": 1})
+    assert len(started) == 1  # it sees the second job, too
+    assert queue.claim(database) is not None
+    assert queue.claim(database) is None
+    queue.submit(database, "fit", {"a": 2})
+    assert len(started) == 2
+
+
+def test_a_queue_of_an_earlier_version_gets_its_users(
+    database: Path, idle: list[list[str]]
+) -> None:
+    queue.submit(database, "fit", {})
+    change(database, "ALTER TABLE jobs DROP COLUMN who")
+    queue.submit(database, "fit", {"a": 1}, "ada@example.org")
+    assert [found.who for found in queue.recent(database)] == ["ada@example.org", None]

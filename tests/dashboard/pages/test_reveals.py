@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import store
 from csvcore.records import Fit
-from dashboard.queries import database
+from dashboard.queries import database, edits
 from tests.support.database_at import at
 from tests.support.world import SIDES, change
 
@@ -72,7 +72,7 @@ def test_the_models_page_hides_accuracies_of_whatever_tests(visit: Open, world_d
     [table] = [one.value for one in visit("models").dataframe if "reading" in one.value]
     hidden = table.set_index("model")["reading"].isna()
     assert set(hidden.index[hidden]) == TESTED
-    database.reveal(at(world_db), "words", ["sides"])
+    edits.reveal(at(world_db), "words", ["sides"])
     [table] = [one.value for one in visit("models").dataframe if "reading" in one.value]
     assert table["reading"].notna().all()
 

@@ -14,7 +14,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare, leave_one_family_out
 from csvcore.pipeline.fit import fit
 from csvcore.records import Fit
-from dashboard.queries import attribution, comparisons, database, fit_tokens
+from dashboard.queries import attribution, comparisons, edits, fit_tokens
 from tests.support.database_at import at
 from tests.support.world import DOCS, World, pack_rows, write_pack
 
@@ -27,7 +27,7 @@ Run = Callable[..., Fit]
 def record(make_fit: Run, world_db: Path) -> Fit:
     """A fit whose test set was revealed."""
     found = make_fit("reading", method="csv", penalty=1e-4)
-    database.reveal(at(world_db), "words", ["sides"])
+    edits.reveal(at(world_db), "words", ["sides"])
     return found
 
 
@@ -67,7 +67,7 @@ def test_the_pages_judge_as_the_command_does(world_db: Path, config: FitConfig) 
     quick = replace(config, penalty=1e-4)
     rows = compare.compare(world_db, "words", "sides", ["reading"], quick)
     fits = tuple(row.fit for row in rows if row.fit)
-    database.reveal(at(world_db), "words", ["sides"])
+    edits.reveal(at(world_db), "words", ["sides"])
     table = comparisons.comparison(at(world_db), fits)
     assert table["method"].tolist() == [row.method for row in rows]
     assert_allclose(table["mse"], [row.mse for row in rows])
@@ -120,7 +120,7 @@ def test_left_out_families_are_read_from_the_splits_of_their_name(
     found = leave_one_family_out.leave_one_family_out(world_db, "words", ["reading"], quick)
     hidden = comparisons.left_out(at(world_db), "words")
     assert hidden["mse_test"].isna().all()
-    database.reveal(at(world_db), "words", hidden["split"].unique())
+    edits.reveal(at(world_db), "words", hidden["split"].unique())
     table = comparisons.left_out(at(world_db), "words").set_index(["family", "method"])["mse_test"]
     for one in found:
         if one.row.fit:

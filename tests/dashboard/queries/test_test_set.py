@@ -9,7 +9,7 @@ import pytest
 from csvcore import store
 from csvcore.errors import InputError
 from csvcore.records import Fit, Mix
-from dashboard.queries import attribution, comparisons, database, test_set
+from dashboard.queries import attribution, comparisons, database, edits, test_set
 from tests.support.database_at import at
 from tests.support.world import SIDES, change
 
@@ -18,7 +18,7 @@ TESTED = {model for model, side in SIDES.items() if side == "test"}
 
 
 def reveal(path: Path, split: str = "sides") -> None:
-    database.reveal(at(path), "words", [split])
+    edits.reveal(at(path), "words", [split])
 
 
 def test_a_fit_is_shown_without_test_until_the_reveal(make_fit: Run, world_db: Path) -> None:
@@ -66,8 +66,8 @@ def test_a_reveal_opens_its_own_corpus_and_split_alone(make_fit: Run, world_db: 
     fit = make_fit("reading")
     with store.connect(world_db) as db:
         store.add_split(db, "other", dict(SIDES))
-    database.reveal(at(world_db), "words", ["other"])
-    database.reveal(at(world_db), "elsewhere", ["sides"])
+    edits.reveal(at(world_db), "words", ["other"])
+    edits.reveal(at(world_db), "elsewhere", ["sides"])
     assert "test" not in database.fit(at(world_db), fit.fit).mse
 
 

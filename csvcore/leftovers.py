@@ -1,0 +1,96 @@
+"""Files that work which ended early left beside a database, and their removal.
+
+What a living process may still use is none: an unfinished file has the id of its process in its
+name, an upload is named by its job, and whoever collects holds a lock in the folder of shards.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from csvcore.collection.shards import Shards
+from csvcore.formats import rights
+from csvcore.jobs import queue
+from csvcore.jobs.specs import ImportJob
+
+UNFINISHED = re.compile(r"\..+\.(\d+)\.part(\.wal)?|.+\.(\d+)\.raw")
+UPLOAD_SECONDS = 60.0  # an upload is this old before its job is missed
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that no living process uses: its kind, path, size in bytes and time of change."""
+
+    kind: str
+    path: Path
+    n_bytes: int
+    changed: int
+
+
+def find(database: Path) -> list[Leftover]:
+    """Return all left-overs beside a database, by kind; none for a process that only reads."""
+    if not rights.may_write_beside(database):
+        return []  # nor could they be removed
+    return [
+        Leftover(kind, path, state.st_size, state.st_mtime_ns)
+        for kind, paths in (
+            ("unfinished files", _unfinished(database)),
+            ("uploads", _uploads(database)),
+            ("shards", _shards(database)),
+        )
+        for path in sorted(paths)
+        for state in [path.stat()]
+    ]
+
+
+def remove(leftovers: Iterable[Leftover]) -> Iterator[Leftover]:
+    """Remove left-overs and yield each that was; one that changed meanwhile is in use again."""
+    for leftover in leftovers:
+        try:
+            if leftover.path.stat().st_mtime_ns == leftover.changed:
+                leftover.path.unlink()
+                yield leftover
+        except FileNotFoundError:
+            continue
+
+
+def _unfinished(database: Path) -> Iterator[Path]:
+    folders = [database.absolute().parent, queue.uploads_path(database), shards_path(database)]
+    for folder in [*folders, database.with_name(f"{database.name}.cache")]:
+        for path in _files(folder):
+            match = UNFINISHED.fullmatch(path.name)
+            if match and not psutil.pid_exists(int(match[1] or match[3])):
+                yield path
+
+
+def _uploads(database: Path) -> Iterator[Path]:
+    specs = [job.spec for job in queue.live(database)]
+    used = {Path(spec.file).name for spec in specs if isinstance(spec, ImportJob)}
+    for path in _files(queue.uploads_path(database)):
+        old = time.time() - path.stat().st_mtime > UPLOAD_SECONDS
+        if old and path.suffix == ".parquet" and path.name not in used:
+            yield path
+
+
+def _shards(database: Path) -> Iterator[Path]:
+    folder = shards_path(database)
+    if folder.is_dir() and not Shards(str(folder)).collected_now():
+        for path in _files(folder):
+            if path.suffix in (".parquet", ".lock"):
+                yield path
+
+
+def shards_path(database: Path) -> Path:
+    """Return the folder of a database's shards, unless a collection names another."""
+    return database.with_name(f"{database.name}.shards")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the plain files of a folder; none without it."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_file() and not path.is_symlink()]

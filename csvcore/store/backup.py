@@ -1,0 +1,44 @@
+"""Consistent copies of a database that is in use."""
+
+import shutil
+import time
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from csvcore.errors import StoreError
+from csvcore.formats import atomic
+from csvcore.store import connection
+
+
+def backup(path: Path, out: Path) -> None:
+    """Write a copy of a database, whole or not at all; the database may be in use meanwhile.
+
+    Its processes open it for one transaction each, so the copy is the state between two of them.
+
+    Raises:
+        StoreError: there is no such database, it is none, out is there already, or another process
+            keeps it in use for more than LOCK_SECONDS.
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no database {path}; nothing was copied")
+    if out.exists():
+        raise StoreError(f"{out} is there already and a backup replaces no file; name another")
+    lock = connection.locked(path) if connection.may_lock(path) else nullcontext()
+    with lock, atomic.file(out) as building:
+        _copy(path, building)
+        with closing(connection.open_checked(building, read_only=False)) as db:
+            db.execute("CHECKPOINT")  # the log's changes become part of the file
+
+
+def _copy(path: Path, building: Path) -> None:
+    """Copy the file and its log; again if a process without our lock changed them meanwhile."""
+    deadline = time.monotonic() + connection.LOCK_SECONDS
+    while time.monotonic() < deadline:
+        before = connection.stamp(path)
+        for suffix in ("", ".wal"):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, building.with_name(building.name + suffix))
+        if connection.stamp(path) == before:
+            return
+    raise StoreError(connection.in_use(path))
