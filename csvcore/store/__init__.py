@@ -13,6 +13,7 @@ from csvcore.store.audit import (
     n_losses,
     weight_fingerprints,
 )
+from csvcore.store.changes import Change, Changes
 from csvcore.store.connection import (
     SCHEMA_VERSION,
     Connection,
@@ -31,6 +32,7 @@ from csvcore.store.fits import (
     has_fit,
     newest,
     predictions,
+    refuse_removed,
     set_control,
     spread_vector,
     timings,
@@ -69,6 +71,9 @@ from csvcore.store.measurements import (
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
 from csvcore.store.packs import corpus_of_pack
+from csvcore.store.rehearsal import Act, Stored, perform, rehearse
+from csvcore.store.removal import Target, removal
+from csvcore.store.replacement import replace_accuracies, replace_losses, replace_models
 from csvcore.store.reveals import (
     add_reveal,
     n_reveals,
@@ -81,7 +86,12 @@ from csvcore.store.trained import trained
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Act",
+    "Change",
+    "Changes",
     "Connection",
+    "Stored",
+    "Target",
     "accuracies",
     "add_accuracies",
     "add_corpus",
@@ -129,7 +139,14 @@ __all__ = [
     "n_losses",
     "n_reveals",
     "newest",
+    "perform",
     "predictions",
+    "refuse_removed",
+    "rehearse",
+    "removal",
+    "replace_accuracies",
+    "replace_losses",
+    "replace_models",
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",
