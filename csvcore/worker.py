@@ -64,7 +64,7 @@ def _run(database: Path, job: queue.Job) -> None:
     started = time.time()
     report = queue.Reporter(database, job.job)
     try:
-        report(0, 1, "loading PyTorch")
+        report(0, 1, "loading")
         message = jobs.run_job(database, job.kind, job.params, report, report.watch)
     except Cancelled as error:
         queue.finish(database, job.job, "cancelled", str(error))

@@ -8,7 +8,7 @@ import streamlit as st
 from csvcore.formats import atomic, item_results
 from csvcore.jobs import queue
 from csvcore.jobs.specs import ImportJob
-from dashboard.queries import database
+from dashboard.queries.comparisons import UPLOAD_MB
 from dashboard.queries.database import Database
 from dashboard.queries.item_results import examine_items
 from dashboard.queries.loss_packs import examine
@@ -33,11 +33,11 @@ def show(db: Database, corpus: str) -> None:
     upload = st.file_uploader(
         "Loss pack or item results",
         type="parquet",
+        max_upload_size=UPLOAD_MB,
         key=f"pack-{n_queued}",  # a new one once a pack is queued, which is empty
         help="Adds the losses of a Parquet file from csvcore collect --out or csvcore export "
-        "losses, or item results (model, task, item, correct); for larger files: "
-        f"{database.command(db, 'import losses FILE')}, "
-        f"{database.command(db, 'import items FILE')}.",
+        "losses, or item results (model, task, item, correct); larger files: the "
+        "Import page.",
     )
     if upload is None:
         return

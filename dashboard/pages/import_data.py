@@ -1,0 +1,21 @@
+import streamlit as st
+
+from dashboard.queries import database
+from dashboard.views import import_form, import_previews, jobs, remove_form
+from dashboard.widgets import sidebar
+
+st.header("Import")
+db = database.database()
+chosen = sidebar.choices()
+hidden: frozenset[str] = frozenset()
+if chosen.corpus and chosen.split:
+    hidden = database.hidden_models(db, chosen.corpus, chosen.split)
+
+import_form.form(db)
+import_previews.show(db, hidden)
+
+st.subheader("Queue", divider="gray")
+jobs.live(db, history=True)
+
+st.subheader("Remove", divider="gray")
+remove_form.form(db)
