@@ -39,7 +39,7 @@ def bring(page: Page, kind: str, file: Path, more: Callable[[], None] = lambda: 
     pick(page, kind)
     more()
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(file)
-    expect(page.get_by_test_id("stFileUploaderFile")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("stFileChip")).to_be_visible(timeout=PATIENCE)
     drawn(page)
     show = page.get_by_role("button", name="Show changes")
     expect(show).to_be_enabled(timeout=PATIENCE)
@@ -48,7 +48,7 @@ def bring(page: Page, kind: str, file: Path, more: Callable[[], None] = lambda: 
     expect(confirm).to_be_enabled(timeout=PATIENCE)
     confirm.click()
     job = page.get_by_test_id("stExpander").filter(
-        has_text=re.compile(rf"Import of {re.escape(file.name)[:8]}.*, done", re.DOTALL)
+        has_text=re.compile(rf"Import of {re.escape(file.stem)}.*, done")
     )
     expect(job.first).to_be_visible(timeout=PATIENCE)
     expect(confirm).to_have_count(0, timeout=PATIENCE)
