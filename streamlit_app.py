@@ -15,6 +15,7 @@ PAGES = {
     "Data": [
         ("overview", "Overview", "home"),
         ("models", "Models & splits", "account_tree"),
+        ("import_data", "Import", "upload_file"),
         ("collect", "Collect", "download"),
     ],
     "Prediction": [

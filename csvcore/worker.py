@@ -105,7 +105,7 @@ def _run(database: Path, job: queue.Job, heeded: threading.Event | None = None) 
     started = time.time()
     report = queue.Reporter(database, job.job)
     try:
-        report(0, 1, "loading PyTorch")
+        report(0, 1, "loading")
         message = jobs.run_job(database, job.kind, job.params, report, report.watch)
     except Cancelled as error:
         goes_on = queue.is_cancelled(database, job.job)

@@ -143,8 +143,8 @@ def invoke(world_db: Path) -> Callable[..., Any]:
 
     from csvcore import cli
 
-    def run(*arguments: object, db: Path = world_db) -> Any:
-        return CliRunner().invoke(cli.main, ["--db", str(db), *map(str, arguments)])
+    def run(*arguments: object, db: Path = world_db, input: str | None = None) -> Any:
+        return CliRunner().invoke(cli.main, ["--db", str(db), *map(str, arguments)], input=input)
 
     return run
 

@@ -28,6 +28,8 @@ def test_the_readme_names_every_command() -> None:
         assert f"csvcore {name}" in readme
     for name in cli.import_.commands:
         assert f"import {name}" in readme
+    for group in (cli.remove, cli.replace):
+        assert all(name in readme for name in group.commands)
     for name in cli.export.commands:
         assert f"csvcore export {name}" in readme
 

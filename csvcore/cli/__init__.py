@@ -5,6 +5,7 @@ and commands on stored results start fast.
 """
 
 from csvcore.cli import (  # noqa: F401  # they add commands
+    changes,
     collect,
     compare,
     corpora,
@@ -17,7 +18,8 @@ from csvcore.cli import (  # noqa: F401  # they add commands
     watch,
 )
 from csvcore.cli.base import main
+from csvcore.cli.changes import remove, replace
 from csvcore.cli.exports import export
 from csvcore.cli.imports import import_
 
-__all__ = ["export", "import_", "main"]
+__all__ = ["export", "import_", "main", "remove", "replace"]

@@ -1,6 +1,7 @@
 """Commands that create the database and import files into it."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from csvcore.cli.base import FILE, PATH, database, echo, main, progress
 from csvcore.pipeline import imports, splits
+from csvcore.pipeline.incoming import Evaluations
 
 
 @main.command()
@@ -57,49 +59,56 @@ def import_tasks(db: Path, file: Path) -> None:
     echo(imports.import_tasks(db, file))
 
 
-@import_.command("accuracies")
-@click.argument("files", type=PATH, nargs=-1, required=True)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["csv", "lm-eval", "opencompass"]),
-    default="csv",
-    show_default=True,
-    help="Format of the files; CSV has columns model,task,accuracy, or model and one per task.",
-)
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="[TASK=]METRIC",
-    help="Metrics in results, preferred first, e.g. acc_norm or gsm8k=exact_match,strict-match.",
-)
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="STORED[=THEIRS]",
-    help="Tasks or columns to import.  [default: all in a CSV, all stored tasks in results]",
-)
-@click.option("--names", type=FILE, help="CSV of name,model: names to store models by.")
-@click.option(
-    "--chance",
-    "chances",
-    multiple=True,
-    metavar="TASK=LEVEL",
-    help="Also store this task with its chance level, e.g. arc_easy=0.25.",
-)
-@database
-def import_accuracies(
-    db: Path,
-    files: tuple[Path, ...],
+def accuracy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how accuracies are read from files; see `evaluations_of`."""
+    options = [
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["csv", "lm-eval", "opencompass"]),
+            default="csv",
+            show_default=True,
+            help="Format of the files; CSV has columns model,task,accuracy, or model and one per "
+            "task.",
+        ),
+        click.option(
+            "--metric",
+            "metrics",
+            multiple=True,
+            metavar="[TASK=]METRIC",
+            help="Metrics in results, preferred first, e.g. acc_norm or "
+            "gsm8k=exact_match,strict-match.",
+        ),
+        click.option(
+            "--task",
+            "tasks",
+            multiple=True,
+            metavar="STORED[=THEIRS]",
+            help="Tasks or columns to import.  [default: all in a CSV, all stored tasks in "
+            "results]",
+        ),
+        click.option("--names", type=FILE, help="CSV of name,model: names to store models by."),
+        click.option(
+            "--chance",
+            "chances",
+            multiple=True,
+            metavar="TASK=LEVEL",
+            help="Also store this task with its chance level, e.g. arc_easy=0.25.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def evaluations_of(
     form: str,
-    metrics: tuple[str, ...],
-    tasks: tuple[str, ...],
+    metrics: Sequence[str],
+    tasks: Sequence[str],
     names: Path | None,
-    chances: tuple[str, ...],
-) -> None:
-    """Import accuracies from CSV files, or from lm-evaluation-harness or OpenCompass results."""
+    chances: Sequence[str],
+) -> Evaluations:
+    """Return how accuracies are read, from the options of `accuracy_options`."""
     from csvcore.formats import csv_tables
 
     if form == "csv" and metrics:
@@ -109,8 +118,21 @@ def import_accuracies(
         if count > 1:
             raise click.UsageError(f"--task takes {name} {count} times; a result has one task here")
     wanted = {pair[-1]: pair[0] for pair in theirs}
-    new = csv_tables.chance_levels(chances)
-    echo(imports.import_accuracies(db, files, form, metrics, wanted, names, new))
+    return Evaluations(form, metrics, wanted, names, csv_tables.chance_levels(chances))
+
+
+@import_.command("accuracies")
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@accuracy_options
+@database
+def import_accuracies(db: Path, files: tuple[Path, ...], **options: Any) -> None:
+    """Import accuracies from CSV files, or from lm-evaluation-harness or OpenCompass results."""
+    how = evaluations_of(**options)
+    echo(
+        imports.import_accuracies(
+            db, files, how.form, how.metrics, how.tasks, how.names, how.new_tasks
+        )
+    )
 
 
 @import_.command("items")

@@ -82,7 +82,7 @@ def queue_path(database: Path) -> Path:
 
 
 def uploads_path(database: Path) -> Path:
-    """Return the folder of the files that wait for the worker to import them."""
+    """Return the folder of the files that wait for the worker to import them; see `uploads`."""
     return database.with_name(f"{database.name}.uploads")
 
 

@@ -100,11 +100,38 @@ class MixesJob:
         return f"Mixes of {', '.join(self.corpora)} for {self.task}"
 
 
+CONTENTS = ("corpus", "models", "tasks", "accuracies", "split", "losses", "items")
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineJob:
+    """Look at a file that was brought to a page: what would its import change?
+
+    content: one of CONTENTS. name, file: see `ImportJob`. settings: `name` to store a corpus or
+    split by, `corpus` of a pack without a manifest, `form`, `metrics`, `tasks` and `chances` of
+    accuracies as their command has them, `replace` what is stored with other values.
+    """
+
+    kind: ClassVar[str] = "examine"
+
+    content: str
+    name: str
+    file: str
+    settings: Settings = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Return the job's title, for a list of jobs."""
+        return f"Look at {self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """Import of a loss pack or of item results.
+    """Import of a file, with all that waits for it deleted afterwards.
 
-    file: its copy, deleted after the job. name: its original name. content: losses or items.
+    corpus: of a loss pack without a manifest. name: the original name of the file. file: its copy.
+    content: one of CONTENTS. settings: see `ExamineJob`. expected: fingerprint of the changes that
+    were listed; nothing is imported if there would be others. Empty: import without a list.
     """
 
     kind: ClassVar[str] = "import"
@@ -113,6 +140,8 @@ class ImportJob:
     name: str
     file: str
     content: str = "losses"
+    settings: Settings = field(default_factory=dict)
+    expected: str = ""
 
     @property
     def title(self) -> str:
@@ -120,9 +149,10 @@ class ImportJob:
         return f"Import of {self.name}"
 
 
-Spec = FitJob | CompareJob | LeaveOutJob | CollectJob | MixesJob | ImportJob
+Spec = FitJob | CompareJob | LeaveOutJob | CollectJob | MixesJob | ExamineJob | ImportJob
 KINDS: dict[str, type[Spec]] = {
-    spec.kind: spec for spec in (FitJob, CompareJob, LeaveOutJob, CollectJob, MixesJob, ImportJob)
+    spec.kind: spec
+    for spec in (FitJob, CompareJob, LeaveOutJob, CollectJob, MixesJob, ExamineJob, ImportJob)
 }
 
 

@@ -352,6 +352,7 @@ def _store(collection: Collection, planned: Plan, outcome: Outcome) -> Collected
         made = replace(made, context=collection.seen(planned))
         loss_packs.check_documents(planned.model, table, n_bytes)
         with store.connect(collection.database) as db:
+            store.corpus_sha256(db, collection.corpus)  # it may have been removed meanwhile
             if planned.model not in {card.model for card in store.models(db)}:
                 store.add_models(db, [_card(planned, collection.cards.get(planned.model))])
             store.add_losses(db, collection.corpus, table, {planned.model: made})

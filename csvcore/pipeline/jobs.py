@@ -1,24 +1,29 @@
 """Jobs of the queue, run by the worker.
 
 The queue is a file beside the database and may have come with it: a job runs no model's own code,
-connects to no cluster, and removes no file but an upload.
+connects to no cluster, and removes no file but an upload. Modules that load PyTorch are imported by
+the jobs that need them, so that an import begins at once.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from csvcore.collection import Progress
 from csvcore.errors import CollectError, InputError
-from csvcore.fitting.config import FitConfig
-from csvcore.fitting.learn import Report, Watch
-from csvcore.jobs import queue, specs
-from csvcore.jobs.specs import CollectJob, CompareJob, FitJob, ImportJob, LeaveOutJob, MixesJob
-from csvcore.pipeline.collect import CollectConfig, collect, prepare
-from csvcore.pipeline.compare import compare
-from csvcore.pipeline.fit import fit
-from csvcore.pipeline.imports import import_items, import_losses
-from csvcore.pipeline.leave_one_family_out import leave_one_family_out
-from csvcore.pipeline.mixes import mixes
+from csvcore.jobs import specs
+from csvcore.jobs.specs import (
+    CollectJob,
+    CompareJob,
+    ExamineJob,
+    FitJob,
+    ImportJob,
+    LeaveOutJob,
+    MixesJob,
+)
+from csvcore.pipeline import brought
+
+if TYPE_CHECKING:
+    from csvcore.collection import Progress
+    from csvcore.fitting.learn import Report, Watch
 
 # Settings of a collection that a job may have; `csvcore collect` takes all.
 COLLECT_SETTINGS = {"device", "dtype", "batch_tokens", "context", "stride", "prefix"}
@@ -28,8 +33,8 @@ def run_job(
     database: Path,
     kind: str,
     params: dict[str, Any],
-    report: Report,
-    watch: Watch = lambda look: None,
+    report: "Report",
+    watch: "Watch" = lambda look: None,
 ) -> str:
     """Run a queued job (see `jobs.specs`) and return one sentence about its result.
 
@@ -54,52 +59,52 @@ def run_job(
             return _collect(database, job, report)
         case MixesJob() as job:
             return _mixes(database, job, report)
+        case ExamineJob() as job:
+            return brought.examine(database, job, report)
         case ImportJob() as job:
-            return _import(database, job)
+            return brought.take(database, job, report)
 
 
-def _fit(database: Path, job: FitJob, report: Report, watch: Watch) -> str:
+def _fit(database: Path, job: FitJob, report: "Report", watch: "Watch") -> str:
+    from csvcore.fitting.config import FitConfig
+    from csvcore.pipeline.fit import fit
+
     wanted = [(task, method) for method in job.methods for task in job.tasks]
     config = FitConfig(**job.config)
     fits = fit(database, job.corpus, job.split, wanted, config, report, watch=watch)
     return f"{len(fits)} fits stored"
 
 
-def _compare(database: Path, job: CompareJob, report: Report) -> str:
+def _compare(database: Path, job: CompareJob, report: "Report") -> str:
+    from csvcore.fitting.config import FitConfig
+    from csvcore.pipeline.compare import compare
+
     config = FitConfig(**job.config)
     rows = compare(database, job.corpus, job.split, job.tasks, config, report, job.permutations)
     return f"{sum(row.fit is not None for row in rows)} fits stored or found"
 
 
-def _leave_out(database: Path, job: LeaveOutJob, report: Report) -> str:
+def _leave_out(database: Path, job: LeaveOutJob, report: "Report") -> str:
+    from csvcore.fitting.config import FitConfig
+    from csvcore.pipeline.leave_one_family_out import leave_one_family_out
+
     config = FitConfig(**job.config)
     comparisons = leave_one_family_out(database, job.corpus, job.tasks, config, report)
     return f"{len({entry.family for entry in comparisons})} families left out in turn"
 
 
-def _mixes(database: Path, job: MixesJob, report: Report) -> str:
+def _mixes(database: Path, job: MixesJob, report: "Report") -> str:
+    from csvcore.fitting.config import FitConfig
+    from csvcore.pipeline.mixes import mixes
+
     config = FitConfig(**job.config)
     tried = mixes(database, job.corpora, job.split, job.task, config, job.budget_tokens, report)
     return f"{len(tried)} mixes tried"
 
 
-def _import(database: Path, job: ImportJob) -> str:
-    file = Path(job.file).resolve()
-    uploads = queue.uploads_path(database)
-    if file.parent != uploads.resolve():
-        raise InputError(
-            f"a job imports files of {uploads} alone, got {file}; "
-            f"use `csvcore import {job.content}`"
-        )
-    try:
-        if job.content == "items":
-            return import_items(database, file)
-        return import_losses(database, [file], job.corpus)
-    finally:
-        file.unlink(missing_ok=True)
+def _collect(database: Path, job: CollectJob, report: "Report") -> str:
+    from csvcore.pipeline.collect import CollectConfig, collect, prepare
 
-
-def _collect(database: Path, job: CollectJob, report: Report) -> str:
     if others := job.config.keys() - COLLECT_SETTINGS:
         raise InputError(
             f"a job collects without {', '.join(sorted(others))}; use `csvcore collect` for it"
@@ -114,7 +119,7 @@ def _collect(database: Path, job: CollectJob, report: Report) -> str:
     total = sum(plan.total_tokens for plan in collection.plans if not plan.stored) or 1
     n_tokens = 0
 
-    def step(progress: Progress) -> None:
+    def step(progress: "Progress") -> None:
         nonlocal n_tokens
         n_tokens += progress.n_tokens
         report(n_tokens, total, f"scoring {progress.model}")

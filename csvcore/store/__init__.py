@@ -14,6 +14,7 @@ from csvcore.store.audit import (
     weight_fingerprints,
 )
 from csvcore.store.backup import backup
+from csvcore.store.changes import Change, Changes
 from csvcore.store.connection import (
     SCHEMA_VERSION,
     Connection,
@@ -33,6 +34,7 @@ from csvcore.store.fits import (
     has_fit,
     newest,
     predictions,
+    refuse_removed,
     set_control,
     spread_vector,
     timings,
@@ -71,6 +73,9 @@ from csvcore.store.measurements import (
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
 from csvcore.store.packs import corpus_of_pack
+from csvcore.store.rehearsal import Act, Stored, perform, rehearse
+from csvcore.store.removal import Target, removal
+from csvcore.store.replacement import replace_accuracies, replace_losses, replace_models
 from csvcore.store.reveals import (
     add_reveal,
     n_reveals,
@@ -84,7 +89,12 @@ from csvcore.store.trained import trained
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Act",
+    "Change",
+    "Changes",
     "Connection",
+    "Stored",
+    "Target",
     "accuracies",
     "add_accuracies",
     "add_corpus",
@@ -133,7 +143,14 @@ __all__ = [
     "n_losses",
     "n_reveals",
     "newest",
+    "perform",
     "predictions",
+    "refuse_removed",
+    "rehearse",
+    "removal",
+    "replace_accuracies",
+    "replace_losses",
+    "replace_models",
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",

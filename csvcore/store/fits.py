@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from csvcore.errors import InputError
+from csvcore.errors import InputError, StoreError
 from csvcore.records import (
     Candidate,
     Control,
@@ -60,6 +60,27 @@ def add_fit(
     for name, values in (unit_weight or {}).items():
         row = {"fit": [fit.fit], "name": [name], "weight": [values.astype(np.float32)]}
         insert(db, "unit_weights", pa.table(row))
+
+
+def refuse_removed(db: Connection, fit: Fit) -> None:
+    """Raise StoreError for a fit whose corpus, task or model was removed while it was made."""
+    wanted = {
+        "corpora": ("corpus", [fit.corpus]),
+        "tasks": ("task", [fit.task]),
+        "models": ("model", [entry.model for entry in fit.predictions]),
+    }
+    for table, (column, names) in wanted.items():
+        gone = first(
+            db,
+            f"SELECT name FROM (SELECT unnest(?) AS name) "
+            f"WHERE name NOT IN (SELECT {column} FROM {table}) ORDER BY name LIMIT 1",
+            [names],
+        )
+        if gone:
+            raise StoreError(
+                f"the {column} {gone[0]!r} was removed while the fit was made; nothing of the fit "
+                "was stored, make it again with what is left"
+            )
 
 
 def _fit_row(fit: Fit) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, 
 from csvcore.store.connection import Connection, first, flat, insert
 from csvcore.store.items import TOLERANCE, has_item_results
 
+CARD_FIELDS = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")  # optional
+
 
 def add_corpus(db: Connection, name: str, sha256: str, docs: Sequence[Document]) -> None:
     """Store a corpus; storing the same documents again replaces their answer and result spans.
@@ -120,8 +122,7 @@ def documents(db: Connection, corpus: str) -> list[Document]:
 
 def add_models(db: Connection, cards: Sequence[ModelCard]) -> None:
     """Store model cards; a stored card is updated with the new card's known fields."""
-    optional = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")
-    updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in optional)
+    updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in CARD_FIELDS)
     rows = pa.Table.from_pylist([asdict(card) for card in cards])
     conflict = f"ON CONFLICT (model) DO UPDATE SET family = excluded.family, {updates}"
     insert(db, "models", rows, conflict)
@@ -178,7 +179,7 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
                     f"`csvcore import {what}s` first{chance if what == 'task' else ''}"
                 )
         old = stored.get((entry.model, entry.task), entry)
-        if old != entry and not ((entry.model, entry.task) in itemised and _rounded(entry, old)):
+        if old != entry and not ((entry.model, entry.task) in itemised and is_rounded(entry, old)):
             raise InputError(
                 f"{entry.model} on {entry.task} is stored as {old.accuracy:g}"
                 f"{_items(old)}, the file says {entry.accuracy:g}{_items(entry)}; name the task "
@@ -188,7 +189,7 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
     insert(db, "accuracies", rows, "ON CONFLICT DO NOTHING")
 
 
-def _rounded(entry: Accuracy, exact: Accuracy) -> bool:
+def is_rounded(entry: Accuracy, exact: Accuracy) -> bool:
     """Return whether an accuracy is another one after rounding, of the same items if known."""
     same_items = entry.n_items in (None, exact.n_items)
     return same_items and abs(entry.accuracy - exact.accuracy) <= TOLERANCE

@@ -14,9 +14,10 @@ if corpora.empty or not cards or corpus is None:
     text.next_step(
         "The database is empty",
         f"Load the bundled measurements with {database.command(db, 'init --zoo')}, or bring "
-        f"your own: {database.command(db, 'import corpus FILE --name NAME')}, then models, "
-        "tasks, accuracies and losses.",
+        "your own on the Import page: a corpus, then models, tasks, accuracies, losses and a "
+        "split.",
     )
+    text.to_import()
     st.stop()
 
 row = corpora[corpora["corpus"] == corpus].iloc[0]

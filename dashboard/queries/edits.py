@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 from csvcore import store
+from csvcore.errors import InputError
 from csvcore.formats import atomic
-from csvcore.jobs import queue
-from csvcore.jobs.specs import ImportJob, Spec
+from csvcore.jobs import queue, uploads
+from csvcore.jobs.specs import ExamineJob, ImportJob, Spec
+from csvcore.jobs.uploads import Preview
 from csvcore.records import Mix, Side
+from csvcore.store import Changes
 from csvcore.store.mixes import save_mix
-from dashboard.queries import access
+from dashboard.queries import access, brought
 from dashboard.queries.database import Database
 
 
@@ -62,3 +66,48 @@ def store_mix(db: Database, corpora: Sequence[str], mix: Mix, name: str) -> str:
     """Store a mix as a corpus; see `store.mixes.save_mix`."""
     access.editor(db)
     return save_mix(db.path, corpora, mix.doc_ids, name)
+
+
+def bring(
+    db: Database, name: str, source: BinaryIO | Path, content: str, settings: dict[str, Any]
+) -> int:
+    """Keep a file beside the database and queue a look at it; return the job.
+
+    Args:
+        db: the database.
+        name: of the file.
+        source: what was uploaded, or a path on this machine.
+        content: one of `specs.CONTENTS`.
+        settings: see `specs.ExamineJob`.
+
+    Raises:
+        InputError: there is no such file, or paths are not taken here.
+    """
+    user = access.editor(db)
+    uploads.sweep(db.path)
+    if isinstance(source, Path):
+        if not brought.takes_paths():
+            raise InputError("paths are for a browser on the server's machine; upload the file")
+        file = uploads.keep_path(db.path, source)
+    else:
+        file = uploads.keep(db.path, name, source)
+    return queue.submit_spec(db.path, ExamineJob(content, name, str(file), settings), user)
+
+
+def confirm(db: Database, preview: Preview) -> int:
+    """Queue the import of a file whose changes were listed; return the job."""
+    job = preview.job
+    spec = ImportJob("", job.name, job.file, job.content, job.settings, preview.fingerprint)
+    return submit(db, spec)
+
+
+def discard(db: Database, preview: Preview) -> None:
+    """Delete a file that is not to be imported."""
+    access.editor(db)
+    uploads.forget(db.path, uploads.own(db.path, preview.job.file, preview.job.content))
+
+
+def remove(db: Database, kind: str, names: tuple[str, ...], expected: str) -> Changes:
+    """Remove what was listed, with all that depends on it; see `store.perform`."""
+    access.editor(db)
+    return store.perform(db.path, store.removal(brought.target(kind, names)), expected)

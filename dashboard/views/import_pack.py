@@ -3,7 +3,8 @@
 import streamlit as st
 
 from csvcore.formats import item_results
-from dashboard.queries import access, database, edits
+from dashboard.queries import access, edits
+from dashboard.queries.comparisons import UPLOAD_MB
 from dashboard.queries.database import Database
 from dashboard.queries.item_results import examine_items
 from dashboard.queries.loss_packs import examine
@@ -19,10 +20,10 @@ def show(db: Database, corpus: str) -> None:
         "Loss pack or item results",
         type="parquet",
         key=f"pack-{n_queued}",  # a new one once a pack is queued, which is empty
+        max_upload_size=UPLOAD_MB,
         help="Adds the losses of a Parquet file from csvcore collect --out or csvcore export "
-        "losses, or item results (model, task, item, correct); for larger files: "
-        f"{database.command(db, 'import losses FILE')}, "
-        f"{database.command(db, 'import items FILE')}.",
+        "losses, or item results (model, task, item, correct); larger files: the "
+        "Import page.",
     )
     if upload is None:
         return

@@ -85,6 +85,10 @@ EDITED_SPLITS = Key[dict[str, Sides]]("edited splits")  # by key of their base s
 EDITOR_ROUNDS = Key[dict[str, int]]("editor rounds")  # number of editors drawn for a base split
 EDITOR_BASE = Key[tuple[str, Sides]]("editor base")  # an editor's key and the sides it began with
 
+# Import.
+N_BROUGHT, N_REMOVED = Key[int]("brought files"), Key[int]("removals")
+REMOVED = Key[str]("removed")  # a sentence about the last removal
+
 # Collect and Overview.
 N_QUEUED_PACKS = Key[int]("queued packs")
 

@@ -81,6 +81,13 @@ def to_overview() -> None:
     st.page_link("dashboard/pages/overview.py", label="Go to Overview", icon=":material/home:")
 
 
+def to_import() -> None:
+    """Draw a link to the Import page."""
+    st.page_link(
+        "dashboard/pages/import_data.py", label="Go to Import", icon=":material/upload_file:"
+    )
+
+
 def to_fit() -> None:
     """Draw a link to the Fit page."""
     st.page_link("dashboard/pages/fit.py", label="Go to Fit", icon=":material/play_circle:")

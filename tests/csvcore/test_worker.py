@@ -157,7 +157,11 @@ def test_a_compare_job_may_have_permutations(
     [
         ("fit", {"tasks": ["riding"]}, "there is no task 'riding'; stored: adding, reading"),
         ("fit", {"split": "sdies"}, "there is no split 'sdies'; stored: sides"),
-        ("dance", {}, "a job is a fit, compare, leave-out, collect, mixes or import, got 'dance'"),
+        (
+            "dance",
+            {},
+            "a job is a fit, compare, leave-out, collect, mixes, examine or import, got 'dance'",
+        ),
     ],
 )
 def test_a_job_that_is_refused_carries_the_sentence_that_says_why(

@@ -22,7 +22,16 @@ from csvcore.formats import csv_tables, loss_packs
 from csvcore.formats.manifest import Manifest
 from csvcore.pipeline import imports
 from csvcore.pipeline.collect import CollectConfig, collect, prepare
-from csvcore.records import Accuracy, Document, Floats, ModelCard, Side, Task
+from csvcore.records import (
+    Accuracy,
+    Document,
+    Fit,
+    Floats,
+    ModelCard,
+    Prediction,
+    Side,
+    Task,
+)
 
 DOCS = (
     Document("sum-1", "sums", "Take 2 apples plus 6 apples = 8 apples.", ((29, 31),)),
@@ -307,6 +316,23 @@ def stored_losses(database: Path, model: str | None = None) -> list[tuple[Any, .
     if model is None:
         return rows
     return [(corpus, *rest) for corpus, name, *rest in rows if name == model]
+
+
+def world_fit(db: store.Connection, name: str, task: str, left_out: Sequence[str] = ()) -> Fit:
+    """Store a made-up fit of all models of the split but those left out; return it."""
+    predictions = [
+        Prediction(model, side, 1.0 + i, 0.5, 0.5, 0.4, 0.6)
+        for i, (model, side) in enumerate(SIDES.items())
+        if model not in left_out
+    ]
+    fit = Fit(
+        name, "words", "sides", task, "csv", -1.0, 1.0, 0.0, 3, 1.0,
+        {"train": 6, "validation": 2, "test": 3}, {"train": 0.1}, {},
+        tuple(predictions), tuple(left_out),
+    )  # fmt: skip
+    edges = [np.array([0, doc.n_bytes]) for doc in DOCS]
+    store.add_fit(db, fit, [doc.doc_id for doc in DOCS], edges, np.ones(len(DOCS)))
+    return fit
 
 
 def change(database: Path, *statements: str) -> None:

@@ -9,6 +9,7 @@ from csvcore.jobs.specs import (
     KINDS,
     CollectJob,
     CompareJob,
+    ExamineJob,
     FitJob,
     ImportJob,
     LeaveOutJob,
@@ -29,6 +30,10 @@ SPECS: list[tuple[Spec, str]] = [
     (CollectJob("words", ("/models/ant", "bee"), {"dtype": "float16"}), "Losses of ant, bee"),
     (MixesJob(("words", "prose"), "sides", "adding", 100), "Mixes of words, prose for adding"),
     (ImportJob("words", "pack.parquet", "/tmp/x.parquet"), "Import of pack.parquet"),
+    (
+        ExamineJob("models", "models.csv", "/tmp/x/models.csv", {"replace": True}),
+        "Look at models.csv",
+    ),
     (ImportJob("words", "items.parquet", "/tmp/x.parquet", "items"), "Import of items.parquet"),
 ]
 

@@ -1,0 +1,139 @@
+"""Files brought to a page, as jobs: what their import would change, and the import itself."""
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from csvcore import store
+from csvcore.errors import InputError, explained
+from csvcore.formats import archives, csv_tables
+from csvcore.jobs import uploads
+from csvcore.jobs.specs import CONTENTS, ExamineJob, ImportJob
+from csvcore.pipeline import incoming
+from csvcore.store import Act
+from csvcore.store.changes import counted
+
+Report = Callable[[int, int, str], None]
+# Files that are taken out of a zip, by the content of the upload or the format of accuracies.
+IN_ZIP = {"lm-eval": ["results*.json"], "opencompass": ["summary*.csv"], "corpus": ["*.txt"]}
+
+
+def examine(database: Path, job: ExamineJob, report: Report) -> str:
+    """Store what the import of an upload would change as its preview; return it in a sentence.
+
+    Raises:
+        CsvcoreError: the import would be refused; the upload is deleted.
+    """
+    file = uploads.own(database, job.file, job.content)
+    try:
+        report(0, 2, f"reading {job.name}")
+        with _act(file, job.content, job.settings) as act:
+            changes = store.rehearse(database, act, _in_place(job.content, job.settings))
+        report(1, 2, "listing what changes")
+        uploads.write_preview(
+            file,
+            uploads.preview_of(
+                job,
+                message=changes.message,
+                counts=changes.counts(),
+                rows=[
+                    (row.what, row.name, row.effect, row.before, row.after)
+                    for row in changes.rows[: uploads.SHOWN]
+                ],
+                n_unchanged=changes.n_unchanged,
+                fingerprint=changes.fingerprint,
+            ),
+        )
+    except BaseException as error:
+        uploads.forget(database, file)
+        raise _told(error, file) from error
+    return f"{_sentence(changes)}; nothing is imported before its list is confirmed"
+
+
+def take(database: Path, job: ImportJob, report: Report) -> str:
+    """Import an upload and delete it; return what was imported in a sentence.
+
+    Raises:
+        StoreError: it would change something else than was listed.
+        CsvcoreError: the import is refused.
+    """
+    file = uploads.own(database, job.file, job.content)
+    settings = {**({"corpus": job.corpus} if job.corpus else {}), **job.settings}
+    try:
+        report(0, 2, f"importing {job.name}")
+        with _act(file, job.content, settings) as act:
+            if not job.expected:
+                with store.connect(database) as db:
+                    return act(db).message
+            in_place = _in_place(job.content, settings)
+            changes = store.perform(database, act, job.expected, in_place)
+    except Exception as error:
+        raise _told(error, file) from error
+    finally:
+        uploads.forget(database, file)
+    return f"{changes.message}: {_sentence(changes)}"
+
+
+def _sentence(changes: store.Changes) -> str:
+    told = [f"{counted(what, number)} {effect}" for effect, what, number in changes.counts()]
+    if changes.n_unchanged:
+        told.append(f"{changes.n_unchanged:,} unchanged")
+    return ", ".join(told) or "nothing changes"
+
+
+def _told(error: BaseException, file: Path) -> BaseException:
+    """Return an error for the user with the upload's own name in place of its path."""
+    told = explained(error)
+    if told is None or str(file.parent) not in str(told):
+        return error
+    return type(told)(str(told).replace(f"{file.parent}/", ""))
+
+
+def _in_place(content: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether stored losses may change without a change of their number."""
+    return content == "losses" and bool(settings.get("replace"))
+
+
+@contextmanager
+def _act(file: Path, content: str, settings: Mapping[str, Any]) -> Iterator[Act]:
+    """Yield the import of an upload; a zip is unpacked during the block."""
+    form = str(settings.get("form", "csv"))
+    patterns = IN_ZIP.get(form if content == "accuracies" else content)
+    if patterns is None or not zipfile.is_zipfile(file):
+        yield _reader(file, content, settings)
+        return
+    with archives.unpacked(file, patterns) as folder:
+        yield _reader(folder, content, settings)
+
+
+def _reader(file: Path, content: str, settings: Mapping[str, Any]) -> Act:
+    replace = bool(settings.get("replace"))
+    match content:
+        case "corpus":
+            return incoming.corpus(file, settings.get("name", ""))
+        case "models":
+            return incoming.models(file, replace)
+        case "tasks":
+            return incoming.tasks(file)
+        case "accuracies":
+            return incoming.accuracies([file], _evaluations(settings), replace)
+        case "split":
+            return incoming.split(file, settings.get("name", ""))
+        case "losses":
+            return incoming.losses([file], settings.get("corpus"), replace)
+        case "items":
+            return incoming.items(file)
+    raise InputError(f"a job imports {', '.join(CONTENTS)}, got {content!r}")
+
+
+def _evaluations(settings: Mapping[str, Any]) -> incoming.Evaluations:
+    """Return how accuracies are read, from the settings of a job."""
+    pairs = [str(task).split("=", 1) for task in settings.get("tasks", ())]
+    return incoming.Evaluations(
+        form=str(settings.get("form", "csv")),
+        metrics=[str(metric) for metric in settings.get("metrics", ())],
+        tasks={pair[-1]: pair[0] for pair in pairs},
+        new_tasks=csv_tables.chance_levels([str(one) for one in settings.get("chances", ())]),
+    )

@@ -1,0 +1,225 @@
+"""What each kind of file stores, as a function of an open database.
+
+What needs no stored names is read first, outside of any transaction. An import runs the function in
+a transaction of its own; `store.rehearse` runs it to see what it would change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from csvcore import splits, store, values
+from csvcore.errors import InputError
+from csvcore.formats import corpora, csv_tables, evaluations, item_results, loss_packs
+from csvcore.records import Task
+from csvcore.store import Act, Connection, Stored
+
+
+def corpus(file: Path, name: str) -> Act:
+    """Return the import of a corpus under a name: JSON lines, CSV, Parquet, or a folder."""
+    name = values.name(name, "the name of a corpus")
+    docs = corpora.read_corpus(file)
+
+    def act(db: Connection) -> Stored:
+        store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
+        n_sources = len({doc.source for doc in docs})
+        return Stored(f"corpus {name}: {len(docs)} documents, {n_sources} sources", "corpus", 1)
+
+    return act
+
+
+def models(file: Path, replace: bool = False) -> Act:
+    """Return the import of model cards; replace: a stored card loses what the file lacks."""
+    cards = csv_tables.read_models(file)
+
+    def act(db: Connection) -> Stored:
+        (store.replace_models if replace else store.add_models)(db, cards)
+        n_families = len({card.family for card in cards})
+        return Stored(f"{len(cards)} models of {n_families} families", "model", len(cards))
+
+    return act
+
+
+def tasks(file: Path) -> Act:
+    """Return the import of tasks and their chance levels."""
+    entries = csv_tables.read_tasks(file)
+
+    def act(db: Connection) -> Stored:
+        store.add_tasks(db, entries)
+        return Stored(f"{len(entries)} tasks", "task", len(entries))
+
+    return act
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluations:
+    """How accuracies are read from files.
+
+    form: `csv`, `lm-eval` or `opencompass`. metrics: in order of preference, for result files,
+    METRIC for all tasks or TASK=METRIC for one, as it is stored; without any,
+    `evaluations.METRICS`. tasks: what the files call a task, to the name it is stored under;
+    without any, every stored task that result files have by its own name, and every one of CSV
+    files. names: a file of what models are called in the files and stored as. new_tasks: stored
+    first, unless they are there with the same chance level.
+    """
+
+    form: str = "csv"
+    metrics: Sequence[str] = ()
+    tasks: Mapping[str, str] | None = None
+    names: Path | None = None
+    new_tasks: Sequence[Task] = ()
+
+
+def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -> Act:
+    """Return the import of accuracies of known models on known tasks.
+
+    Args:
+        files: CSV files, long or wide, or files or folders of an evaluation program.
+        how: to read them.
+        replace: stored accuracies of other values give way, see `store.replace_accuracies`.
+    """
+    wanted = how.tasks or {}
+
+    def act(db: Connection) -> Stored:
+        _add_new(db, how.new_tasks)
+        known = {card.model for card in store.models(db)}
+        stored = [task.task for task in store.tasks(db)]
+        if how.form == "csv":
+            chosen = evaluations.read_tables(files, wanted, stored)
+            _refuse_absent(chosen, wanted)
+        else:
+            chosen = _results(files, how.form, how.metrics, wanted, stored)
+        mapping = {} if how.names is None else evaluations.read_names(how.names)
+        entries = evaluations.matched(chosen.accuracies, mapping, known)
+        if not entries:
+            raise InputError(
+                f"there are 0 accuracies in {', '.join(map(str, files))}; every cell is empty, or "
+                "--names leaves every model out"
+            )
+        (store.replace_accuracies if replace else store.add_accuracies)(db, entries)
+        return Stored(f"{len(entries)} accuracies{_message(chosen)}", "accuracy", len(entries))
+
+    return act
+
+
+def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
+    stored = {task.task: task.chance for task in store.tasks(db)}
+    for task in tasks:
+        if stored.get(task.task, task.chance) != task.chance:
+            raise InputError(
+                f"{task.task} is stored with the chance level {stored[task.task]:g}, not "
+                f"{task.chance:g}; `csvcore import tasks` changes it"
+            )
+    new = [task for task in tasks if task.task not in stored]
+    if new:
+        store.add_tasks(db, new)
+
+
+def _results(
+    files: Sequence[Path],
+    form: str,
+    metrics: Sequence[str],
+    tasks: Mapping[str, str],
+    stored: Sequence[str],
+) -> evaluations.Chosen:
+    wanted = tasks or {task: task for task in stored}
+    plain, by_task = evaluations.metrics_by_task(metrics)
+    unknown = [task for task in by_task if task not in wanted.values()]
+    if unknown:
+        raise InputError(
+            f"--metric names the task {unknown[0]!r}, which is not one to import; those are "
+            f"{', '.join(wanted.values()) or 'none, so store it first with --chance TASK=LEVEL'}"
+        )
+    chosen = evaluations.chosen(
+        evaluations.read(files, form), wanted, plain or evaluations.METRICS[form], by_task
+    )
+    _refuse_absent(chosen, tasks)
+    if not chosen.accuracies:
+        raise InputError(
+            f"the files have results on {', '.join(chosen.left_aside) or 'no task'}, and none of "
+            "these is a stored task; say with --chance TASK=LEVEL how often guessing is right, or "
+            "with --task STORED=THEIRS what they are called"
+        )
+    return chosen
+
+
+def _refuse_absent(chosen: evaluations.Chosen, tasks: Mapping[str, str]) -> None:
+    there = {entry.task for entry in chosen.accuracies}
+    absent = [theirs for theirs, task in tasks.items() if task not in there]
+    if absent:
+        raise InputError(
+            f"the files have no result on {', '.join(absent)}, but on "
+            f"{', '.join([*sorted(there), *chosen.left_aside]) or 'none else'}"
+        )
+
+
+def _message(chosen: evaluations.Chosen) -> str:
+    taken = ", ".join(f"{task} by {' or '.join(names)}" for task, names in chosen.metrics.items())
+    aside = f"; left aside: {', '.join(chosen.left_aside)}" if chosen.left_aside else ""
+    return f": {taken}{aside}" if taken else aside
+
+
+def items(file: Path) -> Act:
+    """Return the import of item results; accuracies that are not stored are made from them."""
+
+    def act(db: Connection) -> Stored:
+        n_before = len(store.accuracies(db))
+        n_new = store.add_item_results(db, item_results.read(file))
+        n_made = len(store.accuracies(db)) - n_before
+        made = f"; {n_made} accuracies made from them" if n_made else ""
+        return Stored(f"{n_new} item results{made}")
+
+    return act
+
+
+def split(file: Path, name: str) -> Act:
+    """Return the import of a split of known models, in place of one of the same name."""
+    name = values.name(name, "the name of a split")
+
+    def act(db: Connection) -> Stored:
+        add_split(db, name, file)
+        sides = list(store.split(db, name).values())
+        counts = ", ".join(f"{sides.count(side)} {side}" for side in dict.fromkeys(sides))
+        return Stored(f"split {name}: {counts}", "side in a split", len(sides))
+
+    return act
+
+
+def add_split(db: Connection, name: str, file: Path) -> None:
+    """Store the split of a file under a name."""
+    known = [card.model for card in store.models(db)]
+    store.add_split(db, name, splits.check_split(csv_tables.read_split(file, name), known))
+
+
+def losses(files: Sequence[Path], corpus: str | None = None, replace: bool = False) -> Act:
+    """Return the import of loss packs.
+
+    Args:
+        files: packs, which may overlap: equal losses count once.
+        corpus: name of the corpus of packs without a manifest, whose hash finds it otherwise.
+        replace: a pack's losses take the place of all of its models on its corpus.
+    """
+    if replace and len(files) > 1:
+        raise InputError(
+            f"one pack at a time replaces losses, got {len(files)}: each takes the place of all "
+            "losses of its models; run it for each"
+        )
+
+    def act(db: Connection) -> Stored:
+        n_new = n_rows = 0
+        models: set[str] = set()
+        for file in files:
+            pack = loss_packs.read(file)
+            home = store.corpus_of_pack(db, file.name, pack, corpus)
+            models |= set(pack.table["model"].to_pylist())
+            if replace:
+                store.replace_losses(db, home.name, pack.table, pack.models)
+                n_new = len(pack.table)
+            else:
+                n_new += store.add_losses(db, home.name, pack.table, pack.models)
+            n_rows += len(pack.table)
+        skipped = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
+        message = f"{n_new} documents' losses from {len(files)} packs{skipped}"
+        return Stored(message, "set of losses", len(models))
+
+    return act
