@@ -42,7 +42,8 @@ page = st.navigation(
             for stem, title, icon in pages
         ]
         for section, pages in PAGES.items()
-    }
+    },
+    expanded=True,  # or Streamlit hides what is beyond ten pages
 )
 st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDER / "icon.png"))
 st.html(FOLDER / "page.css")

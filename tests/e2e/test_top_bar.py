@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from dashboard.components.top_bar import NAME, PURPOSE, STEPS
 from tests.e2e.browsing import settled
+from tests.support.docs import ROOT
 
 Visit = Callable[..., Page]
 
@@ -27,6 +28,14 @@ def test_a_page_begins_at_its_top_with_name_purpose_and_the_copied_link(visit: V
     copied = page.evaluate("navigator.clipboard.readText()")
     assert "task=facts" in copied
     assert "corpus=" in copied
+
+
+def test_the_side_bar_lists_every_page(visit: Visit) -> None:
+    page = visit("/?corpus=zoo&split=by-size&task=facts")
+    links = page.get_by_test_id("stSidebarNav").get_by_role("link")
+    expect(links).to_have_count(len(list((ROOT / "dashboard" / "pages").glob("[a-z]*.py"))))
+    for name in ("Overview", "Import", "Forecast", "Docs"):
+        expect(links.filter(has_text=name)).to_be_visible()
 
 
 def test_the_width_is_used(visit: Visit) -> None:

@@ -1,5 +1,8 @@
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from csvcore.pipeline import watch as watching
 from csvcore.pipeline.collect import CollectConfig, Collected
 from csvcore.pipeline.watch import Watch, card, watch
 from csvcore.records import ModelCard
+from tests.support.world import stored_losses
 
 pytestmark = pytest.mark.slow
 CPU = CollectConfig(device="cpu")
@@ -147,3 +151,41 @@ def test_branches_of_a_hub_name_are_checkpoints(
 def test_a_folder_that_is_not_there_is_refused(words_db: Path, heard: list[str]) -> None:
     with pytest.raises(InputError, match="there is no folder nowhere; name a folder of"):
         next(watch(words_db, Watch("nowhere", "words"), CPU, None, heard.append))
+
+
+@pytest.mark.worker
+def test_a_watch_that_is_killed_loses_nothing_and_scores_nothing_twice(
+    words_db: Path, tiny_lm: Path, run: Path, heard: list[str]
+) -> None:
+    """kill -9 after the first checkpoint is stored, and again while the next is collected."""
+    program = "from csvcore.cli import main; main()"
+    command = [sys.executable, "-c", program, "--db", str(words_db), "watch", str(run)]
+    command += ["--corpus", "words", "--device", "cpu", "--every", "1"]
+
+    def killed_once(wanted: int) -> None:
+        """Start the watch and kill it when so many checkpoints are stored."""
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 180.0
+            while len(stored(words_db)) < wanted and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.kill()
+
+    for step in (1, 2, 3):
+        shutil.copytree(tiny_lm, run / f"step{step}")
+    killed_once(1)
+    first = stored(words_db)
+    assert "my-run-step1" in first
+    killed_once(len(first) + 1)
+    assert look(words_db, run, heard) or len(stored(words_db)) == 3
+    after = stored(words_db)
+    assert set(after) == {"my-run-step1", "my-run-step2", "my-run-step3"}
+    assert {name: after[name] for name in first} == first
+    assert after["my-run-step2"] == after["my-run-step1"]  # the same weights
+    assert look(words_db, run, heard) == []
+
+
+def stored(database: Path) -> dict[str, list[Any]]:
+    """The losses of every model that has any."""
+    names = sorted(cards(database))
+    return {name: rows for name in names if (rows := stored_losses(database, name))}
