@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from csvcore import salience
 from csvcore.errors import InputError
 from csvcore.optimise import STRENGTHS, FastConfig, TokenTable, choose_heads, token_features
-from csvcore.optimise.problem import HeadProblem, Singles
+from csvcore.optimise.problem import HeadProblem
 from csvcore.records import Floats, Mask, PenaltyChoice
 from csvcore.scaling import fit_sigmoid_law, sigmoid_law, standard_errors
 
@@ -76,7 +76,8 @@ def fit_salience(
         InputError: shapes do not agree, values are not finite, or nothing tells the penalty.
         FitError: accuracies or scores do not vary.
     """
-    _check(nll, hidden, accuracy, families, sources)
+    _check_shapes(nll, hidden, accuracy, families, sources)
+    _check_values(nll, hidden, accuracy, gamma, penalty)
     if penalty is None and len(set(families or ())) < 2:
         raise InputError(
             "the penalty is chosen by leaving out families; name two or more, or give a penalty"
@@ -114,14 +115,14 @@ def _groups(families: Sequence[str] | None) -> Mapping[str, Mask]:
     return {str(name): named == name for name in dict.fromkeys(named.tolist())}
 
 
-def _check(
-    nll: NDArray[np.floating] | Singles,
+def _check_shapes(
+    nll: NDArray[np.floating],
     hidden: NDArray[np.floating],
     accuracy: NDArray[np.floating],
     families: Sequence[str] | None,
     sources: Sequence[str] | None,
 ) -> None:
-    """Refuse arrays of different models or tokens, and values that are not numbers."""
+    """Refuse arrays of different models or tokens."""
     if nll.ndim != 2 or hidden.ndim != 2 or hidden.shape[0] != nll.shape[1]:
         raise InputError(
             f"nll must be (n_models, n_tokens) and hidden (n_tokens, width), got {nll.shape} and "
@@ -132,6 +133,24 @@ def _check(
     for name, (values, size) in sizes.items():
         if values is not None and len(values) != size:
             raise InputError(f"{name} must have {size} entries, got {len(values)}")
+
+
+def _check_values(
+    nll: NDArray[np.floating],
+    hidden: NDArray[np.floating],
+    accuracy: NDArray[np.floating],
+    gamma: float,
+    penalty: float | None,
+) -> None:
+    """Refuse what is not finite or out of its range."""
+    if not 0.0 <= gamma < 1.0:
+        raise InputError(f"gamma is a chance level from 0 to below 1, got {gamma}")
+    if penalty is not None and not 0.0 < penalty < np.inf:
+        raise InputError(f"a penalty is a positive number, got {penalty}")
     for name, array in (("nll", nll), ("hidden", hidden), ("accuracy", accuracy)):
         if not np.isfinite(array).all():
             raise InputError(f"{name} must be finite; it has values that are not")
+    if accuracy.min() < 0.0 or accuracy.max() > 1.0:
+        raise InputError(
+            f"accuracies are from 0 to 1, got {accuracy.min():g} to {accuracy.max():g}"
+        )

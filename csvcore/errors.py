@@ -29,6 +29,15 @@ class InputError(CsvcoreError):
     """A file, table or array does not say what it must say."""
 
 
+class DifferentError(InputError):
+    """A value differs from the stored one; `without_values` is the message without either."""
+
+    def __init__(self, message: str, without_values: str) -> None:
+        """Keep both messages."""
+        super().__init__(message)
+        self.without_values = without_values
+
+
 class OffsetsError(InputError):
     """Spans do not tile the text they belong to."""
 
@@ -47,6 +56,10 @@ class CollectError(CsvcoreError):
 
 class StoreError(CsvcoreError):
     """The results database is missing, locked, damaged or of another version."""
+
+
+class ChangedError(StoreError):
+    """The database has changed since a list of changes was made."""
 
 
 class Cancelled(CsvcoreError):

@@ -108,7 +108,13 @@ class Lab:
         config = self._config(settings)
         with _progress(report) as told:
             fits = fit(
-                *(self.database, self.corpus, self.split, wanted, config, told), only_missing=True
+                database=self.database,
+                corpus=self.corpus,
+                split=self.split,
+                wanted=wanted,
+                config=config,
+                report=told,
+                only_missing=True,
             )
         with store.connect(self.database, read_only=True) as db:
             return read_fits(db, [record.fit for record in fits], self)
@@ -129,7 +135,7 @@ class Lab:
         config = self._config(settings)
         with _progress(report) as told:
             rows = compare(
-                *(self.database, self.corpus, self.split, tasks, config, told), permutations
+                self.database, self.corpus, self.split, tasks, config, told, permutations
             )
         return Comparisons(tuple(rows))
 

@@ -1,7 +1,8 @@
-"""Files that work which ended early left beside a database, and their removal.
+"""Files left beside a database by processes that ended early, and their removal.
 
-What a living process may still use is none: an unfinished file has the id of its process in its
-name, an upload is named by its job, and whoever collects holds a lock in the folder of shards.
+A file that a living process may use is never listed: an unfinished file has the id of its process
+in its name and has not changed for an hour, since the process may be another machine's; a job names
+its upload; and whoever collects holds a lock in the folder of shards.
 """
 
 import re
@@ -17,7 +18,9 @@ from csvcore.formats import rights
 from csvcore.jobs import queue
 from csvcore.jobs.specs import ImportJob
 
-UNFINISHED = re.compile(r"\..+\.(\d+)\.part(\.wal)?|.+\.(\d+)\.raw")
+UNFINISHED = re.compile(r"\..+\.(\d+)\.part(\.wal)?")
+UNFINISHED_STATES = re.compile(r".+\.(\d+)\.raw")  # hidden states, in the cache alone
+QUIET_SECONDS = 3600.0
 UPLOAD_SECONDS = 60.0  # an upload is this old before its job is missed
 
 
@@ -59,11 +62,18 @@ def remove(leftovers: Iterable[Leftover]) -> Iterator[Leftover]:
 
 
 def _unfinished(database: Path) -> Iterator[Path]:
-    folders = [database.absolute().parent, queue.uploads_path(database), shards_path(database)]
-    for folder in [*folders, database.with_name(f"{database.name}.cache")]:
+    uploaded = queue.uploads_path(database)
+    cache = database.with_name(f"{database.name}.cache")
+    folders = [database.absolute().parent, shards_path(database), cache, uploaded]
+    if uploaded.is_dir():
+        folders += [path for path in uploaded.iterdir() if path.is_dir()]
+    for folder in folders:
         for path in _files(folder):
             match = UNFINISHED.fullmatch(path.name)
-            if match and not psutil.pid_exists(int(match[1] or match[3])):
+            if folder == cache:
+                match = match or UNFINISHED_STATES.fullmatch(path.name)
+            quiet = time.time() - path.stat().st_mtime > QUIET_SECONDS
+            if match and quiet and not psutil.pid_exists(int(match[1])):
                 yield path
 
 

@@ -95,7 +95,7 @@ class Fits(Results[Fit]):
         Raises:
             InputError: no fit is of the task.
         """
-        if isinstance(at, int):
+        if not isinstance(at, str):
             return self.records[at]
         rows = [number for number, one in enumerate(self.records) if one.task == at]
         if not rows:
@@ -143,7 +143,7 @@ class Fits(Results[Fit]):
                 "beta": f"{params.beta:.4g} ({params.beta_se:.2g})",
                 "gamma": f"{one.gamma:.4g}",
                 "pulled to": "" if penalty is None else penalty.pull,
-                "penalty": "" if penalty is None else f"{penalty.strength or float('inf'):.0e}",
+                "penalty": "" if penalty is None else _penalty(penalty.strength),
                 "notes": " ".join(one.notes),
             }
         return pd.DataFrame(columns).fillna("")
@@ -207,6 +207,11 @@ class Fits(Results[Fit]):
         return panels.law_panels(
             [(f"{one.task}, {one.method}", rows, one) for one, rows in pairs], colours
         )
+
+
+def _penalty(strength: float | None) -> str:
+    """Return a penalty in words; None is the one that leaves no head."""
+    return "no head" if strength is None else f"{strength:.0e}"
 
 
 def read_fits(db: store.Connection, names: Iterable[str], lab: Home) -> Fits:

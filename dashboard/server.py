@@ -168,7 +168,7 @@ def remaining(database: Path) -> str:
     """Return the live jobs in a sentence, and how to end them; empty without any."""
     if not queue.queue_path(database).exists():
         return ""
-    jobs = [job for job in queue.recent(database) if job.live]
+    jobs = queue.live(database)
     running = [job for job in jobs if job.status == "running"]
     if not running:
         return ""

@@ -117,3 +117,13 @@ def test_the_python_of_the_readme_runs_on_files_of_these_names(
     names: dict[str, object] = {}
     exec(code, names)
     assert {"lab", "fits"} <= set(names)
+
+
+def test_the_proxy_of_a_team_takes_uploads_as_large_as_the_dashboard_does() -> None:
+    team = (ROOT / "docs" / "team.md").read_text(encoding="utf-8")
+    config = (ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+    proxy = re.search(r"client_max_body_size (\d+)m;", team)
+    ours = re.search(r"maxUploadSize = (\d+)", config)
+    assert proxy is not None
+    assert ours is not None
+    assert proxy[1] == ours[1]

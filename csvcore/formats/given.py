@@ -36,7 +36,9 @@ def as_files(
     tables: Table | Sequence[File], folder: Path | None = None, name: str = ""
 ) -> list[Path]:
     """Return the paths of one file or several, or of a DataFrame written into the folder."""
-    if isinstance(tables, pd.DataFrame) and folder is not None:
+    if isinstance(tables, pd.DataFrame):
+        if folder is None:
+            raise InputError("losses are files here, got a DataFrame; write it with to_parquet")
         return [as_file(tables, folder, name)]
     if isinstance(tables, str | os.PathLike):
         return [Path(tables)]

@@ -21,7 +21,7 @@ from csvcore.jobs.specs import ExamineJob
 
 PREVIEW = ".preview.json"  # no upload has this name
 CHUNK = 2**20
-LONGEST = 100  # characters of a file's name
+LONGEST = 100  # bytes of a file name
 LEFT_SECONDS = 86_400.0  # after which a file that nobody wanted is deleted
 SHOWN = 300  # changes that a preview names
 
@@ -73,7 +73,7 @@ def keep_path(database: Path, path: Path) -> Path:
 def safe_name(name: str) -> str:
     """Return a file's name without folders and odd characters; its ending is kept."""
     plain = re.sub(r"[^\w.\- ]", "_", PurePath(name.replace("\\", "/")).name).strip(". ")
-    return plain[-LONGEST:].strip(". ") or "file"
+    return plain.encode()[-LONGEST:].decode(errors="ignore").strip(". ") or "file"
 
 
 def own(database: Path, file: str, content: str) -> Path:

@@ -3,11 +3,12 @@
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from csvcore import store
-from csvcore.errors import InputError, explained
+from csvcore.errors import Cancelled, ChangedError, DifferentError, InputError, explained
 from csvcore.formats import archives, csv_tables
 from csvcore.jobs import uploads
 from csvcore.jobs.specs import CONTENTS, ExamineJob, ImportJob
@@ -24,7 +25,7 @@ def examine(database: Path, job: ExamineJob, report: Report) -> str:
     """Store what the import of an upload would change as its preview; return it in a sentence.
 
     Raises:
-        CsvcoreError: the import would be refused; the upload is deleted.
+        InputError: the import would be refused; the upload is deleted, as by a cancel.
     """
     file = uploads.own(database, job.file, job.content)
     try:
@@ -32,22 +33,11 @@ def examine(database: Path, job: ExamineJob, report: Report) -> str:
         with _act(file, job.content, job.settings) as act:
             changes = store.rehearse(database, act, _in_place(job.content, job.settings))
         report(1, 2, "listing what changes")
-        uploads.write_preview(
-            file,
-            uploads.preview_of(
-                job,
-                message=changes.message,
-                counts=changes.counts(),
-                rows=[
-                    (row.what, row.name, row.effect, row.before, row.after)
-                    for row in changes.rows[: uploads.SHOWN]
-                ],
-                n_unchanged=changes.n_unchanged,
-                fingerprint=changes.fingerprint,
-            ),
-        )
-    except BaseException as error:
+        _write_preview(file, job, changes)
+    except (InputError, Cancelled) as error:
         uploads.forget(database, file)
+        raise _told(error, file) from error
+    except Exception as error:
         raise _told(error, file) from error
     return f"{_sentence(changes)}; nothing is imported before its list is confirmed"
 
@@ -55,9 +45,12 @@ def examine(database: Path, job: ExamineJob, report: Report) -> str:
 def take(database: Path, job: ImportJob, report: Report) -> str:
     """Import an upload and delete it; return what was imported in a sentence.
 
+    An upload whose import may succeed later stays: the database was in use or had changed, no space
+    was left, or the job was cancelled.
+
     Raises:
-        StoreError: it would change something else than was listed.
-        CsvcoreError: the import is refused.
+        StoreError: it would change something else than was listed; the new list takes its place.
+        InputError: the import is refused; the upload is deleted.
     """
     file = uploads.own(database, job.file, job.content)
     settings = {**({"corpus": job.corpus} if job.corpus else {}), **job.settings}
@@ -66,14 +59,38 @@ def take(database: Path, job: ImportJob, report: Report) -> str:
         with _act(file, job.content, settings) as act:
             if not job.expected:
                 with store.connect(database) as db:
-                    return act(db).message
+                    message = act(db).message
+                uploads.forget(database, file)
+                return message
             in_place = _in_place(job.content, settings)
-            changes = store.perform(database, act, job.expected, in_place)
+            try:
+                changes = store.perform(database, act, job.expected, in_place)
+            except ChangedError:
+                again = ExamineJob(job.content, job.name, job.file, job.settings)
+                _write_preview(file, again, store.rehearse(database, act, in_place))
+                raise
+    except InputError as error:
+        uploads.forget(database, file)
+        raise _told(error, file) from error
     except Exception as error:
         raise _told(error, file) from error
-    finally:
-        uploads.forget(database, file)
+    uploads.forget(database, file)
     return f"{changes.message}: {_sentence(changes)}"
+
+
+def _write_preview(file: Path, job: ExamineJob, changes: store.Changes) -> None:
+    rows = [astuple(row) for row in changes.rows[: uploads.SHOWN]]
+    uploads.write_preview(
+        file,
+        uploads.preview_of(
+            job,
+            message=changes.message,
+            counts=changes.counts(),
+            rows=rows,
+            n_unchanged=changes.n_unchanged,
+            fingerprint=changes.fingerprint,
+        ),
+    )
 
 
 def _sentence(changes: store.Changes) -> str:
@@ -84,7 +101,9 @@ def _sentence(changes: store.Changes) -> str:
 
 
 def _told(error: BaseException, file: Path) -> BaseException:
-    """Return an error for the user with the upload's own name in place of its path."""
+    """Return an error for whoever sees the queue: the upload's own name, and no stored values."""
+    if isinstance(error, DifferentError):
+        return InputError(error.without_values)
     told = explained(error)
     if told is None or str(file.parent) not in str(told):
         return error

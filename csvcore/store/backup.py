@@ -25,9 +25,12 @@ def backup(path: Path, out: Path) -> None:
         raise StoreError(f"{out} is there already and a backup replaces no file; name another")
     lock = connection.locked(path) if connection.may_lock(path) else nullcontext()
     with lock, atomic.file(out) as building:
-        _copy(path, building)
-        with closing(connection.open_checked(building, read_only=False)) as db:
-            db.execute("CHECKPOINT")  # the log's changes become part of the file
+        try:
+            _copy(path, building)
+            with closing(connection.open_checked(building, read_only=False)) as db:
+                db.execute("CHECKPOINT")  # the log's changes become part of the file
+        finally:
+            building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
 
 
 def _copy(path: Path, building: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 import pyarrow as pa
 
-from csvcore.errors import InputError
+from csvcore.errors import DifferentError, InputError
 from csvcore.store.connection import Connection, first, insert
 
 BATCH = 200_000  # rows that are in memory at once
@@ -27,10 +27,12 @@ def add_item_results(db: Connection, parts: Iterable[pa.Table]) -> int:
     """
     found = compare_item_results(db, parts)
     for row in found[differs(found)].itertuples():
-        raise InputError(
+        raise DifferentError(
             f"{row.model} on {row.task} has the accuracy {row.stored_accuracy:g}, the mean of its "
             f"{row.n_items} items is {row.accuracy:g}; bring the results that the accuracy is of, "
-            "or the right accuracy into another database"
+            "or the right accuracy into another database",
+            f"{row.model} on {row.task} is stored with another accuracy than the mean of its "
+            f"{row.n_items} items; bring the results that the accuracy is of",
         )
     n_new = db.execute(
         """

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore import values
-from csvcore.errors import InputError
+from csvcore.errors import DifferentError, InputError
 from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, Side, Task
 from csvcore.store.connection import Connection, first, flat, insert
@@ -180,10 +180,12 @@ def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
                 )
         old = stored.get((entry.model, entry.task), entry)
         if old != entry and not ((entry.model, entry.task) in itemised and is_rounded(entry, old)):
-            raise InputError(
+            raise DifferentError(
                 f"{entry.model} on {entry.task} is stored as {old.accuracy:g}"
                 f"{_items(old)}, the file says {entry.accuracy:g}{_items(entry)}; name the task "
-                "otherwise, or bring it into another database"
+                "otherwise, or bring it into another database",
+                f"{entry.model} on {entry.task} is stored with another accuracy; name the task "
+                "otherwise, or replace the stored accuracies",
             )
     rows = pa.Table.from_pylist([asdict(entry) for entry in entries])
     insert(db, "accuracies", rows, "ON CONFLICT DO NOTHING")

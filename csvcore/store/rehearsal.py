@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from csvcore.errors import StoreError
+from csvcore.errors import ChangedError
 from csvcore.store.changes import Changes, differences, state
 from csvcore.store.connection import Connection, connect
 from csvcore.store.replays import replay_path
@@ -62,7 +62,7 @@ def perform(database: Path, act: Act, expected: str, whole_losses: bool = False)
     with connect(database) as db:
         changes = _run(db, act, whole_losses)
         if changes.fingerprint != expected:
-            raise StoreError(
+            raise ChangedError(
                 f"{database} has changed since the list of changes was made, so nothing was done; "
                 "look at the new list and repeat"
             )

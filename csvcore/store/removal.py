@@ -93,7 +93,7 @@ def remove_tasks(db: Connection, names: Sequence[str]) -> None:
 
 
 def remove_corpora(db: Connection, names: Sequence[str]) -> None:
-    """Remove corpora with their documents, losses, fits, mix searches and reveals.
+    """Remove corpora with their documents, losses, fits and mix searches; reveals stay counted.
 
     Raises:
         InputError: a corpus is not stored.
@@ -102,12 +102,12 @@ def remove_corpora(db: Connection, names: Sequence[str]) -> None:
     fits = "SELECT fit FROM fits WHERE corpus IN (SELECT unnest(?))"
     remove_fits(db, _column(db, fits, names))
     _delete(db, "mixes", "corpora", _mixes_of(db, names))
-    for table in ("losses", "manifests", "documents", "reveals", "corpora"):
+    for table in ("losses", "manifests", "documents", "corpora"):
         _delete(db, table, "corpus", names)
 
 
 def remove_splits(db: Connection, names: Sequence[str]) -> None:
-    """Remove splits with the fits, mix searches and reveals on them.
+    """Remove splits with the fits and mix searches on them; reveals stay counted.
 
     Raises:
         InputError: a split is not stored.
@@ -115,7 +115,7 @@ def remove_splits(db: Connection, names: Sequence[str]) -> None:
     refuse_unknown("split", names, _column(db, "SELECT DISTINCT split FROM splits"))
     fits = "SELECT fit FROM fits WHERE split IN (SELECT unnest(?))"
     remove_fits(db, _column(db, fits, names))
-    for table in ("mixes", "reveals", "splits"):
+    for table in ("mixes", "splits"):
         _delete(db, table, "split", names)
 
 

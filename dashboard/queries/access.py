@@ -10,11 +10,11 @@ from dashboard.queries.database import Database
 def why_not(db: Database) -> str | None:
     """Return why the user may change nothing, as a sentence; None if the user may."""
     if rights.only_reads():
-        return "The dashboard was started with --read-only."
+        return "The dashboard was started with --read-only; start it without to change something."
     if not store.writable(db.path):
-        return "The database is read-only."
+        return "The database is read-only; its file or folder cannot be written."
     if roles.role() != "editor":
-        return "Viewers start no jobs and change nothing."
+        return "Viewers start no jobs and change nothing; ask an editor."
     return None
 
 
@@ -30,5 +30,5 @@ def editor(db: Database) -> str | None:
         InputError: the user may change nothing.
     """
     if (reason := why_not(db)) is not None:
-        raise InputError(f"nothing was changed: {reason} Ask an editor.")
+        raise InputError(f"nothing was changed: {reason}")
     return roles.who()

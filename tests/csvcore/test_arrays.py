@@ -67,6 +67,9 @@ def test_what_cannot_be_fitted_is_refused(world: World) -> None:
         ({"families": ["a"] * 40}, "name two or more, or give a penalty"),
         ({"families": ["a", "b"]}, "families must have 40 entries, got 2"),
         ({"hidden": world.hidden[:5]}, r"got \(40, 600\) and \(5, 8\)"),
+        ({"gamma": 1.0}, "chance level from 0 to below 1, got 1.0"),
+        ({"penalty": 0.0}, "a penalty is a positive number, got 0.0"),
+        ({"accuracy": 100 * world.accuracy[0]}, "accuracies are from 0 to 1, got"),
         ({"nll": np.full_like(world.nll, np.nan)}, "nll must be finite"),
     ):
         with pytest.raises(InputError, match=message):

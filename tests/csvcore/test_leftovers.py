@@ -26,8 +26,8 @@ def dead() -> int:
     return process.pid
 
 
-def put(path: Path, seconds_ago: float = 3600.0) -> Path:
-    path.parent.mkdir(exist_ok=True)
+def put(path: Path, seconds_ago: float = 7200.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * 1000)
     moment = time.time() - seconds_ago
     os.utime(path, (moment, moment))
@@ -52,14 +52,24 @@ def test_unfinished_files_are_left_over_once_their_process_is_dead(
         put(beside(database, "cache") / f"0a-1b.hidden.{pid}.raw")
         put(beside(database, "shards") / f".0a.parquet.{pid}.part")
         put(beside(database, "uploads") / f".0a.parquet.{pid}.part")
-    for name in ("notes.part", ".x.part", f"x.{dead}.part", f"{dead}.raw", ".x.1e3.part"):
+        put(beside(database, "uploads") / "0b" / f".m.csv.{pid}.part")
+    photo = f"IMG.{dead}.raw"  # of a camera
+    for name in ("notes.part", ".x.part", f"x.{dead}.part", photo, ".x.1e3.part"):
         put(database.with_name(name))
     assert sorted(names(database)) == sorted(
         [
             f".{database.name}.{dead}.part", f".copy.duckdb.{dead}.part.wal",
             f"0a-1b.hidden.{dead}.raw", *[f".0a.parquet.{dead}.part"] * 2,
+            f".m.csv.{dead}.part",
         ]
     )  # fmt: skip
+
+
+def test_an_unfinished_file_that_grew_a_moment_ago_may_be_another_machines(
+    database: Path, dead: int
+) -> None:
+    put(database.with_name(f".{database.name}.{dead}.part"), seconds_ago=60)
+    assert names(database) == []
 
 
 def test_an_upload_is_left_over_when_no_living_job_names_it(

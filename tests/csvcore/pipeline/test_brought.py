@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from csvcore import store
 from csvcore.errors import Cancelled, CsvcoreError, InputError, StoreError
 from csvcore.jobs import queue, uploads
 from csvcore.jobs.specs import ExamineJob, ImportJob, to_json
@@ -154,7 +155,39 @@ def test_an_import_of_another_list_than_was_confirmed_does_nothing(
     with pytest.raises(StoreError, match="has changed since the list of changes was made"):
         run(world_db, job)
     assert contents(world_db) == before
+    [preview] = uploads.previews(world_db)  # the list is made anew, of the same upload
+    assert preview.rows == [("model", "ant", "changed", "family other", "family wild")]
+    run(world_db, taken(world_db))
     assert left(world_db) == []
+
+
+def test_an_upload_waits_where_its_import_may_succeed_later(
+    world_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_csv(tmp_path / "m.csv", "model,family", [["ant", "wild"]])
+    run(world_db, bring(world_db, file, "models"))
+    job = taken(world_db)
+
+    def busy(*_: Any) -> None:
+        raise StoreError("in use")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "perform", busy)
+        with pytest.raises(StoreError, match="in use"):
+            run(world_db, job)
+    assert run(world_db, taken(world_db)).endswith("1 model changed")
+    assert left(world_db) == []
+
+
+def test_a_refusal_names_no_stored_accuracy(world_db: Path, tmp_path: Path) -> None:
+    """The queue is for all to see, and the accuracy may be of a hidden test model."""
+    file = write_csv(tmp_path / "a.csv", "model,task,accuracy", [["owl", "adding", 0.123]])
+    with pytest.raises(InputError) as caught:
+        run(world_db, bring(world_db, file, "accuracies"))
+    assert str(caught.value).startswith("owl on adding is stored with another accuracy;")
+    with store.connect(world_db, read_only=True) as db:
+        for entry in store.accuracies(db):
+            assert f"{entry.accuracy:g}" not in str(caught.value)
 
 
 def test_a_cancelled_look_leaves_nothing(world_db: Path, world_files: Path) -> None:
@@ -177,7 +210,7 @@ def test_a_job_imports_no_other_file_and_deletes_none(world_db: Path, world_file
 
 def test_replacing_is_a_setting(world_db: Path, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "a.csv", "model,task,accuracy", [["ant", "adding", 0.5]])
-    with pytest.raises(InputError, match="is stored as"):
+    with pytest.raises(InputError, match="is stored with another accuracy"):
         run(world_db, bring(world_db, file, "accuracies"))
     run(world_db, bring(world_db, file, "accuracies", replace=True))
     assert "1 accuracy changed" in run(world_db, taken(world_db))

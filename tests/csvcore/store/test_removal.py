@@ -63,7 +63,14 @@ def mentions(database: Path, name: str) -> list[str]:
 def test_after_a_removal_no_table_names_the_thing(full_db: Path, target: Target, name: str) -> None:
     assert mentions(full_db, name)
     remove(full_db, target)
-    assert mentions(full_db, name) == []
+    assert [table for table in mentions(full_db, name) if table != "reveals"] == []
+
+
+@pytest.mark.parametrize("target", [Target("corpora", ("words",)), Target("splits", ("sides",))])
+def test_a_reveal_stays_counted_after_its_split_is_removed(full_db: Path, target: Target) -> None:
+    remove(full_db, target)
+    with store.connect(full_db, read_only=True) as db:
+        assert store.n_reveals(db, "words", "sides") == 1
 
 
 def test_all_that_vanishes_is_listed_before(full_db: Path) -> None:
