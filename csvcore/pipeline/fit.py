@@ -69,7 +69,7 @@ def fit_dataset(
     doc_ids = [doc.doc_id for doc in data.docs]
     with store.connect(database) as db:
         for result in results:
-            store.refuse_removed(db, result.fit)
+            store.refuse_stale(db, result.fit)
             store.add_fit(
                 db,
                 result.fit,

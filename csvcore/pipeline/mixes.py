@@ -9,7 +9,7 @@ import numpy as np
 
 from csvcore import splits, store
 from csvcore.analysis.comparison import Target, judge
-from csvcore.errors import InputError
+from csvcore.errors import InputError, StoreError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.identity import fit_requests
@@ -59,6 +59,10 @@ def mixes(
         data = data.joined(other)
     tried = search(data, task_models(data, task), config, budget_tokens, report)
     with store.connect(database) as db:
+        for corpus in corpora:
+            store.corpus_sha256(db, corpus)  # refuses what was removed meanwhile
+        if split not in store.splits(db) or task not in {one.task for one in store.tasks(db)}:
+            raise StoreError(f"{split} or {task} was removed during the search; search again")
         store.set_mixes(db, corpora, split, task, tried)
     return tried
 

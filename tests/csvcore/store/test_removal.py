@@ -242,8 +242,30 @@ def test_a_fit_of_something_removed_meanwhile_is_not_stored(world_db: Path) -> N
         for table in ("predictions", "weights"):
             db.execute(f"DELETE FROM {table}")
         with pytest.raises(StoreError, match="model 'ant' was removed while the fit was made"):
-            store.refuse_removed(db, late)
+            store.refuse_stale(db, late)
     assert contents(world_db) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE accuracies SET accuracy = 0.123 WHERE model = 'ant' AND task = 'reading'",
+        "UPDATE splits SET side = 'test' WHERE model = 'ant'",
+        "DELETE FROM splits WHERE model = 'ant'",
+    ],
+)
+def test_a_fit_of_values_that_changed_meanwhile_is_not_stored(world_db: Path, change: str) -> None:
+    with store.connect(world_db) as db:
+        late = world_fit(db, "late", "reading")
+        known = {(one.model, one.task): one.accuracy for one in store.accuracies(db)}
+        placed = [
+            replace(entry, accuracy=known[entry.model, "reading"]) for entry in late.predictions
+        ]
+        late = replace(late, predictions=tuple(placed))
+        store.refuse_stale(db, late)
+        db.execute(change)
+        with pytest.raises(StoreError, match="of 'ant' changed while the fit was made"):
+            store.refuse_stale(db, late)
 
 
 def test_counts_of_a_large_list_are_told_by_kind(full_db: Path) -> None:
