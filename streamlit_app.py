@@ -11,6 +11,7 @@ from dashboard.widgets import address, boundary, login, sidebar, text
 NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict", "forecast"}
 FOLDER = Path(__file__).parent / "dashboard"
 SIDEBAR_WIDTH = 260  # pixels
+# Streamlit shows the first ten at once and the rest on a click.
 PAGES = {
     "Data": [
         ("overview", "Overview", "home"),
@@ -23,9 +24,9 @@ PAGES = {
         ("curves", "Curves", "show_chart"),
         ("salience", "Salience", "format_ink_highlighter"),
         ("baselines", "Baselines", "balance"),
-        ("mixes", "Mixes", "tune"),
         ("predict", "Predict", "online_prediction"),
         ("forecast", "Forecast", "update"),
+        ("mixes", "Mixes", "tune"),
     ],
     "Background": [("paper", "Paper", "article"), ("docs", "Docs", "menu_book")],
 }
@@ -42,8 +43,7 @@ page = st.navigation(
             for stem, title, icon in pages
         ]
         for section, pages in PAGES.items()
-    },
-    expanded=True,  # or Streamlit hides what is beyond ten pages
+    }
 )
 st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDER / "icon.png"))
 st.html(FOLDER / "page.css")

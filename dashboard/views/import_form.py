@@ -81,19 +81,19 @@ def _pack(db: Database) -> dict[str, Any]:
 CONTENTS = {
     "corpus": Content(
         "Corpus", ("jsonl", "csv", "parquet", "zip"),
-        "Documents with `doc_id`, `source`, `text`; a zip has .txt files, whose folder is the "
+        "Documents with columns doc_id, source, text; a zip has .txt files, whose folder is the "
         "source.", _name,
     ),
-    "models": Content("Models", ("csv",), "Model cards: `model`, `family` and more.", _replace),
-    "tasks": Content("Tasks", ("csv",), "Tasks: `task`, `chance`, `title`, `sources`."),
+    "models": Content("Models", ("csv",), "Model cards: columns model, family and more.", _replace),
+    "tasks": Content("Tasks", ("csv",), "Columns task, chance, title, sources."),
     "accuracies": Content(
         "Accuracies", ("csv", "json", "zip"),
-        "`model`, `task`, `accuracy`, `n_items`, or results of lm-evaluation-harness or "
+        "Columns model, task, accuracy, n_items; or results of lm-evaluation-harness or "
         "OpenCompass.", _accuracies,
     ),
-    "split": Content("Split", ("csv",), "`model`, `split`: train, validation or test.", _name),
+    "split": Content("Split", ("csv",), "Columns model and split: train, validation or test.", _name),
     "losses": Content("Loss pack", ("parquet",), "Losses of any number of models.", _pack),
-    "items": Content("Item results", ("parquet",), "`model`, `task`, `item`, `correct`."),
+    "items": Content("Item results", ("parquet",), "Columns model, task, item, correct."),
 }  # fmt: skip
 
 

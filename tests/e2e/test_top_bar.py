@@ -30,12 +30,15 @@ def test_a_page_begins_at_its_top_with_name_purpose_and_the_copied_link(visit: V
     assert "corpus=" in copied
 
 
-def test_the_side_bar_lists_every_page(visit: Visit) -> None:
+def test_the_side_bar_lists_what_is_used_daily_and_the_rest_on_a_click(visit: Visit) -> None:
     page = visit("/?corpus=zoo&split=by-size&task=facts")
-    links = page.get_by_test_id("stSidebarNav").get_by_role("link")
-    expect(links).to_have_count(len(list((ROOT / "dashboard" / "pages").glob("[a-z]*.py"))))
-    for name in ("Overview", "Import", "Forecast", "Docs"):
-        expect(links.filter(has_text=name)).to_be_visible()
+    side = page.get_by_test_id("stSidebarNav")
+    for name in ("Overview", "Import", "Salience", "Predict", "Forecast"):
+        expect(side.get_by_role("link", name=name)).to_be_visible()
+    side.get_by_text("View 3 more").click()
+    expect(side.get_by_role("link")).to_have_count(
+        len(list((ROOT / "dashboard" / "pages").glob("[a-z]*.py")))
+    )
 
 
 def test_the_width_is_used(visit: Visit) -> None:
