@@ -91,7 +91,7 @@ CONTENTS = {
         "Columns model, task, accuracy, n_items; or results of lm-evaluation-harness or "
         "OpenCompass.", _accuracies,
     ),
-    "split": Content("Split", ("csv",), "Columns model and split: train, validation or test.", _name),
+    "split": Content("Split", ("csv",), "Columns model, split (train, validation, test).", _name),
     "losses": Content("Loss pack", ("parquet",), "Losses of any number of models.", _pack),
     "items": Content("Item results", ("parquet",), "Columns model, task, item, correct."),
 }  # fmt: skip
