@@ -21,12 +21,17 @@ function writing(event) {
   return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 
-// Follows Streamlit's own link, which keeps the session; without one the browser loads the page.
-function follow(page) {
+// Follows Streamlit's own link, which keeps the session; beyond ten pages it is there after a click.
+// Without one the browser loads the page.
+function follow(page, mayLookFurther = true) {
   const links = [...document.querySelectorAll("[data-testid=stSidebarNavLink]")];
   const link = links.find((one) => new URL(one.href).pathname.endsWith(`/${page}`));
+  const more = document.querySelector("[data-testid=stSidebarNavViewButton]");
   if (link) link.click();
-  else window.location.assign(page);
+  else if (more && mayLookFurther) {
+    more.click();
+    setTimeout(() => follow(page, false), 200);
+  } else window.location.assign(page);
 }
 
 export default function ({ data, parentElement }) {
