@@ -82,18 +82,8 @@ def fit_salience(
         raise InputError(
             "the penalty is chosen by leaving out families; name two or more, or give a penalty"
         )
-    n_models, n_tokens = nll.shape
-    names, source = np.unique(
-        np.asarray(sources if sources is not None else [""] * n_tokens), return_inverse=True
-    )
-    table = TokenTable(
-        states=token_features(np.asarray(hidden)),
-        nll=np.asarray(nll, dtype=np.float32),
-        source=source,
-        n_sources=names.size,
-        pulls=np.ones((1, n_tokens), dtype=np.float32),
-        n_chars=n_chars or n_tokens,
-    )
+    table = _table(nll, hidden, sources, n_chars)
+    n_models = nll.shape[0]
     everyone = np.ones(n_models, dtype=bool)
     values = np.asarray(accuracy, dtype=np.float64)
     problem = HeadProblem(TASK, gamma, values, everyone, ~everyone)
@@ -106,6 +96,26 @@ def fit_salience(
     errors = standard_errors(score, values, gamma, law.alpha, law.beta)
     return SalienceFit(
         weight, law.alpha, law.beta, gamma, *errors, law.mse, table.n_chars, found.choice
+    )
+
+
+def _table(
+    nll: NDArray[np.floating],
+    hidden: NDArray[np.floating],
+    sources: Sequence[str] | None,
+    n_chars: int | None,
+) -> TokenTable:
+    """Return the tokens as the fit takes them, pulled to equal weights."""
+    n_tokens = nll.shape[1]
+    named = [""] * n_tokens if sources is None else sources
+    names, source = np.unique(np.asarray(named), return_inverse=True)
+    return TokenTable(
+        states=token_features(np.asarray(hidden)),
+        nll=np.asarray(nll, dtype=np.float32),
+        source=source,
+        n_sources=names.size,
+        pulls=np.ones((1, n_tokens), dtype=np.float32),
+        n_chars=n_chars or n_tokens,
     )
 
 

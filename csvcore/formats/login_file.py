@@ -20,7 +20,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the server needs of a login file: the name that browsers know it by."""
+    """Settings of a login file for the server: the host name that browsers use."""
 
     host: str
 

@@ -28,7 +28,7 @@ SHOWN = 300  # changes that a preview names
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the import of a file would change.
+    """Preview of an import: all that it would change.
 
     folder: of the upload. job: that looked at it. message: of the import. counts: effect, kind of
     thing, number. rows: what, name, effect, before, after of the first SHOWN changes. n_unchanged,

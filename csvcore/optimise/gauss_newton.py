@@ -89,13 +89,11 @@ class Solution:
 def solve(
     table: TokenTable,
     heads: Heads,
-    start: Floats,
+    start: "Floats | Solution",
     kind: Activation = "exp",
     max_steps: int = MAX_STEPS,
-    device: torch.device | None = None,
     report: Callable[[int], None] = lambda step: None,
     history: list[Step] | None = None,
-    curvature: "Curvature | None" = None,
 ) -> Solution:
     """Minimise F of every head from start; F never rises.
 
@@ -105,20 +103,21 @@ def solve(
     Args:
         table: features and losses of the tokens.
         heads: what each head is fitted to.
-        start: (n_heads, n_features).
+        start: (n_heads, n_features), or a solution of the same heads at another strength, whose
+            Jacobians serve on; it gives them up.
         kind: the non-linearity f.
         max_steps: steps at most.
-        device: where the passes over the tokens run; `default_device` if None.
         report: called after every step with its number; may raise to stop.
         history: an empty list that gets every step as soon as it is done, for `report` to look at.
-        curvature: of the same heads near `start`, from a solution at another strength.
     """
     history = [] if history is None else history
-    passes = Passes(table, kind, device or default_device())
-    state = _start(passes, heads, start, curvature)
+    passes = Passes(table, kind, default_device())
+    if isinstance(start, Solution):
+        state = _start(passes, heads, start.theta, start.curvature)
+    else:
+        state = _start(passes, heads, start, Curvature.unformed(heads, table.n_features))
     history.append(Step(state.laws, state.score, state.laws.mse))
-    if curvature is not None:
-        _chords(passes, heads, state, np.flatnonzero(~state.done))
+    _chords(passes, heads, state, np.flatnonzero(~state.done & state.curvature.formed))
     for number in range(1, max_steps + 1):
         if state.done.all():
             break
@@ -140,6 +139,11 @@ class Curvature:
     rows: Ints
     jacobian: torch.Tensor
     gram: torch.Tensor
+
+    @property
+    def formed(self) -> Mask:
+        """Return which heads have a Jacobian, (n_heads,)."""
+        return np.asarray(self.gram.flatten(1).any(dim=1))
 
     @classmethod
     def unformed(cls, heads: Heads, n_features: int) -> "Curvature":
@@ -193,7 +197,7 @@ class _State:
     curvature: Curvature
 
 
-def _start(passes: Passes, heads: Heads, start: Floats, curvature: Curvature | None) -> _State:
+def _start(passes: Passes, heads: Heads, start: Floats, curvature: Curvature) -> _State:
     """Return the heads at theta = start; heads of infinite strength are done, with theta 0."""
     score = passes.scores(start, heads.pull)
     laws = fit_sigmoid_laws(score, heads.accuracy, heads.gamma, heads.share)
@@ -204,7 +208,7 @@ def _start(passes: Passes, heads: Heads, start: Floats, curvature: Curvature | N
         objective=laws.mse + _penalty(heads.strength, start),
         damping=np.full(start.shape[0], FIRST_DAMPING),
         done=np.isinf(heads.strength),
-        curvature=curvature or Curvature.unformed(heads, start.shape[1]),
+        curvature=curvature,
     )
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from csvcore.optimise.features import TokenTable
 from csvcore.optimise.gauss_newton import (
     MAX_STEPS,
-    Curvature,
     Heads,
     Solution,
     Step,
@@ -78,10 +77,9 @@ class _Walk:
     def solve(
         self,
         heads: Heads,
-        start: Floats,
+        start: Floats | Solution,
         number: int,
         history: list[Step] | None = None,
-        curvature: Curvature | None = None,
     ) -> Solution:
         """Minimise these heads from start; steps are reported under strength `number`."""
         n_steps = self.config.max_steps
@@ -93,7 +91,6 @@ class _Walk:
             n_steps,
             report=lambda step: self.report(number * n_steps + step, self.n_steps),
             history=history,
-            curvature=curvature,
         )
 
     @property
@@ -154,15 +151,12 @@ def choose_heads(
 def _walk_down(walk: _Walk, groups: Mapping[str, Mask]) -> None:
     """Optimise all heads at each strength in turn and score the penalty of every path."""
     heads = walk.heads
-    theta = np.zeros((heads.gamma.size, walk.table.n_features))
-    curvature = None
+    solution: Floats | Solution = np.zeros((heads.gamma.size, walk.table.n_features))
     for number, strength in enumerate(walk.config.strengths):
         walk.histories.append([])
         heads.strength[:] = strength
-        solution = walk.solve(heads, theta, number, walk.histories[-1], curvature)
-        theta = solution.theta
-        curvature = None if np.isinf(strength) else solution.curvature
-        walk.ends.append(theta)
+        solution = walk.solve(heads, solution, number, walk.histories[-1])
+        walk.ends.append(solution.theta)
         walk.converged.append(solution.converged)
         end = solution.history[-1]
         predicted = end.laws.predict(end.score, heads.gamma)

@@ -63,13 +63,13 @@ def fit_dataset(
     missing = [request for request in requests if request.fit not in stored]
     results = learn(data, chosen, missing, config, report, watch)
     report(1, 1, "storing")
-    for result in results:
-        if result.replay is not None:
-            replays.write(database, result.fit.fit, result.replay)
     doc_ids = [doc.doc_id for doc in data.docs]
     with store.connect(database) as db:
         for result in results:
             store.refuse_stale(db, result.fit)
+        for result in results:
+            if result.replay is not None:
+                replays.write(database, result.fit.fit, result.replay)
             store.add_fit(
                 db,
                 result.fit,

@@ -1,4 +1,4 @@
-"""What each kind of file stores, as a function of an open database.
+"""Importers, one for each kind of file; each returns a function of an open database.
 
 What needs no stored names is read first, outside of any transaction. An import runs the function in
 a transaction of its own; `store.rehearse` runs it to see what it would change.
@@ -53,7 +53,7 @@ def tasks(file: Path) -> Act:
 
 @dataclass(frozen=True, slots=True)
 class Evaluations:
-    """How accuracies are read from files.
+    """Settings for reading accuracies from files.
 
     form: `csv`, `lm-eval` or `opencompass`. metrics: in order of preference, for result files,
     METRIC for all tasks or TASK=METRIC for one, as it is stored; without any,

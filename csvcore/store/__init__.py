@@ -34,7 +34,6 @@ from csvcore.store.fits import (
     has_fit,
     newest,
     predictions,
-    refuse_stale,
     set_control,
     spread_vector,
     timings,
@@ -84,6 +83,7 @@ from csvcore.store.reveals import (
     revealed_models,
     revealers,
 )
+from csvcore.store.stale import refuse_stale
 from csvcore.store.tables import table, tables
 from csvcore.store.trained import trained
 

@@ -12,7 +12,7 @@ from csvcore.store.replays import replay_path
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was done: a sentence, and the number of entries of a file, and their kind."""
+    """Outcome of an import or a removal: a sentence, the kind of its entries and their number."""
 
     message: str
     what: str = ""

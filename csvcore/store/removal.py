@@ -17,7 +17,7 @@ Kind = Literal["models", "tasks", "corpora", "splits", "fits", "accuracies", "lo
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be removed.
+    """Things to remove.
 
     names: of a kind that has names of its own. models, tasks, corpora: choose among accuracies (by
     model and task) and losses (by corpus and model), where none stands for all.

@@ -8,6 +8,7 @@ import streamlit as st
 
 from csvcore import store
 from csvcore.errors import InputError
+from csvcore.formats.login_file import LOOPBACK
 from csvcore.jobs import uploads
 from csvcore.jobs.uploads import Preview
 from csvcore.store import Changes, Target
@@ -16,7 +17,6 @@ from csvcore.store.removal import Kind
 from dashboard.queries import roles
 from dashboard.queries.database import Database
 
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 HIDDEN = "hidden (test model)"
 COLUMNS = ("what", "name", "effect", "before", "after")
 
@@ -29,7 +29,7 @@ def takes_paths() -> bool:
     if roles.needs_login():
         return False
     names = st.get_option("server.allowedHosts") or LOOPBACK
-    return st.get_option("server.address") in LOOPBACK and set(names) <= LOOPBACK
+    return st.get_option("server.address") in LOOPBACK and set(names) <= set(LOOPBACK)
 
 
 def previews(db: Database) -> list[Preview]:

@@ -1,4 +1,4 @@
-"""The choices of a forecast: method, training runs and an uploaded loss pack."""
+"""The choices of a prediction: method, training runs and an uploaded loss pack."""
 
 import pandas as pd
 import streamlit as st
@@ -23,7 +23,7 @@ def choose_fit(db: Database, fits: pd.DataFrame) -> Fit:
         default=methods[0],
         format_func=label,
         key=state.PREDICT_METHOD,
-        help="Sets the fit whose weights and law make the forecast.",
+        help="Sets the fit whose weights and law predict.",
     )
     return database.fit(db, str(fits.loc[method or methods[0], "fit"]))
 
@@ -46,7 +46,7 @@ def choose_models(
         default=[default] if default else [],
         format_func=law.short_run,
         key=state.PREDICT_RUNS,
-        help="Sets the runs whose checkpoints are forecast; all have losses on every document.",
+        help="Sets the runs whose checkpoints are predicted; all have losses on every document.",
     )
     upload = right.file_uploader(
         "Loss pack",

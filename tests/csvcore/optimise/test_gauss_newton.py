@@ -38,7 +38,9 @@ def formed(
 ) -> tuple[gauss_newton.Curvature, torch.Tensor, Laws]:
     """The Jacobian, half of F's gradient and the laws at theta."""
     over = passes.Passes(table, kind, torch.device("cpu"))
-    state = gauss_newton._start(over, heads, theta, None)
+    state = gauss_newton._start(
+        over, heads, theta, gauss_newton.Curvature.unformed(heads, N_FEATURES)
+    )
     gradient = gauss_newton._form(over, heads, state, np.arange(heads.gamma.size))
     return state.curvature, gradient, state.laws
 
@@ -151,7 +153,9 @@ def test_the_gradient_is_that_of_finite_differences_with_the_law_fitted_anew(
 def test_the_gradient_without_a_jacobian_is_that_with_one(kind: Activation, seed: int) -> None:
     table, heads = planted(seed)
     over = passes.Passes(table, kind, torch.device("cpu"))
-    state = gauss_newton._start(over, heads, some_theta(seed), None)
+    state = gauss_newton._start(
+        over, heads, some_theta(seed), gauss_newton.Curvature.unformed(heads, N_FEATURES)
+    )
     which = np.array([2, 0])
     with_one = gauss_newton._form(over, heads, state, which)
     without = gauss_newton._gradient(over, heads, state, which)

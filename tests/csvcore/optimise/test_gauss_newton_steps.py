@@ -184,7 +184,7 @@ def test_a_weaker_penalty_goes_on_from_the_curvature_of_a_stronger_one() -> None
     first = solve(table, heads, np.zeros((3, N_FEATURES)))
     weaker = replace(heads, strength=heads.strength / 3)
     fresh = solve(table, weaker, first.theta)
-    carried = solve(table, weaker, first.theta, curvature=first.curvature)
+    carried = solve(table, weaker, first)
     assert_allclose(carried.objective, fresh.objective, rtol=0.02)
     assert len(carried.history) <= len(fresh.history)
 

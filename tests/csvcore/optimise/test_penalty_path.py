@@ -108,10 +108,8 @@ def test_the_path_of_penalties_is_walked_to_its_end_where_its_middle_looks_usele
 
 def one_on(table: TokenTable, heads: Heads, before: Solution | None) -> Solution:
     """Fit one head alone, from the end at the strength before."""
-    if before is None:
-        return solve(table, heads, np.zeros((1, table.n_features)), "exp", CONFIG.max_steps)
-    known = before.curvature if before.curvature.gram.any() else None
-    return solve(table, heads, before.theta, "exp", CONFIG.max_steps, curvature=known)
+    start = np.zeros((1, table.n_features)) if before is None else before
+    return solve(table, heads, start, "exp", CONFIG.max_steps)
 
 
 def test_the_errors_of_every_penalty_are_those_of_heads_fitted_one_at_a_time(
