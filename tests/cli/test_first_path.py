@@ -27,7 +27,7 @@ def test_four_commands_lead_from_result_files_and_two_models_to_a_comparison(
         done = CliRunner().invoke(cli.main, ["--db", str(database), *step])
         assert done.exit_code == 0, done.output
     told, shown = done.stdout, blocks(section, "text")[0]
-    assert "split without-ebb on ebb-m, ebb-xs: " in done.stderr
+    assert "split without-ebb on ebb-l, ebb-xs: " in done.stderr
     assert names(told) == names(shown)  # the figures differ a little between machines
     assert "csv" in names(told)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from csvcore import store
 from csvcore.records import ModelCard, Task
 
-MODELS = ("ebb-xs", "ebb-s", "ebb-m")
+MODELS = ("ebb-xs", "ebb-s", "ebb-l")
 TASKS = ("facts", "scenes", "arithmetic")
 
 

@@ -92,11 +92,11 @@ def test_the_preview_names_old_and_new_values(world_db: Path, tmp_path: Path) ->
 
 
 def test_a_folder_of_lm_eval_comes_as_a_zip(database: Path, tmp_path: Path) -> None:
-    names = [["ebb-xs", "ebb"], ["ebb-m", "ebb"]]
+    names = [["ebb-xs", "ebb"], ["ebb-l", "ebb"]]
     run(database, bring(database, write_csv(tmp_path / "m.csv", "model,family", names), "models"))
     run(database, taken(database))
     folder = tmp_path / "results"
-    for name in ("models__ebb-xs", "models__ebb-m"):
+    for name in ("models__ebb-xs", "models__ebb-l"):
         shutil.copytree(LM_EVAL / name, folder / name)
     file = zipped(tmp_path / "results.zip", folder)
     settings = {"form": "lm-eval", "tasks": ["facts"], "chances": ["facts=0.25"]}
@@ -105,7 +105,7 @@ def test_a_folder_of_lm_eval_comes_as_a_zip(database: Path, tmp_path: Path) -> N
     assert message.startswith("2 accuracies: facts by acc")
     assert {row[:2] for row in contents(database)["accuracies"]} == {
         ("ebb-xs", "facts"),
-        ("ebb-m", "facts"),
+        ("ebb-l", "facts"),
     }
     assert left(database) == []
 
