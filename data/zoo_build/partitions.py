@@ -10,7 +10,11 @@ N_FIRST = 4  # checkpoints of a sister's run that train
 
 
 def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Side]]:
-    """Return every bundled split by its name; closed-source needs both sisters."""
+    """Return every bundled split by its name; closed-source needs both sisters.
+
+    Repeated seeds and decayed ends are in no split: they show noise and the jump of a decay.
+    """
+    cards = [card for card in cards if card.run is None and card.stage == "stable"]
     families = sorted({card.family for card in cards})
     named = {"by-size": splits.by_size(cards), "forecast": forecast(cards)}
     if {VALIDATING_SISTER, TESTING_SISTER} <= set(families):
