@@ -196,15 +196,22 @@ def fast_problems(
 ) -> tuple[TokenTable, list[HeadProblem], Ints]:
     """Return tokens and problems of the train and validation models, and these models' rows."""
     fitted = np.array([k for k, model in enumerate(data.models) if data.split[model] != "test"])
-    names, rows = pulls(data, chosen, tasks)
-    problems = [replace(_problem(data, chosen[task], fitted), pulls=names[task]) for task in tasks]
+    found = pulls(data, chosen, tasks)
+    problems = [
+        replace(
+            _problem(data, chosen[task], fitted),
+            pulls=found.names[task],
+            pulls_without=found.without[task],
+        )
+        for task in tasks
+    ]
     sources, source = data.sources()
     table = TokenTable(
         states=token_features(data.units.hidden),
         nll=data.nll[fitted],
         source=source,
         n_sources=len(sources),
-        pulls=rows * data.counts,
+        pulls=found.rows * data.counts,
         n_chars=data.n_chars,
     )
     return table, problems, fitted

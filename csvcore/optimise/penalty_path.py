@@ -98,11 +98,13 @@ class _Walk:
         """Steps in all, those at the chosen penalty included."""
         return (len(self.config.strengths) + 1) * self.config.max_steps
 
-    def weights(self, path: _Path, theta: Sequence[Floats]) -> Singles:
-        """Return the weights (n_theta, n_tokens) of some heads of a path's pull."""
+    def weights(
+        self, path: _Path, theta: Sequence[Floats], groups: Sequence[str | None]
+    ) -> Singles:
+        """Return the weights (n_theta, n_tokens) of some heads of a path, each without a group."""
         rows = np.array(theta).reshape(len(theta), self.table.n_features)
-        pull = np.repeat(self.heads.pull[path.heads[:1]], len(theta))
-        return head_weights(self.table, rows, pull, self.config.activation)
+        pull = [path.problem.pull_row(path.pull, group) for group in groups]
+        return head_weights(self.table, rows, np.array(pull), self.config.activation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +191,15 @@ def _lay_out(
             for name, left_out in groups.items()
             if (problem.train & left_out).any() and (problem.train & ~left_out).sum() >= 3
         }
-        fits = [problem.train, *left.values()]
-        for name, row in problem.pulls.items():
+        fits = {None: problem.train} | left
+        for name in problem.pulls:
             rows = np.arange(len(pull), len(pull) + len(fits))
             paths.append(_Path(problem, name, rows, tuple(left)))
-            for mask in fits:
+            for group, mask in fits.items():
                 accuracy.append(problem.accuracy)
                 share.append(mask / mask.sum())
                 gamma.append(problem.gamma)
-                pull.append(row)
+                pull.append(problem.pull_row(name, group))
     return paths, Heads(
         np.array(accuracy),
         np.array(share),
@@ -276,6 +278,11 @@ def _fit_extras(
     heads = walk.heads.take(plain)
     heads.share[:] = shares / shares.sum(axis=1, keepdims=True)
     heads.strength[:] = [walk.config.strengths[choice.number] for choice in owner]
+    groups = [group for heads_of_task in extras for group, _ in heads_of_task]
+    heads.pull[:] = [
+        choice.path.problem.pull_row(choice.path.pull, group)
+        for choice, group in zip(owner, groups, strict=True)
+    ]
     start = np.array(
         [walk.ends[choice.number][row] for choice, row in zip(owner, plain, strict=True)]
     )
@@ -291,8 +298,8 @@ def _result(
     without = dict(zip(path.groups, folds, strict=True))
     without |= {group: theta for group, theta in extras if group is not None}
     draws = [theta for group, theta in extras if group is None]
-    members = walk.weights(path, [plain, *draws]).astype(np.float64)
-    fold_weight = walk.weights(path, list(without.values())).astype(np.float64)
+    members = walk.weights(path, [plain, *draws], [None] * (1 + len(draws))).astype(np.float64)
+    fold_weight = walk.weights(path, list(without.values()), list(without)).astype(np.float64)
     trace = tuple(entry for entry, _ in _way(path, walk.histories[: number + 1]))
     return WeightResult(
         task=path.problem.task,
@@ -312,7 +319,7 @@ def _stages(walk: _Walk, path: _Path, number: int) -> dict[float, Singles]:
     theta = {np.inf: np.zeros(walk.table.n_features)}
     ends = walk.ends[: number + 1]
     theta |= {at: end[path.heads[0]] for at, end in zip(walk.config.strengths, ends, strict=False)}
-    weights = walk.weights(path, list(theta.values()))
+    weights = walk.weights(path, list(theta.values()), [None] * len(theta))
     return dict(zip(map(float, theta), weights, strict=True))
 
 

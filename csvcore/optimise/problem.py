@@ -18,7 +18,9 @@ class HeadProblem:
     """One task: accuracies of the models by row of the losses, which train and which validate.
 
     accuracy: (n_models,), read only where train or validation is true. pulls: rows
-    of `TokenTable.pulls` that the weights may be pulled towards, by name.
+    of `TokenTable.pulls` that the weights may be pulled towards, by name. pulls_without: other rows
+    in their place for heads without a group of train models, by (name, group): a pull that was
+    learnt from accuracies must not know those of the models left out.
     """
 
     task: str
@@ -27,6 +29,11 @@ class HeadProblem:
     train: Mask
     validation: Mask
     pulls: Mapping[str, int] = field(default_factory=lambda: {"all-token": 0})
+    pulls_without: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def pull_row(self, name: str, group: str | None) -> int:
+        """Return the row of a pull for the head without a group; None leaves nobody out."""
+        return self.pulls_without.get((name, group or ""), self.pulls[name])
 
 
 @dataclass(frozen=True, slots=True)
