@@ -20,7 +20,12 @@ PALETTE = (
 )  # fmt: skip
 MARKERS = {"train": "circle", "validation": "diamond", "test": "star"}
 CURVE_COLOUR = "#888888"
-PULL_DASHES = {"all-token": "solid", "source-token": "dash", "label-token": "dot"}
+PULL_DASHES = {
+    "all-token": "solid",
+    "source-token": "dash",
+    "label-token": "dot",
+    "rank-token": "dashdot",
+}
 SCORE_AXIS = "capability score, nats per character"
 ACCURACY_AXIS = "accuracy, 0 to 1"
 MSE_AXIS = "MSE"

@@ -9,7 +9,7 @@ import numpy as np
 
 from csvcore.analysis.scores import SCORES
 from csvcore.errors import InputError
-from csvcore.fitting.baselines import baseline_result, possible, pulls
+from csvcore.fitting.baselines import baseline_result, possible
 from csvcore.fitting.comparators import COMPARATORS
 from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, TaskModels
@@ -23,6 +23,7 @@ from csvcore.fitting.outcome import (
     finish_stack,
     task_groups,
 )
+from csvcore.fitting.pulls import pulls
 from csvcore.fitting.stacking import StackResult, fit_stacks, panel_of, text_of
 from csvcore.methods import METHODS
 from csvcore.optimise import (

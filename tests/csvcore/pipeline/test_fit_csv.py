@@ -63,7 +63,7 @@ def test_where_the_ability_sits_in_a_few_tokens_csv_finds_it_and_all_token_does_
     blind = make_fit("adding", "csv")
     assert blind.mse["test"] < 0.1 * every.mse["test"]
     assert blind.choice is not None
-    assert {p.pull for p in blind.choice.tried} == {"all-token"}
+    assert {p.pull for p in blind.choice.tried} == {"all-token", "rank-token"}
 
 
 def test_where_every_token_counts_alike_csv_is_all_token(make_fit: Run, world_db: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_penalty_chosen_is_the_best_of_those_tried_on_what_its_heads_did_not
     assert choice is not None
     assert choice.chosen in choice.tried
     assert choice.chosen.cv_error == min(penalty.cv_error for penalty in choice.tried)
-    pulls = {"all-token", "label-token", "source-token"}
+    pulls = {"all-token", "label-token", "source-token", "rank-token"}
     assert {p.pull for p in choice.tried} == pulls
     assert {p.strength for p in choice.tried} <= {None, *STRENGTHS[1:]}
     train = {f"run {model}" for model, side in SIDES.items() if side == "train"}
