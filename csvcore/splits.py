@@ -88,16 +88,17 @@ def leave_one_family_out(cards: Sequence[ModelCard], family: str) -> dict[str, S
 
 
 def sisters(cards: Sequence[ModelCard]) -> tuple[str, str]:
-    """Return two possible sister families: the first two with equal sizes, else the last two.
+    """Return two possible sister families: the first two that share the most sizes.
 
-    With a single family its name is returned twice.
+    Where no two share one, the last two; with a single family its name twice.
     """
-    sizes: dict[str, set[int | None]] = defaultdict(set)
+    sizes: dict[str, set[int]] = defaultdict(set)
     for card in sorted(cards, key=lambda card: card.family):
-        sizes[card.family].add(card.n_params)
-    for first, second in combinations(sizes, 2):
-        if sizes[first] == sizes[second] and None not in sizes[first]:
-            return first, second
+        sizes[card.family] |= {card.n_params} if card.n_params is not None else set()
+    shared = {(a, b): len(sizes[a] & sizes[b]) for a, b in combinations(sizes, 2)}
+    best = max(shared, key=lambda pair: shared[pair], default=None)
+    if best is not None and shared[best]:
+        return best
     families = list(sizes)
     return families[-2:][0], families[-1]
 

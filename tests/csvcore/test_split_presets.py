@@ -56,14 +56,15 @@ def test_only_later_checkpoints_of_the_sisters_are_held_out(
 
 def test_the_bundled_closed_source_split_is_this_preset() -> None:
     cards = csv_tables.read_models(ZOO / "models.csv")
+    cards = [card for card in cards if card.run is None and card.stage == "stable"]
     stored = csv_tables.read_split(ZOO / "splits" / "closed-source.csv")
     assert closed_source(cards, "ebb", "flow") == stored
 
 
-def test_the_sisters_that_are_proposed_have_the_same_sizes() -> None:
+def test_the_sisters_that_are_proposed_share_the_most_sizes() -> None:
     cards = [card("x", 1), card("a", 1), card("a", 2), card("x", 2), card("z", 1)]
     assert sisters(cards) == ("a", "x")
-    assert sisters(cards[1:]) == ("x", "z")  # none has another's sizes: the last two
+    assert sisters(cards[3:]) == ("x", "z")  # none has another's size: the last two
     assert sisters(cards[1:3]) == ("a", "a")
     zoo = sisters(csv_tables.read_models(ZOO / "models.csv"))
     assert zoo == ("ebb", "flow")
