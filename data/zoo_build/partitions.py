@@ -14,7 +14,7 @@ def all_splits(cards: Sequence[ModelCard]) -> dict[str, dict[str, Side]]:
 
     Repeated seeds and decayed ends are in no split: they show noise and the jump of a decay.
     """
-    cards = [card for card in cards if card.run is None and card.stage == "stable"]
+    cards = [card for card in cards if card.run is None and card.stage != "decayed"]
     families = sorted({card.family for card in cards})
     named = {"by-size": splits.by_size(cards), "forecast": forecast(cards)}
     if {VALIDATING_SISTER, TESTING_SISTER} <= set(families):

@@ -192,7 +192,11 @@ def test_closed_source_tests_the_later_checkpoints_of_one_sister():
         for family in FAMILIES
         for step in Run(family, family.sizes[-1]).steps
     ]
-    found = partitions.all_splits(cards)["closed-source"]
+    cards.append(ModelCard("ebb-again", "ebb", n_params=100, step=1, run="seed2"))
+    cards.append(ModelCard("ebb-end", "ebb", n_params=100, step=1, stage="decayed"))
+    splits = partitions.all_splits(cards)
+    assert all({"ebb-again", "ebb-end"}.isdisjoint(split) for split in splits.values())
+    found, cards = splits["closed-source"], cards[:-2]
     sides = {name: [found[c.model] for c in cards if c.family == name] for name in ("ebb", "flow")}
     assert sides["ebb"] == ["train"] * 4 + ["validation"] * 6
     assert sides["flow"] == ["train"] * 4 + ["test"] * 6
