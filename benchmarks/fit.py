@@ -27,6 +27,13 @@ from scipy.stats import kstest
 
 from csvcore import salience
 from csvcore.analysis.intervals import bootstrap_difference
+from csvcore.fitting.config import FitConfig
+from csvcore.fitting.dataset import Dataset, task_models
+from csvcore.fitting.identity import fit_requests
+from csvcore.fitting.learn import learn
+from csvcore.fitting.outcome import FitResult
+from csvcore.fitting.units import Units
+from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.optimise import (
     FastConfig,
     HeadProblem,
@@ -35,7 +42,8 @@ from csvcore.optimise import (
     permutation_control,
     token_features,
 )
-from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws
+from csvcore.records import Accuracy, Document, ModelCard, Task
+from csvcore.scaling import fit_sigmoid_law, fit_sigmoid_laws, sigmoid_law
 from csvcore.synthetic import World, make_world
 
 SIDES = np.array(["train"] * 38 + ["validation"] * 11 + ["test"] * 10)
@@ -240,38 +248,92 @@ def basis() -> None:
         print(f"{name}: test MSE {np.mean(errors):.3e}, ROC area {area:.3f}, {seconds:.1f} s")
 
 
+def dataset_of(made: World, sides: np.ndarray) -> Dataset:
+    """Return a one-task world as the product reads it: a document a source, four bytes a token."""
+    n_tokens = np.bincount(made.source)
+    docs = [Document(f"doc-{k}", f"source-{k}", "word" * n) for k, n in enumerate(n_tokens)]
+    names = [f"model-{k}" for k in range(sides.size)]
+    return Dataset(
+        corpus="planted",
+        corpus_sha256=corpus_sha256(docs),
+        docs=docs,
+        units=Units([4 * np.arange(n + 1) for n in n_tokens], made.hidden.astype("f4"), "planted"),
+        models=names,
+        cards=[
+            ModelCard(name, f"family-{family}", run=f"run-{run}")
+            for name, family, run in zip(names, made.family, made.run, strict=True)
+        ],
+        nll=made.nll,
+        split_name="planted",
+        split=dict(zip(names, sides.tolist(), strict=True)),
+        tasks={"task": Task("task", made.gamma)},
+        accuracies={
+            (name, "task"): Accuracy(name, "task", float(value), made.n_items)
+            for name, value in zip(names, made.accuracy[0], strict=True)
+        },
+        counts=np.ones(made.source.size, dtype=bool),
+        n_chars=made.n_chars,
+        span=np.full(sides.size, 4.0),
+    )
+
+
+def fits_of(made: World, sides: np.ndarray, *methods: str) -> dict[str, FitResult]:
+    """Return the product's fits of a one-task world by some methods."""
+    data = dataset_of(made, sides)
+    chosen = {"task": task_models(data, "task")}
+    config = FitConfig(members=1)
+    wanted = [("task", method) for method in methods]
+    fits = learn(data, chosen, fit_requests(data, chosen, wanted, config), config)
+    return {one.fit.method: one for one in fits}
+
+
+def squares(fit: FitResult) -> np.ndarray:
+    """Return the squared errors of the test models."""
+    tested = [one for one in fit.fit.predictions if one.side == "test"]
+    return np.square([one.predicted - one.accuracy for one in tested])
+
+
 def truth() -> None:
     """Check that planted tokens are found, and none where none is planted."""
-    groups = {str(f): (np.arange(SIDES.size) % 5 == f)[FITTED] for f in range(5)}
-    for seed in range(5):
-        made = world(20_000, 64, 1, seed)
-        table = table_of(made, token_features(made.hidden))
-        [fit] = choose_heads(table, problems_of(made), groups, made.run[FITTED], FastConfig())
-        ours, oracle = (
-            mse(made, 0, weight, "test") for weight in (fit.weight, made.salient[0].astype(float))
-        )
+    sides = np.array(["train"] * 36 + ["validation"] * 12 + ["test"] * 12)
+    for seed in range(10):
+        made = make_world(20_000, 64, sides.size, n_families=6, seed=seed)
+        fits = fits_of(made, sides, "csv", "stack", "all-token")
+        score = salience.capability_score(made.salient.astype(float), made.nll, made.n_chars)[0]
+        known, accuracy = sides != "test", made.accuracy[0]
+        law = fit_sigmoid_law(score[known], accuracy[known], made.gamma)
+        guess = sigmoid_law(score, law.alpha, law.beta, made.gamma)
+        oracle = np.square(guess - accuracy)[~known].mean()
+        errors = {method: squares(fit).mean() for method, fit in fits.items()}
         print(
-            f"seed {seed}: ROC area {roc_area(fit.weight, made.salient[0]):.3f}, test MSE "
-            f"{ours:.2e}, {ours / oracle:.2f} times the oracle's; all tokens "
-            f"{mse(made, 0, np.ones(20_000), 'test'):.2e}",
+            f"seed {seed}: ROC area {roc_area(fits['csv'].weight, made.salient[0]):.3f}, test MSE "
+            f"{errors['csv']:.2e}, {errors['csv'] / oracle:.2f} times the oracle's; stack "
+            f"{errors['stack']:.2e}, {errors['stack'] / oracle:.2f} times; all tokens "
+            f"{errors['all-token']:.2e}",
             flush=True,
         )
-    p_values, better = [], 0
+    p_values, better = [], dict.fromkeys(("csv", "stack"), 0)
     for seed in range(100):
-        made = world(500, 16, 1, seed, signal=False)
-        table = table_of(made, token_features(made.hidden))
-        [problem] = problems_of(made)
+        made = make_world(500, 16, sides.size, n_families=6, signal=False, seed=seed)
+        known = sides != "test"
+        table = TokenTable(
+            token_features(made.hidden), made.nll[known], made.source[:500],
+            int(made.source.max()) + 1, np.ones((1, 500), dtype=np.float32), made.n_chars,
+        )  # fmt: skip
+        problem = HeadProblem(
+            "task", made.gamma, made.accuracy[0][known],
+            *((side == sides)[known] for side in ("train", "validation")),
+        )  # fmt: skip
         p_values.append(permutation_control(table, problem, FastConfig(), 99).p_value)
-        [fit] = choose_heads(table, [problem], groups, made.run[FITTED], FastConfig())
-        test = SIDES == "test"
-        own, every = (wrong(made, 0, w)[test] for w in (fit.weight, np.ones(500)))
-        rng = np.random.default_rng(0)
-        high = bootstrap_difference(own, every, made.run[test].tolist(), rng)[1]
-        better += high < 0
+        fits = fits_of(made, sides, "csv", "stack", "all-token")
+        run = made.run[~known].tolist()
+        for method in better:
+            pair = squares(fits[method]), squares(fits["all-token"])
+            better[method] += bootstrap_difference(*pair, run, np.random.default_rng(0))[1] < 0
     print(
         f"no signal, 100 worlds: p-values below 0.1 in {np.mean(np.array(p_values) <= 0.1):.0%}, "
         f"Kolmogorov-Smirnov against uniform p = {kstest(p_values, 'uniform').pvalue:.2f}; "
-        f"CSV significantly better than all-token in {better}"
+        f"significantly better than all-token: CSV in {better['csv']}, stack in {better['stack']}"
     )
 
 
