@@ -152,7 +152,9 @@ class Evidence:
     sides: of the models, empty without a split. source_nll: (n_models, n_sources) mean loss of each
     source, nats per character; NaN where a model lacks losses on a document. text_nll: (n_models,
     2) mean loss of the whole text, and the part of it that every document's first token has, nats
-    per character. items: by task.
+    per character. items: by task. repeats: models outside the split that repeat one of cards with
+    another seed; they tell the noise of a seed alone. repeat_nll: (n_repeats, n_sources) like
+    source_nll.
     """
 
     cards: tuple[ModelCard, ...]
@@ -164,6 +166,8 @@ class Evidence:
     text_nll: Floats
     settings: dict[str, LossSettings]
     items: dict[str, ItemStatistics]
+    repeats: tuple[ModelCard, ...]
+    repeat_nll: Floats
 
 
 @dataclass(frozen=True, slots=True)

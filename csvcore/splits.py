@@ -199,6 +199,11 @@ def run_of(card: ModelCard) -> tuple[str, ...]:
     return (card.family, str(card.n_params), str(card.stage))
 
 
+def checkpoint_of(card: ModelCard) -> tuple[object, ...]:
+    """Return a key shared by a checkpoint and its repetitions with other seeds."""
+    return (card.family, card.n_params, card.stage, card.step)
+
+
 def run_name(card: ModelCard) -> str:
     """Return the training run in words, e.g. "pythia 1400000000" or "ebb 52640 (seed2)"."""
     return " ".join(part for part in run_of(card) if part != "None")

@@ -108,15 +108,18 @@ def _sources(
     evidence: Evidence, complete: Floats, scored: Sequence[ModelCard]
 ) -> list[SourceNoise]:
     columns = evidence.source_nll[complete].T
+    whole = ~np.isnan(evidence.repeat_nll).any(axis=1)
+    again = [card for card, known in zip(evidence.repeats, whole, strict=True) if known]
+    repeated = np.vstack([evidence.source_nll[complete], evidence.repeat_nll[whole]]).T
     return [
         SourceNoise(
             source=source,
             n_models=len(scored),
             spread=task_noise.spread(nll),
-            seed_noise=task_noise.seed_noise(nll, scored),
+            seed_noise=task_noise.seed_noise(with_repeats, [*scored, *again]),
             run_noise=task_noise.run_noise(nll, scored),
         )
-        for source, nll in zip(evidence.sources, columns, strict=True)
+        for source, nll, with_repeats in zip(evidence.sources, columns, repeated, strict=True)
     ]
 
 
@@ -178,11 +181,13 @@ def _noise(
     evidence: Evidence, task: Task, accuracy: Floats, n_items: Floats, cards: Sequence[ModelCard]
 ) -> dict[str, float | None]:
     items = evidence.items.get(task.task)
+    again = [card for card in evidence.repeats if (card.model, task.task) in evidence.accuracies]
+    repeated = [evidence.accuracies[card.model, task.task].accuracy for card in again]
     return {
         "item_noise": task_noise.measured_item_noise(items)
         if items
         else task_noise.item_noise(accuracy, n_items),
-        "seed_noise": task_noise.seed_noise(accuracy, cards),
+        "seed_noise": task_noise.seed_noise(np.append(accuracy, repeated), [*cards, *again]),
         "run_noise": task_noise.run_noise(accuracy, cards),
     }
 

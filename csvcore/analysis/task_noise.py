@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from csvcore.records import Floats, Ints, ItemStatistics, ModelCard
-from csvcore.splits import run_of
+from csvcore.splits import checkpoint_of, run_of
 
 LAST = 5  # checkpoints at the end of a run, of which the signal-to-noise ratio takes the noise
 LEVEL, POWER = 0.05, 0.8  # of a detectable difference: two-sided level, power
@@ -67,8 +67,7 @@ def seed_noise(values: Floats, cards: Sequence[ModelCard]) -> float | None:
     """
     sets: dict[tuple[object, ...], dict[str | None, list[float]]] = defaultdict(dict)
     for value, card in zip(values.tolist(), cards, strict=True):
-        key = (card.family, card.n_params, card.stage, card.step)
-        sets[key].setdefault(card.run, []).append(value)
+        sets[checkpoint_of(card)].setdefault(card.run, []).append(value)
     # two models of one run and step are no repetitions, and nobody knows which of them counts
     repeats = [
         np.array([group[0] for group in by_run.values() if len(group) == 1])

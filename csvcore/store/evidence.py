@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from csvcore import splits
 from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.records import Evidence, Floats, ItemStatistics, LossSettings
 from csvcore.store.connection import Connection
@@ -18,25 +19,32 @@ def evidence(db: Connection, corpus: str, name: str | None) -> Evidence:
     """
     corpus_sha256(db, corpus)
     sides = {} if name is None else split(db, name)
+    every = models(db)
     cards = tuple(
+        card for card in every if name is None or sides.get(card.model) in ("train", "validation")
+    )
+    known = {splits.checkpoint_of(card) for card in cards}
+    repeats = tuple(
         card
-        for card in models(db)
-        if name is None or sides.get(card.model) in ("train", "validation")
+        for card in every
+        if name is not None and card.model not in sides and splits.checkpoint_of(card) in known
     )
     names = [card.model for card in cards]
-    kept = set(names)
-    sources, source_nll = _source_nll(db, corpus, names)
+    kept = {*names, *(card.model for card in repeats)}
+    sources, source_nll = _source_nll(db, corpus, [*names, *(card.model for card in repeats)])
     made = manifests(db, corpus)
     return Evidence(
         cards=cards,
-        sides={model: side for model, side in sides.items() if model in kept},
+        sides={model: sides[model] for model in names if model in sides},
         tasks=tuple(tasks(db)),
         accuracies={(e.model, e.task): e for e in accuracies(db) if e.model in kept},
         sources=sources,
-        source_nll=source_nll,
+        source_nll=source_nll[: len(names)],
         text_nll=_text_nll(db, corpus, names),
         settings={model: _settings(made[model]) for model in names if model in made},
         items=item_statistics(db, names),
+        repeats=repeats,
+        repeat_nll=source_nll[len(names) :],
     )
 
 

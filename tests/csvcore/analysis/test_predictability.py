@@ -35,7 +35,30 @@ def planted(families: str = "ABCD", noise: float = 0.0, n_items: int | None = 10
     tasks = (Task("quiz", 0.25),)
     text_nll = np.stack([source_nll.mean(axis=1), np.full(own.size, 0.1)], axis=1)
     sources = ("other", "own")
-    return Evidence(cards, sides, tasks, entries, sources, source_nll, text_nll, settings, {})
+    nothing = np.empty((0, len(sources)))
+    return Evidence(
+        cards, sides, tasks, entries, sources, source_nll, text_nll, settings, {}, (), nothing
+    )
+
+
+def test_the_noise_of_a_seed_is_that_of_models_and_their_repeats() -> None:
+    evidence = planted()
+    first = evidence.cards[0]
+    again = replace(first, model="again", run="seed2")
+    entry = evidence.accuracies[first.model, "quiz"]
+    other = replace(entry, model="again", accuracy=entry.accuracy - 0.02)
+    found = assess(
+        replace(
+            evidence,
+            repeats=(again,),
+            repeat_nll=evidence.source_nll[:1] + np.array([[0.0, 0.06]]),
+            accuracies=evidence.accuracies | {("again", "quiz"): other},
+        )
+    )
+    assert found.tasks[0].seed_noise == pytest.approx(0.02 / np.sqrt(2))
+    assert [one.seed_noise for one in found.sources] == pytest.approx([0.0, 0.06 / np.sqrt(2)])
+    assert found.tasks[0].n_models == len(evidence.cards)
+    assert assess(evidence).tasks[0].seed_noise is None
 
 
 def changed(evidence: Evidence, **accuracy: Floats) -> Evidence:

@@ -25,6 +25,27 @@ def test_evidence_has_no_test_model_of_the_split(world_db: Path) -> None:
     assert whole.sides == {}
 
 
+def test_repeats_of_seen_models_count_for_the_noise_of_a_seed_and_those_of_test_models_do_not(
+    world_db: Path,
+) -> None:
+    for model, of in (("bee-again", "bee"), ("jay-again", "jay")):
+        change(
+            world_db,
+            f"INSERT INTO models BY NAME SELECT * REPLACE ('{model}' AS model, 'seed2' AS run) "
+            f"FROM models WHERE model = '{of}'",
+            f"INSERT INTO accuracies BY NAME SELECT * REPLACE ('{model}' AS model) "
+            f"FROM accuracies WHERE model = '{of}'",
+        )
+    with store.connect(world_db, read_only=True) as db:
+        found, whole = store.evidence(db, "words", "sides"), store.evidence(db, "words", None)
+    assert [card.model for card in found.repeats] == ["bee-again"]
+    assert sorted(card.model for card in found.cards) == sorted(found.sides) == SEEN
+    assert {model for model, _ in found.accuracies} == {*SEEN, "bee-again"}
+    assert np.isnan(found.repeat_nll).all()
+    assert found.repeat_nll.shape == (1, 2)
+    assert whole.repeats == ()
+
+
 def test_the_mean_loss_of_a_source_is_per_character_and_unknown_where_one_is_missing(
     world_db: Path, world: World
 ) -> None:
