@@ -108,8 +108,8 @@ def _sources(
     evidence: Evidence, complete: Floats, scored: Sequence[ModelCard]
 ) -> list[SourceNoise]:
     columns = evidence.source_nll[complete].T
-    whole = ~np.isnan(evidence.repeat_nll).any(axis=1)
-    again = [card for card, known in zip(evidence.repeats, whole, strict=True) if known]
+    whole = np.flatnonzero(~np.isnan(evidence.repeat_nll).any(axis=1))
+    again = [evidence.repeats[row] for row in whole]
     repeated = np.vstack([evidence.source_nll[complete], evidence.repeat_nll[whole]]).T
     return [
         SourceNoise(

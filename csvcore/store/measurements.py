@@ -155,6 +155,11 @@ def tasks(db: Connection) -> list[Task]:
     return [Task(task, chance, title, tuple(sources)) for task, chance, title, sources in rows]
 
 
+def imported_tasks(db: Connection) -> list[str]:
+    """Return the names of all tasks in the order in which they were imported."""
+    return [row[0] for row in db.execute("SELECT task FROM tasks ORDER BY rowid").fetchall()]
+
+
 def add_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
     """Store accuracies.
 

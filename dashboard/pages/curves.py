@@ -25,8 +25,9 @@ if fits.empty:
 test_set.gate(db, corpus, split, fits)
 st.html(law.legend_html(figures.colours(db)))
 grid = st.grid(len(METHODS), min_column_width=CURVE_WIDTH, gap="medium")
-for method in METHODS:
-    with grid.cell():
+cells = [grid.cell() for _ in METHODS]  # all at once, so that no figure changes its width
+for cell, method in zip(cells, METHODS, strict=True):
+    with cell:
         curve.show(db, fits, task, method)
 
 st.subheader("Deviation from the curve", divider="gray")

@@ -106,6 +106,13 @@ def tasks(db: Database) -> list[Task]:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
+def imported_tasks(db: Database) -> list[str]:
+    """Return `store.imported_tasks`."""
+    with store.connect(db.path, read_only=True) as con:
+        return store.imported_tasks(con)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
 def cards(db: Database) -> list[ModelCard]:
     """Return `store.models`."""
     with store.connect(db.path, read_only=True) as con:

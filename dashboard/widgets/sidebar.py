@@ -51,13 +51,13 @@ def show() -> dict[str, str]:
     Returns their values as parameters of an address, the newest fit by its id.
 
     Where the address names none, corpus and split are those of the newest fit. They are listed
-    first, since an address without a name means the first option.
+    first, since an address without a name means the first option; tasks keep the order of import.
     """
     db = database.database()
     options = {
         state.CORPUS: database.corpora(db)["corpus"].tolist(),
         state.SPLIT: database.splits(db),
-        state.TASK: [task.task for task in database.tasks(db)],
+        state.TASK: database.imported_tasks(db),
     }
     defaults = database.newest_corpus_and_split(db)
     if state.SIDEBAR_DEFAULTS.get(defaults) != defaults:

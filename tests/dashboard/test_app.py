@@ -74,6 +74,11 @@ def test_an_unknown_task_in_the_address_falls_back_to_a_stored_one(app: AppTest)
     }
 
 
+def test_the_first_task_is_the_one_that_was_imported_first(app: AppTest) -> None:
+    app.run()
+    assert app.session_state["task"] == "facts"
+
+
 def test_starting_a_fit_queues_one_job_with_the_chosen_settings(
     app: AppTest, zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
