@@ -16,7 +16,7 @@ PATIENCE = 120_000  # ms
 PICTURES = {  # file: page, task, and a text that tells that the page is ready
     "curves": ("curves", "facts", "characters per nat"),
     "baselines": ("baselines", "swaps", "Mean of the train models"),
-    "salience": ("salience", "arithmetic", "arithmetic-000"),
+    "salience": ("salience", "swaps", "swaps-worked-000"),
     "forecast": ("forecast", "facts", "Horizon"),
 }
 
@@ -33,7 +33,7 @@ def main() -> None:
         page.set_default_timeout(PATIENCE)
         for name, (path, task, ready) in PICTURES.items():
             split = "forecast" if path == "forecast" else "by-size"
-            source = "&source=arithmetic" if path == "salience" else ""
+            source = "&source=swaps-worked" if path == "salience" else ""
             page.goto(f"{address}/{path}?corpus=zoo&split={split}&task={task}{source}")
             if path in ("curves", "baselines"):
                 reveal(page)
