@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import measure
+import numpy as np
 import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
@@ -114,7 +115,6 @@ def _page(db: Path, name: str, data: Path) -> str:
 def _highlights(db: Path) -> str:
     """Return a page of a few worked documents, shaded by the weights of their task's fit."""
     texts = []
-    top = 0.0
     for task, source, n_docs in HIGHLIGHTED:
         record = measure.csv_fit(db, task, "by-size")
         with store.connect(db, read_only=True) as connection:
@@ -124,9 +124,8 @@ def _highlights(db: Path) -> str:
         for row in rows:
             cells = tokens.cells(docs[row["doc_id"]].text, row["byte_end"])
             weight = cells.mean(row["weight"])
-            top = max(top, float(weight.max()))
             texts.append((f"{task}: {row['doc_id']}", cells.text, weight, None))
-    return tokens.page(texts, weight_scale(0.6 * top))
+    return tokens.page(texts, weight_scale(np.concatenate([weight for _, _, weight, _ in texts])))
 
 
 def _picture(screen: Page, html: str, path: Path) -> None:
