@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Any
 
 Row = dict[str, Any]
@@ -22,7 +22,12 @@ METHODS = {
     "compute": "compute",
     "best-constant": "best constant",
 }
-JUDGED = ("stack", "csv")  # whose coverage and rank are told in words
+# Whose coverage and rank are told in words, with the columns of the others' differences to them.
+JUDGED = {
+    "stack": ("to_stack_low", "to_stack_high"),
+    "csv": ("difference_low", "difference_high"),
+}
+YARDSTICK = ("all-token", "label-token", "source-token", "best-source")
 
 
 def write(page: Path, folder: Path) -> None:
@@ -71,7 +76,8 @@ def errors(rows: Sequence[Row], split: str) -> str:
         )
     header = ["task (test models)", *METHODS.values(), "noise floor"]
     table = _table([*header, "all token / CSV", "CSV / floor", "p"], lines)
-    return table + _covered(rows) + _verdict(mse, csv)
+    cases = [[row for row in rows if row["task"] == task] for task in tasks]
+    return table + _covered(rows) + _verdict(mse, csv) + _hindsight(cases)
 
 
 def _covered(rows: Sequence[Row]) -> str:
@@ -105,6 +111,34 @@ def _verdict(mse: Mapping[tuple[str, str], float], csv: Mapping[str, Row]) -> st
     return "\n" + "\n".join(line[0].upper() + line[1:] for line in lines)
 
 
+def _hindsight(cases: Sequence[Sequence[Row]]) -> str:
+    """Return how the stack and CSV stand to the best simple loss of each case, by test error.
+
+    Args:
+        cases: the rows of all methods of one task on one split, for each case.
+    """
+    parts = []
+    for method, (low, high) in JUDGED.items():
+        ratios, worse, better, judged = [], 0, 0, 0
+        for case in cases:
+            by_method = {row["method"]: row for row in case}
+            simple = [by_method[name] for name in YARDSTICK if name in by_method]
+            best = min(simple, key=lambda row: row["test_mse"])
+            ratios.append(by_method[method]["test_mse"] / best["test_mse"])
+            if best[low] is not None:
+                judged += 1
+                worse += best[high] < 0
+                better += best[low] > 0
+        parts.append(
+            f"{METHODS[method]} {geometric_mean(ratios):.2f} times, significantly worse in {worse} "
+            f"and better in {better} of {judged} cases"
+        )
+    return (
+        "\nError beside the best of all token, label token, own source and best source, which is "
+        f"chosen with hindsight (geometric mean): {'; '.join(parts)}.\n"
+    )
+
+
 def families(rows: Sequence[Row]) -> str:
     """Return the medians over the families left out, by task and method."""
     found: dict[tuple[str, str], list[float]] = {}
@@ -121,7 +155,11 @@ def families(rows: Sequence[Row]) -> str:
         for task in tasks
     ]
     header = ["task (families left out)", *METHODS.values()]
-    return _table(header, lines) + _covered([row["row"] for row in rows])
+    every = [row["row"] for row in rows]
+    cases: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        cases.setdefault((row["family"], row["row"]["task"]), []).append(row["row"])
+    return _table(header, lines) + _covered(every) + _hindsight(list(cases.values()))
 
 
 def steps(rows: Sequence[Row]) -> str:
