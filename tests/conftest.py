@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 from csvcore.formats import csv_tables
 from csvcore.pipeline import imports
 from csvcore.pipeline.fit import fit
+from tests.support.disk import mounted
 from tests.support.tokenizers import every_kind
 from tests.support.world import (
     DOCS,
@@ -188,6 +190,13 @@ def _words_made(world_files: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def words_db(_words_made: Path, tmp_path: Path) -> Path:
     """Return a test's own database with the made-up world's corpus and nothing else."""
     return Path(shutil.copy(_words_made, tmp_path / "results.duckdb"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Return the folder of a disk of so many MB."""
+    with ExitStack() as stack:
+        yield lambda megabytes: stack.enter_context(mounted(tmp_path / "disk", megabytes))
 
 
 @pytest.fixture

@@ -51,13 +51,13 @@ def _on(work: Work, device: str) -> Work:
 def _here(works: Sequence[Work], device: str, report: Report) -> Iterator[Outcome]:
     for work in works:
         started = time.perf_counter()
-        error = None
+        error: CsvcoreError | None = None
         try:
             work_off(_on(work, device), report)
         except Cancelled:
             raise
         except CsvcoreError as refused:
-            error = str(refused)
+            error = refused
         yield Outcome(work, error, time.perf_counter() - started)
 
 
@@ -73,7 +73,7 @@ class _Child:
     process: SpawnProcess
     news: Connection
     started: float
-    refused: str | None = None
+    refused: CsvcoreError | None = None
 
     def read(self, report: Report) -> bool:
         """Forward the messages received; return False once the child has closed its end."""
@@ -93,7 +93,7 @@ class _Child:
         self.process.join()
         error = self.refused
         if error is None and self.process.exitcode != 0:
-            error = (
+            error = CsvcoreError(
                 f"its process on {self.device} died (exit status "
                 f"{self.process.exitcode}); what it wrote stays, start again to go on"
             )
@@ -157,5 +157,5 @@ def _process(work: Work, news: Connection) -> None:
     try:
         work_off(work, report)
     except CsvcoreError as error:
-        news.send(str(error))
+        news.send(error)
         raise SystemExit(1) from None

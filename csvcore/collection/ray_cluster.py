@@ -95,7 +95,7 @@ def _tasks(
         for shard in work.shards
     }
     left = [len(work.shards) for work in works]
-    errors: dict[int, str] = {}
+    errors: dict[int, CsvcoreError] = {}
     while running:
         done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
         report(Progress(works[0].model))  # may raise to stop
@@ -116,12 +116,13 @@ def _tasks(
                 yield Outcome(works[number], errors.get(number), watch.seconds)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> CsvcoreError:
     """Return the error of a task in one sentence; csvcore's errors are returned unchanged."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, CsvcoreError):
-        return str(cause)
-    return f"a task failed {RETRIES + 1} times or its node is gone: {str(error).splitlines()[-1]}"
+        return cause
+    reason = str(error).splitlines()[-1]
+    return CsvcoreError(f"a task failed {RETRIES + 1} times or its node is gone: {reason}")
 
 
 _loaded: dict[str, LanguageModel] = {}  # the model this worker process scored last

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from csvcore import lm
 from csvcore.collection.shards import Shard, Shards
-from csvcore.errors import ModelError
+from csvcore.errors import CsvcoreError, ModelError
 from csvcore.lm import Encoding, LanguageModel, LoadConfig
 
 HELD_SECONDS = 1.0  # between two looks at shards that another process scores
@@ -51,7 +51,7 @@ class Outcome:
     """Result of scoring a model: error is None once all its shards are written."""
 
     work: Work
-    error: str | None = None
+    error: CsvcoreError | None = None
     seconds: float = 0.0
 
 

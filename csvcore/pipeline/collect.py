@@ -29,7 +29,7 @@ from csvcore.collection.plan import (
     windowed,
 )
 from csvcore.collection.shards import Shard, Shards
-from csvcore.errors import InputError, StoreError
+from csvcore.errors import CsvcoreError, InputError, ModelError, StoreError
 from csvcore.formats import loss_packs
 from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.lm import LoadConfig
@@ -70,6 +70,8 @@ class Collected:
     """The result for one model: stored now, found stored, or the reason of a failure.
 
     n_tokens: scored, prefix not counted. bits_per_byte: of the whole corpus. seconds: wall time.
+    passing: the failure is not the model's: a full disk or a process that died, so that the same
+    model may be tried again.
     """
 
     model: str
@@ -78,6 +80,7 @@ class Collected:
     n_tokens: int = 0
     bits_per_byte: float | None = None
     seconds: float = 0.0
+    passing: bool = False
 
     @property
     def reason(self) -> str:
@@ -345,7 +348,7 @@ def _run(
 def _store(collection: Collection, planned: Plan, outcome: Outcome) -> Collected:
     """Store a model's shards in the database, in one transaction."""
     if outcome.error is not None:
-        return Collected(planned.model, "failed", outcome.error, seconds=outcome.seconds)
+        return _failed(planned, outcome, outcome.error)
     n_bytes = {doc.doc_id: doc.n_bytes for doc in collection.docs}
     try:
         table, made = Shards(collection.place).read_all(collection.shards(planned), planned.model)
@@ -357,13 +360,23 @@ def _store(collection: Collection, planned: Plan, outcome: Outcome) -> Collected
                 store.add_models(db, [_card(planned, collection.cards.get(planned.model))])
             store.add_losses(db, collection.corpus, table, {planned.model: made})
     except (InputError, StoreError) as error:
-        return Collected(planned.model, "failed", str(error), seconds=outcome.seconds)
+        return _failed(planned, outcome, error)
     return Collected(
         model=planned.model,
         status="stored",
         n_tokens=planned.total_tokens,
         bits_per_byte=_bits_per_byte(table, collection.docs),
         seconds=outcome.seconds,
+    )
+
+
+def _failed(planned: Plan, outcome: Outcome, error: CsvcoreError) -> Collected:
+    return Collected(
+        planned.model,
+        "failed",
+        str(error),
+        seconds=outcome.seconds,
+        passing=not isinstance(error, ModelError | InputError),
     )
 
 

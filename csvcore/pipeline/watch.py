@@ -51,9 +51,9 @@ def watch(
     """Collect new checkpoints, look again after some seconds, and so on; yield each look's results.
 
     Nothing is kept but what is stored, so a watch can be killed and started again at any time. A
-    checkpoint that is being written is left for the next look; one that fails is told once, and
-    tried again when its files change. After the first look no disk, database or hub that refuses
-    ends the watch.
+    checkpoint that is being written is left for the next look. One that fails is told once, and
+    tried again when its files change; where the machine is at fault, such as a full disk, at the
+    next look. After the first look no disk, database or hub that refuses ends the watch.
 
     Args:
         database: the results database.
@@ -86,7 +86,11 @@ def watch(
             ]
             by_name = _collect(database, watched, config, ready, say)
             done = list(by_name.values())
-            failed |= {name: now[name] for name, one in by_name.items() if one.status == "failed"}
+            failed |= {
+                name: now[name]
+                for name, one in by_name.items()
+                if one.status == "failed" and not one.passing
+            }
             before = now
         except (StoreError, ModelError, OSError) as error:
             # A full disk, a locked database, a hub that does not answer: what is stored is whole.

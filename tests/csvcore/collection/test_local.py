@@ -17,7 +17,7 @@ import pytest
 from csvcore import lm
 from csvcore.collection import ClusterConfig, Outcome, Progress, Work, local, ray_cluster, work
 from csvcore.collection.shards import Shards
-from csvcore.errors import Cancelled, InputError
+from csvcore.errors import Cancelled, CsvcoreError, InputError
 from csvcore.lm import LoadConfig
 from csvcore.pipeline.collect import CollectConfig, prepare
 from tests.support import slow_scoring
@@ -37,7 +37,7 @@ def works(database: Path, names: list[str], config: CollectConfig = CPU) -> list
 
 
 def errors(found: list[Outcome]) -> dict[str, str | None]:
-    return {outcome.work.model: outcome.error for outcome in found}
+    return {one.work.model: None if one.error is None else str(one.error) for one in found}
 
 
 def children() -> list[psutil.Process]:
@@ -354,7 +354,7 @@ def test_a_cluster_is_asked_for_what_the_settings_say(
 
     def run(works: Any, config: ClusterConfig, report: Any) -> list[Outcome]:
         asked.append(config)
-        return [Outcome(work, "no") for work in works]
+        return [Outcome(work, CsvcoreError("no")) for work in works]
 
     monkeypatch.setattr(ray_cluster, "run", run)
     settings = replace(CPU, engine="ray", ray="host:6379", gpus=0.5)

@@ -1,7 +1,6 @@
-"""A disk that is really full: a small tmpfs, mounted for the test."""
+"""What is said of a disk that is really full."""
 
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,9 @@ from csvcore import store
 from csvcore.errors import StoreError
 from csvcore.jobs import queue
 from csvcore.records import ModelCard
+from tests.support.disk import fill_up
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a disk of 3 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def cards(part: int) -> list[ModelCard]:
@@ -33,8 +20,10 @@ def cards(part: int) -> list[ModelCard]:
     ]
 
 
-def test_a_full_disk_is_named_and_what_was_stored_is_whole(small_disk: Path) -> None:
-    database = small_disk / "results.duckdb"
+def test_a_full_disk_is_named_and_what_was_stored_is_whole(
+    small_disk: Callable[[int], Path],
+) -> None:
+    database = small_disk(3) / "results.duckdb"
     store.create(database)
     n_stored = 0
 
@@ -52,15 +41,12 @@ def test_a_full_disk_is_named_and_what_was_stored_is_whole(small_disk: Path) -> 
         assert len(store.models(db)) == n_stored
 
 
-def test_a_full_disk_is_named_by_the_queue(small_disk: Path, idle: list[list[str]]) -> None:
-    database = small_disk / "results.duckdb"
+def test_a_full_disk_is_named_by_the_queue(
+    small_disk: Callable[[int], Path], idle: list[list[str]]
+) -> None:
+    database = small_disk(3) / "results.duckdb"
     queue.submit(database, "fit", {})
-    with (
-        (small_disk / "filler").open("wb", buffering=0) as filler,
-        pytest.raises(OSError, match="No space"),
-    ):
-        while True:
-            filler.write(bytes(4096))
+    fill_up(database.parent)
     with pytest.raises(StoreError, match=r"no space is left to write .*\.jobs\.sqlite"):
         for i in range(100):
             queue.submit(database, "fit", {"task": "x" * 50_000, "seed": i})
