@@ -105,7 +105,7 @@ CONTENTS = ("corpus", "models", "tasks", "accuracies", "split", "losses", "items
 
 @dataclass(frozen=True, slots=True)
 class ExamineJob:
-    """Look at a file that was brought to a page: what would its import change?
+    """Look at an uploaded file: what would its import change?
 
     content: one of CONTENTS. name, file: see `ImportJob`. settings: `name` to store a corpus or
     split by, `corpus` of a pack without a manifest, `form`, `metrics`, `tasks` and `chances` of

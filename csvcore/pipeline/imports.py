@@ -7,10 +7,10 @@ from csvcore import store
 from csvcore.errors import InputError, StoreError
 from csvcore.formats import csv_tables, item_results
 from csvcore.formats.bundled import ZOO, ZOO_CORPORA
-from csvcore.pipeline import incoming
-from csvcore.pipeline.incoming import Evaluations
+from csvcore.pipeline import importers
+from csvcore.pipeline.importers import Evaluations
 from csvcore.records import Document, Task
-from csvcore.store import Act, Connection
+from csvcore.store import Edit, Connection
 
 
 def init(database: Path, zoo: bool = False) -> str:
@@ -51,29 +51,29 @@ def _load_zoo(db: Connection) -> None:
     if (ZOO / "items.parquet").is_file():
         store.add_item_results(db, item_results.read(ZOO / "items.parquet"))
     for split in sorted((ZOO / "splits").glob("*.csv")):
-        incoming.add_split(db, split.stem, split)
+        importers.split(split, split.stem)(db)
     for pack in sorted(ZOO.glob("losses/*/*.parquet")):
-        incoming.losses([pack], pack.parent.name)(db)
+        importers.losses([pack], pack.parent.name)(db)
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
     """Store a corpus under a name: JSON lines, CSV, Parquet, or a folder of plain texts."""
-    return _store(database, incoming.corpus(file, name))
+    return _store(database, importers.corpus(file, name))
 
 
-def _store(database: Path, act: Act) -> str:
+def _store(database: Path, edit: Edit) -> str:
     with store.connect(database) as db:
-        return act(db).message
+        return edit(db).message
 
 
 def import_models(database: Path, file: Path) -> str:
     """Store model cards."""
-    return _store(database, incoming.models(file))
+    return _store(database, importers.models(file))
 
 
 def import_tasks(database: Path, file: Path) -> str:
     """Store tasks and their chance levels."""
-    return _store(database, incoming.tasks(file))
+    return _store(database, importers.tasks(file))
 
 
 def import_accuracies(
@@ -90,7 +90,7 @@ def import_accuracies(
     Args:
         database: the results database.
         files: CSV files, long or wide, or files or folders of an evaluation program.
-        form: see `incoming.Evaluations`, as all that follow.
+        form: see `importers.Evaluations`, as all that follow.
         metrics: of result files.
         tasks: stored name by the files' name.
         names: a file of model names.
@@ -101,17 +101,17 @@ def import_accuracies(
             an accuracy that is stored with another value; nothing is imported then.
     """
     how = Evaluations(form, metrics, tasks, names, new_tasks)
-    return _store(database, incoming.accuracies(files, how))
+    return _store(database, importers.accuracies(files, how))
 
 
 def import_items(database: Path, file: Path) -> str:
     """Store item results; accuracies that are not stored are made from them."""
-    return _store(database, incoming.items(file))
+    return _store(database, importers.items(file))
 
 
 def import_split(database: Path, file: Path, name: str) -> str:
-    """Store a split of known models."""
-    return _store(database, incoming.split(file, name))
+    """Store a split of known models; refuse one whose name another split has."""
+    return _store(database, importers.split(file, name))
 
 
 def import_losses(database: Path, files: Sequence[Path], corpus: str | None = None) -> str:
@@ -119,4 +119,4 @@ def import_losses(database: Path, files: Sequence[Path], corpus: str | None = No
 
     Losses that are stored already are skipped if equal, so packs may overlap.
     """
-    return _store(database, incoming.losses(files, corpus))
+    return _store(database, importers.losses(files, corpus))

@@ -42,7 +42,6 @@ from csvcore.store.fits import (
 )
 from csvcore.store.items import (
     add_item_results,
-    compare_item_results,
     has_item_results,
     item_results,
 )
@@ -60,7 +59,6 @@ from csvcore.store.measurements import (
     corpus_of_sha256,
     corpus_sha256,
     coverage,
-    covered_documents,
     documents,
     loss_rows,
     losses,
@@ -72,7 +70,7 @@ from csvcore.store.measurements import (
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
 from csvcore.store.packs import corpus_of_pack
-from csvcore.store.rehearsal import Act, Stored, perform, rehearse
+from csvcore.store.rehearsal import Edit, Stored, perform, rehearse
 from csvcore.store.removal import Target, removal
 from csvcore.store.replacement import replace_accuracies, replace_losses, replace_models
 from csvcore.store.reveals import (
@@ -89,7 +87,7 @@ from csvcore.store.trained import trained
 
 __all__ = [
     "SCHEMA_VERSION",
-    "Act",
+    "Edit",
     "Change",
     "Changes",
     "Connection",
@@ -107,7 +105,6 @@ __all__ = [
     "add_tasks",
     "backup",
     "broken_losses",
-    "compare_item_results",
     "complete_models",
     "connect",
     "control",
@@ -119,7 +116,6 @@ __all__ = [
     "corpus_sha256",
     "coverage",
     "coverage_by_source",
-    "covered_documents",
     "create",
     "documents",
     "evidence",

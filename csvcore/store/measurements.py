@@ -305,15 +305,6 @@ def complete_models(db: Connection, corpus: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[tuple[str, str]]:
-    """Return (model, doc_id) of all losses of these models on a corpus."""
-    rows = db.execute(
-        "SELECT model, doc_id FROM losses WHERE corpus = $corpus AND model IN $names",
-        {"corpus": corpus, "names": list(names)},
-    ).fetchall()
-    return set(rows)
-
-
 def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
     """Return the manifest of each model's losses on a corpus; None if the pack had none."""
     rows = db.execute(

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.queries import brought, database, edits
+from dashboard.queries import changes, database, edits
 from dashboard.queries.database import Database
 from dashboard.widgets import boundary, state, text
 
@@ -111,7 +111,7 @@ def form(db: Database) -> None:
     chosen = CONTENTS[what]
     st.caption(chosen.about)
     settings = chosen.settings(db)
-    number = state.N_BROUGHT.get(0)  # a new, empty uploader once a file is kept
+    number = state.N_UPLOADS.get(0)  # a new, empty uploader once a file is kept
     upload = st.file_uploader(
         chosen.label,
         type=list(chosen.endings),
@@ -120,7 +120,7 @@ def form(db: Database) -> None:
         help="Keeps the file beside the database until it is imported or discarded.",
     )
     path = ""
-    if brought.takes_paths():
+    if changes.takes_paths():
         path = st.text_input(
             "Or a path on this machine",
             key=f"bring-path-{number}",
@@ -143,5 +143,5 @@ def form(db: Database) -> None:
 @boundary.shown()
 def _bring(db: Database, upload: Any, path: str, what: str, settings: dict[str, Any]) -> None:
     name, source = (upload.name, upload) if upload else (Path(path).name, Path(path))
-    edits.bring(db, name, source, what, settings)
-    state.N_BROUGHT.set(state.N_BROUGHT.get(0) + 1)
+    edits.upload(db, name, source, what, settings)
+    state.N_UPLOADS.set(state.N_UPLOADS.get(0) + 1)

@@ -135,6 +135,15 @@ def test_the_copied_link_names_all_of_the_side_bar_even_at_its_defaults(
     }  # fmt: skip
 
 
+def test_viewers_see_no_uploader_on_any_page(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roles, "role", lambda: "viewer")
+    app.query_params["task"] = "reading"
+    for page in PAGES:
+        app.switch_page(f"dashboard/pages/{page.name}").run()
+        assert not app.exception
+        assert not app.file_uploader, page.stem
+
+
 def parquet(n_values: int) -> bytes:
     """One column of equal values: some bytes, however many."""
     out = io.BytesIO()
