@@ -11,7 +11,7 @@ from csvcore.cli.base import FILE, PATH, database, echo, main
 from csvcore.cli.imports import accuracy_options, evaluations_of
 from csvcore.errors import InputError
 from csvcore.pipeline import importers
-from csvcore.store import Edit, Changes, Target
+from csvcore.store import Changes, Edit, Target
 from csvcore.store.changes import counted
 
 SHOWN = 20  # changes of a kind that are written out

@@ -12,7 +12,7 @@ from csvcore import splits, store, values
 from csvcore.errors import InputError
 from csvcore.formats import corpora, csv_tables, evaluations, item_results, loss_packs
 from csvcore.records import Task
-from csvcore.store import Edit, Connection, Stored
+from csvcore.store import Connection, Edit, Stored
 
 
 def corpus(file: Path, name: str) -> Edit:

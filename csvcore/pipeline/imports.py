@@ -10,7 +10,7 @@ from csvcore.formats.bundled import ZOO, ZOO_CORPORA
 from csvcore.pipeline import importers
 from csvcore.pipeline.importers import Evaluations
 from csvcore.records import Document, Task
-from csvcore.store import Edit, Connection
+from csvcore.store import Connection, Edit
 
 
 def init(database: Path, zoo: bool = False) -> str:

@@ -87,10 +87,10 @@ from csvcore.store.trained import trained
 
 __all__ = [
     "SCHEMA_VERSION",
-    "Edit",
     "Change",
     "Changes",
     "Connection",
+    "Edit",
     "Stored",
     "Target",
     "accuracies",

@@ -115,7 +115,7 @@ def form(db: Database) -> None:
     upload = st.file_uploader(
         chosen.label,
         type=list(chosen.endings),
-        key=f"bring-{what}-{number}",
+        key=f"upload-{what}-{number}",
         max_upload_size=LARGEST_MB,
         help="Keeps the file beside the database until it is imported or discarded.",
     )
@@ -123,7 +123,7 @@ def form(db: Database) -> None:
     if changes.takes_paths():
         path = st.text_input(
             "Or a path on this machine",
-            key=f"bring-path-{number}",
+            key=f"upload-path-{number}",
             help="Names a file of any size, which is copied without a detour through the browser.",
         ).strip()
     missing = "name" in settings and not settings["name"]
@@ -132,7 +132,7 @@ def form(db: Database) -> None:
         type="primary",
         icon=":material/difference:",
         disabled=missing or not (upload or path),
-        on_click=_bring,
+        on_click=_upload,
         args=(db, upload, path, what, settings),
         help="Adds a look at the file to the queue; nothing is imported yet.",
     )
@@ -141,7 +141,7 @@ def form(db: Database) -> None:
 
 
 @boundary.shown()
-def _bring(db: Database, upload: Any, path: str, what: str, settings: dict[str, Any]) -> None:
+def _upload(db: Database, upload: Any, path: str, what: str, settings: dict[str, Any]) -> None:
     name, source = (upload.name, upload) if upload else (Path(path).name, Path(path))
     edits.upload(db, name, source, what, settings)
     state.N_UPLOADS.set(state.N_UPLOADS.get(0) + 1)

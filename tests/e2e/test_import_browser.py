@@ -34,7 +34,7 @@ def pick(page: Page, option: str) -> None:
     drawn(page)
 
 
-def upload(page: Page, kind: str, file: Path, more: Callable[[], None] = lambda: None) -> None:
+def bring(page: Page, kind: str, file: Path, more: Callable[[], None] = lambda: None) -> None:
     """Bring a file of a kind, look at its changes and import it."""
     pick(page, kind)
     more()

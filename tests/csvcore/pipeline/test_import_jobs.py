@@ -22,7 +22,7 @@ def _idle(idle: list[list[str]]) -> None:
     """No worker: the tests do its work."""
 
 
-def upload(database: Path, file: Path, content: str, **settings: Any) -> ExamineJob:
+def bring(database: Path, file: Path, content: str, **settings: Any) -> ExamineJob:
     with file.open("rb") as stream:
         kept = uploads.keep(database, file.name, stream)
     return ExamineJob(content, file.name, str(kept), settings)

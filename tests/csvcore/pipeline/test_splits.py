@@ -125,7 +125,7 @@ def test_another_split_of_a_name_is_refused_and_the_same_one_changes_nothing(
     same = write_split(tmp_path / "same.csv", SIDES)
     assert imports.import_split(world_db, same, "sides").startswith("split sides: ")
     other = write_split(tmp_path / "other.csv", SIDES | {"ant": "test"})
-    with pytest.raises(InputError, match="`csvcore replace split other.csv --name sides`"):
+    with pytest.raises(InputError, match=r"`csvcore replace split other\.csv --name sides`"):
         imports.import_split(world_db, other, "sides")
     assert contents(world_db) == before
 

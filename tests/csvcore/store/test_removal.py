@@ -10,7 +10,7 @@ import pytest
 
 from csvcore import store
 from csvcore.errors import InputError, StoreError
-from csvcore.pipeline import imports, importers
+from csvcore.pipeline import importers, imports
 from csvcore.records import Mix
 from csvcore.store import Target, removal
 from csvcore.store.replays import replay_path

@@ -17,7 +17,7 @@ from csvcore import store
 from csvcore.fitting.config import FitConfig
 from csvcore.formats.parquet import UPLOAD
 from csvcore.pipeline import compare
-from dashboard.queries import comparisons
+from dashboard.queries import comparisons, roles
 from dashboard.widgets import text
 
 ROOT = Path(__file__).parents[3]

@@ -43,7 +43,7 @@ def choose(app: AppTest, label: str, option: str) -> AppTest:
     return run(app)
 
 
-def upload(app: AppTest, content: str, file: Path, **texts: str) -> AppTest:
+def bring(app: AppTest, content: str, file: Path, **texts: str) -> AppTest:
     """Bring a file as a user does, up to the button."""
     choose(app, "What to import", content)
     for label, value in texts.items():
