@@ -55,7 +55,9 @@ def make(folder: Path, n_models: int, n_tokens: int) -> None:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
     skill = np.sort(rng.uniform(0, 1, n_models))
     names = [f"m{number:05d}" for number in range(n_models)]
-    _table(folder / "models.csv", "model,family", [(n, f"f{i % N_FAMILIES}") for i, n in _of(names)])
+    _table(
+        folder / "models.csv", "model,family", [(n, f"f{i % N_FAMILIES}") for i, n in _of(names)]
+    )
     _table(folder / "tasks.csv", "task,chance", [("planted", 0.25)])
     rows = [(n, "planted", round(0.25 + 0.7 * skill[i], 4)) for i, n in _of(names)]
     _table(folder / "accuracies.csv", "model,task,accuracy", rows)
@@ -104,7 +106,9 @@ def _pack(
                 "nll": pa.ListArray.from_arrays(offsets, nll),
                 "token_id": pa.nulls(len(docs), schema.field("token_id").type),
             }
-            writer.write_table(pa.table(columns).cast(SCHEMA).replace_schema_metadata({KEY: manifest}))
+            writer.write_table(
+                pa.table(columns).cast(SCHEMA).replace_schema_metadata({KEY: manifest})
+            )
 
 
 def measured(command: list[str]) -> tuple[int, float, float, str]:
@@ -149,7 +153,9 @@ def main() -> None:
             subprocess.run([*csvcore, *words.split()], check=True, stdout=subprocess.DEVNULL)
     size = (folder / "pack.parquet").stat().st_size / 1e6
     sys.stdout.write(f"a pack of {size:,.0f} MB\n")
-    runs = {name: [*csvcore, *words.format(folder=folder).split()] for name, words in COMMANDS.items()}
+    runs = {
+        name: [*csvcore, *words.format(folder=folder).split()] for name, words in COMMANDS.items()
+    }
     runs["coverage"] = [sys.executable, "-c", COVERAGE, str(database)]
     for name, command in runs.items():
         if given.only and name not in given.only:

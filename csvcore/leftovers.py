@@ -44,6 +44,7 @@ def find(database: Path) -> list[Leftover]:
         for kind, paths in (
             ("unfinished files", _unfinished(database)),
             ("uploads", _uploads(database)),
+            ("memory", _memory(database)),
             ("shards", _shards(database)),
         )
         for path in sorted(paths)
@@ -102,6 +103,13 @@ def _uploads(database: Path) -> Iterator[Path]:
 
 def _age(path: Path) -> float:
     return time.time() - path.stat().st_mtime
+
+
+def _memory(database: Path) -> Iterator[Path]:
+    """Yield what DuckDB put beside the database for want of memory and did not take back."""
+    for path in _files(database.with_name(f"{database.name}.tmp")):
+        if _age(path) > QUIET_SECONDS:
+            yield path
 
 
 def _shards(database: Path) -> Iterator[Path]:

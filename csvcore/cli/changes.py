@@ -142,7 +142,7 @@ def replace_accuracies(db: Path, files: tuple[Path, ...], yes: bool, **options: 
 @database
 def replace_losses(db: Path, file: Path, corpus: str | None, yes: bool) -> None:
     """Replace all losses of a loss pack's models on its corpus; fits made with them are removed."""
-    carry_out(db, importers.losses([file], corpus, replace=True), yes, whole_losses=True)
+    carry_out(db, importers.losses(db, [file], corpus, replace=True), yes, whole_losses=True)
 
 
 @replace.command("split")

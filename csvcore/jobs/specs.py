@@ -129,9 +129,9 @@ class ExamineJob:
 class ImportJob:
     """Import of a file, with all that waits for it deleted afterwards.
 
-    corpus: of a loss pack without a manifest. name: the original name of the file. file: its copy.
-    content: one of CONTENTS. settings: see `ExamineJob`. expected: fingerprint of the changes that
-    were listed; nothing is imported if there would be others. Empty: import without a list.
+    corpus: empty, but in jobs of older versions. name: the original name of the file. file: its
+    copy. content: one of CONTENTS. settings: see `ExamineJob`. expected: fingerprint of the changes
+    that were listed; nothing is imported if there would be others.
     """
 
     kind: ClassVar[str] = "import"

@@ -30,7 +30,7 @@ def examine(database: Path, job: ExamineJob, report: Report) -> str:
     file = uploads.own(database, job.file, job.content)
     try:
         report(0, 2, f"reading {job.name}")
-        with _edit_of(file, job.content, job.settings) as edit:
+        with _edit_of(database, file, job) as edit:
             changes = store.rehearse(database, edit, _in_place(job.content, job.settings))
         report(1, 2, "listing what changes")
         _write_preview(file, job, changes)
@@ -53,16 +53,10 @@ def take(database: Path, job: ImportJob, report: Report) -> str:
         InputError: the import is refused; the upload is deleted.
     """
     file = uploads.own(database, job.file, job.content)
-    settings = {**({"corpus": job.corpus} if job.corpus else {}), **job.settings}
     try:
         report(0, 2, f"importing {job.name}")
-        with _edit_of(file, job.content, settings) as edit:
-            if not job.expected:
-                with store.connect(database) as db:
-                    message = edit(db).message
-                uploads.forget(database, file)
-                return message
-            in_place = _in_place(job.content, settings)
+        with _edit_of(database, file, job) as edit:
+            in_place = _in_place(job.content, job.settings)
             try:
                 changes = store.perform(database, edit, job.expected, in_place)
             except ChangedError:
@@ -116,18 +110,18 @@ def _in_place(content: str, settings: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def _edit_of(file: Path, content: str, settings: Mapping[str, Any]) -> Iterator[Edit]:
+def _edit_of(database: Path, file: Path, job: ExamineJob | ImportJob) -> Iterator[Edit]:
     """Yield the import of an upload; a zip is unpacked during the block."""
-    form = str(settings.get("form", "csv"))
-    patterns = IN_ZIP.get(form if content == "accuracies" else content)
+    form = str(job.settings.get("form", "csv"))
+    patterns = IN_ZIP.get(form if job.content == "accuracies" else job.content)
     if patterns is None or not zipfile.is_zipfile(file):
-        yield _reader(file, content, settings)
+        yield _importer(database, file, job.content, job.settings)
         return
     with archives.unpacked(file, patterns) as folder:
-        yield _reader(folder, content, settings)
+        yield _importer(database, folder, job.content, job.settings)
 
 
-def _reader(file: Path, content: str, settings: Mapping[str, Any]) -> Edit:
+def _importer(database: Path, file: Path, content: str, settings: Mapping[str, Any]) -> Edit:
     replace = bool(settings.get("replace"))
     match content:
         case "corpus":
@@ -141,7 +135,7 @@ def _reader(file: Path, content: str, settings: Mapping[str, Any]) -> Edit:
         case "split":
             return importers.split(file, settings.get("name", ""), replace=True)  # it is listed
         case "losses":
-            return importers.losses([file], settings.get("corpus"), replace)
+            return importers.losses(database, [file], settings.get("corpus"), replace)
         case "items":
             return importers.items(file)
     raise InputError(f"a job imports {', '.join(CONTENTS)}, got {content!r}")

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from csvcore import splits, store, values
 from csvcore.errors import InputError
-from csvcore.formats import corpora, csv_tables, evaluations, item_results, loss_packs
+from csvcore.formats import (
+    checked_packs,
+    corpora,
+    csv_tables,
+    evaluations,
+    item_results,
+    loss_packs,
+)
+from csvcore.formats.checked_packs import CheckedPack
 from csvcore.records import Task
 from csvcore.store import Connection, Edit, Stored
 
@@ -192,10 +200,13 @@ def split(file: Path, name: str, replace: bool = False) -> Edit:
     return edit
 
 
-def losses(files: Sequence[Path], corpus: str | None = None, replace: bool = False) -> Edit:
-    """Return the import of loss packs.
+def losses(
+    database: Path, files: Sequence[Path], corpus: str | None = None, replace: bool = False
+) -> Edit:
+    """Return the import of loss packs, which are checked before any transaction.
 
     Args:
+        database: whose corpora they score.
         files: packs, which may overlap: equal losses count once.
         corpus: name of the corpus of packs without a manifest, whose hash finds it otherwise.
         replace: a pack's losses take the place of all of its models on its corpus.
@@ -205,22 +216,35 @@ def losses(files: Sequence[Path], corpus: str | None = None, replace: bool = Fal
             f"one pack at a time replaces losses, got {len(files)}: each takes the place of all "
             "losses of its models; run it for each"
         )
+    manifests = [loss_packs.read_manifest(file) for file in files]
+    with store.connect(database, read_only=True) as db:
+        scored = [
+            store.corpus_of_manifest(db, file.name, manifest, corpus)
+            for file, manifest in zip(files, manifests, strict=True)
+        ]
+    packs = map(checked_packs.check, files, scored, manifests)
+    return checked_losses(list(packs), replace)
+
+
+def checked_losses(packs: Sequence[CheckedPack], replace: bool = False) -> Edit:
+    """Return the import of loss packs that were checked, see `losses`."""
 
     def edit(db: Connection) -> Stored:
-        n_new = n_rows = 0
-        models: set[str] = set()
-        for file in files:
-            pack = loss_packs.read(file)
-            home = store.corpus_of_pack(db, file.name, pack, corpus)
-            models |= set(pack.table["model"].to_pylist())
+        n_new = 0
+        for pack in packs:
+            if store.corpus_sha256(db, pack.corpus) != pack.corpus_sha256:
+                raise InputError(f"the corpus {pack.corpus} changed meanwhile; repeat the import")
             if replace:
-                store.replace_losses(db, home.name, pack.table, pack.models)
-                n_new = len(pack.table)
+                store.replace_losses(db, pack.corpus, pack)
+                n_new = pack.n_rows
             else:
-                n_new += store.add_losses(db, home.name, pack.table, pack.models)
-            n_rows += len(pack.table)
+                n_new += store.add_loss_parts(
+                    db, pack.corpus, pack.models, pack.parts(), pack.made_how
+                )
+        n_rows = sum(pack.n_rows for pack in packs)
         skipped = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
-        message = f"{n_new} documents' losses from {len(files)} packs{skipped}"
+        message = f"{n_new} documents' losses from {len(packs)} packs{skipped}"
+        models = {model for pack in packs for model in pack.models}
         return Stored(message, "set of losses", len(models))
 
     return edit

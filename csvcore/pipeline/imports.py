@@ -1,15 +1,16 @@
 """Import of files into the database; each import is all or nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from csvcore import store
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import csv_tables, item_results
+from csvcore.formats import checked_packs, csv_tables, item_results, loss_packs
 from csvcore.formats.bundled import ZOO, ZOO_CORPORA
+from csvcore.formats.checked_packs import CheckedPack
 from csvcore.pipeline import importers
 from csvcore.pipeline.importers import Evaluations
-from csvcore.records import Document, Task
+from csvcore.records import Corpus, Task
 from csvcore.store import Connection, Edit
 
 
@@ -22,29 +23,42 @@ def init(database: Path, zoo: bool = False) -> str:
     done = f"{database} made" if made else f"{database} was there"
     if not zoo:
         return f"{done}; next: csvcore import corpus FILE --name NAME"
+    corpora = _zoo_corpora()
+    with store.connect(database, read_only=True) as db:
+        names = store.corpora(db)["corpus"].tolist()
+        stored = store.corpus_sha256(db, "zoo") if "zoo" in names else None
+    if stored == corpora["zoo"].sha256:
+        return f"{done}, with the bundled zoo"
+    if stored is not None:
+        raise StoreError(
+            f"{database} holds another version of the bundled zoo; take a new file, "
+            "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
+        )
+    packs = _zoo_packs(corpora)
     with store.connect(database) as db:
-        if "zoo" in store.corpora(db)["corpus"].tolist():
-            if store.corpus_sha256(db, "zoo") == csv_tables.corpus_sha256(_zoo_corpora()["zoo"]):
-                return f"{done}, with the bundled zoo"
-            raise StoreError(
-                f"{database} holds another version of the bundled zoo; take a new file, "
-                "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
-            )
-        _load_zoo(db)
+        _load_zoo(db, corpora.values(), packs)
         n_models = len(store.models(db))
     return f"{done}, the bundled zoo loaded: {n_models} models"
 
 
-def _zoo_corpora() -> dict[str, list[Document]]:
+def _zoo_corpora() -> dict[str, Corpus]:
     missing = [file for file in ZOO_CORPORA.values() if not (ZOO / file).is_file()]
     if missing:
         raise InputError(f"the bundled zoo is not at {ZOO}; install csvcore again")
-    return {name: csv_tables.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
+    read = {name: csv_tables.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
+    return {name: Corpus(name, csv_tables.corpus_sha256(docs), docs) for name, docs in read.items()}
 
 
-def _load_zoo(db: Connection) -> None:
-    for name, docs in _zoo_corpora().items():
-        store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
+def _zoo_packs(corpora: Mapping[str, Corpus]) -> list[CheckedPack]:
+    return [
+        checked_packs.check(pack, corpora[pack.parent.name], loss_packs.read_manifest(pack))
+        for pack in sorted(ZOO.glob("losses/*/*.parquet"))
+    ]
+
+
+def _load_zoo(db: Connection, corpora: Iterable[Corpus], packs: Sequence[CheckedPack]) -> None:
+    for corpus in corpora:
+        store.add_corpus(db, corpus.name, corpus.sha256, corpus.docs)
     store.add_models(db, csv_tables.read_models(ZOO / "models.csv"))
     store.add_tasks(db, csv_tables.read_tasks(ZOO / "tasks.csv"))
     store.add_accuracies(db, csv_tables.read_accuracies([ZOO / "accuracies.csv"]))
@@ -52,8 +66,7 @@ def _load_zoo(db: Connection) -> None:
         store.add_item_results(db, item_results.read(ZOO / "items.parquet"))
     for split in sorted((ZOO / "splits").glob("*.csv")):
         importers.split(split, split.stem)(db)
-    for pack in sorted(ZOO.glob("losses/*/*.parquet")):
-        importers.losses([pack], pack.parent.name)(db)
+    importers.checked_losses(packs)(db)
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
@@ -119,4 +132,4 @@ def import_losses(database: Path, files: Sequence[Path], corpus: str | None = No
 
     Losses that are stored already are skipped if equal, so packs may overlap.
     """
-    return _store(database, importers.losses(files, corpus))
+    return _store(database, importers.losses(database, files, corpus))

@@ -45,23 +45,27 @@ from csvcore.store.items import (
     has_item_results,
     item_results,
 )
+from csvcore.store.losses import (
+    add_loss_parts,
+    add_losses,
+    complete_models,
+    coverage,
+    each_models_losses,
+    loss_rows,
+    losses,
+)
 from csvcore.store.measurements import (
     accuracies,
     add_accuracies,
     add_corpus,
-    add_losses,
     add_models,
     add_split,
     add_tasks,
-    complete_models,
     corpora,
     corpus,
     corpus_of_sha256,
     corpus_sha256,
-    coverage,
     documents,
-    loss_rows,
-    losses,
     manifests,
     models,
     split,
@@ -69,7 +73,7 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
-from csvcore.store.packs import corpus_of_pack
+from csvcore.store.packs import corpus_of_manifest
 from csvcore.store.rehearsal import Edit, Stored, perform, rehearse
 from csvcore.store.removal import Target, removal
 from csvcore.store.replacement import replace_accuracies, replace_losses, replace_models
@@ -98,6 +102,7 @@ __all__ = [
     "add_corpus",
     "add_fit",
     "add_item_results",
+    "add_loss_parts",
     "add_losses",
     "add_models",
     "add_reveal",
@@ -111,13 +116,14 @@ __all__ = [
     "copy_losses",
     "corpora",
     "corpus",
-    "corpus_of_pack",
+    "corpus_of_manifest",
     "corpus_of_sha256",
     "corpus_sha256",
     "coverage",
     "coverage_by_source",
     "create",
     "documents",
+    "each_models_losses",
     "evidence",
     "fit",
     "fit_units",

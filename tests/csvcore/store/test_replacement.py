@@ -80,8 +80,8 @@ def test_losses_of_a_pack_take_the_place_of_all_of_its_models(
     rows[0]["nll"] = [value + 1.0 for value in rows[0]["nll"]]
     pack = write_pack(tmp_path / "p.parquet", rows)
     with pytest.raises(InputError, match="other losses of ant on sum-1"):
-        store.rehearse(world_db, importers.losses([pack]))
-    done = run(world_db, importers.losses([pack], replace=True), whole=True)
+        store.rehearse(world_db, importers.losses(world_db, [pack]))
+    done = run(world_db, importers.losses(world_db, [pack], replace=True), whole=True)
     assert told(done) == [
         ("set of losses", "ant on words", "changed", "stored content", "other content"),
         ("fit", "reading-1", "removed", "made of the split as it is", ""),
@@ -93,7 +93,7 @@ def test_losses_of_a_pack_take_the_place_of_all_of_its_models(
 
 def test_fewer_documents_in_the_pack_are_told(world_db: Path, tmp_path: Path, world: World) -> None:
     pack = write_pack(tmp_path / "p.parquet", pack_rows(world, ["ant"])[:2])
-    done = run(world_db, importers.losses([pack], replace=True), whole=True)
+    done = run(world_db, importers.losses(world_db, [pack], replace=True), whole=True)
     assert told(done) == [
         ("set of losses", "ant on words", "changed", "documents 6", "documents 2")
     ]
@@ -105,7 +105,7 @@ def test_the_same_file_over_itself_changes_nothing(world_db: Path, world_files: 
     for act, number in (
         (importers.models(world_files / "models.csv", replace=True), 11),
         (importers.accuracies(accuracies, importers.Evaluations(), replace=True), 22),
-        (importers.losses([world_files / PACK], replace=True), 11),
+        (importers.losses(world_db, [world_files / PACK], replace=True), 11),
         (importers.split(world_files / "splits" / "sides.csv", "sides"), 11),
     ):
         done = run(world_db, act, whole=True)
@@ -128,6 +128,6 @@ def test_a_split_gives_way_and_its_fits_are_listed_as_older(world_db: Path, tmp_
     assert done.n_unchanged == 10
 
 
-def test_several_packs_at_once_replace_nothing(world_files: Path) -> None:
+def test_several_packs_at_once_replace_nothing(world_db: Path, world_files: Path) -> None:
     with pytest.raises(InputError, match="one pack at a time replaces losses, got 2"):
-        importers.losses([world_files / PACK] * 2, replace=True)
+        importers.losses(world_db, [world_files / PACK] * 2, replace=True)
