@@ -20,12 +20,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from csvcore import lm
+from csvcore.fitting.config import FitConfig
 from csvcore.formats import csv_tables
 from csvcore.formats.bundled import ZOO
 from csvcore.formats.loss_packs import SCHEMA
 from csvcore.formats.manifest import KEY, Manifest, PackManifest, encode_manifest
 
-WORDS_OF_A_DOCUMENT = 500
+WORDS_OF_A_DOCUMENT = 100
+TOKENS_OF_A_WORD = 4.86  # of the bundled scorer
 N_FAMILIES = 10
 COMMANDS = {
     "import": "import losses {folder}/pack.parquet",
@@ -47,11 +50,13 @@ def make(folder: Path, n_models: int, n_tokens: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     words = " ".join(doc.text for doc in csv_tables.read_corpus(ZOO / "documents.jsonl")).split()
-    chosen = rng.choice(np.array(words[:20_000], dtype=object), n_tokens)
-    docs = np.split(chosen, range(WORDS_OF_A_DOCUMENT, n_tokens, WORDS_OF_A_DOCUMENT))
+    n_words = int(n_tokens / TOKENS_OF_A_WORD)
+    chosen = rng.choice(np.array(words[:20_000], dtype=object), n_words)
+    parts = np.split(chosen, range(WORDS_OF_A_DOCUMENT, n_words, WORDS_OF_A_DOCUMENT))
+    docs = [" ".join(part) for part in parts]
     with (folder / "documents.jsonl").open("w", encoding="utf-8") as stream:
         for number, doc in enumerate(docs):
-            row = {"doc_id": f"d{number:06d}", "source": f"s{number % 5}", "text": " ".join(doc)}
+            row = {"doc_id": f"d{number:06d}", "source": f"s{number % 5}", "text": doc}
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
     skill = np.sort(rng.uniform(0, 1, n_models))
     names = [f"m{number:05d}" for number in range(n_models)]
@@ -78,14 +83,13 @@ def _table(path: Path, header: str, rows: list[tuple[object, ...]]) -> None:
 
 def _pack(
     folder: Path,
-    docs: list[np.ndarray],
+    docs: list[str],
     names: list[str],
     skill: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Write the loss pack, a model at a time; a word and the space before it are a token."""
-    sizes = [np.array([len(word.encode()) for word in doc]) + 1 for doc in docs]
-    ends = [np.cumsum(size).astype(np.int32) - 1 for size in sizes]
+    """Write the loss pack, a model at a time; all have the tokens of the bundled scorer."""
+    ends = [edges[1:].astype(np.int32) for edges in lm.token_edges(FitConfig().scorer, docs)]
     offsets = np.concatenate([[0], np.cumsum([end.size for end in ends])]).astype(np.int32)
     flat = {
         "byte_start": np.concatenate([[0, *end[:-1]] for end in ends]).astype(np.int32),
