@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -43,7 +44,8 @@ class Found:
         """Return the counts in a line."""
         return (
             f"{self.name:8} {self.n:6} strikes  {self.tracebacks:3} tracebacks  "
-            f"{self.hangs:3} hangs  {self.rows:3} lost or changed rows  {self.links:3} foreign links"
+            f"{self.hangs:3} hangs  {self.rows:3} lost or changed rows  "
+            f"{self.links:3} foreign links"
         )
 
 
@@ -122,10 +124,15 @@ class Child:
 
     def result(self, seconds: float = 120.0) -> Any:
         """Return what the function returned; raise RuntimeError if it raised or hung."""
-        with os.fdopen(self.pipe, "rb") as stream:
-            content = stream.read() if self.ends(seconds) else b""
-        if not content:
+        until, content = time.monotonic() + seconds, b""
+        while select.select([self.pipe], [], [], max(0.0, until - time.monotonic()))[0]:
+            if not (part := os.read(self.pipe, 1 << 16)):
+                break
+            content += part
+        else:
+            content = b""
             os.kill(self.pid, signal.SIGKILL)
+        os.close(self.pipe)
         os.waitpid(self.pid, 0)
         if not content:
             raise RuntimeError(f"no answer within {seconds:.0f} s")

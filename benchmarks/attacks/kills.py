@@ -1,11 +1,12 @@
 """Random kill -9 over commands and the worker: a database is as before or as after."""
 
+import hashlib
 import os
 import random
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks.attacks.found import Bounds, Child, Found
@@ -122,14 +123,18 @@ def state_of(database: Path) -> object:
                 for table in store.tables(db)
             }  # fmt: skip
         return {
-            table: sorted(
-                repr([cell for i, cell in enumerate(row) if i not in skipped.get(table, ())])
+            table: _digest(
+                [cell for i, cell in enumerate(row) if i not in skipped.get(table, ())]
                 for row in rows
             )
             for table, rows in contents(database).items()
         }
 
     return Child.of(read).result()
+
+
+def _digest(rows: Iterable[object]) -> str:
+    return hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
 
 
 def _call(what: str, database: Path, files: Path, again: bool = False) -> Callable[[], None]:

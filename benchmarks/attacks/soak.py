@@ -95,9 +95,8 @@ def _read(world: Path, until: float) -> Tally:
         started = time.monotonic()
         try:
             with store.connect(world, read_only=True) as db:
-                halves = [
-                    name for name in store.splits(db) if len(store.split(db, name)) != len(SIDES)
-                ]
+                sizes = {name: len(store.split(db, name)) for name in store.splits(db)}
+            halves = [name for name, size in sizes.items() if size != len(SIDES)]
             errors += [f"a reader sees half a split: {name}" for name in halves]
         except Exception as error:
             errors.append(f"a reader: {error!r}")
