@@ -21,7 +21,7 @@ COMMANDS = (
     "replace accuracies {files}/other.csv --yes",
     "replace models {files}/models.csv --yes",
     "remove models ant --yes",
-    "remove corpora words --yes",
+    "remove corpus words --yes",
     "split --name made --from by-size",
     "fit --corpus words --split sides --task reading --method all-token --scorer {files}/scorer",
     "export losses --corpus words --out {folder}/out.parquet",
@@ -62,7 +62,10 @@ def _undisturbed(what: str, world: Path, files: Path, folder: Path) -> tuple[obj
     """Return the database after a run to its end, and the seconds that it took."""
     database = _copy(world, folder)
     started = time.monotonic()
-    Child.of(_call(what, database, files)).result()
+    try:
+        Child.of(_call(what, database, files)).result()
+    except RuntimeError as error:
+        raise RuntimeError(f"{what} fails by itself: {error}") from error
     seconds = time.monotonic() - started
     return state_of(database), seconds
 

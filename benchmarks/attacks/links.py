@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from benchmarks.attacks.found import Bounds, Found, strike
 from dashboard import server
 from dashboard.widgets import text
+from tests.support.links import active
 
 PIECES = (
     "http://evil.example", "https://evil.example/x", "www.evil.example", "me@evil.example",
@@ -24,14 +25,14 @@ PIECES = (
 def attack(n: int, left: Bounds, seed: int) -> Found:
     """Show n hostile names as pages do, and send requests of other sites to the server."""
     found, rng = Found("links"), random.Random(seed)
-    markdown = MarkdownIt("gfm-like")
+    markdown = MarkdownIt("commonmark")
     for name in _names(rng, n):
         if not left():
             break
         shown = strike(found, "a name", lambda name=name: _shown(name))  # type: ignore[misc]
         for words in shown or ():
             drawn = markdown.render(words)
-            if any(mark in drawn for mark in ("<a ", "<img", "<script")):
+            if active(words) or any(mark in drawn for mark in ("<a ", "<img", "<script")):
                 found.links += 1
                 found.note(f"a link is drawn from {words!r}")
     _requests(found)

@@ -178,6 +178,10 @@ class TaskModels:
     n_items: list[int | None]
     left_out: tuple[str, ...]
 
+    def losses(self, data: Dataset) -> NDArray[np.float32]:
+        """Return the rows of these models in a dataset, not a copy where they are all."""
+        return data.nll if self.rows == list(range(len(data.nll))) else data.nll[self.rows]
+
     def on(self, side: Side) -> Mask:
         """Return the mask of the models on a side, (n_models,)."""
         return np.array([entry == side for entry in self.sides], dtype=bool)

@@ -39,10 +39,6 @@ PLAIN = {
     "html.body", "bidicomponent.json", "mixeddata.json",  # written by us, HTML is escaped
 }  # fmt: skip
 # What becomes a link, a picture, an icon or emphasis.
-ACTIVE = re.compile(
-    r"https?://|www\.|@[\w]|(?<!\\)\]\(|(?<!\\)\*\*c|:smile:|(?<!\\):\w+\[", re.IGNORECASE
-)
-CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)  # its content is never active
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +82,6 @@ def strings(message: Message) -> Iterator[tuple[str, str]]:
                 yield from ((f"{kind}.help", column.get("help") or "") for column in columns)
             elif isinstance(one, str):
                 yield f"{kind}.{field.name}", one
-
-
-def active(shown: str) -> str | None:
-    """What of a Markdown text would be more than text."""
-    found = ACTIVE.search(CODE.sub("", shown))
-    return found and found[0]
 
 
 @pytest.mark.slow
