@@ -115,8 +115,8 @@ def _pack(
             )
 
 
-def measured(command: list[str]) -> tuple[int, float, float, str]:
-    """Run a command; return its exit status, seconds, peak memory in MB and last line."""
+def measured(command: list[str]) -> tuple[int, float, float, float, str]:
+    """Run a command; return exit status, seconds, those of CPU, peak memory in MB, last line."""
     started = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -127,7 +127,8 @@ def measured(command: list[str]) -> tuple[int, float, float, str]:
         process.returncode = os.waitstatus_to_exitcode(status)
     lines = output.strip().splitlines() or [""]
     seconds = time.perf_counter() - started
-    return process.returncode, seconds, usage.ru_maxrss / 1024, lines[-1]
+    cpu = usage.ru_utime + usage.ru_stime
+    return process.returncode, seconds, cpu, usage.ru_maxrss / 1024, lines[-1]
 
 
 def main() -> None:
@@ -164,9 +165,9 @@ def main() -> None:
     for name, command in runs.items():
         if given.only and name not in given.only:
             continue
-        status, seconds, megabytes, last = measured(command)
+        status, seconds, cpu, megabytes, last = measured(command)
         sys.stdout.write(
-            f"{name:14} {seconds:7.1f} s {megabytes:7,.0f} MB  exit {status}  {last[:60]}\n"
+            f"{name:14} {seconds:7.1f} s {cpu:7.1f} s of CPU {megabytes:7,.0f} MB  exit {status}  {last[:60]}\n"
         )
         sys.stdout.flush()
 

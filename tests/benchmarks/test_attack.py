@@ -1,4 +1,4 @@
-"""The short form of `benchmarks/attack.py`: the long one is run by hand, see docs/reliability.md."""
+"""The short form of `benchmarks/attack.py`; docs/reliability.md has the long one."""
 
 import subprocess
 import sys

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare
 from dashboard.widgets import text
+from tests.support.links import active
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(p.stem for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
