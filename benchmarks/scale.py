@@ -166,9 +166,8 @@ def main() -> None:
         if given.only and name not in given.only:
             continue
         status, seconds, cpu, megabytes, last = measured(command)
-        sys.stdout.write(
-            f"{name:14} {seconds:7.1f} s {cpu:7.1f} s of CPU {megabytes:7,.0f} MB  exit {status}  {last[:60]}\n"
-        )
+        took = f"{seconds:7.1f} s {cpu:7.1f} s of CPU {megabytes:7,.0f} MB"
+        sys.stdout.write(f"{name:14} {took}  exit {status}  {last[:60]}\n")
         sys.stdout.flush()
 
 
