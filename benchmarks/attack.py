@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,25 +36,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     how = parser.parse_args(arguments)
     ends = time.monotonic() + 60 * how.minutes
+    ends_of_this = ends
 
     def left() -> bool:
-        return time.monotonic() < ends
+        return time.monotonic() < ends_of_this
 
     clean = True
     with made_world() as (database, files, scratch):
-        for attack in (
-            lambda: kills.attack(database, files, scratch, how.kills, left, how.seed),
-            lambda: soak.attack(
-                Path(shutil.copy(database, scratch / "soak.duckdb")),
-                min(how.soak, max(0.0, ends - time.monotonic())),
-                how.writers, how.readers, how.dashboards, how.seed,
-            ),
+        soaked = Path(shutil.copy(database, scratch / "soak.duckdb"))
+        numbers = (how.writers, how.readers, how.dashboards)
+        attacks: list[tuple[float, Callable[[], Found]]] = [  # a share of the time, and an attack
+            (4, lambda: kills.attack(database, files, scratch, how.kills, left, how.seed)),
+            (3, lambda: soak.attack(soaked, how.soak, numbers, left, how.seed)),
             # from here on this process itself opens databases, so that it must not fork any more
-            lambda: links.attack(how.links, left, how.seed),
-            lambda: fuzz.attack(files, scratch, how.inputs, left, how.seed),
-            lambda: servers.attack(database, files / "scorer", how.servers, left, how.seed),
-        ):  # fmt: skip
-            found: Found = attack()
+            (1, lambda: links.attack(how.links, left, how.seed)),
+            (2, lambda: fuzz.attack(files, scratch, how.inputs, left, how.seed)),
+            (2, lambda: servers.attack(database, files / "scorer", how.servers, left, how.seed)),
+        ]
+        for number, (share, attack) in enumerate(attacks):
+            now, shares = time.monotonic(), sum(other for other, _ in attacks[number:])
+            ends_of_this = now + (ends - now) * share / shares
+            found = attack()
             sys.stdout.write(found.line() + "\n")
             for note in found.notes:
                 sys.stdout.write(f"         {note}\n")

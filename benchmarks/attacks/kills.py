@@ -161,6 +161,7 @@ def _command(what: str, database: Path, files: Path, again: bool) -> None:
 
 def _work(database: Path, files: Path) -> None:
     """Import a pack and fit, as jobs of the queue, in the worker."""
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # until it exits
     from csvcore import worker
     from csvcore.jobs import queue, uploads
     from csvcore.jobs.specs import ExamineJob, FitJob

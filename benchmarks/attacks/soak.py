@@ -11,18 +11,27 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from benchmarks.attacks.found import HANG_SECONDS, Child, Found
+from benchmarks.attacks.found import HANG_SECONDS, Bounds, Child, Found
 from tests.support.world import SIDES
 
 Tally = tuple[int, list[str], list[float], list[str]]  # strikes, written names, waits, errors
 
 
 def attack(
-    world: Path, seconds: float, writers: int, readers: int, servers: int, seed: int
+    world: Path, seconds: float, numbers: tuple[int, int, int], left: Bounds, seed: int
 ) -> Found:
-    """Let processes write splits, read whole ones, and fetch pages, for some seconds."""
+    """Let processes write splits, read whole ones, and fetch pages, for some seconds.
+
+    Args:
+        world: a whole database, which is changed.
+        seconds: at most.
+        numbers: of writers, readers and servers; two clients fetch from a server.
+        left: whether time is left.
+        seed: of the pauses.
+    """
     found = Found("soak")
-    until = time.time() + seconds
+    writers, readers, servers = numbers
+    until = time.time() + (seconds if left() else 0.0)
     ports = [_free_port() for _ in range(servers)]
     running = [_serve(world, port) for port in ports]
     children = [Child.of(lambda k=k: _write(world, k, until, seed)) for k in range(writers)]  # type: ignore[misc]

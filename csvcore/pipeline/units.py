@@ -37,7 +37,8 @@ def scoring_units(database: Path, corpus_sha256: str, docs: list[Document], scor
         if not hidden_file.exists():
             log.info("hidden states of %s on %d documents", scorer, len(docs))
             _compute(scorer, docs, edges, hidden_file)
-        return np.load(hidden_file, mmap_mode="r")
+        found: States = np.load(hidden_file, mmap_mode="r")
+        return found
 
     return Units(edges, states, identity)
 
