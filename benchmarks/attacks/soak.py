@@ -78,6 +78,13 @@ def _check(found: Found, world: Path, written: list[str]) -> None:
         found.note(f"{len(lost)} of {len(written)} splits that were stored are lost, as {lost[0]}")
 
 
+def _fault(who: str, error: Exception) -> list[str]:
+    """Return an error that is no sentence; one that is took long, which counts as a hang."""
+    from csvcore.errors import explained
+
+    return [f"{who}: {error!r}"] if explained(error) is None else []
+
+
 def _write(world: Path, number: int, until: float, seed: int) -> Tally:
     from csvcore import store
 
@@ -90,7 +97,7 @@ def _write(world: Path, number: int, until: float, seed: int) -> Tally:
                 store.add_split(db, name, dict(SIDES))
             names.append(name)
         except Exception as error:
-            errors.append(f"a writer: {error!r}")
+            errors += _fault("a writer", error)
         waits.append(time.monotonic() - started)
         time.sleep(rng.uniform(0.0, 0.2))
     return len(waits), names, waits, errors
@@ -108,7 +115,7 @@ def _read(world: Path, until: float) -> Tally:
             halves = [name for name, size in sizes.items() if size != len(SIDES)]
             errors += [f"a reader sees half a split: {name}" for name in halves]
         except Exception as error:
-            errors.append(f"a reader: {error!r}")
+            errors += _fault("a reader", error)
         waits.append(time.monotonic() - started)
         time.sleep(0.05)
     return len(waits), [], waits, errors

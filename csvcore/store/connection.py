@@ -58,6 +58,8 @@ UPGRADES = {
     6: ("ALTER TABLE reveals ADD COLUMN who VARCHAR",),
 }
 LOCK_SECONDS = 30.0
+# The lock knows no order: whoever has waited this long tries often, before those who just came.
+PATIENT_SECONDS, EAGER_SECONDS = 1.0, 0.003
 WAIT_SECONDS = 0.05  # between attempts of a reader without a lock file
 # DuckDB's settings of every connection; the last one keeps a statement from changing the others.
 SETTINGS: dict[str, Any] = {
@@ -155,7 +157,10 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = FileLock(lock_path(path))
     try:
-        lock.acquire(timeout=LOCK_SECONDS)
+        try:
+            lock.acquire(timeout=PATIENT_SECONDS)
+        except Timeout:
+            lock.acquire(timeout=LOCK_SECONDS - PATIENT_SECONDS, poll_interval=EAGER_SECONDS)
     except Timeout as error:
         raise StoreError(in_use(path)) from error
     try:
