@@ -158,9 +158,10 @@ def locked(path: Path) -> Iterator[None]:
     lock = FileLock(lock_path(path))
     try:
         try:
-            lock.acquire(timeout=PATIENT_SECONDS)
+            lock.acquire(timeout=min(PATIENT_SECONDS, LOCK_SECONDS))
         except Timeout:
-            lock.acquire(timeout=LOCK_SECONDS - PATIENT_SECONDS, poll_interval=EAGER_SECONDS)
+            rest = max(0.0, LOCK_SECONDS - PATIENT_SECONDS)
+            lock.acquire(timeout=rest, poll_interval=EAGER_SECONDS)
     except Timeout as error:
         raise StoreError(in_use(path)) from error
     try:
