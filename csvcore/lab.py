@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from csvcore import frames, store
 from csvcore.errors import InputError
-from csvcore.formats.given import File, Table, as_file, as_files
+from csvcore.formats.dataframes import File, Table, as_file, as_files
 from csvcore.pipeline import exports, imports
 from csvcore.pipeline.predict import predict
 from csvcore.records import Fit, Task

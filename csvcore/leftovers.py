@@ -8,6 +8,7 @@ its upload; and whoever collects holds a lock in the folder of shards.
 import re
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import psutil
 
 from csvcore.collection.shards import Shards
 from csvcore.formats import rights
-from csvcore.jobs import queue
-from csvcore.jobs.specs import ImportJob
+from csvcore.jobs import queue, uploads
+from csvcore.jobs.specs import ExamineJob, ImportJob
 
 UNFINISHED = re.compile(r"\..+\.(\d+)\.part(\.wal)?")
 UNFINISHED_STATES = re.compile(r".+\.(\d+)\.raw")  # hidden states, in the cache alone
@@ -43,6 +44,7 @@ def find(database: Path) -> list[Leftover]:
         for kind, paths in (
             ("unfinished files", _unfinished(database)),
             ("uploads", _uploads(database)),
+            ("memory", _memory(database)),
             ("shards", _shards(database)),
         )
         for path in sorted(paths)
@@ -56,6 +58,9 @@ def remove(leftovers: Iterable[Leftover]) -> Iterator[Leftover]:
         try:
             if leftover.path.stat().st_mtime_ns == leftover.changed:
                 leftover.path.unlink()
+                if leftover.kind == "uploads":
+                    with suppress(OSError):  # other files are in it, or of other uploads
+                        leftover.path.parent.rmdir()
                 yield leftover
         except FileNotFoundError:
             continue
@@ -65,8 +70,7 @@ def _unfinished(database: Path) -> Iterator[Path]:
     uploaded = queue.uploads_path(database)
     cache = database.with_name(f"{database.name}.cache")
     folders = [database.absolute().parent, shards_path(database), cache, uploaded]
-    if uploaded.is_dir():
-        folders += [path for path in uploaded.iterdir() if path.is_dir()]
+    folders += uploads.folders(uploaded)
     for folder in folders:
         for path in _files(folder):
             match = UNFINISHED.fullmatch(path.name)
@@ -78,11 +82,33 @@ def _unfinished(database: Path) -> Iterator[Path]:
 
 
 def _uploads(database: Path) -> Iterator[Path]:
+    """Yield uploads that no living job names and nobody is asked about.
+
+    One with a preview waits on the Import page for its decision, for a day.
+    """
     specs = [job.spec for job in queue.live(database)]
-    used = {Path(spec.file).name for spec in specs if isinstance(spec, ImportJob)}
-    for path in _files(queue.uploads_path(database)):
-        old = time.time() - path.stat().st_mtime > UPLOAD_SECONDS
-        if old and path.suffix == ".parquet" and path.name not in used:
+    used = {Path(spec.file).resolve() for spec in specs if isinstance(spec, ImportJob | ExamineJob)}
+    folder = queue.uploads_path(database)
+    for path in _files(folder):  # of an older version, without a folder
+        if _age(path) > UPLOAD_SECONDS and path.suffix == ".parquet" and path.resolve() not in used:
+            yield path
+    for upload in uploads.folders(folder):
+        files = _files(upload)
+        in_use = any(path.resolve() in used for path in files)
+        waits = (upload / uploads.PREVIEW).exists()
+        rest = uploads.LEFT_SECONDS if waits else UPLOAD_SECONDS
+        if not in_use and all(_age(path) > rest for path in files):
+            yield from (path for path in files if not UNFINISHED.fullmatch(path.name))
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _memory(database: Path) -> Iterator[Path]:
+    """Yield what DuckDB put beside the database for want of memory and did not take back."""
+    for path in _files(database.with_name(f"{database.name}.tmp")):
+        if _age(path) > QUIET_SECONDS:
             yield path
 
 

@@ -13,7 +13,7 @@ from csvcore.errors import InputError
 from csvcore.figures import comparison, law, panels
 from csvcore.figures.forecast import backtest_figure
 from csvcore.forecasting.answers import BacktestRow, ForecastRow
-from csvcore.formats.given import File
+from csvcore.formats.dataframes import File
 from csvcore.records import Fit, ModelPrediction
 from csvcore.scaling import standard_errors
 

@@ -11,6 +11,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -92,39 +94,75 @@ def _give_way() -> None:
             log.info("the session keeps its niceness: %s", error)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Cancelled("cancelled")
+class _Stop:
+    """The handler of SIGTERM: raise Cancelled, after the block of `held` if one is under way."""
+
+    def __init__(self) -> None:
+        self._held = self._waits = False
+        self.raised = False  # since it was last set to False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._held:
+            self._waits = True
+        else:
+            self.raised = True
+            raise Cancelled("cancelled")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the block run to its end."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._waits:
+            self._waits = False
+            raise Cancelled("cancelled")
+
+
+_stop = _Stop()
 
 
 def _run(database: Path, job: queue.Job, heeded: threading.Event | None = None) -> bool:
     """Run a job and store how it ended; return whether the next one may follow.
 
     A SIGTERM without a cancel ends the worker; with one it only helps a job that is slow to stop.
+    One that comes while the end is stored waits for that: a job that is done is marked done.
     """
-    goes_on = True
     started = time.time()
     report = queue.Reporter(database, job.job)
+    _stop.raised = False
     try:
         report(0, 1, "loading")
         message = jobs.run_job(database, job.kind, job.params, report, report.watch)
-    except Cancelled as error:
-        goes_on = queue.is_cancelled(database, job.job)
-        if goes_on:
-            queue.finish(database, job.job, "cancelled", str(error))
-        else:
-            queue.finish(database, job.job, *queue.ENDED)
-        if heeded is not None:
-            heeded.set()
     except Exception as error:  # the jobs behind this one must still run
-        told = explained(error)
-        if told is None:
-            log.exception("job %d", job.job)
-            told = CsvcoreError(f"a fault in the program: {error!r}; see the log")
-        queue.finish(database, job.job, "failed", shortened(str(told)))
+        with _stop.held():
+            # libraries turn what is raised within them into errors of their own
+            stopped = isinstance(error, Cancelled) or _stop.raised
+            goes_on = not stopped or queue.is_cancelled(database, job.job)
+            if not stopped:
+                queue.finish(database, job.job, "failed", _why(job, error))
+            elif goes_on:
+                queue.finish(database, job.job, "cancelled", str(error))
+            else:
+                queue.finish(database, job.job, *queue.ENDED)
+        if stopped and heeded is not None:
+            heeded.set()
     else:
-        queue.finish(database, job.job, "done", message)
+        goes_on = True
+        with _stop.held():
+            queue.finish(database, job.job, "done", message)
     log.info("job %d ended after %.1f s", job.job, time.time() - started)
     return goes_on
+
+
+def _why(job: queue.Job, error: Exception) -> str:
+    told = explained(error)
+    if told is None:
+        log.exception("job %d", job.job)
+        told = CsvcoreError(f"a fault in the program: {error!r}; see the log")
+    return shortened(str(told))
 
 
 if __name__ == "__main__":

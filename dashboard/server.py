@@ -107,12 +107,14 @@ class KnownHosts(TrustedHostMiddleware):
 
 
 class KnownUsers:
-    """Middleware that keeps uploads, files of pages and figures of the server from strangers.
+    """Middleware that keeps files of pages and figures of the server from strangers.
 
-    Streamlit serves these to anybody who has a session, and the login page is one.
+    Streamlit serves these to anybody who has a session, and the login page is one. It also keeps in
+    memory whatever a session sends, whether a page has an uploader or not: only editors send files.
     """
 
-    GUARDED = ("/media/", "/_stcore/upload_file/", "/_stcore/metrics")
+    UPLOADS = "/_stcore/upload_file/"
+    GUARDED = ("/media/", UPLOADS, "/_stcore/metrics")
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an ASGI app."""
@@ -121,10 +123,12 @@ class KnownUsers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         guarded = scope["type"] == "http" and any(part in scope["path"] for part in self.GUARDED)
-        if guarded and roles.role_by_cookie(Request(scope).cookies) is None:
-            refusal = PlainTextResponse("Log in first.", 403)
-            await refusal(scope, receive, send)
-            return
+        if guarded:
+            role = roles.role_by_cookie(Request(scope).cookies)
+            said = "Log in first." if role is None else "Viewers send no files; ask an editor."
+            if role is None or (role != "editor" and self.UPLOADS in scope["path"]):
+                await PlainTextResponse(said, 403)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
 

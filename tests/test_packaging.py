@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from csvcore import cli, store
 from csvcore.cli import dashboard
+from csvcore.errors import InputError
 from csvcore.formats import bundled
 from csvcore.jobs import queue
 from csvcore.pipeline import imports
@@ -72,7 +73,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.delenv("CSVCORE_MODELS", raising=False)
     monkeypatch.setenv("CSVCORE_READ_ONLY", "")  # which the command sets
-    monkeypatch.setattr(dashboard, "in_use", lambda host, port: False)
+    monkeypatch.setattr(dashboard, "check_address", lambda host, port: None)
     return calls
 
 
@@ -94,6 +95,25 @@ def test_the_dashboard_command_becomes_the_server(tmp_path: Path, started: list[
     assert command[5] == "--server.port=8600"
     assert environment["CSVCORE_DB"] == str(tmp_path / "x.duckdb")
     assert environment["CSVCORE_MODELS"] == f"{tmp_path}{os.pathsep}{ROOT}"
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (PermissionError(13, "Permission denied"), "port 80 is for administrators alone; give one"),
+        (OSError(99, "Cannot assign requested address"), "Cannot assign requested address; give"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known; give an"),
+    ],
+)
+def test_an_address_that_this_machine_does_not_give_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, raised: OSError, said: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(InputError, match=said):
+        dashboard.check_address("127.0.0.1", 80)
 
 
 def test_a_port_that_is_taken_starts_and_queues_nothing(

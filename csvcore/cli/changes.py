@@ -10,8 +10,8 @@ from csvcore import store
 from csvcore.cli.base import FILE, PATH, database, echo, main
 from csvcore.cli.imports import accuracy_options, evaluations_of
 from csvcore.errors import InputError
-from csvcore.pipeline import incoming
-from csvcore.store import Act, Changes, Target
+from csvcore.pipeline import importers
+from csvcore.store import Changes, Edit, Target
 from csvcore.store.changes import counted
 
 SHOWN = 20  # changes of a kind that are written out
@@ -39,9 +39,9 @@ def asks() -> bool:
     return sys.stdin.isatty()
 
 
-def carry_out(db: Path, act: Act, yes: bool, whole_losses: bool = False) -> None:
-    """Print what an act would change, ask unless told, and do it."""
-    planned = store.rehearse(db, act, whole_losses)
+def carry_out(db: Path, edit: Edit, yes: bool, whole_losses: bool = False) -> None:
+    """Print what an edit would change, ask unless told, and do it."""
+    planned = store.rehearse(db, edit, whole_losses)
     for line in lines(planned):
         echo(line)
     if not planned.rows:
@@ -54,7 +54,7 @@ def carry_out(db: Path, act: Act, yes: bool, whole_losses: bool = False) -> None
                 "listed"
             )
         click.confirm("Do this?", abort=True)
-    done = store.perform(db, act, planned.fingerprint, whole_losses)
+    done = store.perform(db, edit, planned.fingerprint, whole_losses)
     number = ", ".join(
         f"{counted(what, number)} {effect}" for effect, what, number in done.counts()
     )
@@ -122,7 +122,7 @@ def replace() -> None:
 @database
 def replace_models(db: Path, file: Path, yes: bool) -> None:
     """Replace model cards by those of a CSV file; an empty cell empties the card's."""
-    carry_out(db, incoming.models(file, replace=True), yes)
+    carry_out(db, importers.models(file, replace=True), yes)
 
 
 @replace.command("accuracies")
@@ -132,7 +132,7 @@ def replace_models(db: Path, file: Path, yes: bool) -> None:
 @database
 def replace_accuracies(db: Path, files: tuple[Path, ...], yes: bool, **options: Any) -> None:
     """Replace accuracies by those of files; item results and fits of the old ones are removed."""
-    carry_out(db, incoming.accuracies(files, evaluations_of(**options), replace=True), yes)
+    carry_out(db, importers.accuracies(files, evaluations_of(**options), replace=True), yes)
 
 
 @replace.command("losses")
@@ -142,7 +142,7 @@ def replace_accuracies(db: Path, files: tuple[Path, ...], yes: bool, **options: 
 @database
 def replace_losses(db: Path, file: Path, corpus: str | None, yes: bool) -> None:
     """Replace all losses of a loss pack's models on its corpus; fits made with them are removed."""
-    carry_out(db, incoming.losses([file], corpus, replace=True), yes, whole_losses=True)
+    carry_out(db, importers.losses(db, [file], corpus, replace=True), yes, whole_losses=True)
 
 
 @replace.command("split")
@@ -152,4 +152,4 @@ def replace_losses(db: Path, file: Path, corpus: str | None, yes: bool) -> None:
 @database
 def replace_split(db: Path, file: Path, name: str, yes: bool) -> None:
     """Replace a split by that of a CSV file; fits on the old one stay, as stale."""
-    carry_out(db, incoming.split(file, name), yes)
+    carry_out(db, importers.split(file, name, replace=True), yes)

@@ -1,5 +1,6 @@
 """The command that starts the dashboard."""
 
+import errno
 import importlib.util
 import os
 import socket
@@ -10,7 +11,7 @@ import click
 
 from csvcore import store
 from csvcore.cli.base import FILE, database, echo, main
-from csvcore.errors import InputError
+from csvcore.errors import InputError, reason
 from csvcore.formats import login_file, rights
 from csvcore.jobs import queue
 
@@ -35,12 +36,30 @@ def queue_first_fits(database: Path) -> bool:
     return True
 
 
-def in_use(host: str, port: int) -> bool:
-    """Check if a server answers at this port of this machine."""
-    anywhere = host in ("0.0.0.0", "::", "localhost")
-    family = socket.AF_INET6 if ":" in host and not anywhere else socket.AF_INET
-    with socket.socket(family) as probe:
-        return probe.connect_ex(("127.0.0.1" if anywhere else host, port)) == 0
+def check_address(host: str, port: int) -> None:
+    """Check that this user may serve at an address.
+
+    Raises:
+        InputError: it is not of this machine, in use, or for administrators alone.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(address)
+            probe.listen()
+    except PermissionError as error:
+        raise InputError(
+            f"port {port} is for administrators alone; give one above 1023 with --port"
+        ) from error
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise InputError(f"port {port} is in use; give another with --port") from error
+        raise InputError(
+            f"the dashboard cannot be served at {host}, port {port}: {reason(error)}; "
+            "give an address of this machine with --host"
+        ) from error
 
 
 def streamlit_options(host: str, port: int, login: Path | None) -> list[str]:
@@ -106,8 +125,7 @@ def dashboard(
     if read_only:
         os.environ[rights.VARIABLE] = "1"  # before the database is looked at
     options = streamlit_options(host, port, login)
-    if in_use(host, port):
-        raise InputError(f"port {port} is in use; give another with --port")
+    check_address(host, port)
     with store.connect(db, read_only=True):
         pass  # a database that cannot be opened is refused before anything starts
     if store.writable(db) and queue_first_fits(db):

@@ -9,7 +9,7 @@ import click
 
 from csvcore.cli.base import FILE, PATH, database, echo, main, progress
 from csvcore.pipeline import imports, splits
-from csvcore.pipeline.incoming import Evaluations
+from csvcore.pipeline.importers import Evaluations
 
 
 @main.command()

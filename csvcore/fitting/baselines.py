@@ -106,7 +106,7 @@ def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mas
     names, source = data.sources()
     in_source = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
     score = salience.capability_score(
-        in_source.astype(np.float64), data.nll[chosen.rows], data.n_chars
+        in_source.astype(np.float64), chosen.losses(data), data.n_chars
     )
     judges = chosen.on("validation") if chosen.on("validation").any() else seen
     gamma = np.full(len(names), chosen.task.chance)

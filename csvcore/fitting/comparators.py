@@ -130,7 +130,7 @@ def exponential(data: Dataset, chosen: TaskModels) -> Predict:
 
 def _mean_loss(data: Dataset, chosen: TaskModels) -> Floats:
     """Return the loss of all text, (n_models,) nats per character."""
-    return np.asarray(data.nll[chosen.rows].sum(axis=1, dtype=np.float64) / data.n_chars)
+    return np.asarray(chosen.losses(data).sum(axis=1, dtype=np.float64) / data.n_chars)
 
 
 def _by_mask(predict: Callable[[Mask], Floats]) -> Predict:

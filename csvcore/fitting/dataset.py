@@ -4,6 +4,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class Dataset:
             self,
             corpus_sha256=corpus_sha256(docs),
             docs=docs,
-            units=replace(self.units, edges=edges, hidden=self.units.hidden[on]),
+            units=replace(self.units, edges=edges, states=cache(lambda: self.units.hidden[on])),
             nll=self.nll[:, on],
             counts=self.counts[on],
             n_chars=self._n_chars_of(docs, edges, on),
@@ -102,7 +103,7 @@ class Dataset:
             units=replace(
                 self.units,
                 edges=[*self.units.edges, *other.units.edges],
-                hidden=np.concatenate([self.units.hidden, other.units.hidden]),
+                states=cache(lambda: np.concatenate([self.units.hidden, other.units.hidden])),
             ),
             models=common,
             cards=[self.cards[row] for row in at],
@@ -176,6 +177,10 @@ class TaskModels:
     accuracy: Floats
     n_items: list[int | None]
     left_out: tuple[str, ...]
+
+    def losses(self, data: Dataset) -> NDArray[np.float32]:
+        """Return the rows of these models in a dataset, not a copy where they are all."""
+        return data.nll if self.rows == list(range(len(data.nll))) else data.nll[self.rows]
 
     def on(self, side: Side) -> Mask:
         """Return the mask of the models on a side, (n_models,)."""

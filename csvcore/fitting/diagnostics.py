@@ -47,7 +47,7 @@ def beyond_notes(score: Floats, fitted: Mask, test: Mask) -> list[str]:
 
 def coarse_notes(data: Dataset, chosen: TaskModels, method: str) -> list[str]:
     """Return a note if losses cover far more text than the weighted units."""
-    unit = sum(int(cuts[-1]) for cuts in data.units.edges) / data.units.hidden.shape[0]
+    unit = sum(int(cuts[-1]) for cuts in data.units.edges) / data.units.n_tokens
     span = data.span[chosen.rows]
     coarse = int((span > COARSE * unit).sum())
     if coarse == 0 or not METHODS[method].fine:

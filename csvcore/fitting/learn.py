@@ -101,7 +101,7 @@ def _result(
     if kind == "comparator":
         predict = COMPARATORS[request.method](data, models)
         return finish_predictions(data, models, request, predict, started)
-    score = SCORES[request.method](data.nll[models.rows], text_of(data), models.task)
+    score = SCORES[request.method](models.losses(data), text_of(data), models.task)
     return finish_score(data, models, request, score, time.perf_counter() - started)
 
 

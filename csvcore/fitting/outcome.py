@@ -69,7 +69,7 @@ def finish(
         FitError: no law can be fitted to the train models.
     """
     weight = _scaled(result.weight, data.counts)
-    nll = data.nll[chosen.rows]
+    nll = chosen.losses(data)
     score = salience.capability_score(weight, nll, data.n_chars)
     without: dict[str, Floats] = {}
     if result.fold_weight:
@@ -257,7 +257,7 @@ def _replay(data: Dataset, chosen: TaskModels, result: WeightResult, fit: Fit) -
     weight = np.array(
         [_scaled(stage.astype(np.float64), data.counts) for stage in result.stages.values()]
     )
-    score = salience.capability_score(weight, data.nll[chosen.rows], data.n_chars)
+    score = salience.capability_score(weight, chosen.losses(data), data.n_chars)
     train = chosen.on("train")
     laws = fit_sigmoid_laws(
         score,

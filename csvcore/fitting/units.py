@@ -1,7 +1,8 @@
 """The units that get a weight: the scorer's tokens, or those that the losses come in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +11,31 @@ from csvcore.alignment import first_token_ends
 from csvcore.errors import InputError
 from csvcore.records import Document, Ints, ModelLosses
 
+States = NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
 class Units:
     """The units that get a weight: the scorer's tokens, or those that the losses come in.
 
-    edges: for each document its (n_tokens + 1,) byte boundaries. hidden: (sum of n_tokens, width)
-    last hidden states. scorer_sha256: identity of its weights and tokenizer.
+    edges: for each document its (n_tokens + 1,) byte boundaries. states: returns `hidden`; called
+    by what needs them alone, since it may take a scorer minutes. scorer_sha256: identity of its
+    weights and tokenizer.
     """
 
     edges: list[Ints]
-    hidden: NDArray[np.float32]
+    states: Callable[[], States]
     scorer_sha256: str
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of units of all documents."""
+        return sum(cuts.size - 1 for cuts in self.edges)
+
+    @property
+    def hidden(self) -> States:
+        """Last hidden states, (n_tokens, width)."""
+        return self.states()
 
 
 def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
@@ -45,22 +59,26 @@ def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:
             )
     ends = np.split(first.byte_end, np.cumsum(first.n_tokens)[:-1])
     edges = [np.unique(np.concatenate([[0], end])) for end in ends]
+    return replace(units, edges=edges, states=cache(lambda: _states_of(edges, units)))
+
+
+def _states_of(edges: Sequence[Ints], units: Units) -> States:
+    """Return the states of other units of the same texts."""
     starts = np.cumsum([0, *(cuts.size - 1 for cuts in units.edges)])
+    hidden = units.hidden
     states = [
-        _mean_states(own, cuts, units.hidden[start : start + cuts.size - 1])
+        _mean_states(own, cuts, hidden[start : start + cuts.size - 1])
         for own, cuts, start in zip(edges, units.edges, starts, strict=False)
     ]
-    return replace(units, edges=edges, hidden=np.concatenate(states).astype(np.float32))
+    return np.concatenate(states).astype(np.float32)
 
 
-def _mean_states(
-    edges: Ints, token_edges: Ints, hidden: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _mean_states(edges: Ints, token_edges: Ints, hidden: States) -> States:
     """Return states of units as byte-weighted means over their tokens, (n_units, width)."""
     stop = np.minimum(edges[1:, None], token_edges[None, 1:])
     start = np.maximum(edges[:-1, None], token_edges[None, :-1])
     overlap = np.maximum(stop - start, 0)  # (n_units, n_tokens) bytes
-    mean: NDArray[np.float32] = (overlap / np.diff(edges)[:, None]) @ hidden
+    mean: States = (overlap / np.diff(edges)[:, None]) @ hidden
     return mean
 
 
@@ -91,7 +109,8 @@ def without_first_tokens(
     )
     if n_chars == 0:
         raise InputError("every document is the first token of some model; nothing is left to fit")
-    return replace(units, edges=edges, hidden=units.hidden[whole]), counts, n_chars
+    cut = replace(units, edges=edges, states=cache(lambda: units.hidden[whole]))
+    return cut, counts, n_chars
 
 
 def _with_cut(cuts: Ints, cut: int) -> tuple[Ints, Ints]:

@@ -23,6 +23,7 @@ class Chunk:
     column: str
     n_values: int
     n_bytes: int
+    group: int
 
 
 def chunks(source: Path | bytes) -> list[Chunk]:
@@ -34,8 +35,8 @@ def chunks(source: Path | bytes) -> list[Chunk]:
     groups = _Thrift(_footer(source)).struct().get(4, [])
     try:
         return [
-            Chunk(meta[3][0].decode(), int(meta[5]), int(meta[6]))
-            for group in groups
+            Chunk(meta[3][0].decode(), int(meta[5]), int(meta[6]), number)
+            for number, group in enumerate(groups)
             for meta in (column[3] for column in group[1])
         ]
     except (LookupError, AttributeError, TypeError) as error:

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 
 from csvcore.errors import InputError
 from csvcore.formats import atomic, parquet
-from csvcore.formats.outside import REFUSALS
 from csvcore.formats.parquet import IMPORT, Budget
 
 SCHEMA = pa.schema(
@@ -21,14 +20,6 @@ SCHEMA = pa.schema(
     ]
 )
 BATCH = 200_000  # rows that are in memory at once
-
-
-def is_item_file(content: bytes) -> bool:
-    """Return whether the bytes are a Parquet file with the column `correct`."""
-    try:
-        return "correct" in pq.read_schema(pa.BufferReader(content)).names
-    except (*REFUSALS, OSError):
-        return False
 
 
 def read(path: Path) -> Iterator[pa.Table]:

@@ -1,6 +1,6 @@
 """Loss packs: one Parquet file of per-token losses, with a manifest of how they were made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from csvcore.errors import InputError, OffsetsError, reason
 from csvcore.formats import atomic, parquet
 from csvcore.formats.manifest import KEY, Manifest, PackManifest, decode_manifest, encode_manifest
-from csvcore.formats.parquet import IMPORT, Budget
+from csvcore.formats.parquet import IMPORT, PARTS, Budget
 from csvcore.records import Corpus, ModelLosses, TokenLosses
 
 SCHEMA = pa.schema(
@@ -26,6 +26,10 @@ SCHEMA = pa.schema(
         ("token_id", pa.list_(pa.int32())),
     ]
 )
+
+
+TOKENS_AT_ONCE = 2_000_000  # in memory where a pack is read or written part by part
+ROWS_OF_A_GROUP = 5000  # of a pack that is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,13 @@ def read(path: Path) -> Pack:
     return decode(path.name, path)
 
 
+def read_manifest(path: Path) -> PackManifest | None:
+    """Return the manifest of a loss pack, None if it has none; raise as `decode`."""
+    with parquet.opened(path.name, path, SCHEMA.names, PARTS) as file:
+        metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
+    return decode_manifest(path.name, metadata[KEY]) if KEY in metadata else None
+
+
 def decode(name: str, source: Path | bytes, budget: Budget = IMPORT) -> Pack:
     """Decode a loss pack from its path or its bytes.
 
@@ -89,24 +100,52 @@ def decode(name: str, source: Path | bytes, budget: Budget = IMPORT) -> Pack:
             `check_documents` makes the checks that need the corpus.
     """
     with parquet.opened(name, source, SCHEMA.names, budget) as file:
-        schema = file.schema_arrow
-        _check_columns(name, schema)
-        present = [column for column in SCHEMA.names if column in schema.names]
-        table = file.read(present)
-    metadata: dict[bytes, bytes] = schema.metadata or {}
-    manifest = decode_manifest(name, metadata[KEY]) if KEY in metadata else None
-    if "token_id" not in present:
+        metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
+        _check_columns(name, file.schema_arrow)
+        manifest = decode_manifest(name, metadata[KEY]) if KEY in metadata else None
+        table = _normalised(name, file.read(_present(file.schema_arrow)))
+    if not len(table):
+        raise InputError(f"{name} has no rows; there is nothing to import")
+    check_rows(name, table)
+    return Pack(table, manifest)
+
+
+def parts(path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a loss pack in tables of SCHEMA with some TOKENS_AT_ONCE tokens each.
+
+    Raises:
+        InputError: as `decode`, when the part with the fault is read; a (model, doc_id) that
+            stands in two parts is not found.
+    """
+    name = path.name
+    with parquet.opened(name, path, SCHEMA.names, PARTS) as file:
+        _check_columns(name, file.schema_arrow)
+        n_rows = file.metadata.num_rows
+        if not n_rows:
+            raise InputError(f"{name} has no rows; there is nothing to import")
+        step = parquet.rows_at_once(path, "nll", n_rows, TOKENS_AT_ONCE)
+        columns = _present(file.schema_arrow)
+        for batch in file.iter_batches(step, columns=columns, use_threads=False):
+            table = _normalised(name, pa.Table.from_batches([batch]))
+            check_rows(name, table)
+            yield table
+
+
+def _present(schema: pa.Schema) -> list[str]:
+    return [column for column in SCHEMA.names if column in schema.names]
+
+
+def _normalised(name: str, table: pa.Table) -> pa.Table:
+    """Return a table of SCHEMA, with names as `values.name` returns them."""
+    if "token_id" not in table.column_names:
         table = table.append_column("token_id", pa.nulls(len(table), SCHEMA.field("token_id").type))
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"{name}: a column has the wrong type: {reason(error)}") from error
-    if not len(table):
-        raise InputError(f"{name} has no rows; there is nothing to import")
     for column in ("model", "doc_id"):
         table = parquet.with_names(name, table, column)
-    check_rows(name, table)
-    return Pack(table, manifest)
+    return table
 
 
 def _check_columns(name: str, schema: pa.Schema) -> None:
@@ -226,19 +265,30 @@ def check_documents(name: str, table: pa.Table, n_bytes: Mapping[str, int]) -> N
 
 def write(path: Path, table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> None:
     """Write a loss pack; models maps each model to its part of the manifest. Atomic."""
+    write_parts(path, [table], corpus_sha256, models)
+
+
+def write_parts(
+    path: Path, tables: Iterable[pa.Table], corpus_sha256: str, models: Mapping[str, Manifest]
+) -> int:
+    """Write a loss pack from tables of its rows and return their number. Atomic."""
     with atomic.file(path) as building:
-        building.write_bytes(encode(table, corpus_sha256, models))
+        return _write(building, tables, PackManifest(corpus_sha256, models))
 
 
 def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) -> bytes:
     """Encode a loss pack as the bytes of its file."""
-    manifest = encode_manifest(PackManifest(corpus_sha256, models))
-    table = table.select(SCHEMA.names).cast(SCHEMA)
-    table = table.replace_schema_metadata({KEY: manifest})
     file = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        file,
+    _write(file, [table], PackManifest(corpus_sha256, models))
+    return bytes(file.getvalue())
+
+
+def _write(out: Path | pa.NativeFile, tables: Iterable[pa.Table], manifest: PackManifest) -> int:
+    schema = SCHEMA.with_metadata({KEY: encode_manifest(manifest)})
+    n_rows = 0
+    with pq.ParquetWriter(
+        out,
+        schema,
         compression="zstd",
         compression_level=15,
         use_dictionary=["model", "doc_id"],
@@ -248,10 +298,26 @@ def encode(table: pa.Table, corpus_sha256: str, models: Mapping[str, Manifest]) 
             "token_id.list.element": "DELTA_BINARY_PACKED",
             "nll.list.element": "BYTE_STREAM_SPLIT",
         },
-        row_group_size=5000,
         write_page_checksum=True,
-    )
-    return bytes(file.getvalue())
+    ) as writer:
+        for table in _groups(tables):
+            rows = table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(schema.metadata)
+            writer.write_table(rows, row_group_size=ROWS_OF_A_GROUP)
+            n_rows += len(rows)
+    return n_rows
+
+
+def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables joined up to the rows or the tokens of a row group, whichever is reached."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        n_tokens = sum(int(lengths(part).sum()) for part in held)
+        if sum(map(len, held)) >= ROWS_OF_A_GROUP or n_tokens >= TOKENS_AT_ONCE:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
 
 
 def loss_table(rows: Sequence[TokenLosses]) -> pa.Table:
@@ -280,24 +346,23 @@ def model_losses(name: str, table: pa.Table, doc_ids: Sequence[str]) -> list[Mod
     Raises:
         InputError: a model lacks a document.
     """
-    by_model: dict[str, dict[str, Any]] = {}
-    for row in table.select(["model", "doc_id", "byte_end", "nll"]).to_pylist():
-        by_model.setdefault(row["model"], {})[row["doc_id"]] = row
     losses = []
-    for model, rows in by_model.items():
-        missing = [doc_id for doc_id in doc_ids if doc_id not in rows]
+    for model in dict.fromkeys(table["model"].to_pylist()):
+        rows = table.filter(pc.equal(table["model"], model))
+        place = {doc_id: row for row, doc_id in enumerate(rows["doc_id"].to_pylist())}
+        missing = [doc_id for doc_id in doc_ids if doc_id not in place]
         if missing:
             raise InputError(
                 f"{name}: {model} has losses on {len(doc_ids) - len(missing)} of {len(doc_ids)} "
                 f"documents, not on {missing[0]}; collect the others too"
             )
-        doc_rows = [rows[doc_id] for doc_id in doc_ids]
+        rows = rows.take([place[doc_id] for doc_id in doc_ids])
         losses.append(
             ModelLosses(
                 model=model,
-                n_tokens=np.array([len(row["nll"]) for row in doc_rows]),
-                byte_end=np.concatenate([row["byte_end"] for row in doc_rows]).astype(np.int64),
-                nll=np.concatenate([row["nll"] for row in doc_rows]).astype(np.float64),
+                n_tokens=lengths(rows),
+                byte_end=flat(rows, "byte_end").astype(np.int64),
+                nll=flat(rows, "nll").astype(np.float64),
             )
         )
     return losses

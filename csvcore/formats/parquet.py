@@ -1,5 +1,6 @@
 """The one door to Parquet files: the footer must keep a budget before anything is read."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from csvcore.formats import footer
 from csvcore.formats.outside import REFUSALS, reading
 
 VALUE_BYTES = 4  # of a value in memory, at least
+BUFFER = 2**20  # bytes of a column that are read at once; without it, all of a row group
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +25,18 @@ class Budget:
 
     columns: of the file. values: of the columns that are read, such as tokens times columns of a
     loss pack. n_bytes: uncompressed; None is the memory that is free. instead: what to do with a
-    larger file.
+    larger file. by_group: n_bytes are those of a row group, where a file is read part by part.
     """
 
     columns: int
     values: int
     n_bytes: int | None
     instead: str
+    by_group: bool = False
 
 
 IMPORT = Budget(10_000, 2**40, None, "divide it into smaller files")
+PARTS = Budget(10_000, 2**40, None, "divide it into smaller files or row groups", by_group=True)
 UPLOAD = Budget(
     1_000, 50_000_000, 2**30, "import it on the command line, `csvcore import losses` or `items`"
 )
@@ -59,7 +63,7 @@ def opened(
     try:
         _check(name, source, columns, budget)
         file_of = source if isinstance(source, Path) else pa.BufferReader(source)
-        with pq.ParquetFile(file_of, page_checksum_verification=True) as file:
+        with pq.ParquetFile(file_of, page_checksum_verification=True, buffer_size=BUFFER) as file:
             yield file
     except (*REFUSALS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
@@ -67,6 +71,19 @@ def opened(
         raise InputError(
             f"{name} is not a Parquet file that can be read: {reason(error)}"
         ) from error
+
+
+def rows_at_once(source: Path | bytes, column: str, n_rows: int, n_values: int) -> int:
+    """Return the number of rows whose lists in a column have n_values on average, at least 1.
+
+    Args:
+        source: a file, as of `opened`.
+        column: of lists.
+        n_rows: of the file.
+        n_values: in memory at once.
+    """
+    held = sum(chunk.n_values for chunk in footer.chunks(source) if chunk.column == column)
+    return max(1, min(n_rows, n_values * n_rows // max(held, 1)))
 
 
 def _check(
@@ -77,7 +94,11 @@ def _check(
     _keep(name, len({chunk.column for chunk in chunks}), budget.columns, "columns", budget)
     read = [chunk for chunk in chunks if columns is None or chunk.column in columns]
     n_values = sum(chunk.n_values for chunk in read)
-    n_bytes = sum(max(chunk.n_bytes, VALUE_BYTES * chunk.n_values) for chunk in read)
+    n_bytes_of: Counter[int] = Counter()
+    for chunk in read:
+        group = chunk.group if budget.by_group else 0
+        n_bytes_of[group] += max(chunk.n_bytes, VALUE_BYTES * chunk.n_values)
+    n_bytes = max(n_bytes_of.values(), default=0)
     free = psutil.virtual_memory().available if budget.n_bytes is None else budget.n_bytes
     _keep(name, n_values, budget.values, "values", budget)
     _keep(name, n_bytes, free, "bytes once it is read", budget)

@@ -105,7 +105,7 @@ CONTENTS = ("corpus", "models", "tasks", "accuracies", "split", "losses", "items
 
 @dataclass(frozen=True, slots=True)
 class ExamineJob:
-    """Look at a file that was brought to a page: what would its import change?
+    """Look at an uploaded file: what would its import change?
 
     content: one of CONTENTS. name, file: see `ImportJob`. settings: `name` to store a corpus or
     split by, `corpus` of a pack without a manifest, `form`, `metrics`, `tasks` and `chances` of
@@ -129,9 +129,9 @@ class ExamineJob:
 class ImportJob:
     """Import of a file, with all that waits for it deleted afterwards.
 
-    corpus: of a loss pack without a manifest. name: the original name of the file. file: its copy.
-    content: one of CONTENTS. settings: see `ExamineJob`. expected: fingerprint of the changes that
-    were listed; nothing is imported if there would be others. Empty: import without a list.
+    corpus: empty, but in jobs of older versions. name: the original name of the file. file: its
+    copy. content: one of CONTENTS. settings: see `ExamineJob`. expected: fingerprint of the changes
+    that were listed; nothing is imported if there would be others.
     """
 
     kind: ClassVar[str] = "import"

@@ -1,4 +1,4 @@
-"""Files that were brought to a page and wait beside the database for the worker.
+"""Files that were uploaded on a page and wait beside the database for the worker.
 
 Each has a folder of its own in the folder of uploads, with the file, and once the worker has looked
 at it with a preview: what its import would change. Folders go with their import, or are discarded.
@@ -45,7 +45,7 @@ class Preview:
 
 
 def keep(database: Path, name: str, source: BinaryIO) -> Path:
-    """Write what is brought under a name to a folder of its own, part by part; return the file."""
+    """Write an upload to a folder of its own, part by part; return the file."""
     folder = queue.uploads_path(database) / secrets.token_hex(8)
     folder.mkdir(parents=True)
     file = folder / safe_name(name)
@@ -99,6 +99,13 @@ def forget(database: Path, file: Path) -> None:
         shutil.rmtree(file.parent, ignore_errors=True)
 
 
+def folders(uploaded: Path) -> list[Path]:
+    """Return the folders of single uploads in the folder of all; none without it."""
+    if not uploaded.is_dir():
+        return []
+    return [path for path in uploaded.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
 def write_preview(file: Path, preview: dict[str, Any]) -> None:
     """Store the preview of an upload."""
     with atomic.file(file.with_name(PREVIEW)) as building:
@@ -132,14 +139,14 @@ def preview_of(job: ExamineJob, **changes: Any) -> dict[str, Any]:
 
 def sweep(database: Path) -> None:
     """Delete uploads that no live job works on and that have no preview, or an old one."""
-    folder = queue.uploads_path(database)
-    if not folder.is_dir():
+    uploaded = folders(queue.uploads_path(database))
+    if not uploaded:
         return
     recent = queue.recent(database, limit=200)
     busy = _folders(job.params for job in recent if job.live)
     ended = _folders(job.params for job in recent if not job.live)
-    for path in folder.iterdir():
-        if not path.is_dir() or path.resolve() in busy:
+    for path in uploaded:
+        if path.resolve() in busy:
             continue
         old = time.time() - path.stat().st_mtime > LEFT_SECONDS
         given_up = path.resolve() in ended and not (path / PREVIEW).exists()

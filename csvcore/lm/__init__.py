@@ -16,6 +16,7 @@ from csvcore.lm.loading import (
     load_config,
     load_tokenizer,
     scorer_sha256,
+    token_edges,
 )
 from csvcore.lm.losses import (
     cut,
@@ -57,6 +58,7 @@ __all__ = [
     "put_together",
     "score",
     "scorer_sha256",
+    "token_edges",
     "tokens_per_second",
     "window_size",
     "windows",

@@ -6,6 +6,7 @@ trust_remote_code. Chat templates are never applied.
 
 import io
 import struct
+from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from csvcore.lm.files import ModelFiles, first_line
 from csvcore.lm.passes import Passes, Segment, is_out_of_memory, keep_freed_memory
 from csvcore.lm.prefix_token import AUTO, Prefix, choose_prefix, legal_prefixes
 from csvcore.lm.selftest import SelfTest
+from csvcore.records import Ints
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # callers show their own
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we refuse instead
@@ -258,6 +260,15 @@ def _model(model_files: ModelFiles, config: LoadConfig) -> Any:
     if missing:  # transformers has filled them with random numbers
         raise ModelError(f"{model_files.name} lacks the weights {missing[0]}; download it again")
     return model
+
+
+def token_edges(name: str, texts: Sequence[str]) -> list[Ints]:
+    """Return the (n_tokens + 1,) byte boundaries of a model's tokens in each text.
+
+    Its weights are not loaded.
+    """
+    tokenizer = load_tokenizer(files.find(name))
+    return [encode(tokenizer, text).tiling.edges for text in texts]
 
 
 def scorer_sha256(name: str) -> str:

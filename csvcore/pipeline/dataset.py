@@ -1,14 +1,17 @@
 """The dataset of a fit, read from the database."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from csvcore import store
 from csvcore.alignment import Aligner
+from csvcore.errors import StoreError
 from csvcore.fitting.dataset import Dataset
 from csvcore.fitting.units import units_of_losses, without_first_tokens
 from csvcore.pipeline.units import scoring_units
+from csvcore.records import ModelLosses
 
 
 def load_dataset(
@@ -26,25 +29,32 @@ def load_dataset(
     with store.connect(database, read_only=True) as db:
         sha256 = store.corpus_sha256(db, corpus)
         docs = store.documents(db, corpus)
+    units = scoring_units(database, sha256, docs, scorer)  # takes a while, the database closed
+    n_chars = sum(len(doc.text) for doc in docs)
+    counts = np.ones(units.n_tokens, dtype=bool)
+    with store.connect(database, read_only=True) as db:
+        if store.corpus_sha256(db, corpus) != sha256:
+            raise StoreError(f"the corpus {corpus} changed while it was read; repeat the fit")
         sides = store.split(db, split)
         tasks = {task.task: task for task in store.tasks(db)}
         accuracies = {(entry.model, entry.task): entry for entry in store.accuracies(db)}
         cards = {card.model: card for card in store.models(db)}
         complete = set(store.complete_models(db, corpus))
-        full = [name for name in sides if name in complete]
-        losses = store.losses(db, corpus, full)
-    units = scoring_units(database, sha256, docs, scorer)
-    if own_units:
-        units = units_of_losses(units, losses)
-    counts = np.ones(units.hidden.shape[0], dtype=bool)
-    n_chars = sum(len(doc.text) for doc in docs)
-    if mask_first_token:
-        units, counts, n_chars = without_first_tokens(units, docs, losses)
-    aligner = Aligner([doc.text for doc in docs], units.edges)
-    nll = np.empty((len(losses), units.hidden.shape[0]), dtype=np.float32)
-    for row, entry in enumerate(losses):
-        nll[row] = aligner.map(entry) * counts
-    models = [entry.model for entry in losses]
+        models = sorted(name for name in sides if name in complete)
+        losses: Iterable[ModelLosses] = store.each_models_losses(db, corpus, models)
+        if own_units or mask_first_token:  # units of all models, so all are read before
+            losses = list(losses)
+            if own_units:
+                units = units_of_losses(units, losses)
+                counts = np.ones(units.n_tokens, dtype=bool)
+            if mask_first_token:
+                units, counts, n_chars = without_first_tokens(units, docs, losses)
+        aligner = Aligner([doc.text for doc in docs], units.edges)
+        nll = np.empty((len(models), units.n_tokens), dtype=np.float32)
+        n_source = np.empty(len(models))
+        for row, entry in enumerate(losses):
+            nll[row] = aligner.map(entry) * counts
+            n_source[row] = entry.byte_end.size
     n_bytes = sum(doc.n_bytes for doc in docs)
     return Dataset(
         corpus=corpus,
@@ -60,5 +70,5 @@ def load_dataset(
         accuracies=accuracies,
         counts=counts,
         n_chars=n_chars,
-        span=n_bytes / np.array([entry.byte_end.size for entry in losses]),
+        span=n_bytes / n_source,
     )

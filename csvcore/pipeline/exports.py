@@ -78,19 +78,31 @@ class TableFile:
 
 
 def export_losses(database: Path, corpus: str, names: Sequence[str], out: Path) -> str:
-    """Write stored losses of these models as a loss pack; by default of all with losses."""
+    """Write stored losses of these models as a loss pack; by default of all with losses.
+
+    The database is open while a model is read, not while it is written.
+    """
     with store.connect(database, read_only=True) as db:
         sha256 = store.corpus_sha256(db, corpus)
         have = store.coverage(db, corpus)
-        wanted = list(names) or list(have)
+        wanted = list(dict.fromkeys(names)) or list(have)
         missing = [name for name in wanted if name not in have]
         if missing or not wanted:
             raise InputError(f"no losses of {', '.join(missing) or 'any model'} on {corpus}")
-        table = store.loss_rows(db, corpus, wanted)
         manifests = store.manifests(db, corpus)
     known_manifests = {name: made for name in wanted if (made := manifests.get(name))}
-    loss_packs.write(out, table, sha256, known_manifests)
-    return f"{out}: {len(wanted)} models, {len(table)} rows"
+    rows = (_losses_of(database, corpus, name, have[name]) for name in sorted(wanted))
+    n_rows = loss_packs.write_parts(out, rows, sha256, known_manifests)
+    return f"{out}: {len(wanted)} models, {n_rows} rows"
+
+
+def _losses_of(database: Path, corpus: str, model: str, n_rows: int) -> pa.Table:
+    """Return the losses of a model; refuse another number of rows than there was."""
+    with store.connect(database, read_only=True) as db:
+        table = store.loss_rows(db, corpus, [model])
+    if len(table) != n_rows:
+        raise InputError(f"the losses of {model} changed while they were read; repeat the export")
+    return table
 
 
 def export_items(database: Path, out: Path) -> str:

@@ -1,16 +1,17 @@
 """Import of files into the database; each import is all or nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from csvcore import store
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import csv_tables, item_results
+from csvcore.formats import checked_packs, csv_tables, item_results, loss_packs
 from csvcore.formats.bundled import ZOO, ZOO_CORPORA
-from csvcore.pipeline import incoming
-from csvcore.pipeline.incoming import Evaluations
-from csvcore.records import Document, Task
-from csvcore.store import Act, Connection
+from csvcore.formats.checked_packs import CheckedPack
+from csvcore.pipeline import importers
+from csvcore.pipeline.importers import Evaluations
+from csvcore.records import Corpus, Task
+from csvcore.store import Connection, Edit
 
 
 def init(database: Path, zoo: bool = False) -> str:
@@ -22,58 +23,70 @@ def init(database: Path, zoo: bool = False) -> str:
     done = f"{database} made" if made else f"{database} was there"
     if not zoo:
         return f"{done}; next: csvcore import corpus FILE --name NAME"
+    corpora = _zoo_corpora()
+    with store.connect(database, read_only=True) as db:
+        names = store.corpora(db)["corpus"].tolist()
+        stored = store.corpus_sha256(db, "zoo") if "zoo" in names else None
+    if stored == corpora["zoo"].sha256:
+        return f"{done}, with the bundled zoo"
+    if stored is not None:
+        raise StoreError(
+            f"{database} holds another version of the bundled zoo; take a new file, "
+            "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
+        )
+    packs = _zoo_packs(corpora)
     with store.connect(database) as db:
-        if "zoo" in store.corpora(db)["corpus"].tolist():
-            if store.corpus_sha256(db, "zoo") == csv_tables.corpus_sha256(_zoo_corpora()["zoo"]):
-                return f"{done}, with the bundled zoo"
-            raise StoreError(
-                f"{database} holds another version of the bundled zoo; take a new file, "
-                "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
-            )
-        _load_zoo(db)
+        _load_zoo(db, corpora.values(), packs)
         n_models = len(store.models(db))
     return f"{done}, the bundled zoo loaded: {n_models} models"
 
 
-def _zoo_corpora() -> dict[str, list[Document]]:
+def _zoo_corpora() -> dict[str, Corpus]:
     missing = [file for file in ZOO_CORPORA.values() if not (ZOO / file).is_file()]
     if missing:
         raise InputError(f"the bundled zoo is not at {ZOO}; install csvcore again")
-    return {name: csv_tables.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
+    read = {name: csv_tables.read_corpus(ZOO / file) for name, file in ZOO_CORPORA.items()}
+    return {name: Corpus(name, csv_tables.corpus_sha256(docs), docs) for name, docs in read.items()}
 
 
-def _load_zoo(db: Connection) -> None:
-    for name, docs in _zoo_corpora().items():
-        store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
+def _zoo_packs(corpora: Mapping[str, Corpus]) -> list[CheckedPack]:
+    return [
+        checked_packs.check(pack, corpora[pack.parent.name], loss_packs.read_manifest(pack))
+        for pack in sorted(ZOO.glob("losses/*/*.parquet"))
+    ]
+
+
+def _load_zoo(db: Connection, corpora: Iterable[Corpus], packs: Sequence[CheckedPack]) -> None:
+    for corpus in corpora:
+        store.add_corpus(db, corpus.name, corpus.sha256, corpus.docs)
     store.add_models(db, csv_tables.read_models(ZOO / "models.csv"))
     store.add_tasks(db, csv_tables.read_tasks(ZOO / "tasks.csv"))
     store.add_accuracies(db, csv_tables.read_accuracies([ZOO / "accuracies.csv"]))
     if (ZOO / "items.parquet").is_file():
         store.add_item_results(db, item_results.read(ZOO / "items.parquet"))
     for split in sorted((ZOO / "splits").glob("*.csv")):
-        incoming.add_split(db, split.stem, split)
-    for pack in sorted(ZOO.glob("losses/*/*.parquet")):
-        incoming.losses([pack], pack.parent.name)(db)
+        importers.split(split, split.stem)(db)
+    importers.checked_losses(packs)(db)
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
     """Store a corpus under a name: JSON lines, CSV, Parquet, or a folder of plain texts."""
-    return _store(database, incoming.corpus(file, name))
+    return _store(database, importers.corpus(file, name))
 
 
-def _store(database: Path, act: Act) -> str:
+def _store(database: Path, edit: Edit) -> str:
     with store.connect(database) as db:
-        return act(db).message
+        return edit(db).message
 
 
 def import_models(database: Path, file: Path) -> str:
     """Store model cards."""
-    return _store(database, incoming.models(file))
+    return _store(database, importers.models(file))
 
 
 def import_tasks(database: Path, file: Path) -> str:
     """Store tasks and their chance levels."""
-    return _store(database, incoming.tasks(file))
+    return _store(database, importers.tasks(file))
 
 
 def import_accuracies(
@@ -90,7 +103,7 @@ def import_accuracies(
     Args:
         database: the results database.
         files: CSV files, long or wide, or files or folders of an evaluation program.
-        form: see `incoming.Evaluations`, as all that follow.
+        form: see `importers.Evaluations`, as all that follow.
         metrics: of result files.
         tasks: stored name by the files' name.
         names: a file of model names.
@@ -101,17 +114,17 @@ def import_accuracies(
             an accuracy that is stored with another value; nothing is imported then.
     """
     how = Evaluations(form, metrics, tasks, names, new_tasks)
-    return _store(database, incoming.accuracies(files, how))
+    return _store(database, importers.accuracies(files, how))
 
 
 def import_items(database: Path, file: Path) -> str:
     """Store item results; accuracies that are not stored are made from them."""
-    return _store(database, incoming.items(file))
+    return _store(database, importers.items(file))
 
 
 def import_split(database: Path, file: Path, name: str) -> str:
-    """Store a split of known models."""
-    return _store(database, incoming.split(file, name))
+    """Store a split of known models; refuse one whose name another split has."""
+    return _store(database, importers.split(file, name))
 
 
 def import_losses(database: Path, files: Sequence[Path], corpus: str | None = None) -> str:
@@ -119,4 +132,4 @@ def import_losses(database: Path, files: Sequence[Path], corpus: str | None = No
 
     Losses that are stored already are skipped if equal, so packs may overlap.
     """
-    return _store(database, incoming.losses(files, corpus))
+    return _store(database, importers.losses(database, files, corpus))

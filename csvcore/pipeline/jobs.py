@@ -19,7 +19,7 @@ from csvcore.jobs.specs import (
     LeaveOutJob,
     MixesJob,
 )
-from csvcore.pipeline import brought
+from csvcore.pipeline import import_jobs
 
 if TYPE_CHECKING:
     from csvcore.collection import Progress
@@ -60,9 +60,9 @@ def run_job(
         case MixesJob() as job:
             return _mixes(database, job, report)
         case ExamineJob() as job:
-            return brought.examine(database, job, report)
+            return import_jobs.examine(database, job, report)
         case ImportJob() as job:
-            return brought.take(database, job, report)
+            return import_jobs.take(database, job, report)
 
 
 def _fit(database: Path, job: FitJob, report: "Report", watch: "Watch") -> str:

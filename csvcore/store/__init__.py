@@ -42,29 +42,31 @@ from csvcore.store.fits import (
 )
 from csvcore.store.items import (
     add_item_results,
-    compare_item_results,
     has_item_results,
     item_results,
+)
+from csvcore.store.losses import (
+    add_loss_parts,
+    add_losses,
+    complete_models,
+    coverage,
+    each_models_losses,
+    loss_rows,
+    losses,
 )
 from csvcore.store.measurements import (
     accuracies,
     add_accuracies,
     add_corpus,
-    add_losses,
     add_models,
     add_split,
     add_tasks,
-    complete_models,
     corpora,
     corpus,
     corpus_of_sha256,
     corpus_sha256,
-    coverage,
-    covered_documents,
     documents,
     imported_tasks,
-    loss_rows,
-    losses,
     manifests,
     models,
     split,
@@ -72,8 +74,8 @@ from csvcore.store.measurements import (
     tasks,
 )
 from csvcore.store.mixes import copy_losses, mixes, set_mixes
-from csvcore.store.packs import corpus_of_pack
-from csvcore.store.rehearsal import Act, Stored, perform, rehearse
+from csvcore.store.packs import corpus_of_manifest
+from csvcore.store.rehearsal import Edit, Stored, perform, rehearse
 from csvcore.store.removal import Target, removal
 from csvcore.store.replacement import replace_accuracies, replace_losses, replace_models
 from csvcore.store.reveals import (
@@ -90,10 +92,10 @@ from csvcore.store.trained import trained
 
 __all__ = [
     "SCHEMA_VERSION",
-    "Act",
     "Change",
     "Changes",
     "Connection",
+    "Edit",
     "Stored",
     "Target",
     "accuracies",
@@ -101,6 +103,7 @@ __all__ = [
     "add_corpus",
     "add_fit",
     "add_item_results",
+    "add_loss_parts",
     "add_losses",
     "add_models",
     "add_reveal",
@@ -108,21 +111,20 @@ __all__ = [
     "add_tasks",
     "backup",
     "broken_losses",
-    "compare_item_results",
     "complete_models",
     "connect",
     "control",
     "copy_losses",
     "corpora",
     "corpus",
-    "corpus_of_pack",
+    "corpus_of_manifest",
     "corpus_of_sha256",
     "corpus_sha256",
     "coverage",
     "coverage_by_source",
-    "covered_documents",
     "create",
     "documents",
+    "each_models_losses",
     "evidence",
     "fit",
     "fit_units",

@@ -58,6 +58,8 @@ UPGRADES = {
     6: ("ALTER TABLE reveals ADD COLUMN who VARCHAR",),
 }
 LOCK_SECONDS = 30.0
+# The lock knows no order: whoever has waited this long tries often, before those who just came.
+PATIENT_SECONDS, EAGER_SECONDS = 1.0, 0.003
 WAIT_SECONDS = 0.05  # between attempts of a reader without a lock file
 # DuckDB's settings of every connection; the last one keeps a statement from changing the others.
 SETTINGS: dict[str, Any] = {
@@ -70,6 +72,9 @@ SETTINGS: dict[str, Any] = {
     "python_enable_replacements": "false",
     "lock_configuration": "true",
 }
+# Memory of DuckDB while it writes; what takes more, such as rows of an open transaction, is put in
+# a folder beside the database meanwhile.
+WRITER_MEMORY = "512MB"
 Stamp = tuple[tuple[int, int, int], ...]  # inode, size and time of change of a file and its log
 Connection = duckdb.DuckDBPyConnection
 # Words of DuckDB for a full disk, a damaged file and one in use; it has no exceptions of their own.
@@ -152,7 +157,11 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = FileLock(lock_path(path))
     try:
-        lock.acquire(timeout=LOCK_SECONDS)
+        try:
+            lock.acquire(timeout=min(PATIENT_SECONDS, LOCK_SECONDS))
+        except Timeout:
+            rest = max(0.0, LOCK_SECONDS - PATIENT_SECONDS)
+            lock.acquire(timeout=rest, poll_interval=EAGER_SECONDS)
     except Timeout as error:
         raise StoreError(in_use(path)) from error
     try:
@@ -200,7 +209,8 @@ def _connection(path: Path, read_only: bool) -> Connection:
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
+            limit = {} if read_only else {"memory_limit": WRITER_MEMORY}
+            return duckdb.connect(str(path), read_only=read_only, config=limit | SETTINGS)
         except duckdb.IOException as error:
             in_the_way = LOCKED in str(error)
             if in_the_way and time.monotonic() < deadline:
@@ -331,6 +341,44 @@ def first(
 def flat(table: pa.Table, column: str) -> Any:
     """Return the concatenated entries of a list column as a numpy array."""
     return table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+
+
+class Rows:
+    """Rows that queries read by a name, other ones from query to query, during a block.
+
+    A table that is registered within a transaction stays in memory until its end; `table` does not.
+    """
+
+    def __init__(self, db: Connection, name: str) -> None:
+        """Prepare the name."""
+        self._db, self._name, self._registered = db, name, False
+        self._table: pa.Table | None = None
+
+    @property
+    def table(self) -> pa.Table | None:
+        """The rows, all of one schema."""
+        return self._table
+
+    @table.setter
+    def table(self, table: pa.Table) -> None:
+        self._table = table
+        if not self._registered:
+            self._db.register(self._name, self)
+            self._registered = True
+
+    def __arrow_c_stream__(self, schema: object = None) -> object:
+        """Return the rows to a query, by Arrow's protocol."""
+        return None if self._table is None else self._table.__arrow_c_stream__(schema)
+
+    def __enter__(self) -> "Rows":
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Take the name back, unless the block failed: that would hide the cause."""
+        self._table = None
+        if self._registered and kind is None:
+            self._db.unregister(self._name)
 
 
 def insert(db: Connection, table: str, rows: pa.Table, conflict: str = "") -> None:

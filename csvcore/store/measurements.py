@@ -1,20 +1,17 @@
-"""Storage of measurements: corpora, models, tasks, accuracies, splits and losses."""
+"""Storage of measurements: corpora, models, tasks, accuracies, splits and manifests."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import pairwise
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from csvcore import values
 from csvcore.errors import DifferentError, InputError
 from csvcore.formats.manifest import Manifest, from_json
-from csvcore.records import Accuracy, Corpus, Document, ModelCard, ModelLosses, Side, Task
-from csvcore.store.connection import Connection, first, flat, insert
+from csvcore.records import Accuracy, Corpus, Document, ModelCard, Side, Task
+from csvcore.store.connection import Connection, first, insert
 from csvcore.store.items import TOLERANCE, has_item_results
 
 CARD_FIELDS = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")  # optional
@@ -236,139 +233,9 @@ def split(db: Connection, name: str) -> dict[str, Side]:
     return dict(rows)
 
 
-def add_losses(
-    db: Connection, corpus: str, table: pa.Table, made_how: Mapping[str, Manifest] | None = None
-) -> int:
-    """Store checked rows of a loss pack and return how many were new.
-
-    Raises:
-        InputError: a model has no card; different losses of it on a document are stored; or
-            losses of other weights are stored under its name.
-    """
-    incoming = made_how or {}
-    names = sorted(set(table["model"].to_pylist()))
-    known_models = {row[0] for row in db.execute("SELECT model FROM models").fetchall()}
-    unknown = [name for name in names if name not in known_models]
-    if unknown:
-        raise InputError(
-            f"losses name the model {unknown[0]!r}, which is not stored; "
-            "`csvcore import models` first"
-        )
-    stored = {name: manifest for name, manifest in manifests(db, corpus).items() if name in names}
-    for name, manifest in stored.items():
-        if manifest and incoming.get(name, manifest).weights_sha256 != manifest.weights_sha256:
-            raise InputError(f"losses of other weights are stored as {name} on {corpus}")
-    rows = table.append_column("corpus", pa.array([corpus] * len(table), pa.string()))
-    db.register("incoming", rows)
-    other = first(
-        db,
-        """
-        SELECT model, doc_id FROM losses l JOIN incoming i USING (corpus, model, doc_id)
-        WHERE l.byte_start != i.byte_start OR l.byte_end != i.byte_end OR l.nll != i.nll
-        LIMIT 1
-        """,
-        [],
-    )
-    if other:
-        raise InputError(
-            f"other losses of {other[0]} on {other[1]} of {corpus} are stored already; bring "
-            "these under another model name, or into another database"
-        )
-    query = "SELECT * FROM incoming ANTI JOIN losses USING (corpus, model, doc_id)"
-    n_new = int(db.execute(f"INSERT INTO losses BY NAME {query}").fetchall()[0][0])
-    db.unregister("incoming")
-    db.executemany(
-        "INSERT OR IGNORE INTO manifests VALUES (?, ?, ?)",
-        [
-            [corpus, name, json.dumps(incoming[name].to_json()) if name in incoming else None]
-            for name in names
-        ],
-    )
-    return n_new
-
-
-def coverage(db: Connection, corpus: str) -> dict[str, int]:
-    """Return the number of documents with losses per model, models without any left out."""
-    return dict(
-        db.execute(
-            "SELECT model, count(*) FROM losses WHERE corpus = ? GROUP BY model ORDER BY model",
-            [corpus],
-        ).fetchall()
-    )
-
-
-def complete_models(db: Connection, corpus: str) -> list[str]:
-    """Return the models with losses on every document of a corpus, by name."""
-    rows = db.execute(
-        """
-        SELECT model FROM losses WHERE corpus = $corpus GROUP BY model
-        HAVING count(*) = (SELECT count(*) FROM documents WHERE corpus = $corpus)
-        ORDER BY model
-        """,
-        {"corpus": corpus},
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
-def covered_documents(db: Connection, corpus: str, names: Sequence[str]) -> set[tuple[str, str]]:
-    """Return (model, doc_id) of all losses of these models on a corpus."""
-    rows = db.execute(
-        "SELECT model, doc_id FROM losses WHERE corpus = $corpus AND model IN $names",
-        {"corpus": corpus, "names": list(names)},
-    ).fetchall()
-    return set(rows)
-
-
 def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
     """Return the manifest of each model's losses on a corpus; None if the pack had none."""
     rows = db.execute(
         "SELECT model, manifest FROM manifests WHERE corpus = ? ORDER BY model", [corpus]
     ).fetchall()
     return {model: None if text is None else from_json(json.loads(text)) for model, text in rows}
-
-
-def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
-    """Return stored losses as rows of a loss pack, by model and document."""
-    return db.sql(
-        """
-        SELECT model, doc_id, byte_start, byte_end, nll, token_id
-        FROM losses JOIN documents USING (corpus, doc_id)
-        WHERE corpus = $corpus AND model IN $names
-        ORDER BY model, doc_index
-        """,
-        params={"corpus": corpus, "names": list(names)},
-    ).to_arrow_table()
-
-
-def losses(
-    db: Connection, corpus: str, names: Sequence[str], doc_id: str | None = None
-) -> list[ModelLosses]:
-    """Return losses of models on all documents of a corpus in its order, or on one document.
-
-    Models without losses are missing from the result.
-    """
-    table: Any = db.sql(
-        """
-        SELECT model, len(nll) AS n_tokens, byte_end, nll
-        FROM losses JOIN documents USING (corpus, doc_id)
-        WHERE corpus = $corpus AND model IN $names AND ($doc_id IS NULL OR doc_id = $doc_id)
-        ORDER BY model, doc_index
-        """,
-        params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
-    ).to_arrow_table()
-    model_names = table["model"].to_numpy().astype(str)
-    n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
-    byte_end, nll = flat(table, "byte_end"), flat(table, "nll")
-    first = np.flatnonzero(
-        np.concatenate([[True], model_names[1:] != model_names[:-1]])[: model_names.size]
-    )
-    edges = np.concatenate([[0], np.cumsum(n_tokens)])
-    return [
-        ModelLosses(
-            model=str(model_names[start]),
-            n_tokens=n_tokens[start:stop],
-            byte_end=byte_end[edges[start] : edges[stop]].astype(np.int64),
-            nll=nll[edges[start] : edges[stop]].astype(np.float64),
-        )
-        for start, stop in pairwise([*first, model_names.size])
-    ]

@@ -19,48 +19,48 @@ class Stored:
     n_entries: int = 0
 
 
-Act = Callable[[Connection], Stored]  # an import or a removal; may run more than once
+Edit = Callable[[Connection], Stored]  # an import or a removal; may run more than once
 
 
 class _TakenBack(Exception):
     """Ends a rehearsal, so that its transaction is rolled back."""
 
 
-def rehearse(database: Path, act: Act, whole_losses: bool = False) -> Changes:
+def rehearse(database: Path, edit: Edit, whole_losses: bool = False) -> Changes:
     """Return what an import or a removal would change; the database stays as it is.
 
     Args:
         database: the results database.
-        act: the import or removal, in a transaction.
+        edit: the import or removal, in a transaction.
         whole_losses: losses may change in place, so all are compared.
 
     Raises:
-        CsvcoreError: whatever the act itself refuses.
+        CsvcoreError: whatever the edit itself refuses.
     """
     changes = Changes("", ())
     try:
         with connect(database) as db:
-            changes = _run(db, act, whole_losses)
+            changes = _run(db, edit, whole_losses)
             raise _TakenBack
     except _TakenBack:
         return changes
 
 
-def perform(database: Path, act: Act, expected: str, whole_losses: bool = False) -> Changes:
+def perform(database: Path, edit: Edit, expected: str, whole_losses: bool = False) -> Changes:
     """Run an import or a removal in one transaction and return what it changed.
 
     Args:
         database: the results database.
-        act: as of `rehearse`.
+        edit: as of `rehearse`.
         expected: fingerprint of the changes that were listed.
         whole_losses: as of `rehearse`.
 
     Raises:
         StoreError: it would change something else than was listed; nothing is changed then.
-        CsvcoreError: whatever the act itself refuses.
+        CsvcoreError: whatever the edit itself refuses.
     """
     with connect(database) as db:
-        changes = _run(db, act, whole_losses)
+        changes = _run(db, edit, whole_losses)
         if changes.fingerprint != expected:
             raise ChangedError(
                 f"{database} has changed since the list of changes was made, so nothing was done; "
@@ -71,9 +71,9 @@ def perform(database: Path, act: Act, expected: str, whole_losses: bool = False)
     return changes
 
 
-def _run(db: Connection, act: Act, whole_losses: bool) -> Changes:
+def _run(db: Connection, edit: Edit, whole_losses: bool) -> Changes:
     before = state(db, whole_losses)
-    stored = act(db)
+    stored = edit(db)
     rows = differences(before, state(db, whole_losses))
     n_touched = sum(row.effect != "removed" and row.what == stored.what for row in rows)
     return Changes(stored.message, rows, max(stored.n_entries - n_touched, 0))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from csvcore.errors import InputError
 from csvcore.store.connection import Connection
-from csvcore.store.rehearsal import Act, Stored
+from csvcore.store.rehearsal import Edit, Stored
 
 FIT_TABLES = ("fits", "predictions", "traces", "weights", "unit_weights")
 Kind = Literal["models", "tasks", "corpora", "splits", "fits", "accuracies", "losses"]
@@ -30,7 +30,7 @@ class Target:
     corpora: tuple[str, ...] = ()
 
 
-def removal(target: Target) -> Act:
+def removal(target: Target) -> Edit:
     """Return the removal of a target, as a function of an open database.
 
     Raises:
@@ -40,7 +40,7 @@ def removal(target: Target) -> Act:
     if not chosen:
         raise InputError(f"say which {target.kind} to remove; none is named")
 
-    def act(db: Connection) -> Stored:
+    def edit(db: Connection) -> Stored:
         if target.kind == "accuracies":
             remove_accuracies(db, target.models, target.tasks)
         elif target.kind == "losses":
@@ -49,7 +49,7 @@ def removal(target: Target) -> Act:
             _BY_NAME[target.kind](db, target.names)
         return Stored("removed")
 
-    return act
+    return edit
 
 
 def remove_models(db: Connection, names: Sequence[str]) -> None:

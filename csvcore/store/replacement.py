@@ -4,20 +4,20 @@ What was made from a replaced accuracy or loss, fits and mix searches, is remove
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pyarrow as pa
 
-from csvcore.formats.manifest import Manifest
+from csvcore.formats.checked_packs import CheckedPack
 from csvcore.records import Accuracy, ModelCard
 from csvcore.store.connection import Connection, insert
 from csvcore.store.items import has_item_results
+from csvcore.store.losses import add_loss_parts, hashes_of_parts, stored_hashes
 from csvcore.store.measurements import (
     CARD_FIELDS,
     accuracies,
     add_accuracies,
-    add_losses,
     is_rounded,
     manifests,
 )
@@ -55,37 +55,25 @@ def replace_accuracies(db: Connection, entries: Sequence[Accuracy]) -> None:
     add_accuracies(db, entries)
 
 
-def replace_losses(
-    db: Connection, corpus: str, table: pa.Table, made_how: Mapping[str, Manifest]
-) -> None:
-    """Store checked rows of a loss pack in place of all losses of its models on a corpus.
+def replace_losses(db: Connection, corpus: str, pack: CheckedPack) -> None:
+    """Store a loss pack in place of all losses of its models on a corpus.
 
     With replaced losses go the fits and mix searches made with them. Equal losses stay as they are.
 
     Raises:
         InputError: a model has no card.
     """
-    names = sorted(set(table["model"].to_pylist()))
     stored = manifests(db, corpus)
-    db.register("pack", table)
-    db.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE chosen AS
-        SELECT $corpus AS corpus, model
-        FROM (SELECT model, count(*) AS n, bit_xor(hash(doc_id, byte_start, byte_end, nll)) AS h
-              FROM losses WHERE corpus = $corpus GROUP BY model) s
-        JOIN (SELECT model, count(*) AS n, bit_xor(hash(doc_id, byte_start, byte_end, nll)) AS h
-              FROM pack GROUP BY model) p USING (model)
-        WHERE s.n != p.n OR s.h != p.h
-        """,
-        {"corpus": corpus},
-    )
-    db.unregister("pack")
+    before, after = stored_hashes(db, corpus), hashes_of_parts(db, pack.parts())
+    other = [model for model in after if model in before and before[model] != after[model]]
+    db.execute("CREATE OR REPLACE TEMP TABLE chosen (corpus VARCHAR, model VARCHAR)")
+    if other:
+        db.executemany("INSERT INTO chosen VALUES (?, ?)", [[corpus, model] for model in other])
     forget_losses(db)
-    for name in names:
-        if name in stored and name in made_how:
+    for name in pack.models:
+        if name in stored and name in pack.made_how:
             db.execute(
                 "UPDATE manifests SET manifest = ? WHERE corpus = ? AND model = ?",
-                [json.dumps(made_how[name].to_json()), corpus, name],
+                [json.dumps(pack.made_how[name].to_json()), corpus, name],
             )
-    add_losses(db, corpus, table, made_how)
+    add_loss_parts(db, corpus, pack.models, pack.parts(), pack.made_how)

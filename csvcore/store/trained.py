@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from csvcore.errors import InputError
 from csvcore.records import ModelLosses, Trained
 from csvcore.store.connection import Connection
+from csvcore.store.losses import complete_models, losses
 from csvcore.store.measurements import (
     accuracies,
-    complete_models,
     documents,
-    losses,
     models,
     split,
     tasks,

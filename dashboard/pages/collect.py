@@ -1,7 +1,7 @@
 import streamlit as st
 
 from dashboard.queries import database
-from dashboard.views import collect_form, import_pack, jobs
+from dashboard.views import collect_form, jobs
 from dashboard.widgets import figure, sidebar, text
 
 st.header("Collect")
@@ -28,8 +28,8 @@ collect_form.form(db, corpus)
 st.subheader("Queue", divider="gray")
 jobs.live(db, history=True)
 
-st.subheader("Import losses or item results", divider="gray")
-import_pack.show(db, corpus)
+st.caption("Losses collected elsewhere come in as a loss pack, on the Import page.")
+text.to_import()
 
 manifests = database.manifests(db, corpus)
 if not manifests.empty:

@@ -18,6 +18,11 @@ def why_not(db: Database) -> str | None:
     return None
 
 
+def may_upload() -> bool:
+    """Return whether the user may send files, which the server keeps in memory: viewers may not."""
+    return roles.role() == "editor"
+
+
 def locked(db: Database) -> bool:
     """Return whether the user may change nothing."""
     return why_not(db) is not None

@@ -1,20 +1,18 @@
 """Every change that a page can make; each is for editors alone and keeps who made it."""
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.formats import atomic
 from csvcore.jobs import queue, uploads
 from csvcore.jobs.specs import ExamineJob, ImportJob, Spec
 from csvcore.jobs.uploads import Preview
 from csvcore.records import Mix, Side
 from csvcore.store import Changes
 from csvcore.store.mixes import save_mix
-from dashboard.queries import access, brought
+from dashboard.queries import access, changes
 from dashboard.queries.database import Database
 
 
@@ -26,19 +24,6 @@ def submit(db: Database, spec: Spec) -> int:
 def submit_compares(db: Database, corpus: str, split: str, tasks: Sequence[str]) -> None:
     """Queue a job for each task; see `queue.submit_compares`."""
     queue.submit_compares(db.path, corpus, split, tasks, access.editor(db))
-
-
-def submit_import(
-    db: Database, corpus: str, name: str, content: bytes, what: str = "losses"
-) -> int:
-    """Queue the import of losses or items; the file waits beside the database for the worker."""
-    access.editor(db)
-    folder = queue.uploads_path(db.path)
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    with atomic.file(file) as building:
-        building.write_bytes(content)
-    return submit(db, ImportJob(corpus, PurePath(name).name, str(file), what))
 
 
 def cancel(db: Database, job: int) -> None:
@@ -68,7 +53,7 @@ def store_mix(db: Database, corpora: Sequence[str], mix: Mix, name: str) -> str:
     return save_mix(db.path, corpora, mix.doc_ids, name)
 
 
-def bring(
+def upload(
     db: Database, name: str, source: BinaryIO | Path, content: str, settings: dict[str, Any]
 ) -> int:
     """Keep a file beside the database and queue a look at it; return the job.
@@ -86,7 +71,7 @@ def bring(
     user = access.editor(db)
     uploads.sweep(db.path)
     if isinstance(source, Path):
-        if not brought.takes_paths():
+        if not changes.takes_paths():
             raise InputError("paths are for a browser on the server's machine; upload the file")
         file = uploads.keep_path(db.path, source)
     else:
@@ -110,4 +95,4 @@ def discard(db: Database, preview: Preview) -> None:
 def remove(db: Database, kind: str, names: tuple[str, ...], expected: str) -> Changes:
     """Remove what was listed, with all that depends on it; see `store.perform`."""
     access.editor(db)
-    return store.perform(db.path, store.removal(brought.target(kind, names)), expected)
+    return store.perform(db.path, store.removal(changes.target(kind, names)), expected)

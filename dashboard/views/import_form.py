@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.queries import brought, database, edits
+from dashboard.queries import changes, database, edits
 from dashboard.queries.database import Database
 from dashboard.widgets import boundary, state, text
 
@@ -111,19 +111,19 @@ def form(db: Database) -> None:
     chosen = CONTENTS[what]
     st.caption(chosen.about)
     settings = chosen.settings(db)
-    number = state.N_BROUGHT.get(0)  # a new, empty uploader once a file is kept
+    number = state.N_UPLOADS.get(0)  # a new, empty uploader once a file is kept
     upload = st.file_uploader(
         chosen.label,
         type=list(chosen.endings),
-        key=f"bring-{what}-{number}",
+        key=f"upload-{what}-{number}",
         max_upload_size=LARGEST_MB,
         help="Keeps the file beside the database until it is imported or discarded.",
     )
     path = ""
-    if brought.takes_paths():
+    if changes.takes_paths():
         path = st.text_input(
             "Or a path on this machine",
-            key=f"bring-path-{number}",
+            key=f"upload-path-{number}",
             help="Names a file of any size, which is copied without a detour through the browser.",
         ).strip()
     missing = "name" in settings and not settings["name"]
@@ -132,7 +132,7 @@ def form(db: Database) -> None:
         type="primary",
         icon=":material/difference:",
         disabled=missing or not (upload or path),
-        on_click=_bring,
+        on_click=_upload,
         args=(db, upload, path, what, settings),
         help="Adds a look at the file to the queue; nothing is imported yet.",
     )
@@ -141,7 +141,7 @@ def form(db: Database) -> None:
 
 
 @boundary.shown()
-def _bring(db: Database, upload: Any, path: str, what: str, settings: dict[str, Any]) -> None:
+def _upload(db: Database, upload: Any, path: str, what: str, settings: dict[str, Any]) -> None:
     name, source = (upload.name, upload) if upload else (Path(path).name, Path(path))
-    edits.bring(db, name, source, what, settings)
-    state.N_BROUGHT.set(state.N_BROUGHT.get(0) + 1)
+    edits.upload(db, name, source, what, settings)
+    state.N_UPLOADS.set(state.N_UPLOADS.get(0) + 1)

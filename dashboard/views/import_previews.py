@@ -5,7 +5,7 @@ from collections.abc import Collection
 import streamlit as st
 
 from csvcore.jobs.uploads import SHOWN, Preview
-from dashboard.queries import brought, edits
+from dashboard.queries import changes, edits
 from dashboard.queries.database import Database
 from dashboard.views.import_form import CONTENTS
 from dashboard.widgets import boundary, figure, text
@@ -16,7 +16,7 @@ def show(db: Database, hidden: Collection[str]) -> None:
 
     hidden: test models whose accuracies are not shown.
     """
-    for preview in brought.previews(db):
+    for preview in changes.previews(db):
         with st.container(border=True):
             _one(db, preview, hidden)
 
@@ -26,11 +26,11 @@ def _one(db: Database, preview: Preview, hidden: Collection[str]) -> None:
     st.markdown(f"**{text.plain(preview.job.name)}** ({kind.lower()})")
     st.caption(
         f"{text.plain(preview.message)}. Changes: "
-        f"{text.plain(brought.in_words(preview.counts, preview.n_unchanged))}."
+        f"{text.plain(changes.in_words(preview.counts, preview.n_unchanged))}."
     )
     if preview.rows:
         figure.show_table(
-            brought.changes_table(preview.rows, hidden), key=f"changes-{preview.folder.name}"
+            changes.changes_table(preview.rows, hidden), key=f"changes-{preview.folder.name}"
         )
     n_rows = sum(number for _, _, number in preview.counts)
     if n_rows > SHOWN:

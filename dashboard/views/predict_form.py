@@ -2,11 +2,12 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from csvcore.figures import law
 from csvcore.methods import label, predicting
 from csvcore.records import Fit
-from dashboard.queries import comparisons, database
+from dashboard.queries import access, comparisons, database
 from dashboard.queries.database import Database
 from dashboard.widgets import address, state
 
@@ -48,12 +49,17 @@ def choose_models(
         key=state.PREDICT_RUNS,
         help="Sets the runs whose checkpoints are predicted; all have losses on every document.",
     )
-    upload = right.file_uploader(
+    models = tuple(model for run in chosen or () for model in runs[run])
+    return models, _pack(right) if access.may_upload() else None
+
+
+def _pack(column: DeltaGenerator) -> Pack | None:
+    """Draw the uploader and return the name and bytes of a pack, None without one."""
+    upload = column.file_uploader(
         "Loss pack",
         type="parquet",
         max_upload_size=comparisons.UPLOAD_MB,
         help="Adds models of your own, from csvcore collect --out on this corpus; nothing is "
         "stored.",
     )
-    models = tuple(model for run in chosen or () for model in runs[run])
-    return models, None if upload is None else (upload.name, upload.getvalue())
+    return None if upload is None else (upload.name, upload.getvalue())

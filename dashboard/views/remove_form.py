@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard.queries import brought, database, edits
+from dashboard.queries import changes, database, edits
 from dashboard.queries.database import Database
 from dashboard.widgets import boundary, figure, state, text
 
@@ -42,11 +42,11 @@ def form(db: Database) -> None:
     )
     if not chosen:
         return
-    planned = brought.removal(db, kind, tuple(chosen))
+    planned = changes.removal(db, kind, tuple(chosen))
     rows = [(row.what, row.name, row.effect, row.before, row.after) for row in planned.rows]
-    told = brought.in_words(planned.counts())
+    told = changes.in_words(planned.counts())
     st.warning(text.plain(f"Removes for good: {told}."), icon=":material/warning:")
-    table = brought.changes_table(rows[:SHOWN], ())
+    table = changes.changes_table(rows[:SHOWN], ())
     figure.show_table(table[["what", "name", "effect"]], key=f"goes-{number}")
     sure = st.checkbox(
         "Remove all of this",
@@ -88,5 +88,5 @@ def _options(db: Database, kind: str) -> tuple[list[str], Callable[[str], str]]:
 @boundary.shown()
 def _remove(db: Database, kind: str, names: tuple[str, ...], expected: str) -> None:
     done = edits.remove(db, kind, names, expected)
-    state.REMOVED.set(f"Done: {brought.in_words(done.counts())}.")
+    state.REMOVED.set(f"Done: {changes.in_words(done.counts())}.")
     state.N_REMOVED.set(state.N_REMOVED.get(0) + 1)

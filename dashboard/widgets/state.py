@@ -86,11 +86,10 @@ EDITOR_ROUNDS = Key[dict[str, int]]("editor rounds")  # number of editors drawn 
 EDITOR_BASE = Key[tuple[str, Sides]]("editor base")  # an editor's key and the sides it began with
 
 # Import.
-N_BROUGHT, N_REMOVED = Key[int]("brought files"), Key[int]("removals")
+N_UPLOADS, N_REMOVED = Key[int]("uploads"), Key[int]("removals")
 REMOVED = Key[str]("removed")  # a sentence about the last removal
 
 # Collect and Overview.
-N_QUEUED_PACKS = Key[int]("queued packs")
 
 
 def audit(corpus: str) -> Key[bool]:

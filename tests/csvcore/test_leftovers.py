@@ -14,8 +14,8 @@ from csvcore import leftovers
 from csvcore.collection.shards import Shards
 from csvcore.doctor import look
 from csvcore.formats import rights
-from csvcore.jobs import queue
-from csvcore.jobs.specs import ImportJob
+from csvcore.jobs import queue, uploads
+from csvcore.jobs.specs import ExamineJob, ImportJob
 
 
 @pytest.fixture
@@ -87,6 +87,25 @@ def test_an_upload_is_left_over_when_no_living_job_names_it(
     with queue._queue(database) as db:
         db.execute("UPDATE jobs SET pid = ? WHERE job = ?", [dead, second.job])
     assert names(database) == ["1.parquet", "3.parquet"]  # of a dead worker, and of no job
+
+
+def test_an_upload_in_a_folder_is_left_over_once_nobody_is_asked_about_it(
+    database: Path, idle: list[list[str]]
+) -> None:
+    folder = beside(database, "uploads")
+    for name, ago in (("gone", 7200.0), ("asked", 7200.0), ("old", 90_000.0), ("fresh", 5.0)):
+        put(folder / name / f"{name}.csv", ago)
+        if name in ("asked", "old"):
+            put(folder / name / uploads.PREVIEW, ago)
+    looked_at = put(folder / "busy" / "busy.csv")
+    queue.submit_spec(database, ExamineJob("models", "busy.csv", str(looked_at)))
+    elsewhere = put(database.with_name("elsewhere") / "mine.csv")
+    (folder / "link").symlink_to(elsewhere.parent)
+    found = leftovers.find(database)
+    assert [entry.path.name for entry in found] == ["gone.csv", uploads.PREVIEW, "old.csv"]
+    assert len(list(leftovers.remove(found))) == 3
+    assert sorted(path.name for path in folder.iterdir()) == ["asked", "busy", "fresh", "link"]
+    assert elsewhere.exists()
 
 
 COLLECTS = """

@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from csvcore import store, worker
+from csvcore.errors import Cancelled
 from csvcore.jobs import queue
 from csvcore.pipeline import jobs
 from tests.support.job_queue import DEADLINE, job, wait_for
@@ -327,6 +328,42 @@ def test_sigterm_ends_a_worker_within_seconds_and_the_next_job_waits(
     assert time.monotonic() - began < worker.END_SECONDS + 15  # of a busy machine
     assert (job(database, first).status, job(database, second).status) == ("lost", "queued")
     assert said in job(database, first).message
+
+
+@pytest.mark.parametrize("moment", ["marking", "within a library"])
+def test_a_job_is_never_failed_by_sigterm(
+    database: Path, idle: list[list[str]], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    first = queue.submit(database, "fit", {})
+    claimed = queue.claim(database)
+    assert claimed is not None
+    finish = queue.finish
+
+    def terminated(*ended: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        finish(*ended)
+
+    def work(*_: Any) -> str:
+        if moment == "within a library":
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except Exception as error:
+                raise ValueError("as libraries do") from error
+        return "made"
+
+    monkeypatch.setattr(jobs, "run_job", work)
+    if moment == "marking":
+        monkeypatch.setattr(queue, "finish", terminated)
+    before = signal.signal(signal.SIGTERM, worker._stop)
+    try:
+        if moment == "marking":
+            with pytest.raises(Cancelled):  # ends the worker, once the job is marked
+                worker._run(database, claimed)
+        else:
+            assert not worker._run(database, claimed)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert job(database, first).status == {"marking": "done", "within a library": "lost"}[moment]
 
 
 def test_sigterm_after_a_cancel_ends_the_job_alone(database: Path, idle: list[list[str]]) -> None:

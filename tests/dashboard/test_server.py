@@ -133,8 +133,17 @@ def test_who_may_not_come_in_gets_no_file_of_a_page(
     assert (refused.status_code, refused.text) == (403, "Log in first.")
     assert client.get("/_stcore/health").status_code == 200
     assert client.get("/").status_code == 200  # the login page
-    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: "viewer")
+    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: "editor")
     assert client.get(path).status_code in (200, 404, 405)
+
+
+def test_a_viewer_sends_no_file_even_without_a_page(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles, "role_by_cookie", lambda cookies: "viewer")
+    refused = client.put("/_stcore/upload_file/a/b", files={"file": b"x"})
+    assert (refused.status_code, refused.text) == (403, "Viewers send no files; ask an editor.")
+    assert client.get("/media/0a.html").status_code == 404
 
 
 async def _start() -> None:

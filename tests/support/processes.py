@@ -35,11 +35,11 @@ def exit_codes(*processes: Any) -> list[int]:
 
 def ask_for_units(database: Path, scorer: Path) -> None:
     """Compute or read the units of the world's documents."""
-    scoring_units(database, csv_tables.corpus_sha256(DOCS), list(DOCS), str(scorer))
+    scoring_units(database, csv_tables.corpus_sha256(DOCS), list(DOCS), str(scorer)).states()
 
 
 def die_in_the_middle(database: Path, scorer: Path, n_docs: int) -> None:
-    """Be killed after the states of some documents, or of all but before their edges are stored."""
+    """Be killed after the states of some documents, or if they are all, while edges are stored."""
     real = lm.hidden_states
 
     def some(model: Any, texts: Any) -> Any:
@@ -48,7 +48,8 @@ def die_in_the_middle(database: Path, scorer: Path, n_docs: int) -> None:
             _die()
 
     lm.hidden_states = some
-    np.savez = _die
+    if n_docs == len(DOCS):
+        np.savez = _die
     ask_for_units(database, scorer)
 
 

@@ -29,7 +29,7 @@ def units(*edges: Sequence[int]) -> Units:
     """Units with hidden states 0, 10, 20 and so on."""
     cuts = [np.array(part, dtype=np.int64) for part in edges]
     n_units = sum(part.size - 1 for part in cuts)
-    return Units(cuts, 10 * np.arange(n_units, dtype=np.float32)[:, None], "scorer")
+    return Units(cuts, lambda: 10 * np.arange(n_units, dtype=np.float32)[:, None], "scorer")
 
 
 def documents(*texts: str) -> list[Document]:

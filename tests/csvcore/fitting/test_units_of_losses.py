@@ -48,7 +48,7 @@ def losses(model: str, *ends: int) -> ModelLosses:
 
 def test_a_units_state_is_the_mean_over_its_bytes() -> None:
     hidden = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0]], dtype=np.float32)
-    units = Units([np.array([0, 1, 4, 6])], hidden, "scorer")
+    units = Units([np.array([0, 1, 4, 6])], lambda: hidden, "scorer")
     found = units_of_losses(units, [losses("m", 2, 2, 6)])  # the second is empty
     assert [cuts.tolist() for cuts in found.edges] == [[0, 2, 6]]
     assert_allclose(found.hidden, [[2.0, 0.0], [1.5, 4.0]])
@@ -57,19 +57,19 @@ def test_a_units_state_is_the_mean_over_its_bytes() -> None:
 
 def test_the_units_of_one_whole_text_have_the_mean_of_all_its_states() -> None:
     hidden = np.arange(8, dtype=np.float32).reshape(4, 2)
-    units = Units([np.array([0, 2, 4]), np.array([0, 1, 2])], hidden, "scorer")
+    units = Units([np.array([0, 2, 4]), np.array([0, 1, 2])], lambda: hidden, "scorer")
     both = ModelLosses("m", np.array([1, 1]), np.array([4, 2]), np.ones(2))
     assert_allclose(units_of_losses(units, [both]).hidden, [[1.0, 2.0], [5.0, 6.0]])
 
 
 def test_units_that_are_the_scorers_tokens_change_nothing() -> None:
     hidden = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    units = Units([np.array([0, 1, 4, 6])], hidden, "scorer")
+    units = Units([np.array([0, 1, 4, 6])], lambda: hidden, "scorer")
     assert_allclose(units_of_losses(units, [losses("m", 1, 4, 6)]).hidden, hidden)
 
 
 def test_models_whose_losses_come_in_other_units_have_no_own_units() -> None:
-    units = Units([np.array([0, 6])], np.ones((1, 2), np.float32), "scorer")
+    units = Units([np.array([0, 6])], lambda: np.ones((1, 2), np.float32), "scorer")
     with pytest.raises(InputError, match="of a and b come in other units"):
         units_of_losses(units, [losses("a", 2, 6), losses("b", 3, 6)])
     with pytest.raises(InputError, match="no model has losses"):

@@ -43,13 +43,13 @@ def test_a_footer_says_the_same_as_pyarrow(n_rows: int, group: int, compression:
     file = content(table, row_group_size=group, compression=compression)
     theirs = pq.read_metadata(io.BytesIO(file))
     columns = [
-        theirs.row_group(g).column(c)
+        (theirs.row_group(g).column(c), g)
         for g in range(theirs.num_row_groups)
         for c in range(theirs.num_columns)
     ]
     assert footer.chunks(file) == [
-        footer.Chunk(c.path_in_schema.split(".")[0], c.num_values, c.total_uncompressed_size)
-        for c in columns
+        footer.Chunk(c.path_in_schema.split(".")[0], c.num_values, c.total_uncompressed_size, g)
+        for c, g in columns
     ]
 
 

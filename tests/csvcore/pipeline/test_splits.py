@@ -118,6 +118,18 @@ def test_a_split_that_cannot_be_fitted_is_refused_and_the_old_one_stays(
     assert contents(world_db) == before
 
 
+def test_another_split_of_a_name_is_refused_and_the_same_one_changes_nothing(
+    world_db: Path, tmp_path: Path
+) -> None:
+    before = contents(world_db)
+    same = write_split(tmp_path / "same.csv", SIDES)
+    assert imports.import_split(world_db, same, "sides").startswith("split sides: ")
+    other = write_split(tmp_path / "other.csv", SIDES | {"ant": "test"})
+    with pytest.raises(InputError, match=r"`csvcore replace split other\.csv --name sides`"):
+        imports.import_split(world_db, other, "sides")
+    assert contents(world_db) == before
+
+
 def test_the_commands_say_which_split_they_made(world_db: Path, tiny_lm: Path) -> None:
     database = ["--db", str(world_db)]
     made = CliRunner().invoke(cli.main, [*database, "split", "--name", "new", "--from", "by-size"])

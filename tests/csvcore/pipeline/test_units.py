@@ -17,7 +17,9 @@ SHA256 = csv_tables.corpus_sha256(DOCS)
 
 
 def ask(database: Path, scorer: Path) -> Units:
-    return scoring_units(database, SHA256, list(DOCS), str(scorer))
+    found = scoring_units(database, SHA256, list(DOCS), str(scorer))
+    assert found.hidden.shape[0] == found.n_tokens
+    return found
 
 
 def cached(database: Path) -> list[Path]:
@@ -73,6 +75,12 @@ def test_the_cache_is_two_files_used_the_second_time(
         assert_array_equal(one, two)
 
 
+def test_tokens_alone_take_no_scorer(database: Path, tiny_lm: Path, no_scorer: None) -> None:
+    found = scoring_units(database, SHA256, list(DOCS), str(tiny_lm))
+    assert len(found.edges) == len(DOCS)
+    assert [file.suffix for file in cached(database)] == [".npz"]
+
+
 def test_another_scorer_and_another_corpus_have_a_cache_of_their_own(
     database: Path, tiny_lm: Path, tmp_path: Path
 ) -> None:
@@ -82,6 +90,7 @@ def test_another_scorer_and_another_corpus_have_a_cache_of_their_own(
     few = list(DOCS[:2])
     third = scoring_units(database, csv_tables.corpus_sha256(few), few, str(tiny_lm))
     assert len(third.edges) == 2
+    assert third.hidden.shape[0] == third.n_tokens
     assert len(cached(database)) == 6
     check(ask(database, tiny_lm), tiny_lm)
 
@@ -94,7 +103,7 @@ def test_what_a_killed_process_left_behind_is_never_taken(
     killed = started(die_in_the_middle, database, tiny_lm, n_docs)
     assert exit_codes(killed) == [-signal.SIGKILL]
     assert cached(database)  # something is left behind
-    assert not [file for file in cached(database) if file.name.endswith(".edges.npz")]
+    assert not [file for file in cached(database) if file.name.endswith(".hidden.npy")]
     check(ask(database, tiny_lm), tiny_lm)
 
 

@@ -123,8 +123,8 @@ def test_losses_come_back_by_model_and_in_document_order(database: Path, world: 
     manifest = Manifest(dtype="float32", prefix={"rule": "bos"})
     with store.connect(database) as db:
         words(db)
-        incoming = pa.Table.from_pylist(shuffled, schema=loss_packs.SCHEMA)
-        store.add_losses(db, "words", incoming, {"ant": manifest})
+        table = pa.Table.from_pylist(shuffled, schema=loss_packs.SCHEMA)
+        store.add_losses(db, "words", table, {"ant": manifest})
     with store.connect(database, read_only=True) as db:
         assert store.loss_rows(db, "words", ["bee", "ant"]).to_pylist() == rows
         assert store.coverage(db, "words") == {"ant": 6, "bee": 6}

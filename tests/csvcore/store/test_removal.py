@@ -10,7 +10,7 @@ import pytest
 
 from csvcore import store
 from csvcore.errors import InputError, StoreError
-from csvcore.pipeline import imports, incoming
+from csvcore.pipeline import importers, imports
 from csvcore.records import Mix
 from csvcore.store import Target, removal
 from csvcore.store.replays import replay_path
@@ -279,7 +279,7 @@ def test_counts_of_a_large_list_are_told_by_kind(full_db: Path) -> None:
 
 def test_an_import_is_rehearsed_by_the_same_means(world_db: Path, world_files: Path) -> None:
     before = contents(world_db)
-    planned = store.rehearse(world_db, incoming.models(world_files / "models.csv"))
+    planned = store.rehearse(world_db, importers.models(world_files / "models.csv"))
     assert (planned.rows, planned.n_unchanged) == ((), 11)
     assert contents(world_db) == before
 

@@ -4,7 +4,7 @@ import pytest
 
 from csvcore import store
 from csvcore.errors import InputError
-from csvcore.pipeline import incoming
+from csvcore.pipeline import importers
 from csvcore.records import Accuracy
 from tests.support.world import (
     PACK,
@@ -20,7 +20,7 @@ from tests.support.world import (
 )
 
 
-def run(database: Path, act: store.Act, whole: bool = False) -> store.Changes:
+def run(database: Path, act: store.Edit, whole: bool = False) -> store.Changes:
     planned = store.rehearse(database, act, whole)
     return store.perform(database, act, planned.fingerprint, whole)
 
@@ -33,7 +33,7 @@ def test_a_card_becomes_that_of_the_file_and_others_stay(world_db: Path, tmp_pat
     rows = [["ant", "wild", 7, ""], ["yak", "tame", "", ""]]
     file = write_csv(tmp_path / "m.csv", "model,family,n_params,license", rows)
     before = {row[0]: row for row in contents(world_db)["models"]}
-    done = run(world_db, incoming.models(file, replace=True))
+    done = run(world_db, importers.models(file, replace=True))
     assert told(done) == [
         (
             "model", "ant", "changed",
@@ -59,7 +59,7 @@ def test_an_accuracy_gives_way_with_what_was_made_from_it(
     same = Accuracy("bee", "adding", world.accuracy("bee", "adding"), None)
     file = write_accuracies(tmp_path / "a.csv", [Accuracy("ant", "adding", 0.5, 80), same])
     old = world.accuracy("ant", "adding")
-    done = run(world_db, incoming.accuracies([file], incoming.Evaluations(), replace=True))
+    done = run(world_db, importers.accuracies([file], importers.Evaluations(), replace=True))
     assert told(done) == [
         (
             "accuracy", "ant on adding", "changed",
@@ -80,8 +80,8 @@ def test_losses_of_a_pack_take_the_place_of_all_of_its_models(
     rows[0]["nll"] = [value + 1.0 for value in rows[0]["nll"]]
     pack = write_pack(tmp_path / "p.parquet", rows)
     with pytest.raises(InputError, match="other losses of ant on sum-1"):
-        store.rehearse(world_db, incoming.losses([pack]))
-    done = run(world_db, incoming.losses([pack], replace=True), whole=True)
+        store.rehearse(world_db, importers.losses(world_db, [pack]))
+    done = run(world_db, importers.losses(world_db, [pack], replace=True), whole=True)
     assert told(done) == [
         ("set of losses", "ant on words", "changed", "stored content", "other content"),
         ("fit", "reading-1", "removed", "made of the split as it is", ""),
@@ -93,7 +93,7 @@ def test_losses_of_a_pack_take_the_place_of_all_of_its_models(
 
 def test_fewer_documents_in_the_pack_are_told(world_db: Path, tmp_path: Path, world: World) -> None:
     pack = write_pack(tmp_path / "p.parquet", pack_rows(world, ["ant"])[:2])
-    done = run(world_db, incoming.losses([pack], replace=True), whole=True)
+    done = run(world_db, importers.losses(world_db, [pack], replace=True), whole=True)
     assert told(done) == [
         ("set of losses", "ant on words", "changed", "documents 6", "documents 2")
     ]
@@ -103,10 +103,10 @@ def test_the_same_file_over_itself_changes_nothing(world_db: Path, world_files: 
     before = contents(world_db)
     accuracies = [world_files / "accuracies.csv"]
     for act, number in (
-        (incoming.models(world_files / "models.csv", replace=True), 11),
-        (incoming.accuracies(accuracies, incoming.Evaluations(), replace=True), 22),
-        (incoming.losses([world_files / PACK], replace=True), 11),
-        (incoming.split(world_files / "splits" / "sides.csv", "sides"), 11),
+        (importers.models(world_files / "models.csv", replace=True), 11),
+        (importers.accuracies(accuracies, importers.Evaluations(), replace=True), 22),
+        (importers.losses(world_db, [world_files / PACK], replace=True), 11),
+        (importers.split(world_files / "splits" / "sides.csv", "sides"), 11),
     ):
         done = run(world_db, act, whole=True)
         assert (done.rows, done.n_unchanged) == ((), number)
@@ -117,7 +117,7 @@ def test_a_split_gives_way_and_its_fits_are_listed_as_older(world_db: Path, tmp_
     with store.connect(world_db) as db:
         world_fit(db, "reading-1", "reading")
     file = write_split(tmp_path / "s.csv", SIDES | {"ant": "validation"})
-    done = run(world_db, incoming.split(file, "sides"))
+    done = run(world_db, importers.split(file, "sides", replace=True))
     assert told(done) == [
         ("side in a split", "ant in sides", "changed", "side train", "side validation"),
         (
@@ -128,6 +128,6 @@ def test_a_split_gives_way_and_its_fits_are_listed_as_older(world_db: Path, tmp_
     assert done.n_unchanged == 10
 
 
-def test_several_packs_at_once_replace_nothing(world_files: Path) -> None:
+def test_several_packs_at_once_replace_nothing(world_db: Path, world_files: Path) -> None:
     with pytest.raises(InputError, match="one pack at a time replaces losses, got 2"):
-        incoming.losses([world_files / PACK] * 2, replace=True)
+        importers.losses(world_db, [world_files / PACK] * 2, replace=True)

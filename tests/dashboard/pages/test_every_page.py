@@ -17,7 +17,7 @@ from csvcore import store
 from csvcore.fitting.config import FitConfig
 from csvcore.formats.parquet import UPLOAD
 from csvcore.pipeline import compare
-from dashboard.queries import comparisons
+from dashboard.queries import comparisons, roles
 from dashboard.widgets import text
 
 ROOT = Path(__file__).parents[3]
@@ -133,6 +133,15 @@ def test_the_copied_link_names_all_of_the_side_bar_even_at_its_defaults(
     assert copied(app) == {
         "corpus": "words", "split": "sides", "task": "reading", "fit": newest
     }  # fmt: skip
+
+
+def test_viewers_see_no_uploader_on_any_page(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roles, "role", lambda: "viewer")
+    app.query_params["task"] = "reading"
+    for page in PAGES:
+        app.switch_page(f"dashboard/pages/{page.name}").run()
+        assert not app.exception
+        assert not app.file_uploader, page.stem
 
 
 def parquet(n_values: int) -> bytes:

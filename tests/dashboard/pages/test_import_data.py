@@ -9,7 +9,7 @@ from csvcore import store
 from csvcore.errors import CsvcoreError, InputError
 from csvcore.jobs import queue, uploads
 from csvcore.pipeline import jobs
-from dashboard.queries import brought, edits
+from dashboard.queries import changes, edits
 from dashboard.queries.database import Database
 from tests.support.world import PACK, change, contents, world_fit, write_csv
 
@@ -131,7 +131,7 @@ def test_accuracies_of_hidden_test_models_are_not_shown(
     run(app)
     ant, owl = table(app)
     assert (ant["after"], owl["before"], owl["after"]) == (
-        "accuracy 0.5", brought.HIDDEN, brought.HIDDEN,
+        "accuracy 0.5", changes.HIDDEN, changes.HIDDEN,
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_a_name_is_asked_for_before_the_file_is_kept(
 def test_a_path_on_this_machine_is_taken_where_the_server_serves_it_alone(
     database: Path, open_page: App, world_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(brought, "takes_paths", lambda: True)
+    monkeypatch.setattr(changes, "takes_paths", lambda: True)
     app = open_page(database)
     choose(app, "What to import", "models")
     field = next(one for one in app.text_input if one.label.startswith("Or a path"))
@@ -171,12 +171,12 @@ def test_a_path_on_this_machine_is_taken_where_the_server_serves_it_alone(
     assert work_off(database) == [
         "11 models added; nothing is imported before its list is confirmed"
     ]
-    monkeypatch.setattr(brought, "takes_paths", lambda: False)
+    monkeypatch.setattr(changes, "takes_paths", lambda: False)
     run(app)
     assert not [one for one in app.text_input if one.label.startswith("Or a path")]
     db = Database(database, 0)
     with pytest.raises(InputError, match="paths are for a browser on the server's machine"):
-        edits.bring(db, "m.csv", world_files / "models.csv", "models", {})
+        edits.upload(db, "m.csv", world_files / "models.csv", "models", {})
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_paths_are_for_loopback_alone(
     monkeypatch: pytest.MonkeyPatch, address: str | None, hosts: list[str], takes: bool
 ) -> None:
     options = {"server.address": address, "server.allowedHosts": hosts}
-    monkeypatch.setattr(brought.st, "get_option", options.__getitem__)
-    assert brought.takes_paths() is takes
+    monkeypatch.setattr(changes.st, "get_option", options.__getitem__)
+    assert changes.takes_paths() is takes
 
 
 def test_a_removal_lists_what_depends_and_waits_for_a_confirmation(

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from csvcore.fitting.config import FitConfig
 from csvcore.pipeline import compare
 from dashboard.widgets import text
+from tests.support.links import active
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(p.stem for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem != "__init__")
@@ -39,10 +40,6 @@ PLAIN = {
     "html.body", "bidicomponent.json", "mixeddata.json",  # written by us, HTML is escaped
 }  # fmt: skip
 # What becomes a link, a picture, an icon or emphasis.
-ACTIVE = re.compile(
-    r"https?://|www\.|@[\w]|(?<!\\)\]\(|(?<!\\)\*\*c|:smile:|(?<!\\):\w+\[", re.IGNORECASE
-)
-CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)  # its content is never active
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +83,6 @@ def strings(message: Message) -> Iterator[tuple[str, str]]:
                 yield from ((f"{kind}.help", column.get("help") or "") for column in columns)
             elif isinstance(one, str):
                 yield f"{kind}.{field.name}", one
-
-
-def active(shown: str) -> str | None:
-    """What of a Markdown text would be more than text."""
-    found = ACTIVE.search(CODE.sub("", shown))
-    return found and found[0]
 
 
 @pytest.mark.slow

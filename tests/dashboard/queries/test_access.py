@@ -149,11 +149,10 @@ PREVIEW = Preview(Path("x"), ExamineJob("models", "m.csv", "x/m.csv", {}), "", [
 CHANGES: dict[str, Callable[[Path], object]] = {
     "job": lambda path: edits.submit(at(path), LeaveOutJob("words", ("reading",))),
     "jobs": lambda path: edits.submit_compares(at(path), "words", "sides", ["reading"]),
-    "import": lambda path: edits.submit_import(at(path), "words", "x.parquet", b"x"),
     "cancel": lambda path: edits.cancel(at(path), 1),
     "reveal": lambda path: edits.reveal(at(path), "words", ["sides"]),
     "split": lambda path: edits.save_split(at(path), "mine", {"ant": "train"}),
-    "bring": lambda path: edits.bring(at(path), "m.csv", path.with_name("m.csv"), "models", {}),
+    "bring": lambda path: edits.upload(at(path), "m.csv", path.with_name("m.csv"), "models", {}),
     "confirm": lambda path: edits.confirm(at(path), PREVIEW),
     "discard": lambda path: edits.discard(at(path), PREVIEW),
     "remove": lambda path: edits.remove(at(path), "models", ("ant",), ""),

@@ -79,10 +79,10 @@ def test_predictions_of_stored_models_and_of_their_pack_are_the_same(
     names = tuple(sorted(one.model for one in record.predictions)[:3])
     stored = comparisons.predictions_of(at(world_db), (record.fit,), names)
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, names))
-    brought = comparisons.predictions_of(
+    uploaded = comparisons.predictions_of(
         at(world_db), (record.fit,), (), (pack.name, pack.read_bytes())
     )
-    assert_allclose(stored["predicted"], brought["predicted"], rtol=1e-6)
+    assert_allclose(stored["predicted"], uploaded["predicted"], rtol=1e-6)
     known = {one.model: one.accuracy for one in record.predictions}
     assert stored.set_index("model")["accuracy"].to_dict() == {n: known[n] for n in names}
     assert stored["run"].notna().all()
@@ -95,10 +95,10 @@ def test_several_fits_forecast_as_each_alone_and_a_packs_model_keeps_its_own_row
     made = fit(world_db, "words", "sides", wanted, config)
     fits, models = tuple(one.fit for one in made), ("ant", "bee")
     pack = write_pack(tmp_path / "pack.parquet", pack_rows(world, ["bee", "cow"]))
-    brought = (pack.name, pack.read_bytes())
-    found = comparisons.predictions_of(at(world_db), fits, models, brought)
+    uploaded = (pack.name, pack.read_bytes())
+    found = comparisons.predictions_of(at(world_db), fits, models, uploaded)
     assert set(found["model"]) == {"ant", "bee", "bee (pack.parquet)", "cow"}
-    parts = [comparisons.predictions_of(at(world_db), (name,), models, brought) for name in fits]
+    parts = [comparisons.predictions_of(at(world_db), (name,), models, uploaded) for name in fits]
     pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
     assert found.drop_duplicates("fit")["task"].tolist() == ["reading", "adding"]
     for _, rows in found.groupby("fit"):

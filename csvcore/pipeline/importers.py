@@ -10,45 +10,53 @@ from pathlib import Path
 
 from csvcore import splits, store, values
 from csvcore.errors import InputError
-from csvcore.formats import corpora, csv_tables, evaluations, item_results, loss_packs
+from csvcore.formats import (
+    checked_packs,
+    corpora,
+    csv_tables,
+    evaluations,
+    item_results,
+    loss_packs,
+)
+from csvcore.formats.checked_packs import CheckedPack
 from csvcore.records import Task
-from csvcore.store import Act, Connection, Stored
+from csvcore.store import Connection, Edit, Stored
 
 
-def corpus(file: Path, name: str) -> Act:
+def corpus(file: Path, name: str) -> Edit:
     """Return the import of a corpus under a name: JSON lines, CSV, Parquet, or a folder."""
     name = values.name(name, "the name of a corpus")
     docs = corpora.read_corpus(file)
 
-    def act(db: Connection) -> Stored:
+    def edit(db: Connection) -> Stored:
         store.add_corpus(db, name, csv_tables.corpus_sha256(docs), docs)
         n_sources = len({doc.source for doc in docs})
         return Stored(f"corpus {name}: {len(docs)} documents, {n_sources} sources", "corpus", 1)
 
-    return act
+    return edit
 
 
-def models(file: Path, replace: bool = False) -> Act:
+def models(file: Path, replace: bool = False) -> Edit:
     """Return the import of model cards; replace: a stored card loses what the file lacks."""
     cards = csv_tables.read_models(file)
 
-    def act(db: Connection) -> Stored:
+    def edit(db: Connection) -> Stored:
         (store.replace_models if replace else store.add_models)(db, cards)
         n_families = len({card.family for card in cards})
         return Stored(f"{len(cards)} models of {n_families} families", "model", len(cards))
 
-    return act
+    return edit
 
 
-def tasks(file: Path) -> Act:
+def tasks(file: Path) -> Edit:
     """Return the import of tasks and their chance levels."""
     entries = csv_tables.read_tasks(file)
 
-    def act(db: Connection) -> Stored:
+    def edit(db: Connection) -> Stored:
         store.add_tasks(db, entries)
         return Stored(f"{len(entries)} tasks", "task", len(entries))
 
-    return act
+    return edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Evaluations:
     new_tasks: Sequence[Task] = ()
 
 
-def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -> Act:
+def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -> Edit:
     """Return the import of accuracies of known models on known tasks.
 
     Args:
@@ -80,7 +88,7 @@ def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -
     """
     wanted = how.tasks or {}
 
-    def act(db: Connection) -> Stored:
+    def edit(db: Connection) -> Stored:
         _add_new(db, how.new_tasks)
         known = {card.model for card in store.models(db)}
         stored = [task.task for task in store.tasks(db)]
@@ -99,7 +107,7 @@ def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -
         (store.replace_accuracies if replace else store.add_accuracies)(db, entries)
         return Stored(f"{len(entries)} accuracies{_message(chosen)}", "accuracy", len(entries))
 
-    return act
+    return edit
 
 
 def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
@@ -159,42 +167,46 @@ def _message(chosen: evaluations.Chosen) -> str:
     return f": {taken}{aside}" if taken else aside
 
 
-def items(file: Path) -> Act:
+def items(file: Path) -> Edit:
     """Return the import of item results; accuracies that are not stored are made from them."""
 
-    def act(db: Connection) -> Stored:
+    def edit(db: Connection) -> Stored:
         n_before = len(store.accuracies(db))
         n_new = store.add_item_results(db, item_results.read(file))
         n_made = len(store.accuracies(db)) - n_before
         made = f"; {n_made} accuracies made from them" if n_made else ""
         return Stored(f"{n_new} item results{made}")
 
-    return act
+    return edit
 
 
-def split(file: Path, name: str) -> Act:
-    """Return the import of a split of known models, in place of one of the same name."""
+def split(file: Path, name: str, replace: bool = False) -> Edit:
+    """Return the import of a split of known models; replace: in place of another of this name."""
     name = values.name(name, "the name of a split")
+    read = csv_tables.read_split(file, name)
 
-    def act(db: Connection) -> Stored:
-        add_split(db, name, file)
-        sides = list(store.split(db, name).values())
+    def edit(db: Connection) -> Stored:
+        models = splits.check_split(read, [card.model for card in store.models(db)])
+        if not replace and name in store.splits(db) and store.split(db, name) != models:
+            raise InputError(
+                f"another split {name!r} is stored; choose a new name, or see what changes with "
+                f"`csvcore replace split {file.name} --name {name}`"
+            )
+        store.add_split(db, name, models)
+        sides = list(models.values())
         counts = ", ".join(f"{sides.count(side)} {side}" for side in dict.fromkeys(sides))
         return Stored(f"split {name}: {counts}", "side in a split", len(sides))
 
-    return act
+    return edit
 
 
-def add_split(db: Connection, name: str, file: Path) -> None:
-    """Store the split of a file under a name."""
-    known = [card.model for card in store.models(db)]
-    store.add_split(db, name, splits.check_split(csv_tables.read_split(file, name), known))
-
-
-def losses(files: Sequence[Path], corpus: str | None = None, replace: bool = False) -> Act:
-    """Return the import of loss packs.
+def losses(
+    database: Path, files: Sequence[Path], corpus: str | None = None, replace: bool = False
+) -> Edit:
+    """Return the import of loss packs, which are checked before any transaction.
 
     Args:
+        database: whose corpora they score.
         files: packs, which may overlap: equal losses count once.
         corpus: name of the corpus of packs without a manifest, whose hash finds it otherwise.
         replace: a pack's losses take the place of all of its models on its corpus.
@@ -204,22 +216,35 @@ def losses(files: Sequence[Path], corpus: str | None = None, replace: bool = Fal
             f"one pack at a time replaces losses, got {len(files)}: each takes the place of all "
             "losses of its models; run it for each"
         )
+    manifests = [loss_packs.read_manifest(file) for file in files]
+    with store.connect(database, read_only=True) as db:
+        scored = [
+            store.corpus_of_manifest(db, file.name, manifest, corpus)
+            for file, manifest in zip(files, manifests, strict=True)
+        ]
+    packs = map(checked_packs.check, files, scored, manifests)
+    return checked_losses(list(packs), replace)
 
-    def act(db: Connection) -> Stored:
-        n_new = n_rows = 0
-        models: set[str] = set()
-        for file in files:
-            pack = loss_packs.read(file)
-            home = store.corpus_of_pack(db, file.name, pack, corpus)
-            models |= set(pack.table["model"].to_pylist())
+
+def checked_losses(packs: Sequence[CheckedPack], replace: bool = False) -> Edit:
+    """Return the import of loss packs that were checked, see `losses`."""
+
+    def edit(db: Connection) -> Stored:
+        n_new = 0
+        for pack in packs:
+            if store.corpus_sha256(db, pack.corpus) != pack.corpus_sha256:
+                raise InputError(f"the corpus {pack.corpus} changed meanwhile; repeat the import")
             if replace:
-                store.replace_losses(db, home.name, pack.table, pack.models)
-                n_new = len(pack.table)
+                store.replace_losses(db, pack.corpus, pack)
+                n_new = pack.n_rows
             else:
-                n_new += store.add_losses(db, home.name, pack.table, pack.models)
-            n_rows += len(pack.table)
+                n_new += store.add_loss_parts(
+                    db, pack.corpus, pack.models, pack.parts(), pack.made_how
+                )
+        n_rows = sum(pack.n_rows for pack in packs)
         skipped = f"; {n_rows - n_new} were stored already" if n_new < n_rows else ""
-        message = f"{n_new} documents' losses from {len(files)} packs{skipped}"
+        message = f"{n_new} documents' losses from {len(packs)} packs{skipped}"
+        models = {model for pack in packs for model in pack.models}
         return Stored(message, "set of losses", len(models))
 
-    return act
+    return edit

@@ -1,4 +1,4 @@
-"""Files brought to a page, as jobs: what their import would change, and the import itself."""
+"""Uploaded files, as jobs: what their import would change, and the import itself."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +12,8 @@ from csvcore.errors import Cancelled, ChangedError, DifferentError, InputError, 
 from csvcore.formats import archives, csv_tables
 from csvcore.jobs import uploads
 from csvcore.jobs.specs import CONTENTS, ExamineJob, ImportJob
-from csvcore.pipeline import incoming
-from csvcore.store import Act
+from csvcore.pipeline import importers
+from csvcore.store import Edit
 from csvcore.store.changes import counted
 
 Report = Callable[[int, int, str], None]
@@ -30,8 +30,8 @@ def examine(database: Path, job: ExamineJob, report: Report) -> str:
     file = uploads.own(database, job.file, job.content)
     try:
         report(0, 2, f"reading {job.name}")
-        with _act(file, job.content, job.settings) as act:
-            changes = store.rehearse(database, act, _in_place(job.content, job.settings))
+        with _edit_of(database, file, job) as edit:
+            changes = store.rehearse(database, edit, _in_place(job.content, job.settings))
         report(1, 2, "listing what changes")
         _write_preview(file, job, changes)
     except (InputError, Cancelled) as error:
@@ -53,21 +53,15 @@ def take(database: Path, job: ImportJob, report: Report) -> str:
         InputError: the import is refused; the upload is deleted.
     """
     file = uploads.own(database, job.file, job.content)
-    settings = {**({"corpus": job.corpus} if job.corpus else {}), **job.settings}
     try:
         report(0, 2, f"importing {job.name}")
-        with _act(file, job.content, settings) as act:
-            if not job.expected:
-                with store.connect(database) as db:
-                    message = act(db).message
-                uploads.forget(database, file)
-                return message
-            in_place = _in_place(job.content, settings)
+        with _edit_of(database, file, job) as edit:
+            in_place = _in_place(job.content, job.settings)
             try:
-                changes = store.perform(database, act, job.expected, in_place)
+                changes = store.perform(database, edit, job.expected, in_place)
             except ChangedError:
                 again = ExamineJob(job.content, job.name, job.file, job.settings)
-                _write_preview(file, again, store.rehearse(database, act, in_place))
+                _write_preview(file, again, store.rehearse(database, edit, in_place))
                 raise
     except InputError as error:
         uploads.forget(database, file)
@@ -116,41 +110,41 @@ def _in_place(content: str, settings: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def _act(file: Path, content: str, settings: Mapping[str, Any]) -> Iterator[Act]:
+def _edit_of(database: Path, file: Path, job: ExamineJob | ImportJob) -> Iterator[Edit]:
     """Yield the import of an upload; a zip is unpacked during the block."""
-    form = str(settings.get("form", "csv"))
-    patterns = IN_ZIP.get(form if content == "accuracies" else content)
+    form = str(job.settings.get("form", "csv"))
+    patterns = IN_ZIP.get(form if job.content == "accuracies" else job.content)
     if patterns is None or not zipfile.is_zipfile(file):
-        yield _reader(file, content, settings)
+        yield _importer(database, file, job.content, job.settings)
         return
     with archives.unpacked(file, patterns) as folder:
-        yield _reader(folder, content, settings)
+        yield _importer(database, folder, job.content, job.settings)
 
 
-def _reader(file: Path, content: str, settings: Mapping[str, Any]) -> Act:
+def _importer(database: Path, file: Path, content: str, settings: Mapping[str, Any]) -> Edit:
     replace = bool(settings.get("replace"))
     match content:
         case "corpus":
-            return incoming.corpus(file, settings.get("name", ""))
+            return importers.corpus(file, settings.get("name", ""))
         case "models":
-            return incoming.models(file, replace)
+            return importers.models(file, replace)
         case "tasks":
-            return incoming.tasks(file)
+            return importers.tasks(file)
         case "accuracies":
-            return incoming.accuracies([file], _evaluations(settings), replace)
+            return importers.accuracies([file], _evaluations(settings), replace)
         case "split":
-            return incoming.split(file, settings.get("name", ""))
+            return importers.split(file, settings.get("name", ""), replace=True)  # it is listed
         case "losses":
-            return incoming.losses([file], settings.get("corpus"), replace)
+            return importers.losses(database, [file], settings.get("corpus"), replace)
         case "items":
-            return incoming.items(file)
+            return importers.items(file)
     raise InputError(f"a job imports {', '.join(CONTENTS)}, got {content!r}")
 
 
-def _evaluations(settings: Mapping[str, Any]) -> incoming.Evaluations:
+def _evaluations(settings: Mapping[str, Any]) -> importers.Evaluations:
     """Return how accuracies are read, from the settings of a job."""
     pairs = [str(task).split("=", 1) for task in settings.get("tasks", ())]
-    return incoming.Evaluations(
+    return importers.Evaluations(
         form=str(settings.get("form", "csv")),
         metrics=[str(metric) for metric in settings.get("metrics", ())],
         tasks={pair[-1]: pair[0] for pair in pairs},

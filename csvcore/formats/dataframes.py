@@ -1,4 +1,4 @@
-"""Tables that a notebook gives, as files or as DataFrames."""
+"""Tables of a notebook, as files or as DataFrames."""
 
 import os
 from collections.abc import Sequence
