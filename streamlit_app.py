@@ -27,6 +27,7 @@ PAGES = {
         ("predict", "Predict", "online_prediction"),
         ("forecast", "Forecast", "update"),
         ("mixes", "Mixes", "tune"),
+        ("items", "Items", "checklist"),
     ],
     "Background": [("paper", "Paper", "article"), ("docs", "Docs", "menu_book")],
 }

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 
+import numpy as np
 import pandas as pd
 
 from csvcore.analysis.comparison import Comparison
+from csvcore.analysis.paired import PairedTest, paired_test
 from csvcore.records import Accuracy, ModelCard, ModelPrediction
 from csvcore.splits import run_name
 
@@ -77,4 +79,49 @@ def prediction_table(
         train_tokens=table["model"].map(
             {name: card.train_tokens for name, card in by_name.items()}
         ),
+    )
+
+
+def item_accuracies(results: pd.DataFrame) -> pd.DataFrame:
+    """Return model, n_items, accuracy and noise of each column of `store.results_by_item`.
+
+    noise: standard deviation of the accuracy over draws of the items. Best first.
+    """
+    table = pd.DataFrame(
+        {
+            "model": results.columns.astype(str),
+            "n_items": results.count().to_numpy(),
+            "accuracy": results.mean().to_numpy(),
+            "noise": (results.std(ddof=0) / np.sqrt(results.count())).to_numpy(),
+        }
+    )
+    return table.sort_values(["accuracy", "model"], ascending=[False, True], ignore_index=True)
+
+
+def paired_models(results: pd.DataFrame, a: str, b: str) -> PairedTest:
+    """Compare two columns of `store.results_by_item` on the items that both have.
+
+    Raises:
+        InputError: fewer than 2 common items.
+    """
+    common = results[[a, b]].dropna()
+    return paired_test(common[a].to_numpy(), common[b].to_numpy())
+
+
+def item_table(results: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """Return item, n_models, share (of the models that solve it), and the results of a and b.
+
+    Args:
+        results: see `store.results_by_item`.
+        a: a model.
+        b: another one.
+    """
+    return pd.DataFrame(
+        {
+            "item": results.index.astype(str),
+            "n_models": results.count(axis=1).to_numpy(),
+            "share": results.mean(axis=1).to_numpy(),
+            "a": results[a].to_numpy(),
+            "b": results[b].to_numpy(),
+        }
     )

@@ -13,6 +13,7 @@ from csvcore.cli import (  # noqa: F401  # they add commands
     exports,
     fit,
     forecast,
+    items,
     predict,
     predictability,
     watch,

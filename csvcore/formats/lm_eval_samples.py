@@ -63,9 +63,7 @@ def read(result: Result) -> Samples | None:
                 metric = result.metric
                 return Samples((), (), why_not=f"{file.name} has no {metric} of item {number}")
             if correct.setdefault(item, value) != value:
-                raise InputError(
-                    f"{file} has item {number} twice with different results; keep one"
-                )
+                raise InputError(f"{file} has item {number} twice with different results; keep one")
             if hashed is not None:
                 hashes[item] = hashed
     if result.n_items is not None and len(correct) != result.n_items:

@@ -45,6 +45,7 @@ from csvcore.store.items import (
     compare_item_results,
     has_item_results,
     item_results,
+    results_by_item,
 )
 from csvcore.store.measurements import (
     accuracies,
@@ -151,6 +152,7 @@ __all__ = [
     "replace_accuracies",
     "replace_losses",
     "replace_models",
+    "results_by_item",
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",

@@ -6,12 +6,14 @@ from pathlib import PurePath
 import pandas as pd
 import streamlit as st
 
-from csvcore import store
+from csvcore import frames, store
+from csvcore.analysis.paired import PairedTest
 from csvcore.errors import InputError
 from csvcore.formats import item_results
 from csvcore.formats.parquet import UPLOAD
 from csvcore.store.items import TOLERANCE, differs
-from dashboard.queries.database import Database
+from dashboard.queries import test_set
+from dashboard.queries.database import Database, family_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +47,35 @@ def examine_items(db: Database, name: str, content: bytes) -> IncomingItems:
         why_not.append("All of these item results are stored already.")
     table = found.assign(items=found["n_items"], new=new)[["model", "task", "items", "new"]]
     return IncomingItems(table, why_not)
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the item results")
+def results_by_item(db: Database, task: str, hidden: frozenset[str]) -> pd.DataFrame:
+    """Return the results on a task, a row for each item, a column for each model not hidden."""
+    with store.connect(db.path, read_only=True) as con:
+        return test_set.results_by_item(con, task, hidden)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def paired(db: Database, task: str, hidden: frozenset[str], a: str, b: str) -> PairedTest:
+    """Return `frames.paired_models` of two models."""
+    return frames.paired_models(results_by_item(db, task, hidden), a, b)
+
+
+def by_model(db: Database, results: pd.DataFrame, item: str) -> pd.DataFrame:
+    """Return model, family, correct and accuracy of each model with a result on an item.
+
+    The item is kept in `attrs`. Models that solve it come first, then by accuracy.
+    """
+    row, families = results.loc[item].dropna(), family_of(db)
+    table = pd.DataFrame(
+        {
+            "model": row.index.astype(str),
+            "family": [families.get(model, "") for model in row.index],
+            "correct": row.to_numpy(),
+            "accuracy": results.mean()[row.index].to_numpy(),
+        }
+    )
+    table = table.sort_values(["correct", "accuracy"], ascending=False, ignore_index=True)
+    table.attrs["item"] = item
+    return table
