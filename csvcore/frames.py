@@ -8,7 +8,8 @@ import pandas as pd
 
 from csvcore.analysis.comparison import Comparison
 from csvcore.analysis.paired import PairedTest, paired_test
-from csvcore.records import Accuracy, ModelCard, ModelPrediction
+from csvcore.analysis.two_fits import Pieces, differing_settings
+from csvcore.records import Accuracy, Document, Fit, ModelCard, ModelPrediction
 from csvcore.splits import run_name
 
 # Figures of a comparison that are not always defined.
@@ -123,5 +124,63 @@ def item_table(results: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
             "share": results.mean(axis=1).to_numpy(),
             "a": results[a].to_numpy(),
             "b": results[b].to_numpy(),
+        }
+    )
+
+
+def settings_side_by_side(a: Fit, b: Fit) -> pd.DataFrame:
+    """Return setting, a and b, as text, of each setting that differs between two fits."""
+    rows = [
+        (name, *(None if value is None else str(value) for value in pair))
+        for name, *pair in differing_settings(a, b)
+    ]
+    return pd.DataFrame(rows, columns=["setting", "a", "b"])
+
+
+def predictions_side_by_side(a: Fit, b: Fit) -> pd.DataFrame:
+    """Return both predictions for each model that two fits share, largest difference first.
+
+    Columns: model, side_a, side_b, accuracy (of a's task), a, b, difference (a - b).
+    """
+    others = {entry.model: entry for entry in b.predictions}
+    rows = [
+        (
+            one.model,
+            one.side,
+            others[one.model].side,
+            one.accuracy,
+            one.predicted,
+            others[one.model].predicted,
+            one.predicted - others[one.model].predicted,
+        )
+        for one in a.predictions
+        if one.model in others
+    ]
+    table = pd.DataFrame(
+        rows, columns=["model", "side_a", "side_b", "accuracy", "a", "b", "difference"]
+    )
+    return table.sort_values("difference", key=np.abs, ascending=False, ignore_index=True)
+
+
+def weights_side_by_side(pieces: Pieces, docs: Sequence[Document]) -> pd.DataFrame:
+    """Return both weights of each piece of text, largest difference first.
+
+    Columns: text, a, b, difference (a - b), source, doc_id, byte_start, byte_end. A piece that is a
+    part of a character has the replacement character U+FFFD.
+    """
+    encoded = [doc.text.encode() for doc in docs]
+    order = np.argsort(-np.abs(pieces.a - pieces.b), kind="stable")
+    doc, start, end = (column[order].tolist() for column in (pieces.doc, pieces.start, pieces.end))
+    spans = list(zip(doc, start, end, strict=True))
+    return pd.DataFrame(
+        {
+            "text": [encoded[at][i:j].decode(errors="replace") for at, i, j in spans],
+            "a": pieces.a[order],
+            "b": pieces.b[order],
+            "difference": (pieces.a - pieces.b)[order],
+            "source": [docs[at].source for at in doc],
+            "doc_id": [docs[at].doc_id for at in doc],
+            "byte_start": start,
+            "byte_end": end,
         }
     )

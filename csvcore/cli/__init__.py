@@ -12,6 +12,7 @@ from csvcore.cli import (  # noqa: F401  # they add commands
     dashboard,
     exports,
     fit,
+    fits,
     forecast,
     items,
     predict,

@@ -47,6 +47,7 @@ from csvcore.store.items import (
     item_results,
     results_by_item,
 )
+from csvcore.store.labels import FitLabel, fit_label, fit_named, label_fit
 from csvcore.store.measurements import (
     accuracies,
     add_accuracies,
@@ -94,6 +95,7 @@ __all__ = [
     "Change",
     "Changes",
     "Connection",
+    "FitLabel",
     "Stored",
     "Target",
     "accuracies",
@@ -125,6 +127,8 @@ __all__ = [
     "documents",
     "evidence",
     "fit",
+    "fit_label",
+    "fit_named",
     "fit_units",
     "fits",
     "foreign_contents",
@@ -133,6 +137,7 @@ __all__ = [
     "have_one_unit",
     "item_results",
     "item_statistics",
+    "label_fit",
     "lock_path",
     "loss_fingerprints",
     "loss_rows",
