@@ -28,6 +28,7 @@ PAGES = {
         ("forecast", "Forecast", "update"),
         ("mixes", "Mixes", "tune"),
         ("items", "Items", "checklist"),
+        ("compare_fits", "Compare fits", "compare_arrows"),
     ],
     "Background": [("paper", "Paper", "article"), ("docs", "Docs", "menu_book")],
 }

@@ -1,15 +1,23 @@
 """Records as pandas tables, for figures, pages and notebooks."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 
 from csvcore.analysis.comparison import Comparison
 from csvcore.analysis.paired import PairedTest, paired_test
-from csvcore.analysis.two_fits import Pieces, differing_settings
-from csvcore.records import Accuracy, Document, Fit, ModelCard, ModelPrediction
+from csvcore.analysis.two_fits import (
+    Agreement,
+    ErrorDifference,
+    Pieces,
+    agreement,
+    common_pieces,
+    differing_settings,
+    error_difference,
+)
+from csvcore.records import Accuracy, Document, Fit, FitUnits, ModelCard, ModelPrediction
 from csvcore.splits import run_name
 
 # Figures of a comparison that are not always defined.
@@ -125,6 +133,60 @@ def item_table(results: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
             "a": results[a].to_numpy(),
             "b": results[b].to_numpy(),
         }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TwoFits:
+    """Differences of fit a and fit b; tables as of the functions of these names.
+
+    weights, agreement: None where they cannot be compared, for the reason why_not.
+    """
+
+    a: Fit
+    b: Fit
+    settings: pd.DataFrame
+    predictions: pd.DataFrame
+    errors: ErrorDifference | None
+    weights: pd.DataFrame | None = None
+    agreement: Agreement | None = None
+    why_not: str | None = None
+
+
+def side_by_side(
+    a: Fit,
+    b: Fit,
+    units: tuple[FitUnits, FitUnits],
+    docs: Sequence[Document],
+    runs: Mapping[str, Hashable],
+) -> TwoFits:
+    """Return the differences of two fits.
+
+    Args:
+        a: a fit.
+        b: another one.
+        units: of both.
+        docs: of a's corpus.
+        runs: training run of each model.
+    """
+    found = TwoFits(
+        a,
+        b,
+        settings_side_by_side(a, b),
+        predictions_side_by_side(a, b),
+        error_difference(a, b, runs),
+    )
+    left, right = units[0].weight, units[1].weight
+    if a.corpus != b.corpus:
+        return replace(found, why_not=f"the fits are of other corpora, {a.corpus} and {b.corpus}")
+    if left is None or right is None:
+        method = a.method if left is None else b.method
+        return replace(found, why_not=f"{method} gives no token a weight")
+    pieces = common_pieces(units[0].edges, left, units[1].edges, right)
+    return replace(
+        found,
+        weights=weights_side_by_side(pieces, docs),
+        agreement=agreement(pieces.a, pieces.b),
     )
 
 

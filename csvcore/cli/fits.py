@@ -12,7 +12,7 @@ from csvcore.cli.base import database, echo, format_number, main, text_table
 from csvcore.cli.options import json_option
 
 if TYPE_CHECKING:
-    from csvcore.pipeline.compare_fits import TwoFits
+    from csvcore.frames import TwoFits
 
 PAIR = 2
 SHOWN = 15  # tokens that changed most, and models
@@ -42,7 +42,11 @@ def fits(db: Path, two: tuple[str, ...], as_json: bool) -> None:
     labels = table["name"].fillna("").astype(str)
     if as_json:
         columns = [*names, "task", "method", "name", "note", "pinned"]
-        echo(json.dumps({"fits": json.loads(table[columns].to_json(orient="records", date_format="iso"))}))
+        echo(
+            json.dumps(
+                {"fits": json.loads(table[columns].to_json(orient="records", date_format="iso"))}
+            )
+        )
         return
     if table.empty:
         echo("no fits yet; make some with csvcore fit")
@@ -68,8 +72,8 @@ def _record(found: "TwoFits") -> dict[str, object]:
     if found.weights is not None:
         tables["tokens"] = found.weights.head(SHOWN)
     return {
-        "a": found.a,
-        "b": found.b,
+        "a": found.a.fit,
+        "b": found.b.fit,
         "errors": found.errors and asdict(found.errors),
         "agreement": found.agreement and asdict(found.agreement),
         "why_not": found.why_not,
@@ -80,7 +84,7 @@ def _record(found: "TwoFits") -> dict[str, object]:
 def _text(found: "TwoFits") -> str:
     from csvcore.analysis.two_fits import agreement_sentence, error_sentence
 
-    lines = [f"A: {found.a}", f"B: {found.b}", ""]
+    lines = [f"A: {found.a.fit}", f"B: {found.b.fit}", ""]
     if found.settings.empty:
         lines += ["All settings are equal.", ""]
     else:
