@@ -163,8 +163,9 @@ def mcnemar_power(n_items: int, discordant: float, difference: float) -> float:
     first = int(binom.ppf(TAIL, n_items, share))
     last = int(binom.isf(TAIL, n_items, share))
     n = np.arange(first, last + 1)  # numbers of discordant items
-    limit = binom.ppf(LEVEL / 2.0, n, 0.5)
-    limit -= binom.cdf(limit, n, 0.5) > LEVEL / 2.0  # at most so many of one side: significant
+    least = np.asarray(binom.ppf(LEVEL / 2.0, n, 0.5))
+    above = np.asarray(binom.cdf(least, n, 0.5)) > LEVEL / 2.0
+    limit = least - above.astype(np.float64)  # at most so many of one side: significant
     win = (share + difference) / (2.0 * share)
     rejects = binom.cdf(limit, n, win) + binom.sf(n - limit - 1, n, win)
     return float(np.clip(np.sum(binom.pmf(n, n_items, share) * rejects), 0.0, 1.0))

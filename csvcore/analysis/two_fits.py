@@ -108,8 +108,9 @@ def common_pieces(
         rows = [np.searchsorted(edges, start, side="right") - 1 for edges in (x, y)]
         parts.append((np.full(start.size, doc), start, end, first_a + rows[0], first_b + rows[1]))
         first_a, first_b = first_a + x.size - 1, first_b + y.size - 1
-    doc, start, end, at_a, at_b = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Pieces(doc, start, end, weight_a[at_a], weight_b[at_b])
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    docs, starts, ends, at_a, at_b = columns
+    return Pieces(docs, starts, ends, weight_a[at_a], weight_b[at_b])
 
 
 def agreement(a: Floats, b: Floats) -> Agreement:

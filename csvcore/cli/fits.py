@@ -31,7 +31,7 @@ def fits(db: Path, two: tuple[str, ...], as_json: bool) -> None:
     if two:
         if len(two) != PAIR:
             raise click.UsageError(f"give two fits to compare, got {len(two)}")
-        _compare(db, *two, as_json)
+        _compare(db, two[0], two[1], as_json)
         return
     from csvcore import store
 
@@ -57,7 +57,7 @@ def fits(db: Path, two: tuple[str, ...], as_json: bool) -> None:
     if labels.any() or table["pinned"].any():
         shown.insert(1, "name", labels)
         shown.insert(2, "pin", ["*" if pinned else "" for pinned in table["pinned"]])
-    echo(text_table(list(shown), shown.to_numpy().tolist()))
+    echo(text_table([str(name) for name in shown], shown.to_numpy().tolist()))
 
 
 def _compare(db: Path, a: str, b: str, as_json: bool) -> None:
@@ -93,8 +93,8 @@ def _text(found: "TwoFits") -> str:
     if found.errors is not None:
         lines += [error_sentence(found.errors), ""]
     rows = [
-        [row.model, f"{row.a:.3f}", f"{row.b:.3f}", f"{row.difference:+.3f}"]
-        for row in found.predictions.head(SHOWN).itertuples()
+        [str(row["model"]), *(f"{row[key]:.3f}" for key in "ab"), f"{row['difference']:+.3f}"]
+        for row in found.predictions.head(SHOWN).to_dict("records")
     ]
     header = ["model", "predicted by A", "by B", "difference"]
     lines += [text_table(header, rows), ""]
@@ -103,8 +103,12 @@ def _text(found: "TwoFits") -> str:
         return "\n".join(lines)
     lines.append(agreement_sentence(found.agreement))
     cells = [
-        [repr(row.text), row.doc_id, f"{row.a:.2f}", f"{row.b:.2f}", f"{row.difference:+.2f}"]
-        for row in found.weights.head(SHOWN).itertuples()
+        [
+            *(repr(row["text"]), str(row["doc_id"])),
+            *(f"{row[key]:.2f}" for key in "ab"),
+            f"{row['difference']:+.2f}",
+        ]
+        for row in found.weights.head(SHOWN).to_dict("records")
     ]
     lines.append(text_table(["token", "document", "weight in A", "in B", "difference"], cells))
     return "\n".join(lines)

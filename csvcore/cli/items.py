@@ -48,7 +48,7 @@ def items_command(
 
     rows = frames.item_accuracies(items.results_by_item(db, task, models))
     found = items.compare_models(db, task, *models) if len(models) == PAIR else None
-    records = rows.to_dict("records")
+    records = [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
     if table is not None:
         exports.write_rows(records, table)
     pair = None
@@ -60,8 +60,13 @@ def items_command(
         echo(json.dumps({"task": task, "models": records, "paired": pair}))
         return
     cells = [
-        [row.model, f"{row.n_items:,}", f"{100 * row.accuracy:.1f}", f"{100 * row.noise:.1f}"]
-        for row in rows.itertuples()
+        [
+            str(row["model"]),
+            f"{row['n_items']:,}",
+            f"{100 * row['accuracy']:.1f}",
+            f"{100 * row['noise']:.1f}",
+        ]
+        for row in records
     ]
     echo(text_table(["model", "items", "accuracy", "item noise"], cells))
     echo("Accuracy and noise in points.")

@@ -30,7 +30,8 @@ def drawn_weights(table: pd.DataFrame) -> pd.DataFrame:
 def weights_figure(table: pd.DataFrame) -> Any:
     """Draw the weight of each token in fit B over that in fit A; see `drawn_weights`."""
     shown = drawn_weights(table)
-    words = [f"{escape(visible(row.text))}<br>{escape(row.doc_id)}" for row in shown.itertuples()]
+    pairs = zip(shown["text"].astype(str), shown["doc_id"].astype(str), strict=True)
+    words = [f"{escape(visible(word))}<br>{escape(doc_id)}" for word, doc_id in pairs]
     figure = _scatter(shown["a"], shown["b"], words, ".2f")
     figure.update_xaxes(title="weight in A")
     figure.update_yaxes(title="weight in B")

@@ -103,7 +103,7 @@ def _weights(found: TwoFits) -> None:
     st.markdown(f"**{text.plain(agreement_sentence(found.agreement))}**")
     figure.show(
         figures.weights_figure(found.weights),
-        lambda: found.weights,
+        found.weights,
         key="two-weights",
         name=f"weights-{found.a.fit}-{found.b.fit}",
         alt="Weight in fit B over that in fit A, a point for each token",
