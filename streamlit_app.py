@@ -27,6 +27,8 @@ PAGES = {
         ("predict", "Predict", "online_prediction"),
         ("forecast", "Forecast", "update"),
         ("mixes", "Mixes", "tune"),
+        ("items", "Items", "checklist"),
+        ("compare_fits", "Compare fits", "compare_arrows"),
     ],
     "Background": [("paper", "Paper", "article"), ("docs", "Docs", "menu_book")],
 }

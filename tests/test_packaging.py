@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from packaging.version import Version
 
 from csvcore import cli, store
 from csvcore.cli import dashboard
@@ -28,7 +29,16 @@ def test_every_folder_with_code_is_packaged() -> None:
         for top in ("csvcore", "dashboard")
         for path in (ROOT / top).rglob("*.py")
     }
-    assert set(SETTINGS["packages"]) == found | set(SETTINGS["package-dir"])
+    # folders of data that could be imported too, or the build warns of them
+    data = {
+        ".".join([package, *path.relative_to(ROOT / folder).parts])
+        for package, folder in SETTINGS["package-dir"].items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_dir()
+        and all(part.isidentifier() for part in path.relative_to(ROOT).parts)
+        and package != "csvcore.docs"
+    }
+    assert set(SETTINGS["packages"]) == found | set(SETTINGS["package-dir"]) | data
 
 
 def test_every_other_file_of_the_packages_is_packaged_or_a_list_of_requirements() -> None:
@@ -58,12 +68,32 @@ def test_the_measurements_of_the_wheel_are_those_of_the_checkout() -> None:
     assert sum(file.stat().st_size for file in (ROOT / "data" / "zoo").rglob("*")) < 25e6
 
 
-@pytest.mark.parametrize("extra", ["ray", "gguf", "balanced", "login", "dev"])
-def test_extras_are_lists_that_setuptools_can_read(extra: str) -> None:
-    [file] = SETTINGS["dynamic"]["optional-dependencies"][extra]["file"]
-    lines = (ROOT / file).read_text(encoding="utf-8").split()
-    pins = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").split()
-    assert lines and all("==" in line and line in pins for line in lines)
+def requirements(name: str) -> dict[str, str]:
+    """Pinned version by package."""
+    lines = (ROOT / name).read_text(encoding="utf-8").split()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def test_what_the_wheel_declares_is_what_is_pinned_and_its_lowest_version_is_tested() -> None:
+    pinned, lowest = requirements("requirements.txt"), requirements("tests/lowest.txt")
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared = dict(
+        line.split(">=") for line in [*PROJECT["project"]["dependencies"], *extras["dashboard"]]
+    )
+    assert declared.keys() == pinned.keys()
+    for package, least in declared.items():
+        assert Version(least) <= Version(pinned[package]), package
+        tested = lowest.get(package, pinned[package])  # torch and what needs it: the pinned one
+        assert Version(tested).release[: len(Version(least).release)] == Version(least).release
+
+
+@pytest.mark.parametrize("extra", ["ray", "gguf", "balanced", "login"])
+def test_extras_allow_the_version_that_is_pinned_for_the_tests(extra: str) -> None:
+    pinned = requirements("requirements-dev.txt")
+    for line in PROJECT["project"]["optional-dependencies"][extra]:
+        if not line.startswith("csvcore["):
+            package, least = line.split(">=")
+            assert Version(least) <= Version(pinned[package])
 
 
 @pytest.fixture
@@ -128,6 +158,16 @@ def test_a_port_that_is_taken_starts_and_queues_nothing(
         done = run_dashboard("--db", tmp_path / "x.duckdb", "dashboard", "--port", port)
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"port {port} is in use; give another with --port" in done.stderr
+
+
+def test_without_streamlit_the_dashboard_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
+    store.create(tmp_path / "x.duckdb")
+    done = run_dashboard("--db", tmp_path / "x.duckdb", "dashboard")
+    assert done.exit_code == 1
+    assert "the dashboard needs Streamlit; `pip install 'csvcore[dashboard]'`" in done.stderr
 
 
 def test_the_database_may_be_named_behind_the_command(tmp_path: Path, started: list[Any]) -> None:

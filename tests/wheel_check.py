@@ -67,7 +67,9 @@ def install(folder: Path, wheel: Path) -> Path:
     commands = folder / "bin"
     pins = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     [torch] = [line for line in pins if line.startswith("torch==")]
-    run(folder, commands / "python", "-m", "pip", "install", "--quiet", torch, wheel)
+    run(
+        folder, commands / "python", "-m", "pip", "install", "--quiet", torch, f"{wheel}[dashboard]"
+    )
     return commands
 
 

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -124,6 +125,8 @@ def dashboard(
     """Start the dashboard on this database, for a browser on this machine or a team's."""
     if read_only:
         os.environ[rights.VARIABLE] = "1"  # before the database is looked at
+    if find_spec("streamlit") is None:
+        raise InputError("the dashboard needs Streamlit; `pip install 'csvcore[dashboard]'`")
     options = streamlit_options(host, port, login)
     check_address(host, port)
     with store.connect(db, read_only=True):

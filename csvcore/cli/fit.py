@@ -1,7 +1,6 @@
 """Commands that fit, and that write out a stored fit."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -107,24 +106,6 @@ def report(db: Path, fit_id: str, out: Path) -> None:
     from csvcore.report import write_report
 
     echo(write_report(db, fit_id, out))
-
-
-@main.command()
-@database
-def fits(db: Path) -> None:
-    """List the stored fits, newest first."""
-    from csvcore import store
-
-    with store.connect(db, read_only=True) as connection:
-        table = store.fits(connection)
-    if table.empty:
-        echo("no fits yet; make some with csvcore fit")
-        return
-    names = ["fit", "corpus", "split", "mse_train", "mse_test", "created"]
-    shown = table[names].astype({"created": "datetime64[s]"}).astype({"created": str})
-    for name in ("mse_train", "mse_test"):
-        shown[name] = [format_number(None if math.isnan(value) else value) for value in table[name]]
-    echo(text_table(names, shown.to_numpy().tolist()))
 
 
 def fit_json(fit: Fit) -> dict[str, Any]:

@@ -198,20 +198,34 @@ def mixes_command(
 
 
 def _mixes_table(mixes: Sequence[Mix]) -> str:
-    """Return a text table of mixes with their errors."""
+    """Return a text table of mixes with their errors, and how certain the choice is."""
+    from csvcore.analysis import mix_search
+
+    compared = mix_search.differences(mixes)
     rows = [
         [
             ", ".join(f"{share:.0%} {source}" for source, share in mix.shares.items()),
             str(mix.n_tokens),
             str(len(mix.doc_ids)),
             f"{100 * mix.error:.1f}",
+            "-"
+            if at == 0 or found.low is None or found.high is None
+            else f"{100 * found.low:+.1f} to {100 * found.high:+.1f}",
+            "recommended" if at == 0 else found.verdict,
             format_number(mix.test_mse),
             format_interval(mix.low, mix.high),
         ]
-        for mix in mixes
+        for at, (mix, found) in enumerate(zip(mixes, compared, strict=True))
     ]
-    header = ["mix", "tokens", "documents", "cross-validated RMSE (points)", "test MSE", "90 % CI"]
-    return text_table(header, rows)
+    header = [
+        *("mix", "tokens", "documents", "cross-validated RMSE (points)"),
+        *("difference (90 % CI)", "verdict", "test MSE", "90 % CI"),
+    ]
+    return (
+        f"{text_table(header, rows)}\n"
+        f"{mix_search.alike(mixes)} of the {len(mixes) - 1} other mixes are not distinguishable "
+        "from the recommended one."
+    )
 
 
 def _mix_row(mix: Mix, sources: Sequence[str]) -> dict[str, Any]:

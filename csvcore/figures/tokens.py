@@ -105,6 +105,14 @@ def joined(documents: Iterable[Cells]) -> Cells:
     return whole
 
 
+def visible(word: str) -> str:
+    """Return a token's text with marks for line breaks, tabs and the spaces at its ends."""
+    marked = word.replace("\n", "\u21b5").replace("\t", "\u21e5")
+    inner = marked.strip(" ")
+    before, _, after = marked.partition(inner) if inner else (marked, "", "")
+    return "\u2423" * len(before) + inner + "\u2423" * len(after)
+
+
 def page(
     texts: Iterable[tuple[str, Sequence[str], Floats, NDArray[np.bool_] | None]],
     scale: Scale,

@@ -4,17 +4,15 @@ A reader returns all results under the file's own names; `chosen` picks tasks an
 `matched` renames models to their stored names. Everything left out is listed.
 """
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from csvcore import values
 from csvcore.errors import InputError
-from csvcore.formats import csv_tables
-from csvcore.formats.outside import json_value
+from csvcore.formats import csv_tables, lm_eval
+from csvcore.formats.lm_eval import Result
 from csvcore.records import Accuracy
 
 METRICS = {
@@ -22,29 +20,8 @@ METRICS = {
     "opencompass": ("accuracy", "score", "exact_match", "naive_average", "weighted_average"),
 }
 OPENCOMPASS_COLUMNS = ("dataset", "version", "metric", "mode")
-NO_FILTER = "none"
-NAME_PARTS = ("revision", "delta", "peft", "subfolder")  # arguments that make another model
-NOT_METRICS = ("sample_len", "sample_count")
 NAMELESS = "a column without a name"
-LEAST_ERROR = 1e-6  # of 2.5e11 items at an accuracy of 0.5
 LEFT_OUT = "-"  # in a names file: this model is not wanted
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One number of a result file, under the file's own names.
-
-    metric: with its filter where lm-evaluation-harness names one, as `exact_match,strict-match`.
-    value: a fraction for accuracies; other metrics are kept unchanged until `chosen`.
-    where: its place in the file, for messages.
-    """
-
-    model: str
-    task: str
-    metric: str
-    value: float
-    n_items: int | None
-    where: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +29,13 @@ class Chosen:
     """Accuracies chosen from result files, with the metrics used and the tasks left out.
 
     metrics: by task, as the file calls them, one or more; none for CSV. left_aside: tasks that
-    were not requested.
+    were not requested. results: of each accuracy; none for CSV.
     """
 
     accuracies: list[Accuracy]
     metrics: dict[str, list[str]]
     left_aside: list[str]
+    results: tuple[Result, ...] = ()
 
 
 # Readers -----------------------------------------------------------------------------------------
@@ -70,7 +48,7 @@ def read(paths: Sequence[Path], form: str) -> list[Result]:
     below it.
     """
     glob, reader = {
-        "lm-eval": ("results*.json", _lm_eval),
+        "lm-eval": ("results*.json", lm_eval.read_results),
         "opencompass": ("summary*.csv", _opencompass),
     }[form]
     results: list[Result] = []
@@ -81,70 +59,6 @@ def read(paths: Sequence[Path], form: str) -> list[Result]:
         for file in files:
             results += reader(file)
     return results
-
-
-def _lm_eval(path: Path) -> list[Result]:
-    raw = json_value(csv_tables.text(path), str(path))
-    try:
-        results, config = raw["results"], raw.get("config") or {}
-        model = values.name(_lm_eval_model(raw, config), "the model's name", str(path))
-        samples = (raw.get("n-samples") or {}).items()
-        sizes = {task: row["effective"] for task, row in samples if "effective" in row}
-        rows = [(task, key, value) for task, row in results.items() for key, value in row.items()]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a result file of lm-evaluation-harness (no `results` by task); "
-            "give its results_*.json or the folder they are in"
-        ) from error
-    entries = []
-    for task, key, value in rows:
-        name, _, kind = key.partition(",")
-        if name.endswith("_stderr") or name in NOT_METRICS or not values.is_number(value):
-            continue
-        where = f"{path}, {task}"
-        accuracy = _float(value)
-        n_items: int | None
-        if task in sizes:
-            n_items = values.whole(sizes[task], "n-samples", where, least=1)
-        else:
-            spread = results[task].get(f"{name}_stderr,{kind}" if kind else f"{name}_stderr")
-            n_items = n_items_of(accuracy, spread)
-        metric = name if kind in ("", NO_FILTER) else key
-        entries.append(Result(model, task, metric, accuracy, n_items, where))
-    return entries
-
-
-def _lm_eval_model(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Return the model's name with the arguments that distinguish it: revision, adapter.
-
-    Checkpoints of one run share the name, and so do a model and its fine-tuned adapters.
-    """
-    arguments = config.get("model_args") or ""
-    if isinstance(arguments, str):
-        arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
-    name = str(raw.get("model_name") or arguments.get("pretrained") or arguments["model"])
-    parts = [str(arguments[key]) for key in NAME_PARTS if arguments.get(key)]
-    return "@".join([name, *(part for part in parts if part not in ("main", name))])
-
-
-def n_items_of(accuracy: float, error: Any) -> int | None:
-    """Return the number of items implied by an accuracy's standard error; None if undefined.
-
-    The harness reports the standard error of the mean, sqrt(p (1 - p) / (n - 1)). An error below
-    LEAST_ERROR is rounding, and implies no number.
-    """
-    spread = _float(error) if values.is_number(error) else math.nan
-    if not LEAST_ERROR <= spread < math.inf or not 0.0 < accuracy < 1.0:
-        return None
-    return round(accuracy * (1.0 - accuracy) / spread**2) + 1
-
-
-def _float(value: float) -> float:
-    """Return a number of JSON as a float; a whole number beyond all floats is infinite."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
 
 
 def _opencompass(path: Path) -> list[Result]:
@@ -280,6 +194,7 @@ def chosen(
         if result.task in tasks:
             by_task.setdefault((result.model, result.task, result.where), []).append(result)
     accuracies: dict[tuple[str, str], Accuracy] = {}
+    origins: dict[tuple[str, str], Result] = {}
     used: dict[str, dict[str, None]] = {}
     for (model, task, where), task_results in by_task.items():
         result = _preferred(
@@ -287,12 +202,14 @@ def chosen(
         )
         value = csv_tables.fraction(result.value, f"{where} by {result.metric}")
         csv_tables.add_once(accuracies, Accuracy(model, tasks[task], value, result.n_items), where)
+        origins.setdefault((model, tasks[task]), result)
         used.setdefault(tasks[task], {})[result.metric] = None
     present = {result.task for result in results}
     return Chosen(
         accuracies=list(accuracies.values()),
         metrics={task: list(names) for task, names in used.items()},
         left_aside=sorted(present - tasks.keys()),
+        results=tuple(origins[key] for key in accuracies),
     )
 
 
@@ -340,7 +257,7 @@ def matched(
         InputError: models without a stored name (all are listed); two models of one stored name
             with different values.
     """
-    targets = {entry.model: _target(entry.model, names, stored) for entry in entries}
+    targets = {entry.model: stored_name(entry.model, names, stored) for entry in entries}
     lacking = [name for name, target in targets.items() if target is None]
     if lacking:
         called = [
@@ -364,7 +281,8 @@ def matched(
     return list(seen.values())
 
 
-def _target(name: str, names: Mapping[str, str], stored: Collection[str]) -> str | None:
+def stored_name(name: str, names: Mapping[str, str], stored: Collection[str]) -> str | None:
+    """Return what a model of a file is stored as, LEFT_OUT, or None; see `matched`."""
     if name in names:
         return names[name] if names[name] in stored or names[name] == LEFT_OUT else None
     stem, at, loaded = name.rstrip("/\\").partition("@")

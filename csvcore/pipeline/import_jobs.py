@@ -18,7 +18,11 @@ from csvcore.store.changes import counted
 
 Report = Callable[[int, int, str], None]
 # Files that are taken out of a zip, by the content of the upload or the format of accuracies.
-IN_ZIP = {"lm-eval": ["results*.json"], "opencompass": ["summary*.csv"], "corpus": ["*.txt"]}
+IN_ZIP = {
+    "lm-eval": ["results*.json", "samples_*.jsonl"],
+    "opencompass": ["summary*.csv"],
+    "corpus": ["*.txt"],
+}
 
 
 def examine(database: Path, job: ExamineJob, report: Report) -> str:

@@ -4,7 +4,8 @@ What needs no stored names is read first, outside of any transaction. An import 
 a transaction of its own; `store.rehearse` runs it to see what it would change.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from csvcore.formats import (
     loss_packs,
 )
 from csvcore.formats.checked_packs import CheckedPack
+from csvcore.formats.lm_eval import Result
+from csvcore.formats.lm_eval_samples import SampleSet
 from csvcore.records import Task
 from csvcore.store import Connection, Edit, Stored
 
@@ -81,6 +84,8 @@ class Evaluations:
 def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -> Edit:
     """Return the import of accuracies of known models on known tasks.
 
+    Item results are imported with them where lm-evaluation-harness wrote its samples.
+
     Args:
         files: CSV files, long or wide, or files or folders of an evaluation program.
         how: to read them.
@@ -104,10 +109,31 @@ def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -
                 f"there are 0 accuracies in {', '.join(map(str, files))}; every cell is empty, or "
                 "--names leaves every model out"
             )
+        samples = _samples(chosen, mapping, known)
+        parts = list(samples.tables())
+        entries = [
+            dataclasses.replace(e, n_items=samples.n_items.get((e.model, e.task), e.n_items))
+            for e in entries
+        ]
         (store.replace_accuracies if replace else store.add_accuracies)(db, entries)
-        return Stored(f"{len(entries)} accuracies{_message(chosen)}", "accuracy", len(entries))
+        n_items = store.add_item_results(db, parts) if parts else 0
+        told = f" and {n_items} item results" if parts else ""
+        message = f"{len(entries)} accuracies{told}{_message(chosen)}{samples.message()}"
+        return Stored(message, "accuracy", len(entries))
 
     return edit
+
+
+def _samples(
+    chosen: evaluations.Chosen, names: Mapping[str, str], known: Collection[str]
+) -> SampleSet:
+    """Return the samples of the chosen results under stored names, one result a model and task."""
+    by_name: dict[tuple[str, str], Result] = {}
+    for entry, result in zip(chosen.accuracies, chosen.results, strict=False):
+        model = evaluations.stored_name(entry.model, names, known)
+        if model is not None and model != evaluations.LEFT_OUT:
+            by_name.setdefault((model, entry.task), result)
+    return SampleSet([(*key, result) for key, result in by_name.items()])
 
 
 def _add_new(db: Connection, tasks: Sequence[Task]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from csvcore import splits, store
+from csvcore.analysis import mix_search
 from csvcore.analysis.comparison import Target, judge
 from csvcore.errors import InputError, StoreError
 from csvcore.fitting.config import FitConfig
@@ -16,9 +17,6 @@ from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import Report, learn
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Mix
-
-FACTORS = (2.0, 0.5)  # by which the share of one source is changed to try another mix
-MAX_CHANGES = 3
 
 
 def mixes(
@@ -33,7 +31,9 @@ def mixes(
     """Try mixes for a task with weights learnt anew for each, and store them, best first.
 
     From the best source alone, the source that helps most is added until all are in; then the
-    shares of the best of these are doubled or halved while that helps.
+    shares of the best of these are doubled or halved while that helps. All mixes have the same
+    budget, but for less than a document, since documents are drawn whole; a mix whose sources have
+    too few tokens is left out, and so is a second way to the same documents.
 
     Args:
         database: the results database.
@@ -46,7 +46,7 @@ def mixes(
         report: called with (step, steps, message); may raise to stop.
 
     Raises:
-        InputError: see `dataset.task_models`; a budget below one document, or a single source.
+        InputError: see `dataset.task_models`; a budget that no mix can have, or a single source.
     """
     report(0, 1, "reading losses")
     data, *others = [
@@ -79,38 +79,74 @@ def search(
     if len(sizes) < 2:
         raise InputError(f"a mix needs two sources or more, {data.corpus} has {len(sizes)}")
     budget = min(sizes.values()) if budget_tokens is None else budget_tokens
-    total = len(sizes) * (len(sizes) + 1) // 2 + MAX_CHANGES * len(FACTORS) * len(sizes)
-    tried: list[Mix] = []
-
-    def best_of(candidates: Sequence[Mapping[str, float]]) -> Mix:
-        batch = []
-        for shares in candidates:
-            report(len(tried), total, f"mix of {', '.join(shares)}")
-            batch.append(judge_mix(data, models, shares, budget, config))
-            tried.append(batch[-1])
-        return min(batch, key=lambda mix: mix.error)
-
+    if budget > sum(sizes.values()):
+        raise InputError(
+            f"all sources have {sum(sizes.values()):,} tokens, so no mix has {budget:,}; give fewer"
+        )
+    found = _Search(data, models, config, budget, report, mix_search.most_mixes(len(sizes)))
     chosen: tuple[str, ...] = ()
     while len(chosen) < len(sizes):
         rest = [source for source in sizes if source not in chosen]
-        best = best_of([dict.fromkeys((*chosen, source), 1.0) for source in rest])
-        chosen = tuple(best.shares)
-    best = min(tried, key=lambda mix: mix.error)
-    for _ in range(MAX_CHANGES):
-        drawn = {source: share for source, share in best.shares.items() if share > 0}
+        best = found.best_of([dict.fromkeys((*chosen, source), 1.0) for source in rest])
+        # where all are too small, the largest source is the way to a mix that is not
+        chosen = best or (*chosen, max(rest, key=sizes.__getitem__))
+    if not found.tried:
+        raise InputError(f"no document fits into a budget of {budget:,} tokens; give more")
+    for _ in range(mix_search.MAX_CHANGES):
+        best_mix = found.best()
+        drawn = {source: share for source, share in best_mix.shares.items() if share > 0}
         if len(drawn) < 2:
             break
-        changed = best_of(
+        found.best_of(
             [
                 drawn | {source: share * factor}
                 for source, share in drawn.items()
-                for factor in FACTORS
+                for factor in mix_search.FACTORS
             ]
         )
-        if changed.error >= best.error:
+        if found.best() is best_mix:
             break
-        best = changed
-    return sorted(tried, key=lambda mix: mix.error)
+    report(found.total, found.total, f"{len(found.tried)} mixes tried")
+    return sorted(found.tried.values(), key=lambda mix: mix.error)
+
+
+class _Search:
+    """Mixes tried so far, by their documents: two ways to the same documents are one mix."""
+
+    def __init__(
+        self,
+        data: Dataset,
+        models: TaskModels,
+        config: FitConfig,
+        budget: int,
+        report: Report,
+        total: int,
+    ) -> None:
+        self._data, self._models, self._config = data, models, config
+        self._budget, self._report = budget, report
+        self._sizes = _tokens_by_source(data)
+        self.total, self._done = total, 0
+        self.tried: dict[frozenset[str], Mix] = {}
+
+    def best(self) -> Mix:
+        """Return the mix with the smallest error."""
+        return min(self.tried.values(), key=lambda mix: mix.error)
+
+    def best_of(self, candidates: Sequence[Mapping[str, float]]) -> tuple[str, ...] | None:
+        """Try mixes in these shares; return the sources of the best, None if all are too small."""
+        errors: list[tuple[float, tuple[str, ...]]] = []
+        for shares in candidates:
+            self._report(self._done, self.total, f"mix of {', '.join(shares)}")
+            self._done += 1
+            ids = _drawn(self._data, shares, self._budget)
+            available = sum(self._sizes[source] for source in shares)
+            if not mix_search.is_full(_n_tokens(self._data, ids), available, self._budget):
+                continue
+            key = frozenset(ids)
+            if key not in self.tried:
+                self.tried[key] = _judged(self._data, self._models, shares, ids, self._config)
+            errors.append((self.tried[key].error, tuple(shares)))
+        return min(errors)[1] if errors else None
 
 
 def judge_mix(
@@ -122,6 +158,16 @@ def judge_mix(
 ) -> Mix:
     """Learn CSV weights on documents drawn in these shares and evaluate them."""
     ids = draw_documents(data, shares, budget_tokens)
+    return _judged(data, models, shares, ids, config)
+
+
+def _judged(
+    data: Dataset,
+    models: TaskModels,
+    shares: Mapping[str, float],
+    ids: Sequence[str],
+    config: FitConfig,
+) -> Mix:
     part = data.only(ids)
     task = models.task.task
     config = replace(config, members=1)
@@ -161,9 +207,10 @@ def judge_mix(
 
 
 def draw_documents(data: Dataset, shares: Mapping[str, float], budget_tokens: int) -> list[str]:
-    """Draw documents of these sources in a fixed random order until each has its share.
+    """Draw documents of these sources in a fixed random order until the budget is spent.
 
-    A source with fewer tokens than its share contributes all of them.
+    See `mix_search.fill`: where a source has fewer tokens than its share, the others make up for
+    it.
 
     Raises:
         InputError: an unknown source, a share that is not positive, or a budget too small for one
@@ -175,25 +222,30 @@ def draw_documents(data: Dataset, shares: Mapping[str, float], budget_tokens: in
             raise InputError(
                 f"a mix needs positive shares of {', '.join(sorted(names))}, got {source}: {share}"
             )
-    ids: list[str] = []
-    for source, share in shares.items():
-        docs = [
-            (doc.doc_id, cuts.size - 1)
-            for doc, cuts in zip(data.docs, data.units.edges, strict=True)
-            if doc.source == source
-        ]
-        random.Random(f"mix-{source}").shuffle(docs)
-        room = budget_tokens * share / sum(shares.values())
-        for doc_id, n_tokens in docs:
-            if n_tokens > room:
-                break
-            ids.append(doc_id)
-            room -= n_tokens
+    ids = _drawn(data, shares, budget_tokens)
     if not ids:
         raise InputError(
             f"no document of {', '.join(shares)} fits into {budget_tokens} tokens; give more"
         )
     return ids
+
+
+def _drawn(data: Dataset, shares: Mapping[str, float], budget_tokens: int) -> list[str]:
+    docs: dict[str, list[tuple[str, int]]] = {source: [] for source in shares}
+    for doc, cuts in zip(data.docs, data.units.edges, strict=True):
+        if doc.source in docs:
+            docs[doc.source].append((doc.doc_id, cuts.size - 1))
+    for source, of_source in docs.items():
+        random.Random(f"mix-{source}").shuffle(of_source)
+    sizes = {source: [size for _, size in of_source] for source, of_source in docs.items()}
+    taken = mix_search.fill(sizes, shares, budget_tokens)
+    return [docs[source][at][0] for source, rows in taken.items() for at in rows]
+
+
+def _n_tokens(data: Dataset, ids: Sequence[str]) -> int:
+    chosen = set(ids)
+    pairs = zip(data.docs, data.units.edges, strict=True)
+    return sum(cuts.size - 1 for doc, cuts in pairs if doc.doc_id in chosen)
 
 
 def _tokens_by_source(data: Dataset) -> dict[str, int]:

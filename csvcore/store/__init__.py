@@ -44,7 +44,9 @@ from csvcore.store.items import (
     add_item_results,
     has_item_results,
     item_results,
+    results_by_item,
 )
+from csvcore.store.labels import FitLabel, fit_label, fit_named, label_fit
 from csvcore.store.losses import (
     add_loss_parts,
     add_losses,
@@ -96,6 +98,7 @@ __all__ = [
     "Changes",
     "Connection",
     "Edit",
+    "FitLabel",
     "Stored",
     "Target",
     "accuracies",
@@ -127,6 +130,8 @@ __all__ = [
     "each_models_losses",
     "evidence",
     "fit",
+    "fit_label",
+    "fit_named",
     "fit_units",
     "fits",
     "foreign_contents",
@@ -136,6 +141,7 @@ __all__ = [
     "imported_tasks",
     "item_results",
     "item_statistics",
+    "label_fit",
     "lock_path",
     "loss_fingerprints",
     "loss_rows",
@@ -155,6 +161,7 @@ __all__ = [
     "replace_accuracies",
     "replace_losses",
     "replace_models",
+    "results_by_item",
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",

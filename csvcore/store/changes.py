@@ -70,8 +70,9 @@ _QUERIES = {
                    SELECT 1 FROM predictions p
                    LEFT JOIN splits s ON s.split = f.split AND s.model = p.model
                    WHERE p.fit = f.fit AND p.side IS DISTINCT FROM s.side
-               ) THEN 'older than' ELSE 'of' END || ' the split as it is' AS made
-        FROM fits f
+               ) THEN 'older than' ELSE 'of' END || ' the split as it is' AS made,
+               name, note, nullif(pinned, false) AS pinned
+        FROM fits f LEFT JOIN fit_labels USING (fit)
     """,
     "mix search": """
         SELECT [task, corpora, split] AS key, md5(found) AS content FROM mixes

@@ -24,7 +24,7 @@ from csvcore.errors import StoreError, no_space, reason
 from csvcore.formats import atomic, rights
 from csvcore.store import catalogue
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 # Statements that upgrade a database from each version to the next.
 UPGRADES = {
     1: (
@@ -56,6 +56,10 @@ UPGRADES = {
         "weight FLOAT[] NOT NULL, PRIMARY KEY (fit, name))",
     ),
     6: ("ALTER TABLE reveals ADD COLUMN who VARCHAR",),
+    7: (
+        "CREATE TABLE fit_labels (fit VARCHAR PRIMARY KEY, name VARCHAR, note VARCHAR, "
+        "pinned BOOLEAN NOT NULL)",
+    ),
 }
 LOCK_SECONDS = 30.0
 # The lock knows no order: whoever has waited this long tries often, before those who just came.

@@ -118,18 +118,18 @@ def fits(db: Connection) -> pd.DataFrame:
     """Return all fits, newest first.
 
     Columns: fit, created, corpus, split, task, method, alpha, beta, gamma, steps, seconds,
-    left_out, notes, config (a dict), stale (a model's side in the stored split has changed since)
-    and, by side where known, mse_train, mse_validation, mse_test, floor_test, n_train,
-    n_validation, n_test.
+    left_out, notes, config (a dict), stale (a model's side in the stored split has changed since),
+    name, note, pinned (see `labels`) and, by side where known, mse_train, mse_validation, mse_test,
+    floor_test, n_train, n_validation, n_test.
     """
     table = db.execute(
         """
-        SELECT *, EXISTS (
+        SELECT f.*, EXISTS (
             SELECT 1 FROM predictions p
             LEFT JOIN splits s ON s.split = f.split AND s.model = p.model
             WHERE p.fit = f.fit AND p.side IS DISTINCT FROM s.side
-        ) AS stale
-        FROM fits f ORDER BY created DESC, fit
+        ) AS stale, name, note, coalesce(pinned, false) AS pinned
+        FROM fits f LEFT JOIN fit_labels USING (fit) ORDER BY created DESC, f.fit
         """
     ).df()
     for column, prefix in (("mse", "mse"), ("noise_floor", "floor"), ("n_models", "n")):

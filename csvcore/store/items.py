@@ -1,6 +1,6 @@
 """Storage of item results: the result of each model on each item of a task."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -170,6 +170,29 @@ def item_results(db: Connection) -> Iterator[pa.Table]:
         "SELECT model, task, item, correct FROM item_results ORDER BY model, task, item"
     ).to_arrow_reader(BATCH):
         yield pa.Table.from_batches([batch])
+
+
+def results_by_item(db: Connection, task: str, models: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the results on a task: a row for each item, a column for each model, both by name.
+
+    A cell is NaN where the model has no result. Whole numbers among the items come in order.
+
+    Args:
+        db: an open database.
+        task: its name.
+        models: names; None stands for all. One without item results on the task has no column.
+    """
+    chosen = "" if models is None else "AND model IN (SELECT unnest($models))"
+    values = {"task": task} | ({} if models is None else {"models": list(models)})
+    rows = db.execute(
+        f"""
+        SELECT item, model, correct FROM item_results WHERE task = $task {chosen}
+        ORDER BY try_cast(item AS BIGINT) NULLS LAST, item, model
+        """,
+        values,
+    ).df()
+    order = rows["item"].drop_duplicates()
+    return rows.pivot(index="item", columns="model", values="correct").reindex(order)
 
 
 def has_item_results(db: Connection) -> set[tuple[str, str]]:

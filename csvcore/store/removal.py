@@ -11,7 +11,7 @@ from csvcore.errors import InputError
 from csvcore.store.connection import Connection
 from csvcore.store.rehearsal import Edit, Stored
 
-FIT_TABLES = ("fits", "predictions", "traces", "weights", "unit_weights")
+FIT_TABLES = ("fits", "fit_labels", "predictions", "traces", "weights", "unit_weights")
 Kind = Literal["models", "tasks", "corpora", "splits", "fits", "accuracies", "losses"]
 
 
@@ -120,7 +120,7 @@ def remove_splits(db: Connection, names: Sequence[str]) -> None:
 
 
 def remove_fits(db: Connection, names: Sequence[str]) -> None:
-    """Remove fits with their predictions, traces and weights.
+    """Remove fits with their names, notes, predictions, traces and weights.
 
     Raises:
         InputError: a fit is not stored.

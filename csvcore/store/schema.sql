@@ -106,6 +106,14 @@ CREATE TABLE fits (
     interval_error DOUBLE             -- of a stack: 90 % quantile of its absolute errors on left-out models
 );
 
+-- What users call a fit; a fit without a row has no name, no note and no pin.
+CREATE TABLE fit_labels (
+    fit VARCHAR PRIMARY KEY,
+    name VARCHAR,
+    note VARCHAR,
+    pinned BOOLEAN NOT NULL
+);
+
 CREATE TABLE predictions (
     fit VARCHAR NOT NULL,
     model VARCHAR NOT NULL,

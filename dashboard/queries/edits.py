@@ -10,7 +10,7 @@ from csvcore.jobs import queue, uploads
 from csvcore.jobs.specs import ExamineJob, ImportJob, Spec
 from csvcore.jobs.uploads import Preview
 from csvcore.records import Mix, Side
-from csvcore.store import Changes
+from csvcore.store import Changes, FitLabel
 from csvcore.store.mixes import save_mix
 from dashboard.queries import access, changes
 from dashboard.queries.database import Database
@@ -38,6 +38,13 @@ def reveal(db: Database, corpus: str, splits: Sequence[str]) -> None:
     with store.connect(db.path) as con:
         for name in splits:
             store.add_reveal(con, corpus, name, user)
+
+
+def label_fit(db: Database, fit: str, name: str, note: str, pinned: bool) -> None:
+    """Store name, note and pin of a fit; see `store.label_fit`."""
+    access.editor(db)
+    with store.connect(db.path) as con:
+        store.label_fit(con, fit, FitLabel(name, note, pinned))
 
 
 def save_split(db: Database, name: str, split: dict[str, Side]) -> None:

@@ -73,6 +73,12 @@ def accuracy_keys(con: store.Connection) -> set[tuple[str, str]]:
     return {(entry.model, entry.task) for entry in store.accuracies(con)}
 
 
+def results_by_item(con: store.Connection, task: str, hidden: Collection[str]) -> pd.DataFrame:
+    """Return the table of `store.results_by_item`, without hidden models."""
+    results = store.results_by_item(con, task)
+    return results.drop(columns=[model for model in results if model in hidden]).dropna(how="all")
+
+
 def evidence(con: store.Connection, corpus: str, split: str) -> Evidence:
     """Return `store.evidence`, which has no test model of the split."""
     return store.evidence(con, corpus, split)

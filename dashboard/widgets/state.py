@@ -134,12 +134,16 @@ def rows(key: str) -> Sequence[int]:
     return selected
 
 
-# Mixes, Predict, Forecast, Paper, Docs.
+# Mixes, Predict, Forecast, Items, Compare fits, Paper, Docs.
 PREDICT_METHOD, PREDICT_RUNS = Key[str]("by"), Key[list[str]]("runs")
 FORECAST_FAMILIES = Key[list[str]]("families")
 FORECAST_SIZE, FORECAST_TOKENS = Key[float]("params"), Key[float]("tokens")
 ISO_ACCURACY = Key[float]("accuracy")
 FOLLOWED_RUN, FOLLOWED_END = Key[str]("run"), Key[float]("end")
+FIT_A, FIT_B = Key[str]("fit_a"), Key[str]("fit_b")
+FIT_SEARCH, FIT_COLUMNS = Key[str]("search"), Key[list[str]]("columns")
+ITEMS_A, ITEMS_B = Key[str]("item_a"), Key[str]("item_b")
+ITEMS_SHOWN, ITEMS_DIFFERENCE = Key[str]("items"), Key[float]("detect")
 EVIDENCE, PRINTED_TABLE = Key[str]("evidence"), Key[str]("printed")
 GUIDE = Key[str]("guide")
 

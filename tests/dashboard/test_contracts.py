@@ -6,7 +6,7 @@ from pathlib import Path
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
 GUARDED = {
     *("fit", "fits", "predictions", "accuracies", "mixes", "control", "timings", "fit_page"),
-    *("evidence", "item_results", "item_statistics"),
+    *("evidence", "item_results", "item_statistics", "results_by_item"),
 }
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from csvcore.analysis.token_types import by_type
+from csvcore.figures.tokens import visible
 from csvcore.records import Ints
 from dashboard.queries.fit_tokens import FitTokens
 from dashboard.views.salience import controls, position
@@ -134,7 +135,7 @@ def _table(texts: FitTokens, ordered: list[int], table: pd.DataFrame, title: str
 
     number = st.column_config.NumberColumn
     example = {"before": "example: before"} if "mean" in table else {}
-    marked = table.assign(text=table["text"].map(_visible))
+    marked = table.assign(text=table["text"].map(visible))
     figure.show_table(
         marked, height=300, key=key, on_select=jump, selection_mode="single-row",
         column_config={
@@ -148,14 +149,6 @@ def _table(texts: FitTokens, ordered: list[int], table: pd.DataFrame, title: str
             **example,
         },
     )  # fmt: skip
-
-
-def _visible(word: str) -> str:
-    """Return a token's text with marks for line breaks, tabs and the spaces at its ends."""
-    marked = word.replace("\n", "\u21b5").replace("\t", "\u21e5")
-    inner = marked.strip(" ")
-    before, _, after = marked.partition(inner) if inner else (marked, "", "")
-    return "\u2423" * len(before) + inner + "\u2423" * len(after)
 
 
 def go_to(texts: FitTokens, ordered: list[int], target: Position) -> None:

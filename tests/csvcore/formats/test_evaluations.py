@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from csvcore import cli, store
 from csvcore.errors import InputError
-from csvcore.formats import csv_tables, evaluations
+from csvcore.formats import csv_tables, evaluations, lm_eval
 from csvcore.formats.evaluations import Result
 from csvcore.pipeline import imports
 from csvcore.records import Accuracy, Task
@@ -71,19 +71,19 @@ def test_the_standard_error_alone_tells_how_many_items_there_were() -> None:
             if "," in key and "_stderr" not in key:
                 error = raw["results"][task][key.replace(",", "_stderr,")]
                 if 0 < value < 1:
-                    assert evaluations.n_items_of(value, error) == size["effective"]
+                    assert lm_eval.n_items_of(value, error) == size["effective"]
                     checked += 1
     assert checked >= 3
 
 
 @pytest.mark.parametrize("error", ["N/A", None, 0.0, float("nan"), True])
 def test_a_standard_error_that_tells_nothing_gives_no_number_of_items(error: Any) -> None:
-    assert evaluations.n_items_of(0.5, error) is None
+    assert lm_eval.n_items_of(0.5, error) is None
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 1.0])
 def test_all_right_or_all_wrong_gives_no_number_of_items(accuracy: float) -> None:
-    assert evaluations.n_items_of(accuracy, 1e-9) is None
+    assert lm_eval.n_items_of(accuracy, 1e-9) is None
 
 
 def test_files_of_older_versions_have_no_filters_and_no_sizes(write: Callable[..., Path]) -> None:

@@ -102,7 +102,7 @@ def test_a_folder_of_lm_eval_comes_as_a_zip(database: Path, tmp_path: Path) -> N
     settings = {"form": "lm-eval", "tasks": ["facts"], "chances": ["facts=0.25"]}
     run(database, bring(database, file, "accuracies", **settings))
     message = run(database, taken(database))
-    assert message.startswith("2 accuracies: facts by acc")
+    assert message.startswith("2 accuracies and 120 item results: facts by acc")
     assert {row[:2] for row in contents(database)["accuracies"]} == {
         ("ebb-xs", "facts"),
         ("ebb-l", "facts"),

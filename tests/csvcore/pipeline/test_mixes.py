@@ -10,6 +10,7 @@ from click.testing import Result
 from numpy.testing import assert_array_equal
 
 from csvcore import store
+from csvcore.analysis.mix_search import most_mixes
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, task_models
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 Invoke = Callable[..., Result]
 SOURCES = sorted({doc.source for doc in DOCS})
+BUDGET = 40  # tokens; sums have 40 in three documents, notes 72
 
 
 @pytest.fixture
@@ -86,24 +88,47 @@ def test_the_search_begins_with_each_source_ends_with_all_and_recommends_the_lea
 ) -> None:
     steps: list[tuple[int, int, str]] = []
     found = search(
-        data, task_models(data, "reading"), quick, 10**6, lambda *step: steps.append(step)
+        data, task_models(data, "reading"), quick, BUDGET, lambda *step: steps.append(step)
     )
     assert [mix.error for mix in found] == sorted(mix.error for mix in found)
     named = [set(mix.shares) for mix in found]
     assert all({source} in named for source in SOURCES)
     assert set(SOURCES) in named
-    assert len(steps) == len(found)
-    assert all(at < total for at, total, _ in steps)
+    *tried, last = steps
+    assert [at for at, _, _ in tried] == list(range(len(tried)))
+    assert all(at < total for at, total, _ in tried)
+    assert last[0] == last[1] == tried[0][1] == most_mixes(len(SOURCES))
+    assert last[2] == f"{len(found)} mixes tried"
+
+
+def test_all_mixes_have_the_budget_and_none_is_there_twice(data: Dataset, quick: FitConfig) -> None:
+    found = search(data, task_models(data, "reading"), quick, BUDGET)
+    smallest = min(cuts.size - 1 for cuts in data.units.edges)
+    assert all(BUDGET - mix.n_tokens < 2 * smallest for mix in found)
+    assert all(mix.n_tokens <= BUDGET for mix in found)
+    assert all(mix.n_tokens == tokens(data, list(mix.doc_ids)) for mix in found)
+    assert len({frozenset(mix.doc_ids) for mix in found}) == len(found)
+
+
+def test_a_budget_that_no_mix_can_have_is_refused(data: Dataset, quick: FitConfig) -> None:
+    models = task_models(data, "reading")
+    whole = sum(cuts.size - 1 for cuts in data.units.edges)
+    with pytest.raises(InputError, match=f"have {whole} tokens, so no mix has 1,000,000; give few"):
+        search(data, models, quick, 10**6)
+    with pytest.raises(InputError, match="no document fits into a budget of 1 tokens; give more"):
+        search(data, models, quick, 1)
+    (alone,) = search(data, models, quick, whole)  # only all documents are as many
+    assert len(alone.doc_ids) == len(DOCS)
 
 
 def test_the_test_models_have_no_part_in_the_choice(
     data: Dataset, quick: FitConfig, world_db: Path, tiny_lm: Path
 ) -> None:
     models = task_models(data, "reading")
-    before = [mix.error for mix in search(data, models, quick, 10**6)]
+    before = [mix.error for mix in search(data, models, quick, BUDGET)]
     wrong = models.accuracy.copy()
     wrong[models.on("test")] = 0.5
-    after = [mix.error for mix in search(data, replace(models, accuracy=wrong), quick, 10**6)]
+    after = [mix.error for mix in search(data, replace(models, accuracy=wrong), quick, BUDGET)]
     assert before == after
 
 
@@ -118,11 +143,11 @@ def test_the_command_recommends_a_mix_and_writes_its_documents(
 ) -> None:
     out = tmp_path / "mix.json"
     where = ["--corpus", "words", "--split", "sides", "--task", "reading", "--scorer", tiny_lm]
-    made = invoke("mixes", *where, "--budget-tokens", 10**6, "--out", out, "--json", db=world_db)
+    made = invoke("mixes", *where, "--budget-tokens", BUDGET, "--out", out, "--json", db=world_db)
     assert made.exit_code == 0, made.output
     best = json.loads(made.stdout)["mixes"][0]
     assert json.loads(out.read_text())["doc_ids"] == best["doc_ids"]
-    told = invoke("mixes", *where, "--budget-tokens", 10**6, db=world_db)
+    told = invoke("mixes", *where, "--budget-tokens", BUDGET, db=world_db)
     assert "cross-validated RMSE (points)" in told.stdout
 
 
@@ -130,7 +155,7 @@ def test_what_was_tried_is_stored_until_it_is_tried_again(
     world_db: Path, config: FitConfig
 ) -> None:
     quick = replace(config, penalty=1e-4, steps=3)
-    first = mixes.mixes(world_db, ["words"], "sides", "reading", quick, 10**6)
+    first = mixes.mixes(world_db, ["words"], "sides", "reading", quick, BUDGET)
     with store.connect(world_db, read_only=True) as db:
         assert store.mixes(db, ["words"], "sides", "reading") == first
         assert store.mixes(db, ["words"], "sides", "adding") == []

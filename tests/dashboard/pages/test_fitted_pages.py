@@ -141,6 +141,8 @@ def test_the_recommended_mix_is_saved_from_the_page(
         store.set_mixes(db, ["words"], "sides", "adding", [mix, old])
         assert store.mixes(db, ["words"], "sides", "adding") == [mix, old]
     page(app, "mixes")
+    assert any("mixes at most of 2 sources" in one.value for one in app.caption)
+    assert any("tell no interval" in one.value for one in app.markdown)
     [name] = [one for one in app.text_input if "Name of the recommended" in one.label]
     name.set_value("small")
     next(one for one in app.button if one.label == "Save").click().run()
@@ -175,6 +177,15 @@ def test_the_table_of_mixes_is_in_points() -> None:
     assert row["mix"] == "25% a, 75% b"
     assert [row[key] for key in ("error", "best", "worst")] == pytest.approx([10, 5, 20])
     assert [row[key] for key in ("test", "test_low", "test_high")] == pytest.approx([20, 10, 30])
+
+
+def test_mixes_that_chance_may_have_ordered_are_not_distinguishable() -> None:
+    best = Mix("t", {"a": 1.0}, ("1",), 30, 0.1, None, None, None, None, (0.05, 0.06, 0.04))
+    near = replace(best, doc_ids=("2",), errors=(0.06, 0.05, 0.05))
+    first, second = mixes.table([best, near]).to_dict("records")
+    assert (first["verdict"], second["verdict"]) == ("recommended", "not distinguishable")
+    assert second["difference"] == pytest.approx(100 / 300)
+    assert second["low"] < 0 < second["high"]
 
 
 def test_a_save_without_a_name_is_refused(world_db: Path) -> None:
