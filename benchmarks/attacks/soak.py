@@ -38,7 +38,8 @@ def attack(
     children += [Child.of(lambda: _read(world, until)) for _ in range(readers)]
     children += [Child.of(lambda port=port: _fetch(port, until)) for port in ports for _ in "ab"]  # type: ignore[misc]
     written: list[str] = []
-    for child in children:
+    roles = ["a writer"] * writers + ["a reader"] * readers + ["a page"] * 2 * servers
+    for role, child in zip(roles, children, strict=True):
         try:
             n, names, waits, errors = child.result(seconds + 4 * HANG_SECONDS)
         except RuntimeError as error:
@@ -48,6 +49,8 @@ def attack(
         found.n += n
         written += names
         found.hangs += sum(wait > HANG_SECONDS for wait in waits)
+        if max(waits, default=0.0) > HANG_SECONDS:
+            found.note(f"{role} waited {max(waits):.0f} s")
         found.tracebacks += len(errors)
         for error in errors[:3]:
             found.note(error)
