@@ -22,7 +22,7 @@ from csvcore.optimise.gauss_newton import (
     solve,
 )
 from csvcore.optimise.passes import Activation, head_weights
-from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult, glimpse
+from csvcore.optimise.problem import Head, HeadProblem, Look, Singles, WeightResult, glimpse
 from csvcore.records import Floats, Glimpse, Ints, Mask, Penalty, PenaltyChoice, TraceStep
 
 # From the pulling baseline only to nearly unpenalised.
@@ -301,6 +301,7 @@ def _result(
     members = walk.weights(path, [plain, *draws], [None] * (1 + len(draws))).astype(np.float64)
     fold_weight = walk.weights(path, list(without.values()), list(without)).astype(np.float64)
     trace = tuple(entry for entry, _ in _way(path, walk.histories[: number + 1]))
+    strength = float(walk.config.strengths[number])
     return WeightResult(
         task=path.problem.task,
         weight=members[0],
@@ -311,6 +312,7 @@ def _result(
         choice=chosen.choice,
         fold_weight=dict(zip(without, fold_weight, strict=True)),
         converged=bool(walk.converged[number][path.heads[0]]),
+        head=Head(plain, int(walk.heads.pull[path.heads[0]]), strength, without),
     )
 
 
