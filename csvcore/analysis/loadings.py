@@ -6,13 +6,15 @@ non-negative mix of them,
 
     predicted_jm = gamma_j + (1 - gamma_j) * sigmoid(offset_j - sum_k loading_jk * z_km).
 
-Loadings minimise sum_m share_jm * (predicted_jm - accuracy_jm)^2 + tie * |loading_j - prior_j|^2
+Loadings minimise
+
+    sum_m share_jm * (predicted_jm - accuracy_jm)^2 + tie * |loading_j - prior_j|^2 / |prior_j|_1^2
+
 over loading_jk >= 0. The prior is what the task's own scoring head says: its score is written as a
 non-negative mix of the factors' scores (`mix_of`), and the law of that mix gives the slope. An
 infinite tie keeps the mix and fits slope and offset alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +22,9 @@ from scipy.optimize import least_squares, nnls
 from scipy.special import expit, logit
 
 from csvcore.records import Floats, Ints, Mask
+from csvcore.scaling import fit_sigmoid_laws
 
-RIDGE = 1e-5  # on a slope and an offset that few models tell, in units of squared accuracy
+FLATTEST = 0.1  # slope that the pull is scaled by where the law of the mix is flatter
 LEAST, MOST = 0.02, 0.98  # share of the way from chance to 1 at which an offset may start
 
 
@@ -120,79 +123,42 @@ def fit_loadings(
         mix: (n_tasks, n_factors) prior mixes, rows sum to 1; see `mix_of`.
         tie: strength of the pull towards them, in units of squared accuracy; may be infinite.
     """
+    known = np.where(share > 0, accuracy, 0.0)
+    laws = fit_sigmoid_laws(mix @ z, known, gamma, share)
+    slope = np.maximum(-laws.alpha, 0.0)
+    level = (share * known).sum(axis=1)
+    flat = logit(np.clip((level - gamma) / (1.0 - gamma), LEAST, MOST))
+    offset = np.where(laws.alpha < 0, -laws.alpha * laws.beta, flat)
+    prior = slope[:, None] * mix
+    if np.isinf(tie):
+        return Loadings(prior, offset, gamma, prior)
     rows = [
-        _fit_one(z, *of_task, tie) for of_task in zip(accuracy, gamma, share, mix, strict=True)
+        _freed(z, *of_task, tie) for of_task in zip(known, gamma, share, offset, prior, strict=True)
     ]
     return Loadings(
-        loading=np.array([row.loading for row in rows]),
-        offset=np.array([row.offset for row in rows]),
-        gamma=gamma,
-        prior=np.array([row.prior for row in rows]),
+        np.array([row[1:] for row in rows]), np.array([row[0] for row in rows]), gamma, prior
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    loading: Floats
-    offset: float
-    prior: Floats
-
-
-def _fit_one(
-    z: Floats, accuracy: Floats, gamma: float, share: Floats, mix: Floats, tie: float
-) -> _Row:
-    """Fit one task: the slope of its prior mix, then the loadings around it."""
-    used = share > 0
-    inputs, root, target = z[:, used], np.sqrt(share[used]), accuracy[used]
-    level = np.clip((root**2 @ target - gamma) / (1.0 - gamma), LEAST, MOST)
-    offset, slope = _law(
-        (mix @ inputs)[None], root, target, gamma, np.array([logit(level), 1.0]), np.zeros(1)
-    )
-    prior = np.asarray(slope * mix)
-    if np.isinf(tie):
-        return _Row(prior, float(offset), prior)
-    found = _law(inputs, root, target, gamma, np.array([offset, *prior]), prior, tie)
-    return _Row(found[1:], float(found[0]), prior)
-
-
-def _law(
-    inputs: Floats,
-    root: Floats,
-    target: Floats,
-    gamma: float,
-    start: Floats,
-    prior: Floats,
-    tie: float = RIDGE,
+def _freed(
+    z: Floats, known: Floats, gamma: float, share: Floats, offset: float, prior: Floats, tie: float
 ) -> Floats:
-    """Return offset and loadings (1 + n_inputs,), by bounded least squares from start.
-
-    inputs: (n_inputs, n_models). root: (n_models,) roots of the shares. prior: (n_inputs,).
-    """
-    pull = np.sqrt(np.array([0.01 * RIDGE, *np.full(len(inputs), max(tie, 1e-12))]))
-    centre = np.array([0.0, *prior])
+    """Return offset and loadings (1 + n_factors,) of one task, by bounded least squares."""
+    used = share > 0
+    inputs, root, target = z[:, used], np.sqrt(share[used]), known[used]
+    pull = np.sqrt(tie) / max(float(prior.sum()), FLATTEST)
 
     def wrong(x: Floats) -> Floats:
         predicted = gamma + (1.0 - gamma) * expit(x[0] - x[1:] @ inputs)
-        return np.concatenate([root * (predicted - target), pull * (x - centre)])
+        return np.concatenate([root * (predicted - target), pull * (x[1:] - prior)])
 
     def derivatives(x: Floats) -> Floats:
         passed = expit(x[0] - x[1:] @ inputs)
         slope = root * (1.0 - gamma) * passed * (1.0 - passed)
-        return np.vstack([np.stack([slope, *(-slope * row for row in inputs)], 1), np.diag(pull)])
+        first = np.stack([slope, *(-slope * row for row in inputs)], axis=1)
+        rest = np.column_stack([np.zeros(prior.size), pull * np.eye(prior.size)])
+        return np.vstack([first, rest])
 
-    low = np.array([-np.inf, *np.zeros(len(inputs))])
-    inside = np.maximum(start, np.array([-np.inf, *np.full(len(inputs), 1e-6)]))
-    return np.asarray(least_squares(wrong, inside, derivatives, bounds=(low, np.inf)).x)
-
-
-def left_out_error(
-    errors: Sequence[Floats], shares: Sequence[float]
-) -> Floats:
-    """Return each task's root mean squared error over judges, (n_tasks,).
-
-    Args:
-        errors: of each judge (n_tasks, n_held); tasks without an accuracy there are NaN.
-        shares: of each judge.
-    """
-    squares = np.array([np.nanmean(np.square(error), axis=1) for error in errors])
-    return np.asarray(np.sqrt(np.average(squares, axis=0, weights=shares)))
+    low = np.array([-np.inf, *np.zeros(prior.size)])
+    start = np.array([offset, *np.maximum(prior, 1e-6)])
+    return np.asarray(least_squares(wrong, start, derivatives, bounds=(low, np.inf)).x)

@@ -4,9 +4,10 @@ A task's token weights are a non-negative mix of the weights of a few factors, e
 head of its own: w_jt = sum_k loading_jk * pull_kt * exp(theta_k . x_t) / spread_k, so the weights
 of all tasks are a low-rank non-negative product. `analysis.loadings` has the law.
 
-Factors begin as the own heads of the tasks whose scores make up those of all others. Their number, and how closely
-loadings keep to the mixes that the tasks' own heads give, are chosen by the errors on groups of
-train models left out in turn and on the validation models, with heads that never saw these models.
+Factors begin as the own heads of the tasks whose scores make up those of all others. Their number,
+and how closely loadings keep to the mixes that the tasks' own heads give, are chosen by the errors
+on groups of train models left out in turn and on the validation models, with heads that never saw
+these models.
 Then damped Gauss-Newton steps on all factors together alternate with the loadings' fit:
 
     F = sum_j sum_m share_jm * (predicted_jm - accuracy_jm)^2 + sum_k strength_k * |theta_k|^2,
@@ -18,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from csvcore.analysis.loadings import Loadings, Scale, anchor_tasks, fit_loadings, mix_of
 from csvcore.errors import InputError
@@ -27,7 +27,8 @@ from csvcore.optimise.passes import Passes, default_device
 from csvcore.optimise.problem import HeadProblem, WeightResult
 from csvcore.records import Floats, Ints, Mask
 
-TIES = (np.inf, 1e-1, 1e-2, 1e-3, 1e-4)  # from the tasks' own mixes to nearly free loadings
+TIES = (np.inf, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # from the tasks' own mixes to nearly free loadings
+VALIDATION = "validation models"
 MAX_STEPS = 12
 TOLERANCE = 1e-2  # a step that lowers F by less than this share ends the fit
 STRONGEST = 1.0  # penalty of a factor that began as a baseline, which has an infinite one
@@ -72,7 +73,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A number of factors that was tried, with its best tie.
+    """A number of factors that was tried, with its tie.
 
     error: (n_judges, n_tasks) root mean squared errors on models that were held out. refined: after
     joint Gauss-Newton steps. cv_error: their geometric mean over tasks, averaged over judges as for
@@ -91,7 +92,9 @@ class FactorChoice:
     """The chosen factors.
 
     anchors: (n_factors,) the tasks whose own heads the factors began as. heads: their heads. trial:
-    the chosen one of tried. judges: names of what was held out.
+    the chosen one of tried. judges, shares: names of what was held out, and how much it counts.
+    separate: (n_judges, n_tasks) the errors of a trial, of each task's own head. without: theta of
+    heads made without a group, by its name, where they began as the same tasks.
     """
 
     anchors: Ints
@@ -99,6 +102,9 @@ class FactorChoice:
     trial: Trial
     tried: tuple[Trial, ...]
     judges: tuple[str, ...]
+    shares: Floats
+    separate: Floats
+    without: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,7 @@ def choose_factors(
     own: Sequence[WeightResult],
     groups: Mapping[str, Mask],
     refine: bool = True,
+    n_factors: int | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> FactorChoice:
     """Choose the number of factors and fit them.
@@ -130,6 +137,7 @@ def choose_factors(
         own: their own heads, from `choose_heads` on the same table, problems and groups.
         groups: (n_models,) masks of the models left out together.
         refine: whether joint steps are tried.
+        n_factors: a fixed number in place of a chosen one.
         report: called with (judges done, judges in all); may raise to stop.
 
     Raises:
@@ -138,28 +146,57 @@ def choose_factors(
     """
     if len(problems) < 2:
         raise InputError(f"shared factors need two tasks or more, got {len(problems)}")
+    if n_factors is not None and not 1 <= n_factors <= len(problems):
+        raise InputError(f"give 1 to {len(problems)} factors, one a task at most; got {n_factors}")
     passes = Passes(table, "exp", default_device())
-    panel = _panel(passes, problems, own, groups)
     train = _observed(passes, problems, own, None)
-    tried = [_try(panel, passes, number) for number in range(1, len(problems) + 1)]
-    chosen = smallest_good(tried, [judge.share for judge in panel])
+    panel = _panel(passes, problems, own, groups)
+    tried = [_try(panel, number) for number in range(1, len(problems) + 1)]
+    shares = np.array([judge.share for judge in panel])
+    chosen = first_good(tried, shares) if n_factors is None else tried[n_factors - 1]
     anchors = anchor_tasks(train.own[:, train.used], chosen.n_factors)
     heads = _own_heads(own, None, anchors)
+    without = {
+        judge.name: judge.heads.theta[anchors] for judge in panel if judge.name != VALIDATION
+    }
     if refine and chosen.n_factors < len(problems):
-        again = _try_refined(panel, passes, chosen, report)
+        ends = []
+        for number, judge in enumerate(panel):
+            ends.append(_refined_judge(passes, judge, chosen))
+            report(number + 1, len(panel))
+        scores = [passes.scores(end.theta, end.pull) for _, end in ends]
+        again = _trial(panel, scores, chosen.tie, refined=True)
         tried.append(again)
         if again.cv_error < chosen.cv_error:
             chosen, heads = again, refined(passes, train, heads, chosen.tie)
-    return FactorChoice(anchors, heads, chosen, tuple(tried), tuple(one.name for one in panel))
+            without = {
+                judge.name: end.theta
+                for judge, (began, end) in zip(panel, ends, strict=True)
+                if judge.name != VALIDATION and np.array_equal(began, anchors)
+            }
+    return FactorChoice(
+        anchors=anchors,
+        heads=heads,
+        trial=chosen,
+        tried=tuple(tried),
+        judges=tuple(judge.name for judge in panel),
+        shares=shares,
+        separate=_trial(panel, [judge.observed.own for judge in panel], np.inf).error,
+        without=without,
+    )
 
 
-def smallest_good(tried: Sequence[Trial], shares: Sequence[float]) -> Trial:
-    """Return the trial of fewest factors that is within one standard error of the best.
+def first_good(tried: Sequence[Trial], shares: Floats) -> Trial:
+    """Return the first trial that is within one standard error of the best.
 
     The standard error is that of the paired difference of log errors over the judges.
+
+    Args:
+        tried: the plainest first.
+        shares: (n_judges,) how much each judge counts, 1 in all.
     """
     best = min(tried, key=lambda trial: trial.cv_error)
-    for trial in sorted(tried, key=lambda trial: trial.n_factors):
+    for trial in tried:
         gap = (np.log(trial.error) - np.log(best.error)).mean(axis=1)  # (n_judges,)
         mean = np.average(gap, weights=shares)
         spread = np.sqrt(np.average(np.square(gap - mean), weights=shares))
@@ -189,7 +226,9 @@ def _own_heads(
         raise InputError("shared factors need the heads of the fast fit; leave out the paper's")
     heads = [part for part in parts if part is not None]
     return FactorHeads(
-        theta=np.array([head.theta if without is None else head.without[without] for head in heads]),
+        theta=np.array(
+            [head.theta if without is None else head.without[without] for head in heads]
+        ),
         pull=np.array([head.pull for head in heads]),
         strength=np.minimum([head.strength for head in heads], STRONGEST),
     )
@@ -237,7 +276,7 @@ def _panel(
     if validates.any(axis=1).all():
         observed = _observed(passes, problems, own, None)
         found.append(
-            _Judge("validation", observed, _own_heads(own, None), validates, 0.5 if both else 1.0)
+            _Judge(VALIDATION, observed, _own_heads(own, None), validates, 0.5 if both else 1.0)
         )
     if not found:
         raise InputError(
@@ -266,32 +305,22 @@ def _trial(
     return Trial(scores[0].shape[0], tie, error, cv_error, refined)
 
 
-def _try(panel: Sequence[_Judge], passes: Passes, n_factors: int) -> Trial:
-    """Return this number of factors, unrefined, with the best tie."""
+def _try(panel: Sequence[_Judge], n_factors: int) -> Trial:
+    """Return this number of factors, unrefined, with the strongest tie that is good."""
     scores = []
     for judge in panel:
         anchors = anchor_tasks(judge.observed.own[:, judge.observed.used], n_factors)
         scores.append(judge.observed.own[anchors])
-    return min((_trial(panel, scores, tie) for tie in TIES), key=lambda trial: trial.cv_error)
+    shares = np.array([judge.share for judge in panel])
+    return first_good([_trial(panel, scores, tie) for tie in TIES], shares)
 
 
-def _try_refined(
-    panel: Sequence[_Judge],
-    passes: Passes,
-    chosen: Trial,
-    report: Callable[[int, int], None],
-) -> Trial:
-    """Return the chosen number of factors after joint steps for every judge."""
-    scores = []
-    for number, judge in enumerate(panel):
-        observed = judge.observed
-        anchors = anchor_tasks(observed.own[:, observed.used], chosen.n_factors)
-        start = judge.heads
-        start = FactorHeads(start.theta[anchors], start.pull[anchors], start.strength[anchors])
-        heads = refined(passes, observed, start, chosen.tie)
-        scores.append(passes.scores(heads.theta, heads.pull))
-        report(number + 1, len(panel))
-    return _trial(panel, scores, chosen.tie, refined=True)
+def _refined_judge(passes: Passes, judge: _Judge, chosen: Trial) -> tuple[Ints, FactorHeads]:
+    """Return a judge's anchors and its factors after joint steps."""
+    observed, heads = judge.observed, judge.heads
+    anchors = anchor_tasks(observed.own[:, observed.used], chosen.n_factors)
+    start = FactorHeads(heads.theta[anchors], heads.pull[anchors], heads.strength[anchors])
+    return anchors, refined(passes, observed, start, chosen.tie)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,13 @@ from csvcore.store.audit import (
     weight_fingerprints,
 )
 from csvcore.store.backup import backup
+from csvcore.store.capabilities import (
+    capabilities,
+    factor_units,
+    revealed_capabilities,
+    set_capabilities,
+    without_test,
+)
 from csvcore.store.changes import Change, Changes
 from csvcore.store.connection import (
     SCHEMA_VERSION,
@@ -108,6 +115,7 @@ __all__ = [
     "add_tasks",
     "backup",
     "broken_losses",
+    "capabilities",
     "compare_item_results",
     "complete_models",
     "connect",
@@ -124,6 +132,7 @@ __all__ = [
     "create",
     "documents",
     "evidence",
+    "factor_units",
     "fit",
     "fit_units",
     "fits",
@@ -153,10 +162,12 @@ __all__ = [
     "replace_accuracies",
     "replace_losses",
     "replace_models",
+    "revealed_capabilities",
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",
     "revealers",
+    "set_capabilities",
     "set_control",
     "set_mixes",
     "split",
@@ -170,5 +181,6 @@ __all__ = [
     "weight_fingerprints",
     "weight_vector",
     "weights",
+    "without_test",
     "writable",
 ]

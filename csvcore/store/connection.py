@@ -24,7 +24,7 @@ from csvcore.errors import StoreError, no_space, reason
 from csvcore.formats import atomic, rights
 from csvcore.store import catalogue
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 # Statements that upgrade a database from each version to the next.
 UPGRADES = {
     1: (
@@ -56,6 +56,14 @@ UPGRADES = {
         "weight FLOAT[] NOT NULL, PRIMARY KEY (fit, name))",
     ),
     6: ("ALTER TABLE reveals ADD COLUMN who VARCHAR",),
+    7: (
+        "CREATE TABLE capabilities (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
+        "found VARCHAR NOT NULL, tasks VARCHAR[] NOT NULL, models VARCHAR[] NOT NULL, "
+        "created TIMESTAMP NOT NULL, PRIMARY KEY (corpus, split))",
+        "CREATE TABLE factor_weights (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
+        "factor INTEGER NOT NULL, doc_id VARCHAR NOT NULL, byte_end INTEGER[] NOT NULL, "
+        "weight FLOAT[] NOT NULL, PRIMARY KEY (corpus, split, factor, doc_id))",
+    ),
 }
 LOCK_SECONDS = 30.0
 WAIT_SECONDS = 0.05  # between attempts of a reader without a lock file
