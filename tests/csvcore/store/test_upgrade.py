@@ -53,6 +53,8 @@ def old(tmp_path: Path) -> Path:
 
 
 def _back_to_version_5(db: duckdb.DuckDBPyConnection) -> None:
+    for table in ("capabilities", "factor_weights"):
+        db.execute(f"DROP TABLE {table}")
     db.execute("ALTER TABLE reveals DROP COLUMN who")
     db.execute("ALTER TABLE models DROP COLUMN run")
     db.execute("DROP TABLE item_results")
@@ -71,9 +73,9 @@ def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
 def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     """All that was there is there, and what is new is empty."""
     after = contents(path)
-    new_tables = {"reveals", "unit_weights", "item_results"}
+    new_tables = {"reveals", "unit_weights", "item_results", "capabilities", "factor_weights"}
     assert after.keys() == before.keys() | new_tables
-    assert [after[table] for table in new_tables] == [[], [], []]
+    assert [after[table] for table in new_tables] == [[]] * len(new_tables)
     for table, rows in before.items():
         if table == "meta":
             assert after[table] == [(store.SCHEMA_VERSION,)]
@@ -145,7 +147,7 @@ def test_an_upgrade_that_fails_leaves_the_old_database_whole(
     check(old, before)
 
 
-@pytest.mark.parametrize("version", [0, 8, 99])
+@pytest.mark.parametrize("version", [0, 9, 99])
 def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     old: Path, version: int
 ) -> None:
@@ -154,7 +156,7 @@ def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     before = contents(old)
     for read_only in (True, False):
         with (
-            pytest.raises(StoreError, match=r"has schema version .*, this program reads 7"),
+            pytest.raises(StoreError, match=r"has schema version .*, this program reads 8"),
             store.connect(old, read_only=read_only),
         ):
             pass
