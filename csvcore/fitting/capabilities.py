@@ -19,13 +19,13 @@ from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.few_shot import OWN, FewKnown, draw_known
-from csvcore.fitting.learn import Report, fast_problems
+from csvcore.fitting.learn import Report, fast_heads, fast_problems
 from csvcore.optimise import (
     FactorChoice,
     FastConfig,
     HeadProblem,
+    Look,
     TokenTable,
-    WeightResult,
     choose_factors,
     choose_heads,
     permutation_control,
@@ -36,7 +36,6 @@ from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import fit_sigmoid_laws
 
 NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviations
-FOLDS = 5  # groups that few known models are dealt out to, to choose a penalty
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +142,10 @@ def find(
     weight = world.scaled(head_weights(table, choice.heads.theta, choice.heads.pull))
     scale, loadings, separate = _final(world, world.scores(weight), own_score, choice, config)
     by_group = {
-        name: world.scaled(head_weights(table, theta, choice.heads.pull))
-        for name, theta in choice.without.items()
+        name: world.scaled(head_weights(table, heads.theta, heads.pull))
+        for name, heads in choice.without.items()
     }
-    few = _few_shot(world, table, problems, fitted, own_score, settings, fast, report)
+    few = _few_shot(world, chosen, own_score, settings, config, report)
     record = Capabilities(
         corpus=data.corpus,
         split=data.split_name,
@@ -284,31 +283,29 @@ def _profiles(
 
 def _few_shot(
     world: _World,
-    table: TokenTable,
-    problems: Sequence[HeadProblem],
-    fitted: Ints,
+    chosen: Mapping[str, TaskModels],
     full: Floats,
     settings: CapabilityConfig,
-    fast: FastConfig,
+    config: FitConfig,
     report: Report,
 ) -> tuple[FewShot, ...]:
     """Return the errors with few known models; empty where there are not twice as many."""
     n_known = settings.few_shot
-    usable = np.array([problem.train for problem in problems]).all(axis=0)
+    usable = world.side["train"].all(axis=0)
     if n_known < 3 or usable.sum() < 2 * n_known:
         return ()
+    fewer = replace(config, members=1)
     wrong: list[Floats] = []  # of each draw (n_tasks, 2): shared and separate
     ways: list[list[str]] = []
     for draw in range(settings.draws):
-        at = draw_known(usable, n_known, fast.seed, draw)
+        rows = draw_known(usable, n_known, config.seed, draw)
+        known = np.zeros(usable.size, dtype=bool)
+        known[rows] = True
         step = _Step(report, f"{n_known} models of each task known, draw {draw + 1}")
-        own = _few_heads(table, problems, at, world.data.runs()[fitted[at]], fast, step)
+        part, few_models = _only(world.data, chosen, rows)
+        own = fast_heads(part, few_models, world.tasks, fewer, step, _unwatched)
         few = world.scores(world.scaled(np.array([result.weight for result in own])))
-        known = np.zeros(len(world.data.models), dtype=bool)
-        known[fitted[at]] = True
-        train = np.zeros_like(known)
-        train[fitted[usable]] = True
-        setting = FewKnown(world.accuracy, world.gamma, few, full, known, train)
+        setting = FewKnown(world.accuracy, world.gamma, few, full, known, usable)
         errors, used = _transfer(world, setting)
         wrong.append(errors)
         ways.append(used)
@@ -327,23 +324,35 @@ def _few_shot(
     )
 
 
-def _few_heads(
-    table: TokenTable,
-    problems: Sequence[HeadProblem],
-    rows: Ints,
-    runs: Ints,
-    fast: FastConfig,
-    step: _Step,
-) -> list[WeightResult]:
-    """Fit every task's own head to the models of these rows alone."""
-    every, none = np.ones(rows.size, dtype=bool), np.zeros(rows.size, dtype=bool)
-    few = [
-        replace(problem, accuracy=problem.accuracy[rows], train=every, validation=none)
-        for problem in problems
-    ]
-    fold = np.arange(rows.size) % FOLDS
-    groups = {str(number): fold == number for number in range(FOLDS)}
-    return choose_heads(replace(table, nll=table.nll[rows]), few, groups, runs, fast, step)
+def _unwatched(look: Look) -> None:
+    """Let nobody watch."""
+
+
+def _only(
+    data: Dataset, chosen: Mapping[str, TaskModels], rows: Ints
+) -> tuple[Dataset, dict[str, TaskModels]]:
+    """Return the dataset as if the models of these rows were all, and all train."""
+    names = [data.models[row] for row in rows]
+    part = replace(
+        data,
+        models=names,
+        cards=[data.cards[row] for row in rows],
+        nll=data.nll[rows],
+        span=data.span[rows],
+        split=dict.fromkeys(names, "train"),
+    )
+    few = {}
+    for task, models in chosen.items():
+        at = [models.rows.index(row) for row in rows.tolist()]
+        few[task] = replace(
+            models,
+            rows=list(range(rows.size)),
+            names=names,
+            sides=["train"] * rows.size,
+            accuracy=models.accuracy[at],
+            n_items=[models.n_items[k] for k in at],
+        )
+    return part, few
 
 
 def _transfer(world: _World, setting: FewKnown) -> tuple[Floats, list[str]]:

@@ -43,6 +43,10 @@ class FactorHeads:
     pull: Ints
     strength: Floats
 
+    def take(self, chosen: Ints) -> "FactorHeads":
+        """Return some of the heads."""
+        return FactorHeads(self.theta[chosen], self.pull[chosen], self.strength[chosen])
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -93,8 +97,8 @@ class FactorChoice:
 
     anchors: (n_factors,) the tasks whose own heads the factors began as. heads: their heads. trial:
     the chosen one of tried. judges, shares: names of what was held out, and how much it counts.
-    separate: (n_judges, n_tasks) the errors of a trial, of each task's own head. without: theta of
-    heads made without a group, by its name, where they began as the same tasks.
+    separate: (n_judges, n_tasks) the errors of a trial, of each task's own head. without: heads
+    made without a group, by its name, where they began as the same tasks.
     """
 
     anchors: Ints
@@ -104,7 +108,7 @@ class FactorChoice:
     judges: tuple[str, ...]
     shares: Floats
     separate: Floats
-    without: Mapping[str, Floats]
+    without: Mapping[str, FactorHeads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +159,8 @@ def choose_factors(
     shares = np.array([judge.share for judge in panel])
     chosen = first_good(tried, shares) if n_factors is None else tried[n_factors - 1]
     anchors = anchor_tasks(train.own[:, train.used], chosen.n_factors)
-    heads = _own_heads(own, None, anchors)
-    without = {
-        judge.name: judge.heads.theta[anchors] for judge in panel if judge.name != VALIDATION
-    }
+    heads = _own_heads(own, None).take(anchors)
+    without = {judge.name: judge.heads.take(anchors) for judge in panel if judge.name != VALIDATION}
     if refine and chosen.n_factors < len(problems):
         ends = []
         for number, judge in enumerate(panel):
@@ -170,7 +172,7 @@ def choose_factors(
         if again.cv_error < chosen.cv_error:
             chosen, heads = again, refined(passes, train, heads, chosen.tie)
             without = {
-                judge.name: end.theta
+                judge.name: end
                 for judge, (began, end) in zip(panel, ends, strict=True)
                 if judge.name != VALIDATION and np.array_equal(began, anchors)
             }
@@ -217,20 +219,21 @@ def refined(passes: Passes, observed: Observed, start: FactorHeads, tie: float) 
     return replace(start, theta=state.theta)
 
 
-def _own_heads(
-    own: Sequence[WeightResult], without: str | None, chosen: Ints | None = None
-) -> FactorHeads:
-    """Return the own heads of all or some tasks, or those made without a group."""
-    parts = [own[at].head for at in (range(len(own)) if chosen is None else chosen.tolist())]
-    if any(part is None for part in parts):
+def _own_heads(own: Sequence[WeightResult], without: str | None) -> FactorHeads:
+    """Return the own heads of all tasks, or those made without a group.
+
+    Raises:
+        InputError: they are not of the fast fit.
+    """
+    heads = [one.head for one in own if one.head is not None]
+    if len(heads) < len(own):
         raise InputError("shared factors need the heads of the fast fit; leave out the paper's")
-    heads = [part for part in parts if part is not None]
     return FactorHeads(
-        theta=np.array(
-            [head.theta if without is None else head.without[without] for head in heads]
+        theta=np.array([one.theta if without is None else one.without[without] for one in heads]),
+        pull=np.array(
+            [one.pull if without is None else one.pull_without[without] for one in heads]
         ),
-        pull=np.array([head.pull for head in heads]),
-        strength=np.minimum([head.strength for head in heads], STRONGEST),
+        strength=np.minimum([one.strength for one in heads], STRONGEST),
     )
 
 
@@ -317,10 +320,9 @@ def _try(panel: Sequence[_Judge], n_factors: int) -> Trial:
 
 def _refined_judge(passes: Passes, judge: _Judge, chosen: Trial) -> tuple[Ints, FactorHeads]:
     """Return a judge's anchors and its factors after joint steps."""
-    observed, heads = judge.observed, judge.heads
+    observed = judge.observed
     anchors = anchor_tasks(observed.own[:, observed.used], chosen.n_factors)
-    start = FactorHeads(heads.theta[anchors], heads.pull[anchors], heads.strength[anchors])
-    return anchors, refined(passes, observed, start, chosen.tie)
+    return anchors, refined(passes, observed, judge.heads.take(anchors), chosen.tie)
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,7 +301,6 @@ def _result(
     members = walk.weights(path, [plain, *draws], [None] * (1 + len(draws))).astype(np.float64)
     fold_weight = walk.weights(path, list(without.values()), list(without)).astype(np.float64)
     trace = tuple(entry for entry, _ in _way(path, walk.histories[: number + 1]))
-    strength = float(walk.config.strengths[number])
     return WeightResult(
         task=path.problem.task,
         weight=members[0],
@@ -312,7 +311,13 @@ def _result(
         choice=chosen.choice,
         fold_weight=dict(zip(without, fold_weight, strict=True)),
         converged=bool(walk.converged[number][path.heads[0]]),
-        head=Head(plain, int(walk.heads.pull[path.heads[0]]), strength, without),
+        head=Head(
+            theta=plain,
+            pull=path.problem.pull_row(path.pull, None),
+            strength=float(walk.config.strengths[number]),
+            without=without,
+            pull_without={group: path.problem.pull_row(path.pull, group) for group in without},
+        ),
     )
 
 

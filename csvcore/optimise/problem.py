@@ -40,14 +40,16 @@ class HeadProblem:
 class Head:
     """A head of the fast fit, for those that go on from it.
 
-    theta: (n_features,). pull: row of `TokenTable.pulls`. strength: its penalty. without: theta of
-    the same penalty without a group of train models, by the group's name.
+    theta: (n_features,). pull: row of `TokenTable.pulls`. strength: its penalty. without,
+    pull_without: theta and pull of the same penalty without a group of train models, by the group's
+    name.
     """
 
     theta: Floats
     pull: int
     strength: float
     without: Mapping[str, Floats]
+    pull_without: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
