@@ -8,7 +8,9 @@ from dashboard.components.top_bar import NAME, top_bar
 from dashboard.widgets import address, boundary, login, sidebar, text
 
 # A file: a named icon would be fetched from the internet.
-NEED_CORPUS = {"fit", "curves", "salience", "baselines", "mixes", "predict", "forecast"}
+NEED_CORPUS = {
+    *("fit", "curves", "salience", "baselines", "mixes", "predict", "forecast", "capabilities")
+}
 FOLDER = Path(__file__).parent / "dashboard"
 SIDEBAR_WIDTH = 260  # pixels
 # Streamlit shows the first ten at once and the rest on a click.
@@ -29,6 +31,7 @@ PAGES = {
         ("mixes", "Mixes", "tune"),
         ("items", "Items", "checklist"),
         ("compare_fits", "Compare fits", "compare_arrows"),
+        ("capabilities", "Capabilities", "hub"),
     ],
     "Background": [("paper", "Paper", "article"), ("docs", "Docs", "menu_book")],
 }

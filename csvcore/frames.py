@@ -24,7 +24,7 @@ from csvcore.splits import run_name
 OPTIONAL = (
     *("r2", "spearman", "pairwise", "noise_floor", "low", "high", "covered", "p_value"),
     *("difference", "difference_low", "difference_high"),
-    *("to_stack", "to_stack_low", "to_stack_high"),
+    *("to_stack", "to_stack_low", "to_stack_high", "items_worth"),
 )
 
 

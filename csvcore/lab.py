@@ -18,6 +18,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from csvcore import frames, store
+from csvcore.capability_records import Capabilities
 from csvcore.errors import InputError
 from csvcore.formats.dataframes import File, Table, as_file, as_files
 from csvcore.pipeline import exports, imports
@@ -183,6 +184,33 @@ class Lab:
         with _progress(report) as told:
             tried = mixes(self.database, names, self.split, task, config, budget_tokens, told)
         return pd.DataFrame([asdict(mix) for mix in tried])
+
+    def capabilities(
+        self,
+        *tasks: str,
+        n_factors: int | None = None,
+        permutations: int = 20,
+        few_shot: int = 5,
+        report: Report | None = None,
+        **settings: Unpack[Settings],
+    ) -> Capabilities:
+        """Find the factors that tasks share; see `pipeline.capabilities`.
+
+        Args:
+            *tasks: names; by default all that can be fitted.
+            n_factors: a number of factors in place of a chosen one.
+            permutations: shuffles of the accuracies for the control of each factor.
+            few_shot: known train models of a task that borrows the others' heads, 0 for none.
+            report: see `fit`.
+            **settings: see `fit`.
+        """
+        from csvcore.fitting.capabilities import CapabilityConfig
+        from csvcore.pipeline.capabilities import capabilities
+
+        config = self._config(settings)
+        wanted = CapabilityConfig(n_factors, permutations, few_shot)
+        with _progress(report) as told:
+            return capabilities(self.database, self.corpus, self.split, tasks, config, wanted, told)
 
     def predict(
         self, fit: Fit | str, models: Sequence[str] = (), losses: File | Sequence[File] = ()

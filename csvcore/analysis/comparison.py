@@ -10,6 +10,7 @@ import numpy as np
 from csvcore import splits
 from csvcore.analysis import trivial_baselines
 from csvcore.analysis.intervals import bootstrap_difference, bootstrap_mean
+from csvcore.analysis.items_worth import items_worth
 from csvcore.analysis.metrics import (
     mean_absolute_error,
     mean_squared_error,
@@ -44,7 +45,8 @@ class Comparison:
     stack. covered: share of the models within
     their 90 % prediction intervals. r2, spearman and pairwise are None where they are not defined,
     as for a constant prediction; intervals are None for models of a single run. p_value: of the
-    permutation test of a CSV fit, if there is one.
+    permutation test of a CSV fit, if there is one. items_worth: evaluated items whose mean errs as
+    much, see `items_worth.items_worth`; None where the number of items is not known.
     """
 
     task: str
@@ -69,6 +71,7 @@ class Comparison:
     to_stack: float | None = None
     to_stack_low: float | None = None
     to_stack_high: float | None = None
+    items_worth: float | None = None
 
     def against(self, method: str) -> Difference | None:
         """Return mse less that of the stack or of csv, None where it is not known."""
@@ -297,6 +300,7 @@ def judge(
         to_stack=to_stack.value if to_stack else None,
         to_stack_low=to_stack.low if to_stack else None,
         to_stack_high=to_stack.high if to_stack else None,
+        items_worth=items_worth(float(squared.mean()), accuracy, target.floor or 0.0),
     )
 
 

@@ -5,6 +5,7 @@ and commands on stored results start fast.
 """
 
 from csvcore.cli import (  # noqa: F401  # they add commands
+    capabilities,
     changes,
     collect,
     compare,

@@ -87,7 +87,7 @@ def comparison_text(rows: Sequence["Comparison"]) -> str:
 
 
 def comparison_notes(rows: Sequence["Comparison"]) -> Iterator[str]:
-    """Yield the verdict of each task, then the notes and p-values of its methods."""
+    """Yield the verdict of each task, then what the stack is worth, notes and p-values."""
     from csvcore.analysis.comparison import verdict, verdict_sentence
 
     for task in dict.fromkeys(row.task for row in rows):
@@ -96,6 +96,11 @@ def comparison_notes(rows: Sequence["Comparison"]) -> Iterator[str]:
             if decision := verdict(of_task, of=method):
                 yield f"{task}, verdict: {verdict_sentence(decision)}"
     for row in rows:
+        if row.method == "stack" and row.items_worth is not None:
+            yield (
+                f"{row.task}: losses alone are worth as much as evaluating "
+                f"{row.items_worth:.0f} items of this task"
+            )
         for note in row.notes:
             yield f"{row.task}, {row.method}: {note}"
         if row.p_value is not None:

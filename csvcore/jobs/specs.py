@@ -100,6 +100,24 @@ class MixesJob:
         return f"Mixes of {', '.join(self.corpora)} for {self.task}"
 
 
+@dataclass(frozen=True, slots=True)
+class CapabilitiesJob:
+    """Factors that tasks share; no tasks stand for all. settings: of `CapabilityConfig`."""
+
+    kind: ClassVar[str] = "capabilities"
+
+    corpus: str
+    split: str
+    tasks: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=dict)
+    config: Settings = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Return the job's title, for a list of jobs."""
+        return f"Capabilities of {', '.join(self.tasks) or 'all tasks'}"
+
+
 CONTENTS = ("corpus", "models", "tasks", "accuracies", "split", "losses", "items")
 
 
@@ -149,10 +167,28 @@ class ImportJob:
         return f"Import of {self.name}"
 
 
-Spec = FitJob | CompareJob | LeaveOutJob | CollectJob | MixesJob | ExamineJob | ImportJob
+Spec = (
+    FitJob
+    | CompareJob
+    | LeaveOutJob
+    | CollectJob
+    | MixesJob
+    | CapabilitiesJob
+    | ExamineJob
+    | ImportJob
+)
 KINDS: dict[str, type[Spec]] = {
     spec.kind: spec
-    for spec in (FitJob, CompareJob, LeaveOutJob, CollectJob, MixesJob, ExamineJob, ImportJob)
+    for spec in (
+        FitJob,
+        CompareJob,
+        LeaveOutJob,
+        CollectJob,
+        MixesJob,
+        CapabilitiesJob,
+        ExamineJob,
+        ImportJob,
+    )
 }
 
 

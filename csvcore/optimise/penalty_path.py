@@ -22,7 +22,7 @@ from csvcore.optimise.gauss_newton import (
     solve,
 )
 from csvcore.optimise.passes import Activation, head_weights
-from csvcore.optimise.problem import HeadProblem, Look, Singles, WeightResult, glimpse
+from csvcore.optimise.problem import Head, HeadProblem, Look, Singles, WeightResult, glimpse
 from csvcore.records import Floats, Glimpse, Ints, Mask, Penalty, PenaltyChoice, TraceStep
 
 # From the pulling baseline only to nearly unpenalised.
@@ -311,6 +311,13 @@ def _result(
         choice=chosen.choice,
         fold_weight=dict(zip(without, fold_weight, strict=True)),
         converged=bool(walk.converged[number][path.heads[0]]),
+        head=Head(
+            theta=plain,
+            pull=path.problem.pull_row(path.pull, None),
+            strength=float(walk.config.strengths[number]),
+            without=without,
+            pull_without={group: path.problem.pull_row(path.pull, group) for group in without},
+        ),
     )
 
 

@@ -37,6 +37,22 @@ class HeadProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A head of the fast fit, for those that go on from it.
+
+    theta: (n_features,). pull: row of `TokenTable.pulls`. strength: its penalty. without,
+    pull_without: theta and pull of the same penalty without a group of train models, by the group's
+    name.
+    """
+
+    theta: Floats
+    pull: int
+    strength: float
+    without: Mapping[str, Floats]
+    pull_without: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class WeightResult:
     """The weights of one task before scaling, with a record of the optimisation.
 
@@ -49,7 +65,7 @@ class WeightResult:
     Of the fast fit alone: draws: (n_draws, n_tokens) weights of heads of random draws of training
     runs. choice: the penalties that were tried. fold_weight: (n_tokens,) weights of the same
     penalty without a group of train models, by the group's name. converged: whether the stopping
-    rule held in the end.
+    rule held in the end. head: the head itself.
     """
 
     task: str
@@ -61,6 +77,7 @@ class WeightResult:
     choice: PenaltyChoice | None = None
     fold_weight: Mapping[str, Floats] = field(default_factory=dict)
     converged: bool = True
+    head: Head | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 

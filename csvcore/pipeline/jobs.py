@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from csvcore.errors import CollectError, InputError
 from csvcore.jobs import specs
 from csvcore.jobs.specs import (
+    CapabilitiesJob,
     CollectJob,
     CompareJob,
     ExamineJob,
@@ -59,6 +60,8 @@ def run_job(
             return _collect(database, job, report)
         case MixesJob() as job:
             return _mixes(database, job, report)
+        case CapabilitiesJob() as job:
+            return _capabilities(database, job, report)
         case ExamineJob() as job:
             return import_jobs.examine(database, job, report)
         case ImportJob() as job:
@@ -100,6 +103,16 @@ def _mixes(database: Path, job: MixesJob, report: "Report") -> str:
     config = FitConfig(**job.config)
     tried = mixes(database, job.corpora, job.split, job.task, config, job.budget_tokens, report)
     return f"{len(tried)} mixes tried"
+
+
+def _capabilities(database: Path, job: CapabilitiesJob, report: "Report") -> str:
+    from csvcore.fitting.capabilities import CapabilityConfig
+    from csvcore.fitting.config import FitConfig
+    from csvcore.pipeline.capabilities import capabilities
+
+    config, settings = FitConfig(**job.config), CapabilityConfig(**job.settings)
+    found = capabilities(database, job.corpus, job.split, job.tasks, config, settings, report)
+    return f"{len(found.factors)} factors of {len(found.tasks)} tasks stored"
 
 
 def _collect(database: Path, job: CollectJob, report: "Report") -> str:

@@ -14,6 +14,13 @@ from csvcore.store.audit import (
     weight_fingerprints,
 )
 from csvcore.store.backup import backup
+from csvcore.store.capabilities import (
+    capabilities,
+    factor_units,
+    revealed_capabilities,
+    set_capabilities,
+    without_test,
+)
 from csvcore.store.changes import Change, Changes
 from csvcore.store.connection import (
     SCHEMA_VERSION,
@@ -114,6 +121,7 @@ __all__ = [
     "add_tasks",
     "backup",
     "broken_losses",
+    "capabilities",
     "complete_models",
     "connect",
     "control",
@@ -129,6 +137,7 @@ __all__ = [
     "documents",
     "each_models_losses",
     "evidence",
+    "factor_units",
     "fit",
     "fit_label",
     "fit_named",
@@ -162,10 +171,12 @@ __all__ = [
     "replace_losses",
     "replace_models",
     "results_by_item",
+    "revealed_capabilities",
     "revealed_fits",
     "revealed_mixes",
     "revealed_models",
     "revealers",
+    "set_capabilities",
     "set_control",
     "set_mixes",
     "split",
@@ -179,5 +190,6 @@ __all__ = [
     "weight_fingerprints",
     "weight_vector",
     "weights",
+    "without_test",
     "writable",
 ]

@@ -30,6 +30,7 @@ PLURALS = {
     "side in a split": "sides in splits",
     "fit": "fits",
     "mix search": "mix searches",
+    "set of factors": "sets of factors",
     "reveal of a test set": "reveals of test sets",
 }
 # What a thing is called, from its key, where that is more than a name.
@@ -39,6 +40,7 @@ _NAMES = {
     "set of losses": "{} on {}",
     "side in a split": "{} in {}",
     "mix search": "{} on {}, {}",
+    "set of factors": "{} on {}",
     "reveal of a test set": "{} on {}, {}",
 }
 # Each gives a column `key`, a list, and the columns that are its values.
@@ -77,6 +79,7 @@ _QUERIES = {
     "mix search": """
         SELECT [task, corpora, split] AS key, md5(found) AS content FROM mixes
     """,
+    "set of factors": "SELECT [corpus, split] AS key, md5(found) AS content FROM capabilities",
     "reveal of a test set": """
         SELECT [split, corpus, strftime(moment, '%Y-%m-%d %H:%M:%S.%f')] AS key,
                array_to_string(list_sort(models), ', ') AS models

@@ -59,6 +59,12 @@ UPGRADES = {
     7: (
         "CREATE TABLE fit_labels (fit VARCHAR PRIMARY KEY, name VARCHAR, note VARCHAR, "
         "pinned BOOLEAN NOT NULL)",
+        "CREATE TABLE capabilities (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
+        "found VARCHAR NOT NULL, tasks VARCHAR[] NOT NULL, models VARCHAR[] NOT NULL, "
+        "created TIMESTAMP NOT NULL, PRIMARY KEY (corpus, split))",
+        "CREATE TABLE factor_weights (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
+        "factor INTEGER NOT NULL, doc_id VARCHAR NOT NULL, byte_end INTEGER[] NOT NULL, "
+        "weight FLOAT[] NOT NULL, PRIMARY KEY (corpus, split, factor, doc_id))",
     ),
 }
 LOCK_SECONDS = 30.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from csvcore.errors import InputError
+from csvcore.store.capabilities import remove_capabilities
 from csvcore.store.connection import Connection
 from csvcore.store.rehearsal import Edit, Stored
 
@@ -69,6 +70,7 @@ def remove_models(db: Connection, names: Sequence[str]) -> None:
         "(SELECT split FROM splits WHERE model IN (SELECT unnest(?)))",
         [list(names)],
     )
+    remove_capabilities(db, "models", names)
     for table, column in (("fits", "left_out"), ("reveals", "models")):
         db.execute(
             f"UPDATE {table} SET {column} = [m for m in {column} if NOT list_contains($names, m)] "
@@ -88,6 +90,7 @@ def remove_tasks(db: Connection, names: Sequence[str]) -> None:
     refuse_unknown("task", names, _column(db, "SELECT task FROM tasks"))
     fits = "SELECT fit FROM fits WHERE task IN (SELECT unnest(?))"
     remove_fits(db, _column(db, fits, names))
+    remove_capabilities(db, "tasks", names)
     for table in ("accuracies", "item_results", "mixes", "tasks"):
         _delete(db, table, "task", names)
 
@@ -102,6 +105,7 @@ def remove_corpora(db: Connection, names: Sequence[str]) -> None:
     fits = "SELECT fit FROM fits WHERE corpus IN (SELECT unnest(?))"
     remove_fits(db, _column(db, fits, names))
     _delete(db, "mixes", "corpora", _mixes_of(db, names))
+    remove_capabilities(db, "corpus", names)
     for table in ("losses", "manifests", "documents", "corpora"):
         _delete(db, table, "corpus", names)
 
@@ -115,6 +119,7 @@ def remove_splits(db: Connection, names: Sequence[str]) -> None:
     refuse_unknown("split", names, _column(db, "SELECT DISTINCT split FROM splits"))
     fits = "SELECT fit FROM fits WHERE split IN (SELECT unnest(?))"
     remove_fits(db, _column(db, fits, names))
+    remove_capabilities(db, "split", names)
     for table in ("mixes", "splits"):
         _delete(db, table, "split", names)
 
@@ -174,6 +179,7 @@ def forget_accuracies(db: Connection) -> None:
         "DELETE FROM mixes USING splits, chosen WHERE mixes.split = splits.split "
         "AND splits.model = chosen.model AND mixes.task = chosen.task"
     )
+    remove_capabilities(db, "models", _column(db, "SELECT DISTINCT model FROM chosen"))
     for table in ("accuracies", "item_results"):
         db.execute(
             f"DELETE FROM {table} USING chosen "
@@ -228,6 +234,7 @@ def forget_losses(db: Connection) -> None:
             "FROM splits JOIN chosen USING (model) WHERE chosen.corpus = ?)",
             [_mixes_of(db, [corpus]), corpus],
         )
+    remove_capabilities(db, "models", _column(db, "SELECT DISTINCT model FROM chosen"))
     for table in ("losses", "manifests"):
         db.execute(
             f"DELETE FROM {table} USING chosen "

@@ -160,6 +160,25 @@ CREATE TABLE mixes (
     PRIMARY KEY (corpora, split, task)
 );
 
+CREATE TABLE capabilities (           -- factors that the tasks of a corpus and a split share
+    corpus VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    found VARCHAR NOT NULL,           -- JSON: capability_records.Capabilities
+    tasks VARCHAR[] NOT NULL,
+    models VARCHAR[] NOT NULL,
+    created TIMESTAMP NOT NULL,       -- UTC
+    PRIMARY KEY (corpus, split)
+);
+CREATE TABLE factor_weights (
+    corpus VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    factor INTEGER NOT NULL,          -- from 1
+    doc_id VARCHAR NOT NULL,
+    byte_end INTEGER[] NOT NULL,      -- as in `weights`
+    weight FLOAT[] NOT NULL,          -- mean 1 over the corpus
+    PRIMARY KEY (corpus, split, factor, doc_id)
+);
+
 CREATE TABLE reveals (
     corpus VARCHAR NOT NULL,
     split VARCHAR NOT NULL,

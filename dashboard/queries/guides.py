@@ -14,6 +14,7 @@ FIRST = (
     "collecting",
     "fitting",
     "forecasting",
+    "capabilities",
     "api",
 )  # then the others
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)

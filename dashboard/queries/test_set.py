@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from csvcore import store
+from csvcore.capability_records import Capabilities
 from csvcore.errors import InputError
 from csvcore.records import Accuracy, Control, Evidence, Fit, Mix, Trained
 from csvcore.report import fit_page
@@ -133,3 +134,18 @@ def mixes(con: store.Connection, corpora: tuple[str, ...], split: str, task: str
     if store.revealed_mixes(con, corpora, split, task):
         return stored
     return [replace(mix, test_mse=None, low=None, high=None) for mix in stored]
+
+
+def capabilities_are_hidden(con: store.Connection, corpus: str, split: str) -> bool:
+    """Return whether the factors last found have hidden test errors."""
+    stored = store.capabilities(con, corpus, split)
+    tested = stored is not None and any(row.n_test for row in stored.tasks)
+    return tested and not store.revealed_capabilities(con, corpus, split)
+
+
+def capabilities(con: store.Connection, corpus: str, split: str) -> Capabilities | None:
+    """Return the factors last found, without their test errors while they are hidden."""
+    stored = store.capabilities(con, corpus, split)
+    if stored is None or store.revealed_capabilities(con, corpus, split):
+        return stored
+    return store.without_test(stored)

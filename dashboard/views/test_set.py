@@ -66,6 +66,12 @@ def gate_mixes(db: Database, corpus: str, split: str) -> None:
     _ask(db, corpus, [split], message, "Reveal the test errors")
 
 
+def gate_capabilities(db: Database, corpus: str, split: str) -> None:
+    """Draw the same for factors that are newer than the last reveal."""
+    message = f"The test errors of these factors are hidden. {_count(db, corpus, split)}"
+    _ask(db, corpus, [split], message, "Reveal the test errors")
+
+
 def error_metrics(fit: Fit) -> None:
     """Draw error and noise floor of a fit, on test or, while hidden, validation models."""
     side = "test" if "test" in fit.mse else "validation"

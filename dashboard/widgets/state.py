@@ -101,6 +101,12 @@ def audit(corpus: str) -> Key[bool]:
 FIT_TASKS, FIT_METHODS = Key[list[str]]("fit-tasks"), Key[list[str]]("fit-methods")
 FIT_ALGORITHM, FIT_SCORER = Key[str]("fit-algorithm"), Key[str]("fit-scorer")
 
+# Capabilities.
+FACTOR = Key[int]("factor")
+FACTOR_HEATMAP = Key[Any]("factor-heatmap")
+FIRST_PROFILE, SECOND_PROFILE = Key[str]("first-model"), Key[str]("second-model")
+FIRST_TASK, SECOND_TASK = Key[str]("first-task"), Key[str]("second-task")
+
 # Curves.
 CURVE_METHOD, CURVE_MODEL = Key[str]("why-method"), Key[str]("why-model")
 TABLE_METHOD = Key[str]("table-method")

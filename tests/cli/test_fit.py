@@ -22,7 +22,7 @@ PREDICTION_KEYS = {"model", "split", "score", "accuracy", "predicted", "low", "h
 ROW_KEYS = {
     "task", "method", "test_mse", "test_mae", "r2", "spearman", "pairwise", "noise_floor", "low",
     "high", "difference", "difference_low", "difference_high", "covered", "n_test", "fit",
-    "p_value", "notes", "to_stack", "to_stack_low", "to_stack_high",
+    "p_value", "notes", "to_stack", "to_stack_low", "to_stack_high", "items_worth",
 }  # fmt: skip
 METHODS = {
     "stack", "csv", "all-token", "label-token", "label-probability", "source-token",

@@ -89,6 +89,8 @@ def test_a_change_of_a_read_only_database_is_refused_with_the_way_out(shared: Pa
 def test_an_older_read_only_database_is_refused_with_the_way_out(shared: Path) -> None:
     with duckdb.connect(str(shared)) as db:
         db.execute("ALTER TABLE reveals DROP COLUMN who")
+        db.execute("DROP TABLE capabilities")
+        db.execute("DROP TABLE factor_weights")
         db.execute("UPDATE meta SET schema_version = 6")
     said = str(as_nobody(lambda: models(shared)))
     assert "is of an older version, to be upgraded, and the file or its folder is read-only" in said

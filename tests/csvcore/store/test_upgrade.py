@@ -53,7 +53,8 @@ def old(tmp_path: Path) -> Path:
 
 
 def _back_to_version_5(db: duckdb.DuckDBPyConnection) -> None:
-    db.execute("DROP TABLE fit_labels")
+    for table in ("capabilities", "factor_weights", "fit_labels"):
+        db.execute(f"DROP TABLE {table}")
     db.execute("ALTER TABLE reveals DROP COLUMN who")
     db.execute("ALTER TABLE models DROP COLUMN run")
     db.execute("DROP TABLE item_results")
@@ -72,9 +73,12 @@ def _back_to_version_3(db: duckdb.DuckDBPyConnection) -> None:
 def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     """All that was there is there, and what is new is empty."""
     after = contents(path)
-    new_tables = {"reveals", "unit_weights", "item_results", "fit_labels"}
+    new_tables = {
+        *("reveals", "unit_weights", "item_results"),
+        *("capabilities", "factor_weights", "fit_labels"),
+    }
     assert after.keys() == before.keys() | new_tables
-    assert [after[table] for table in new_tables] == [[], [], [], []]
+    assert [after[table] for table in new_tables] == [[]] * len(new_tables)
     for table, rows in before.items():
         if table == "meta":
             assert after[table] == [(store.SCHEMA_VERSION,)]
