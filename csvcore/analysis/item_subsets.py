@@ -88,4 +88,4 @@ def _clusters(points: Floats, centre: Floats) -> tuple[float, Floats, Ints]:
         owner, distance = vq(points, centre)
         if np.array_equal(owner, before):
             break
-    return float(np.square(distance).sum()), centre, owner
+    return float(np.square(distance).sum()), centre, owner.astype(np.int64)

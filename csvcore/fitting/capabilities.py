@@ -152,15 +152,7 @@ def find(
         factors=_factors(table, problems, choice, weight, by_group, settings, fast, report),
         tasks=_tasks(world, choice, loadings, scale.standardised(world.scores(weight)), separate),
         profiles=_profiles(world, scale, weight, by_group),
-        tried=tuple(
-            TriedFactors(
-                trial.n_factors,
-                None if np.isinf(trial.tie) else float(trial.tie),
-                trial.refined,
-                trial.cv_error,
-            )
-            for trial in choice.tried
-        ),
+        tried=_tried(choice),
         few_shot=few,
         judges=choice.judges,
         config=asdict(settings) | {"seed": config.seed, "scorer_sha256": data.units.scorer_sha256},
@@ -195,6 +187,18 @@ def _final(
     scale, loadings = observed.loadings(score, choice.trial.tie)
     laws = fit_sigmoid_laws(own, np.where(known, world.accuracy, 0.0), world.gamma, share)
     return scale, loadings, laws.predict(own, world.gamma)
+
+
+def _tried(choice: FactorChoice) -> tuple[TriedFactors, ...]:
+    return tuple(
+        TriedFactors(
+            n_factors=trial.n_factors,
+            tie=None if np.isinf(trial.tie) else float(trial.tie),
+            refined=trial.refined,
+            cv_error=trial.cv_error,
+        )
+        for trial in choice.tried
+    )
 
 
 def _tasks(

@@ -15,7 +15,7 @@ Then damped Gauss-Newton steps on all factors together alternate with the loadin
 and the factors after these steps are kept if they predict the left-out models better.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -148,10 +148,7 @@ def choose_factors(
         InputError: fewer than two tasks, or no group can be left out of all tasks and no model
             validates.
     """
-    if len(problems) < 2:
-        raise InputError(f"shared factors need two tasks or more, got {len(problems)}")
-    if n_factors is not None and not 1 <= n_factors <= len(problems):
-        raise InputError(f"give 1 to {len(problems)} factors, one a task at most; got {n_factors}")
+    _refuse(len(problems), n_factors)
     passes = Passes(table, "exp", default_device())
     train = _observed(passes, problems, own, None)
     panel = _panel(passes, problems, own, groups)
@@ -162,10 +159,7 @@ def choose_factors(
     heads = _own_heads(own, None).take(anchors)
     without = {judge.name: judge.heads.take(anchors) for judge in panel if judge.name != VALIDATION}
     if refine and chosen.n_factors < len(problems):
-        ends = []
-        for number, judge in enumerate(panel):
-            ends.append(_refined_judge(passes, judge, chosen))
-            report(number + 1, len(panel))
+        ends = [_refined_judge(passes, judge, chosen) for judge in _counted(panel, report)]
         scores = [passes.scores(end.theta, end.pull) for _, end in ends]
         again = _trial(panel, scores, chosen.tie, refined=True)
         tried.append(again)
@@ -186,6 +180,13 @@ def choose_factors(
         separate=_trial(panel, [judge.observed.own for judge in panel], np.inf).error,
         without=without,
     )
+
+
+def _refuse(n_tasks: int, n_factors: int | None) -> None:
+    if n_tasks < 2:
+        raise InputError(f"shared factors need two tasks or more, got {n_tasks}")
+    if n_factors is not None and not 1 <= n_factors <= n_tasks:
+        raise InputError(f"give 1 to {n_tasks} factors, one a task at most; got {n_factors}")
 
 
 def first_good(tried: Sequence[Trial], shares: Floats) -> Trial:
@@ -316,6 +317,13 @@ def _try(panel: Sequence[_Judge], n_factors: int) -> Trial:
         scores.append(judge.observed.own[anchors])
     shares = np.array([judge.share for judge in panel])
     return first_good([_trial(panel, scores, tie) for tie in TIES], shares)
+
+
+def _counted(panel: Sequence[_Judge], report: Callable[[int, int], None]) -> Iterator[_Judge]:
+    """Yield the judges; report each when it is done with."""
+    for number, judge in enumerate(panel):
+        yield judge
+        report(number + 1, len(panel))
 
 
 def _refined_judge(passes: Passes, judge: _Judge, chosen: Trial) -> tuple[Ints, FactorHeads]:
