@@ -24,10 +24,14 @@ def tasks(found: Capabilities) -> None:
     st.subheader("Tasks", divider="gray")
     table = pd.DataFrame(
         [
-            {"task": row.task}
-            | {f"F{at}": share for at, share in enumerate(row.share, 1)}
-            | {"left_out": 100 * row.cv_shared, "left_out_own": 100 * row.cv_separate}
-            | {"test": row.test_shared, "test_own": row.test_separate}
+            {
+                "task": row.task,
+                **{f"F{at}": share for at, share in enumerate(row.share, 1)},
+                "left_out": 100 * row.cv_shared,
+                "left_out_own": 100 * row.cv_separate,
+                "test": row.test_shared,
+                "test_own": row.test_separate,
+            }
             for row in found.tasks
         ]
     )
