@@ -7,6 +7,7 @@ import pytest
 from csvcore.errors import InputError
 from csvcore.jobs.specs import (
     KINDS,
+    CapabilitiesJob,
     CollectJob,
     CompareJob,
     ExamineJob,
@@ -29,6 +30,7 @@ SPECS: list[tuple[Spec, str]] = [
     (LeaveOutJob("words", ("adding",)), "Leave one family out, on adding"),
     (CollectJob("words", ("/models/ant", "bee"), {"dtype": "float16"}), "Losses of ant, bee"),
     (MixesJob(("words", "prose"), "sides", "adding", 100), "Mixes of words, prose for adding"),
+    (CapabilitiesJob("words", "sides", (), {"few_shot": 3}), "Capabilities of all tasks"),
     (ImportJob("words", "pack.parquet", "/tmp/x.parquet"), "Import of pack.parquet"),
     (
         ExamineJob("models", "models.csv", "/tmp/x/models.csv", {"replace": True}),
