@@ -52,7 +52,7 @@ def test_the_last_database_counts_and_what_follows_two_dashes_is_left_alone(
 ) -> None:
     both = CliRunner().invoke(cli.main, ["--db", "none.duckdb", "fits", "--db", str(database)])
     assert both.exit_code == 0
-    after = CliRunner().invoke(cli.main, ["--db", str(database), "fits", "--", "--db", "x"])
+    after = CliRunner().invoke(cli.main, ["--db", str(database), "init", "--", "--db", "x"])
     assert after.exit_code == 2
     assert "x" in after.output
 

@@ -46,11 +46,11 @@ def accuracies(database: Path) -> list[Accuracy]:
 
 
 def test_an_accuracy_that_is_not_stored_is_the_mean_of_the_items(
-    bring: Callable[[Rows], str], known: Path
+    upload: Callable[[Rows], str], known: Path
 ) -> None:
     thirds = [("bee", "adding", name, value) for name, value in (("x", 1.0), ("y", 1 / 3))]
-    assert bring(HALF) == "4 item results; 1 accuracies made from them"
-    assert bring(thirds) == "2 item results; 1 accuracies made from them"
+    assert upload(HALF) == "4 item results; 1 accuracies made from them"
+    assert upload(thirds) == "2 item results; 1 accuracies made from them"
     assert accuracies(known) == [
         Accuracy("ant", "reading", 0.5, 4),
         Accuracy("bee", "adding", pytest.approx(2 / 3), 2),
@@ -62,30 +62,30 @@ def test_an_accuracy_that_is_not_stored_is_the_mean_of_the_items(
 
 
 def test_equal_repeats_count_once_in_a_file_and_over_files(
-    bring: Callable[[Rows], str], known: Path
+    upload: Callable[[Rows], str], known: Path
 ) -> None:
-    bring([*HALF, HALF[1]])
+    upload([*HALF, HALF[1]])
     before = contents(known)
     assert len(before["item_results"]) == 4
     assert before["accuracies"] == [("ant", "reading", 0.5, 4)]
-    assert bring(HALF[:2]) == "0 item results"
+    assert upload(HALF[:2]) == "0 item results"
     assert contents(known) == before
 
 
 def test_a_stored_accuracy_may_be_rounded_and_stays(
-    bring: Callable[[Rows], str], known: Path
+    upload: Callable[[Rows], str], known: Path
 ) -> None:
     thirds = [("ant", "reading", i, int(i == 0)) for i in range(3)]
     with store.connect(known) as db:
         store.add_accuracies(db, [Accuracy("ant", "reading", 0.3333, 3)])
-    assert bring(thirds) == "3 item results"
+    assert upload(thirds) == "3 item results"
     assert accuracies(known) == [Accuracy("ant", "reading", 0.3333, 3)]
 
 
 def test_a_rounded_accuracy_after_the_items_changes_nothing_and_another_is_refused(
-    bring: Callable[[Rows], str], known: Path
+    upload: Callable[[Rows], str], known: Path
 ) -> None:
-    bring([("ant", "reading", i, int(i == 0)) for i in range(3)])
+    upload([("ant", "reading", i, int(i == 0)) for i in range(3)])
     with store.connect(known) as db:
         store.add_accuracies(db, [Accuracy("ant", "reading", 0.3333)])
     assert accuracies(known) == [Accuracy("ant", "reading", pytest.approx(1 / 3), 3)]
@@ -122,14 +122,14 @@ def test_a_rounded_accuracy_after_the_items_changes_nothing_and_another_is_refus
     ],
 )
 def test_a_wrong_file_is_refused_and_nothing_of_it_is_stored(
-    bring: Callable[[Rows], str], known: Path, rows: Rows, refusal: str
+    upload: Callable[[Rows], str], known: Path, rows: Rows, refusal: str
 ) -> None:
     with store.connect(known) as db:
         store.add_accuracies(db, [Accuracy("bee", "adding", 0.5, 2)])
-    bring([("ant", "adding", 0, 1)])
+    upload([("ant", "adding", 0, 1)])
     before = contents(known)
     with pytest.raises(InputError, match=refusal):
-        bring(rows)
+        upload(rows)
     assert contents(known) == before
 
 
@@ -148,11 +148,11 @@ def test_a_file_without_the_columns_rows_or_format_is_refused(known: Path, tmp_p
 
 
 def test_exported_items_can_be_imported_again(
-    bring: Callable[[Rows], str], known: Path, tmp_path: Path
+    upload: Callable[[Rows], str], known: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="there are no item results"):
         exports.export_items(known, tmp_path / "out.parquet")
-    bring(HALF)
+    upload(HALF)
     assert exports.export_items(known, tmp_path / "out.parquet").endswith(": 4 item results")
     other = tmp_path / "other.duckdb"
     store.create(other)

@@ -118,7 +118,7 @@ def test_a_fit_that_left_the_model_out_stays(world_db: Path) -> None:
 def test_a_removal_and_the_same_import_give_the_same_database(
     world_db: Path, world_files: Path, target: Target, again: tuple[str, ...]
 ) -> None:
-    before = contents(world_db)
+    before, sides = contents(world_db), world_files / "splits" / "sides.csv"
     remove(world_db, target)
     assert contents(world_db) != before
     importers: dict[str, Callable[[], str]] = {
@@ -127,10 +127,10 @@ def test_a_removal_and_the_same_import_give_the_same_database(
         "tasks": lambda: imports.import_tasks(world_db, world_files / "tasks.csv"),
         "accuracies": lambda: imports.import_accuracies(world_db, [world_files / "accuracies.csv"]),
         "losses": lambda: imports.import_losses(world_db, [world_files / PACK]),
-        "split": lambda: imports.import_split(
-            world_db, world_files / "splits" / "sides.csv", "sides"
-        ),
+        "split": lambda: imports.import_split(world_db, sides, "sides"),
     }
+    if "models" in again:  # a split that lacks some is another, which an import refuses
+        remove(world_db, Target("splits", ("sides",)))
     for what in again:
         importers[what]()
     assert contents(world_db) == before

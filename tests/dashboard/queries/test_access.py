@@ -151,6 +151,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "jobs": lambda path: edits.submit_compares(at(path), "words", "sides", ["reading"]),
     "cancel": lambda path: edits.cancel(at(path), 1),
     "reveal": lambda path: edits.reveal(at(path), "words", ["sides"]),
+    "label": lambda path: edits.label_fit(at(path), "reading-1", "mine", "", pinned=True),
     "split": lambda path: edits.save_split(at(path), "mine", {"ant": "train"}),
     "bring": lambda path: edits.upload(at(path), "m.csv", path.with_name("m.csv"), "models", {}),
     "confirm": lambda path: edits.confirm(at(path), PREVIEW),
