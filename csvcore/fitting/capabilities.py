@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csvcore import salience
 from csvcore.analysis.loadings import Loadings, Scale
@@ -92,10 +93,10 @@ class _World:
         """Return scores of all models (n_heads, n_models) by weights (n_heads, n_tokens)."""
         return salience.capability_score(weight, self.data.nll, self.data.n_chars)
 
-    def scaled(self, weight: Floats) -> Floats:
+    def scaled(self, weight: NDArray[np.floating]) -> Floats:
         """Return weights (n_heads, n_tokens) with mean 1 over the tokens that count."""
-        weight = np.asarray(weight, dtype=np.float64) * self.data.counts
-        return np.asarray(weight / weight[:, self.data.counts].mean(axis=1, keepdims=True))
+        counted = weight.astype(np.float64) * self.data.counts
+        return np.asarray(counted / counted[:, self.data.counts].mean(axis=1, keepdims=True))
 
 
 def find(
@@ -268,7 +269,7 @@ def _profiles(
     z = scale.standardised(world.scores(weight))
     half = np.zeros_like(z)
     if len(by_group) > 1:
-        used = (world.side["train"] | world.side["validation"]).any(axis=0)
+        used = np.asarray((world.side["train"] | world.side["validation"]).any(axis=0))
         scores = [world.scores(other) for other in by_group.values()]
         others = np.array([Scale.of(score, used).standardised(score) for score in scores])
         gap = np.square(others - others.mean(axis=0)).sum(axis=0)
@@ -295,7 +296,7 @@ def _few_shot(
 ) -> tuple[FewShot, ...]:
     """Return the errors with few known models; empty where there are not twice as many."""
     n_known = settings.few_shot
-    usable = world.side["train"].all(axis=0)
+    usable = np.asarray(world.side["train"].all(axis=0))
     if n_known < 3 or usable.sum() < 2 * n_known:
         return ()
     fewer = replace(config, members=1)
