@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csvcore import salience
 from csvcore.analysis.loadings import Loadings, Scale
@@ -25,7 +26,6 @@ from csvcore.optimise import (
     FastConfig,
     HeadProblem,
     Look,
-    Singles,
     TokenTable,
     choose_factors,
     choose_heads,
@@ -93,9 +93,9 @@ class _World:
         """Return scores of all models (n_heads, n_models) by weights (n_heads, n_tokens)."""
         return salience.capability_score(weight, self.data.nll, self.data.n_chars)
 
-    def scaled(self, weight: Floats | Singles) -> Floats:
+    def scaled(self, weight: NDArray[np.floating]) -> Floats:
         """Return weights (n_heads, n_tokens) with mean 1 over the tokens that count."""
-        counted: Floats = np.asarray(weight, dtype=np.float64) * self.data.counts
+        counted = weight.astype(np.float64) * self.data.counts
         return np.asarray(counted / counted[:, self.data.counts].mean(axis=1, keepdims=True))
 
 

@@ -22,19 +22,18 @@ PARTS = ("sources", "kinds", "types")
 def tasks(found: Capabilities) -> None:
     """Draw the map of tasks by their loadings, and the errors beside those of their own heads."""
     st.subheader("Tasks", divider="gray")
-    table = pd.DataFrame(
-        [
-            {
-                "task": row.task,
-                **{f"F{at}": share for at, share in enumerate(row.share, 1)},
-                "left_out": 100 * row.cv_shared,
-                "left_out_own": 100 * row.cv_separate,
-                "test": row.test_shared,
-                "test_own": row.test_separate,
-            }
-            for row in found.tasks
-        ]
-    )
+    rows: list[dict[str, object]] = [
+        {
+            "task": row.task,
+            **{f"F{at}": share for at, share in enumerate(row.share, 1)},
+            "left_out": 100 * row.cv_shared,
+            "left_out_own": 100 * row.cv_separate,
+            "test": row.test_shared,
+            "test_own": row.test_separate,
+        }
+        for row in found.tasks
+    ]
+    table = pd.DataFrame(rows)
     figure.show(
         figures.loadings_figure(found),
         table,
