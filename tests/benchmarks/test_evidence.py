@@ -36,16 +36,24 @@ def row(method: str, mse: float, **more: object) -> dict[str, object]:
 
 
 def test_the_verdict_counts_the_tasks() -> None:
-    rows = [row("csv", 0.002), row("all-token", 0.02), row("compute", 0.001)]
-    rows += [row("csv", 0.02, task="u"), row("all-token", 0.03, task="u")]
+    """By hand: two tasks; the difference of all-token leaves zero out on t, not on u."""
+    apart = {"to_stack_low": 0.01, "to_stack_high": 0.02}
+    unclear = {"to_stack_low": -0.01, "to_stack_high": 0.02}
+    both = {"difference_low": -0.03, "difference_high": -0.01}
+    rows = [row("stack", 0.005), row("csv", 0.002), row("compute", 0.001)]
+    rows += [row("all-token", 0.02, **apart, **both)]
+    rows += [row("stack", 0.06, task="u"), row("csv", 0.02, task="u")]
+    rows += [row("all-token", 0.03, task="u", **unclear, **both)]
     made = page.errors(rows, "by-size")
-    assert "| t (9) | 2.0e-03 | 2.0e-02 |" in made
-    assert "CSV's 90 % intervals hold 89% of 18 cases." in made
+    assert "| t (9) | 5.0e-03 | 2.0e-03 |" in made
+    assert "Test models within the 90 % interval: stack 89% of 18, CSV 89% of 18." in made
     assert (
-        "CSV is below all-token loss on 2 of 2 tasks, at most a fifth of it on 1, within twice the "
-        "noise floor on 1, and the best of all methods and trivial baselines that know no test "
+        "CSV: below all-token loss on 2 of 2 tasks, at most a fifth of it on 1, within twice the "
+        "noise floor on 1, the least of all methods and trivial baselines that know no test "
         "accuracy on 1."
     ) in made
+    assert "stack 0.71 times, significantly worse in 0 and better in 1 of 2 cases" in made
+    assert "CSV 0.26 times, significantly worse in 2 and better in 0 of 2 cases" in made
 
 
 def test_a_part_that_was_not_measured_stays_as_it_is(tmp_path: Path) -> None:
