@@ -134,7 +134,7 @@ def test_the_text_table_has_a_header_and_one_line_a_fit_and_one_a_note(invoke_fi
 
 def test_a_fast_fit_says_which_penalty_it_chose(invoke_fit: Invoke) -> None:
     lines = invoke_fit("--task", "adding", "--penalty", "1e-4").stdout.splitlines()
-    assert "adding: pulled towards label-token, penalty 1e-04, chosen among 3" in lines
+    assert "adding: pulled towards label-token, penalty 1e-04, chosen among 4" in lines
     [reading] = [
         line for line in invoke_fit("--task", "reading").stdout.splitlines() if "pulled" in line
     ]
