@@ -60,7 +60,7 @@ def test_a_link_restores_page_task_and_document(visit: Visit) -> None:
     page = visit(LINK)
     expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible()
     expect(page.get_by_role("combobox", name="Task", exact=True)).to_have_value("facts")
-    expect(page.locator(".text")).to_contain_text("Vegolo like to eat?", timeout=60_000)
+    expect(page.locator(".text")).to_contain_text("Devabe like to eat?", timeout=60_000)
 
 
 def test_the_split_that_was_chosen_is_there_after_a_reload(visit: Visit) -> None:

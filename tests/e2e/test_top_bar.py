@@ -1,5 +1,6 @@
 """The bar above every page: name, links, keys, tour and the copied address, in a real browser."""
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
@@ -35,7 +36,7 @@ def test_the_side_bar_lists_what_is_used_daily_and_the_rest_on_a_click(visit: Vi
     side = page.get_by_test_id("stSidebarNav")
     for name in ("Overview", "Import", "Salience", "Predict", "Forecast"):
         expect(side.get_by_role("link", name=name)).to_be_visible()
-    side.get_by_text("View 3 more").click()
+    side.get_by_text(re.compile(r"View \d+ more")).click()
     expect(side.get_by_role("link")).to_have_count(
         len(list((ROOT / "dashboard" / "pages").glob("[a-z]*.py")))
     )
