@@ -18,7 +18,7 @@ def test_a_collection_is_started_watched_and_counted_and_a_refresh_keeps_it(
 ) -> None:
     page = visit("/collect?corpus=words", work_server)
     complete = page.get_by_test_id("stMetric").filter(has_text="Models with all losses")
-    expect(complete).to_contain_text(str(len(SIDES)))
+    expect(complete).to_contain_text(str(len(SIDES)), timeout=PATIENCE)
     expect(page.get_by_test_id("stMultiSelect")).to_contain_text(HOSTILE_NAME)
     before = len(queue.recent(work))
     page.get_by_role("button", name="Start", exact=True).click()
