@@ -161,7 +161,8 @@ def test_a_compare_job_may_have_permutations(
         (
             "dance",
             {},
-            "a job is a fit, compare, leave-out, collect, mixes, capabilities, examine or import, got 'dance'",
+            "a job is a fit, compare, leave-out, collect, mixes, capabilities, examine or import, "
+            "got 'dance'",
         ),
     ],
 )
