@@ -273,6 +273,9 @@ def test_an_older_database_is_checked_and_stays_old(world_db: Path) -> None:
         "ALTER TABLE models DROP COLUMN run",
         "DROP TABLE item_results",
         "DROP TABLE unit_weights",
+        "DROP TABLE fit_labels",
+        "DROP TABLE capabilities",
+        "DROP TABLE factor_weights",
         "UPDATE meta SET schema_version = 4",
     )
     assert [state for _, state, _ in untrusted(world_db)][-3:] == ["ok"] * 3
