@@ -28,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Carriers:
-    """What carries a weight: sources and kinds with their share, types by their mean."""
+    """The sources and kinds that carry a weight, with their share, and types by their mean."""
 
     sources: tuple[Tally, ...]
     kinds: tuple[Tally, ...]

@@ -32,7 +32,7 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far the weights of two fits agree; the correlations are None where one is constant.
+    """Agreement of the weights of two fits; the correlations are None where one is constant.
 
     opposite: share of the pieces with weights of opposite signs. strong: share of the strongest
     STRONG of the pieces of a, by absolute weight, that are among those of b.

@@ -141,7 +141,9 @@ def find(
     )
     own_score = world.scores(world.scaled(np.array([one.weight for one in own])))
     weight = world.scaled(head_weights(table, choice.heads.theta, choice.heads.pull))
-    scale, loadings, separate = _final(world, world.scores(weight), own_score, choice, config)
+    score = world.scores(weight)
+    scale, loadings, separate = _final(world, score, own_score, choice, config)
+    z = scale.standardised(score)
     by_group = {
         name: world.scaled(head_weights(table, heads.theta, heads.pull))
         for name, heads in choice.without.items()
@@ -151,8 +153,8 @@ def find(
         corpus=data.corpus,
         split=data.split_name,
         factors=_factors(table, problems, choice, weight, by_group, settings, fast, report),
-        tasks=_tasks(world, choice, loadings, scale.standardised(world.scores(weight)), separate),
-        profiles=_profiles(world, scale, weight, by_group),
+        tasks=_tasks(world, choice, loadings, z, separate),
+        profiles=_profiles(world, z, by_group),
         tried=_tried(choice),
         few_shot=few,
         judges=choice.judges,
@@ -261,12 +263,9 @@ def _cosine(one: Floats, two: Floats) -> float:
     return float(one @ two / (np.linalg.norm(one) * np.linalg.norm(two)))
 
 
-def _profiles(
-    world: _World, scale: Scale, weight: Floats, by_group: Mapping[str, Floats]
-) -> tuple[Profile, ...]:
-    """Return every model's standardised scores, with intervals of a jackknife over the groups."""
+def _profiles(world: _World, z: Floats, by_group: Mapping[str, Floats]) -> tuple[Profile, ...]:
+    """Return every model's standardised scores z, with intervals of a jackknife over the groups."""
     data = world.data
-    z = scale.standardised(world.scores(weight))
     half = np.zeros_like(z)
     if len(by_group) > 1:
         used = np.asarray((world.side["train"] | world.side["validation"]).any(axis=0))

@@ -50,7 +50,7 @@ class FactorHeads:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What factors are fitted to.
+    """The accuracies that factors are fitted to, and the scores of the tasks' own heads.
 
     accuracy: (n_tasks, n_models), read only where share is positive. share: (n_tasks, n_models)
     how much each model counts, rows sum to 1. gamma: (n_tasks,). own: (n_tasks, n_models) scores by

@@ -33,7 +33,8 @@ class HeadProblem:
 
     def pull_row(self, name: str, group: str | None) -> int:
         """Return the row of a pull for the head without a group; None leaves nobody out."""
-        return self.pulls_without.get((name, group or ""), self.pulls[name])
+        row = self.pulls[name]
+        return row if group is None else self.pulls_without.get((name, group), row)
 
 
 @dataclass(frozen=True, slots=True)

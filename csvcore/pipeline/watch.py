@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -78,13 +78,7 @@ def watch(
         done: list[Collected] = []
         try:
             now = {name: _sizes(name) for name in _not_stored(database, watched)}
-            ready = [
-                name
-                for name, sizes in now.items()
-                if sizes == before.get(name, sizes) and sizes != failed.get(name)
-                if _is_whole(name)
-            ]
-            by_name = _collect(database, watched, config, ready, say)
+            by_name = _collect(database, watched, config, _ready(now, before, failed), say)
             done = list(by_name.values())
             failed |= {
                 name: now[name]
@@ -135,6 +129,18 @@ def card(watched: Watch, name: str) -> ModelCard:
         origin=watched.place if watched.revisions else None,
         run=watched.run,
     )
+
+
+def _ready(
+    now: Mapping[str, Sizes], before: Mapping[str, Sizes], failed: Mapping[str, Sizes]
+) -> list[str]:
+    """Return the whole checkpoints whose files stay as they are and have not failed as they are."""
+    return [
+        name
+        for name, sizes in now.items()
+        if sizes == before.get(name, sizes) and sizes != failed.get(name)
+        if _is_whole(name)
+    ]
 
 
 def _collect(

@@ -12,9 +12,9 @@ st.caption(
 )
 db = database.database()
 chosen = sidebar.choices()
-corpus, split = str(chosen.corpus), chosen.split
-if split is None:
-    text.next_step("No split yet", "The Overview shows how to load one.")
+corpus, split = chosen.corpus, chosen.split
+if corpus is None or split is None:
+    text.next_step("No corpus and split yet", "The Overview shows how to load one.")
     st.stop()
 
 capabilities_form.form(db, corpus, split)
