@@ -29,7 +29,7 @@ check: lint
 test: lint
 	@tests/install_chromium.sh
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/e2e
 
 zoo: $(VENV)/.runtime
 	cd data && ../$(BIN)/python -m zoo_build

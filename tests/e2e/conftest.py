@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from csvcore import store
 from csvcore.fitting import config
@@ -35,6 +35,7 @@ HOSTILE = (
     'a<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
     "</span><style>*{display:none}</style> **bold** [link](javascript:alert(1)) 😀 \u202e &amp;"
 )
+expect.set_options(timeout=30_000)  # milliseconds; two cores may be busy
 HOSTILE_ID = '"><img src=x onerror=window.hacked=1>'
 
 
