@@ -99,6 +99,7 @@ METHODS: dict[str, Method] = {
         Method("loss-compute", "Loss and compute", "comparator"),
         Method("loss-quantiles", "Quantiles of the losses", "comparator"),
         Method("other-tasks", "Accuracies on other tasks", "comparator"),
+        Method("collaborative", "Matrix factorisation of accuracies", "comparator"),
         Method("exponential", "Exponential law of the loss", "comparator"),
         Method("train-mean", "Mean of the train models", "trivial"),
         Method("sibling", "Nearest checkpoint or smaller sibling", "trivial"),

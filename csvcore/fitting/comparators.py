@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
+from csvcore.analysis import factorisation
 from csvcore.analysis.scores import compute_score
 from csvcore.analysis.stack import LEAST, MOST
 from csvcore.errors import InputError
@@ -48,6 +49,13 @@ class _Observed:
         """Return the log-odds of the masked models' accuracies on the way from chance to 1."""
         share = (self.accuracy[mask] - self.gamma) / (1.0 - self.gamma)
         return np.asarray(logit(np.clip(share, LEAST, MOST)), dtype=np.float64)
+
+    def table(self) -> Floats:
+        """Return the log-odds of all models, (n_models,), NaN where an accuracy is."""
+        measured = np.isfinite(self.accuracy)
+        column = np.full(self.accuracy.shape, np.nan)
+        column[measured] = self.log_odds(measured)
+        return column
 
     def accuracies(self, log_odds: Floats) -> Floats:
         """Return the accuracies of log-odds."""
@@ -117,6 +125,42 @@ def other_tasks(data: Dataset, chosen: TaskModels) -> Predict:
     return _by_mask(predict)
 
 
+@comparator("collaborative")
+def collaborative(data: Dataset, chosen: TaskModels) -> Predict:
+    """Return a matrix factorisation of the log-odds of all tasks, with the cards as features.
+
+    Zhang et al. (2024), collaborative performance prediction. Like `other_tasks` it predicts a
+    benchmark from benchmarks, but a model may lack some of them.
+
+    Raises:
+        InputError: fewer than two other tasks are measured on these models.
+    """
+    names = [data.models[row] for row in chosen.rows]
+    others = [
+        _Observed(accuracy, task.chance).table()
+        for task in data.tasks.values()
+        if task.task != chosen.task.task
+        for accuracy in [_accuracies(data, names, task.task)]
+        if np.isfinite(accuracy).sum() > N_COMPONENTS
+    ]
+    if len(others) < 2:
+        raise InputError(
+            f"collaborative needs two other tasks measured on more than {N_COMPONENTS} models of "
+            f"{chosen.task.task}, got {len(others)}"
+        )
+    cards = [data.cards[row] for row in chosen.rows]
+    known = factorisation.card_features(cards)
+    observed = _Observed(chosen.accuracy, chosen.task.chance)
+
+    def predict(mask: Mask) -> Floats:
+        own = np.full(len(names), np.nan)
+        own[mask] = observed.log_odds(mask)
+        table = np.column_stack([own, *others])
+        return observed.accuracies(factorisation.completed(table, known, N_COMPONENTS)[:, 0])
+
+    return _by_mask(predict)
+
+
 @comparator("exponential")
 def exponential(data: Dataset, chosen: TaskModels) -> Predict:
     """Return the exponential law of error in loss: error = top - scale * exp(-rate * loss).
@@ -126,6 +170,12 @@ def exponential(data: Dataset, chosen: TaskModels) -> Predict:
     loss = _mean_loss(data, chosen)
     observed = _Observed(chosen.accuracy, chosen.task.chance)
     return _by_mask(lambda mask: _exponential(loss, observed, mask))
+
+
+def _accuracies(data: Dataset, names: Sequence[str], task: str) -> Floats:
+    """Return the models' accuracies on a task, (n_models,), NaN where none is stored."""
+    stored = [data.accuracies.get((name, task)) for name in names]
+    return np.array([np.nan if one is None else one.accuracy for one in stored])
 
 
 def _mean_loss(data: Dataset, chosen: TaskModels) -> Floats:

@@ -1,7 +1,8 @@
 """A forecaster: forms fitted to a ladder, mixed by their backtest, with intervals that widen.
 
 Half of an interval is sqrt((q log2(1 + h))^2 + (1.645 s)^2): h is the horizon, s the spread of the
-forms about their mix, and q the 90 % quantile of |error| / log2(1 + h) in the backtest.
+forms about their mix, and q the 90 % quantile of |error| / log2(1 + h) in the backtest, raised for
+the number of folds.
 """
 
 from dataclasses import dataclass
@@ -139,7 +140,10 @@ def quantiles(tested: Backtest, left_out: int | None = None) -> Floats:
         return np.full(len(tested.error), UNTESTED)
     by_octave = np.abs(tested.error[:, others]) / np.log2(1.0 + tested.horizon[others])
     share = tested.share[others]
-    return np.array([weighted_quantile(row, share, LEVEL) for row in by_octave])
+    # Errors of one fold go together, so the new model is one more beside as many as there are
+    # folds: split conformal prediction's level, the largest error of nine folds or fewer.
+    level = min(1.0, LEVEL * (1.0 + 1.0 / len(np.unique(tested.fold[others]))))
+    return np.array([weighted_quantile(row, share, level) for row in by_octave])
 
 
 def half_width(quantile: Floats, spread: Floats, horizon: Floats) -> Floats:

@@ -35,7 +35,7 @@ HOSTILE = (
     'a<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"><svg onload=alert(1)>'
     "</span><style>*{display:none}</style> **bold** [link](javascript:alert(1)) 😀 \u202e &amp;"
 )
-expect.set_options(timeout=30_000)  # milliseconds; two cores may be busy
+expect.set_options(timeout=60_000)  # milliseconds; two cores may be busy
 HOSTILE_ID = '"><img src=x onerror=window.hacked=1>'
 
 

@@ -37,7 +37,7 @@ def test_the_overview_shows_the_zoo(visit: Visit) -> None:
 def test_a_click_on_a_token_shows_its_loss_in_every_model(visit: Visit) -> None:
     page = visit("/salience?corpus=zoo&task=facts&source=swaps-worked")
     page.locator(".token[data-index='3']").click()
-    expect(page.get_by_role("heading", name="Token 3", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Token 3", exact=True)).to_be_visible()
     expect(page.locator(".token.selected")).to_have_count(1)
 
 
@@ -47,7 +47,7 @@ def test_the_keyboard_selects_a_token_and_escape_clears_it(visit: Visit) -> None
     for _ in range(2):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Token 2", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Token 2", exact=True)).to_be_visible()
     page.locator(".text").focus()
     page.keyboard.press("Escape")
     expect(page.locator(".token.selected")).to_have_count(0)
@@ -60,7 +60,7 @@ def test_a_link_restores_page_task_and_document(visit: Visit) -> None:
     page = visit(LINK)
     expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible()
     expect(page.get_by_role("combobox", name="Task", exact=True)).to_have_value("facts")
-    expect(page.locator(".text")).to_contain_text("Devabe like to eat?", timeout=60_000)
+    expect(page.locator(".text")).to_contain_text("Devabe like to eat?")
 
 
 def test_the_split_that_was_chosen_is_there_after_a_reload(visit: Visit) -> None:
@@ -78,12 +78,12 @@ def test_the_split_that_was_chosen_is_there_after_a_reload(visit: Visit) -> None
 
 def test_a_link_restores_the_token(visit: Visit) -> None:
     page = visit(f"{LINK}&token=facts-001:2")
-    expect(page.locator(".token.selected")).to_have_attribute("data-index", "2", timeout=60_000)
+    expect(page.locator(".token.selected")).to_have_attribute("data-index", "2")
 
 
 def test_hostile_tokens_are_shown_as_text_and_do_nothing(visit: Visit) -> None:
     page = visit("/salience?corpus=hostile&task=facts")
-    expect(page.locator(".token", has_text="<").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".token", has_text="<").first).to_be_visible()
     assert page.locator(".text script, .text img, .text style, .text svg").count() == 0
     assert page.evaluate("() => window.hacked ?? null") is None
     shown = page.locator(".text").inner_text()
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_loss_pack_is_refused_in_one_sentence(visit: Visit) ->
     notes = {"name": "notes.parquet", "mimeType": "", "buffer": b"these are my notes\n" * 500}
     page.locator("input[type=file]").set_input_files([notes])  # type: ignore[list-item]
     alert = page.get_by_test_id("stAlert")
-    expect(alert).to_contain_text("Parquet", timeout=60_000)
+    expect(alert).to_contain_text("Parquet")
     expect(alert).to_contain_text("notes.parquet")
     expect(alert).to_have_count(1)
     assert page.get_by_test_id("stException").count() == 0
@@ -107,7 +107,7 @@ def test_the_text_of_every_shade_can_be_read(visit: Visit, page: Page, scheme: s
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     visit("/salience?corpus=hostile&task=facts")
     tokens = page.locator(".token")
-    expect(tokens.first).to_be_visible(timeout=60_000)
+    expect(tokens.first).to_be_visible()
     background = "app => getComputedStyle(app).backgroundColor"
     is_white = page.get_by_test_id("stApp").evaluate(background) == "rgb(255, 255, 255)"
     assert is_white == (scheme == "light")
@@ -120,11 +120,11 @@ def test_the_text_of_every_shade_can_be_read(visit: Visit, page: Page, scheme: s
 
 def test_hostile_names_and_a_huge_token_leave_the_page_usable(visit: Visit) -> None:
     page = visit("/salience?corpus=hostile&task=facts&source=&find=script&colour=loss")
-    expect(page.locator(".token.match").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".token.match").first).to_be_visible()
     expect(page.locator(".doc")).to_have_count(2)
     assert len(page.locator(".doc").nth(1).inner_text()) < 3_000  # of a million characters
     page.locator(".doc").nth(1).locator(".token").click()
-    expect(page.get_by_role("heading", name="Token 0", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Token 0", exact=True)).to_be_visible()
     assert page.evaluate("() => window.hacked ?? null") is None
     assert page.locator("img[src=x]").count() == 0
 
@@ -137,9 +137,9 @@ def test_tokens_are_jumped_to_and_a_range_reaches_over_documents(visit: Visit) -
     expect(page.locator(".token.cursor")).to_have_class(re.compile(r"\bmatch\b"))
     page.locator(".doc").nth(0).locator(".token").last.click()
     heading = page.get_by_role("heading", name=re.compile(r"^Token \d+"))
-    expect(heading).to_be_visible(timeout=60_000)
+    expect(heading).to_be_visible()
     page.locator(".doc").nth(1).locator(".token").first.click(modifiers=["Shift"])
-    expect(heading).to_contain_text("to token 0 of facts-001", timeout=60_000)
+    expect(heading).to_contain_text("to token 0 of facts-001")
     assert page.url.count("token=") == 2
     n_tokens = page.locator(".token").count()
     page.locator(".text").evaluate("node => node.scrollTo(0, node.scrollHeight)")

@@ -30,7 +30,7 @@ def second_tab(browser: Browser) -> Iterator[Page]:
 def go(page: Page, title: str) -> None:
     """Follow a link of the side bar."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=re.compile(title)).click()
-    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
 
 
 def split_is_stored(database: Path, page: Page) -> None:
@@ -63,20 +63,20 @@ def test_from_a_split_to_a_fit_to_the_token_that_puts_a_model_off_the_curve(
 
     go(page, "Curves")
     point = page.locator(".scatterlayer .point").first
-    point.wait_for(state="attached", timeout=60_000)
+    point.wait_for(state="attached")
     point.click(force=True)
     show = page.get_by_role("button", name="Show the token in its text")
-    expect(show).to_be_disabled(timeout=60_000)  # until a row is chosen
+    expect(show).to_be_disabled()  # until a row is chosen
     expect(page.get_by_role("heading", name="Deviation from the curve")).to_be_visible()
     above = "//*[@data-testid='stDataFrame'][following::button[contains(., 'Show the token')]]"
     tokens = page.locator(above)
     tokens.last.scroll_into_view_if_needed()
     tokens.last.click(position={"x": 15, "y": 52})  # the box before the first row
-    expect(show).to_be_enabled(timeout=60_000)
+    expect(show).to_be_enabled()
     show.click()
 
-    expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible(timeout=60_000)
-    expect(page.locator(".token.selected")).to_have_count(1, timeout=60_000)
+    expect(page.get_by_role("heading", name="Salience", exact=True)).to_be_visible()
+    expect(page.locator(".token.selected")).to_have_count(1)
 
 
 # The worker that `submit` starts lives on, and outlives the handle of its process here.

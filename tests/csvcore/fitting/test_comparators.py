@@ -81,6 +81,34 @@ def test_a_task_that_follows_others_is_found_from_them(given: Given) -> None:
         COMPARATORS["other-tasks"](replace(data, tasks={"one": tasks["one"]}), chosen)
 
 
+def test_a_task_that_follows_others_is_found_where_some_of_them_are_not_measured(
+    given: Given,
+) -> None:
+    data, chosen = given()
+    rng = np.random.default_rng(0)
+    ability = rng.normal(0, 1.5, len(chosen.names))
+    slopes = {"one": 1.0, "two": -0.7, "three": 1.3}
+    accuracies = {
+        (name, task): Accuracy(name, task, float(expit(slope * own)))
+        for task, slope in slopes.items()
+        for name, own in zip(chosen.names, ability, strict=True)
+        if rng.random() < 0.8
+    }
+    tasks = {task: replace(chosen.task, task=task, chance=0.0) for task in slopes}
+    data = replace(data, accuracies=accuracies, tasks=tasks)
+    accuracy = expit(0.8 * ability)
+    seen = np.array([any((name, task) in accuracies for task in slopes) for name in chosen.names])
+    chosen = with_accuracy(chosen, accuracy)
+    new = seen & ~chosen.on("train")
+    found = predicted("collaborative", data, chosen)
+    # Five train models and three features leave the slope too small, not the order wrong.
+    assert np.corrcoef(found[new], accuracy[new])[0, 1] > 0.95
+    with pytest.raises(InputError, match="other-tasks needs two other tasks measured on every"):
+        COMPARATORS["other-tasks"](data, chosen)
+    with pytest.raises(InputError, match=r"collaborative needs two other tasks .*, got 1"):
+        COMPARATORS["collaborative"](replace(data, tasks={"one": tasks["one"]}), chosen)
+
+
 def test_log_odds_that_follow_a_quantile_of_the_losses_are_found(given: Given) -> None:
     data, chosen = given()
     median = np.median(data.nll[chosen.rows][:, data.counts], axis=1).astype(np.float64)
@@ -95,7 +123,7 @@ def test_accuracies_outside_the_mask_are_not_read_and_predictions_are_accuracies
     given: Given, method: str
 ) -> None:
     data, chosen = given()
-    if method == "other-tasks":
+    if method in ("other-tasks", "collaborative"):
         others = [replace(chosen.task, task=name) for name in ("one", "two")]
         values = {name: Accuracy(name, "t", i / 20) for i, name in enumerate(chosen.names)}
         extra: dict[Any, Any] = {
