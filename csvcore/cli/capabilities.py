@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -77,19 +77,19 @@ def capabilities_command(
     record = contract(db, found)
     if table is not None:
         exports.write_rows(record["tasks"], table)
-    echo(json.dumps(record) if as_json else capabilities_text(found))
+    echo(json.dumps(record) if as_json else capabilities_text(found, record))
 
 
-def capabilities_text(found: "Capabilities") -> str:
+def capabilities_text(found: "Capabilities", record: dict[str, Any]) -> str:
     """Return the tables of factors, loadings, tried numbers and few-shot errors."""
     numbers = [f"F{factor.number}" for factor in found.factors]
     factors = [
         [
             *(f"F{factor.number}", factor.anchor, format_decimal(factor.stability)),
             format_decimal(factor.p_value),
-            "" if factor.shown else "shuffled accuracies give it as often",
+            carried_by(entry) if factor.shown else "shuffled accuracies give it as often",
         ]
-        for factor in found.factors
+        for factor, entry in zip(found.factors, record["factors"], strict=True)
     ]
     tasks = [
         [
@@ -109,7 +109,7 @@ def capabilities_text(found: "Capabilities") -> str:
     ]
     header = ["task", *numbers, "left out", "own head", "test MSE", "own head, test MSE"]
     lines = [
-        text_table(["factor", "began as", "stability", "p", ""], factors),
+        text_table(["factor", "began as", "stability", "p", "carried by"], factors),
         "",
         text_table(header, tasks),
         "Shares of the loadings; root mean squared error on left-out models in points.",
@@ -121,3 +121,11 @@ def capabilities_text(found: "Capabilities") -> str:
         title = f"{known.n_known} train models known, {known.side} MSE over {known.n_draws} draws:"
         lines += ["", title, text_table(["task", "borrowed", "own head", "way by draw"], few)]
     return "\n".join(lines)
+
+
+def carried_by(factor: dict[str, Any]) -> str:
+    """Return the two sources that carry most of a factor's weight, and its heaviest kind."""
+    sources = sorted(factor["sources"], key=lambda one: one["share"], reverse=True)[:2]
+    kind = factor["kinds"][0]  # the largest mean first
+    places = ", ".join(f"{one['share']:.0%} {one['kind']}" for one in sources)
+    return f"{places}; {kind['kind']} {kind['mean']:.1f} times the mean"

@@ -18,6 +18,7 @@ def test_the_command_prints_one_document_or_tables(
     result = invoke("capabilities", *where, *quick, "--factors", "1")
     assert result.exit_code == 0, result.output
     assert "F1" in result.stdout and "3 train models known" in result.stdout
+    assert " times the mean" in result.stdout
 
 
 def test_too_many_factors_are_refused(invoke: Callable[..., Any], tiny_lm: Path) -> None:
