@@ -133,7 +133,7 @@ def collaborative(data: Dataset, chosen: TaskModels) -> Predict:
     benchmark from benchmarks, but a model may lack some of them.
 
     Raises:
-        InputError: fewer than two other tasks are measured on these models.
+        InputError: fewer than two other tasks are measured on these models, or none on one of them.
     """
     names = [data.models[row] for row in chosen.rows]
     others = [
@@ -147,6 +147,12 @@ def collaborative(data: Dataset, chosen: TaskModels) -> Predict:
         raise InputError(
             f"collaborative needs two other tasks measured on more than {N_COMPONENTS} models of "
             f"{chosen.task.task}, got {len(others)}"
+        )
+    bare = np.isnan(others).all(axis=0)
+    if bare.any():
+        raise InputError(
+            f"collaborative needs another task measured on every model of {chosen.task.task}; "
+            f"{names[bare.argmax()]} has none"
         )
     cards = [data.cards[row] for row in chosen.rows]
     known = factorisation.card_features(cards)

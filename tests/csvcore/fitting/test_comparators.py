@@ -92,14 +92,13 @@ def test_a_task_that_follows_others_is_found_where_some_of_them_are_not_measured
         (name, task): Accuracy(name, task, float(expit(slope * own)))
         for task, slope in slopes.items()
         for name, own in zip(chosen.names, ability, strict=True)
-        if rng.random() < 0.8
+        if rng.random() < 0.8 or task == "one"
     }
     tasks = {task: replace(chosen.task, task=task, chance=0.0) for task in slopes}
     data = replace(data, accuracies=accuracies, tasks=tasks)
     accuracy = expit(0.8 * ability)
-    seen = np.array([any((name, task) in accuracies for task in slopes) for name in chosen.names])
     chosen = with_accuracy(chosen, accuracy)
-    new = seen & ~chosen.on("train")
+    new = ~chosen.on("train")
     found = predicted("collaborative", data, chosen)
     # Five train models and three features leave the slope too small, not the order wrong.
     assert np.corrcoef(found[new], accuracy[new])[0, 1] > 0.95
@@ -107,6 +106,12 @@ def test_a_task_that_follows_others_is_found_where_some_of_them_are_not_measured
         COMPARATORS["other-tasks"](data, chosen)
     with pytest.raises(InputError, match=r"collaborative needs two other tasks .*, got 1"):
         COMPARATORS["collaborative"](replace(data, tasks={"one": tasks["one"]}), chosen)
+    bare = chosen.names[3]
+    others = {key: value for key, value in accuracies.items() if key[0] != bare}
+    with pytest.raises(
+        InputError, match=f"another task measured on every model .* {bare} has none"
+    ):
+        COMPARATORS["collaborative"](replace(data, accuracies=others), chosen)
 
 
 def test_log_odds_that_follow_a_quantile_of_the_losses_are_found(given: Given) -> None:
