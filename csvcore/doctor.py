@@ -22,6 +22,7 @@ from csvcore.errors import CsvcoreError, InputError
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.jobs import queue
 from csvcore.records import Document
+from csvcore.store import fair_lock
 
 State = Literal["ok", "note", "wrong"]
 MASS_TOLERANCE = 1e-9
@@ -177,17 +178,15 @@ def _database(database: Path) -> Iterator[Check]:
 
 
 def _locks(database: Path) -> Iterator[Check]:
-    locks = {
-        "database lock": (store.lock_path(database), "another process has the database open"),
-        "worker": (queue.worker_lock_path(database), "a worker is at its queue"),
-    }
-    for what, (path, message) in locks.items():
-        if path.exists() and os.access(path, os.W_OK):
-            try:
-                with FileLock(path, timeout=0):
-                    continue
-            except Timeout:
-                yield Check(what, "note", message)
+    lock, worker = store.lock_path(database), queue.worker_lock_path(database)
+    if os.access(lock, os.W_OK) and fair_lock.is_held(lock):
+        yield Check("database lock", "note", "another process has the database open")
+    if os.access(worker, os.W_OK):
+        try:
+            with FileLock(worker, timeout=0):
+                pass
+        except Timeout:
+            yield Check("worker", "note", "a worker is at its queue")
 
 
 def _corpus(db: store.Connection, name: str) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """Fuzzed inputs over every reader: a result or a sentence, never a traceback and never for ever."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -86,10 +87,10 @@ def readers(files: Path) -> dict[str, tuple[bytes, str, Reader]]:
 
 
 def attack(files: Path, scratch: Path, n: int, left: Bounds, seed: int) -> Found:
-    """Feed n mutations of good files to the readers, in turn."""
+    """Feed n mutations of good files to the readers, in turn, or a few more: each gets as many."""
     found = Found("fuzz")
     known = readers(files)
-    each = max(1, n // len(known))
+    each = max(1, math.ceil(n / len(known)))
     for name, (good, ending, read) in known.items():
         if not left():
             break

@@ -132,7 +132,7 @@ def replace_models(db: Path, file: Path, yes: bool) -> None:
 @database
 def replace_accuracies(db: Path, files: tuple[Path, ...], yes: bool, **options: Any) -> None:
     """Replace accuracies by those of files; item results and fits of the old ones are removed."""
-    carry_out(db, importers.accuracies(files, evaluations_of(**options), replace=True), yes)
+    carry_out(db, importers.accuracies(db, files, evaluations_of(**options), replace=True), yes)
 
 
 @replace.command("losses")

@@ -9,6 +9,7 @@ import click
 from tqdm import tqdm
 
 from csvcore.cli.base import OUT, LogLines, database, duration, echo, main, text_table
+from csvcore.cli.options import ENGINE, RAY
 from csvcore.errors import CollectError
 from csvcore.pipeline import exports
 
@@ -33,8 +34,8 @@ from csvcore.pipeline import exports
 @click.option(
     "--prefix", default="auto", show_default=True, help="Prefix token: auto, bos, eos, separator."
 )
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--ray", help="Address of a Ray cluster.  [default: start one on this machine]")
+@ENGINE
+@RAY
 @click.option(
     "--gpus", type=click.FloatRange(0), default=0.0, help="Number of GPUs for a Ray task."
 )

@@ -18,7 +18,7 @@ from csvcore.cli.base import (
     table_option,
     text_table,
 )
-from csvcore.cli.options import fit_options, split_options
+from csvcore.cli.options import engine_options, fit_options, split_options
 from csvcore.pipeline.exports import TableFile
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Refits of CSV with shuffled train accuracies, for the p-value of a permutation test.",
 )
+@engine_options
 @table_option
 def compare_command(
     db: Path,
@@ -110,6 +111,7 @@ def comparison_notes(rows: Sequence["Comparison"]) -> Iterator[str]:
 @main.command("leave-one-family-out")
 @database
 @fit_options
+@engine_options
 @table_option
 def leave_one_family_out_command(
     db: Path,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from csvcore.cli.base import database, echo, main, table_option, text_table
-from csvcore.cli.options import json_option
+from csvcore.cli.options import engine_options, json_option
 from csvcore.pipeline.exports import TableFile
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ COUNT = _Count()
 )
 @click.option("--task", "tasks", multiple=True, help="Name of a stored task.  [default: all]")
 @json_option
+@engine_options
 @table_option
 @database
 def forecast_command(db: Path, as_json: bool, table: TableFile | None, **asked: Any) -> None:

@@ -1,6 +1,7 @@
 """Options shared by several commands, and their conversion before the command runs."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import click
 
 from csvcore.cli.base import echo
 from csvcore.methods import fitted
+from csvcore.parallel import ClusterConfig, on_ray
 from csvcore.pipeline.splits import ready_split
 
 Command = Callable[..., None]
@@ -165,3 +167,24 @@ def fit_id_option(command: Command) -> Command:
     """Add --fit, the id of a stored fit."""
     help_text = "Id of a stored fit, from `csvcore fits`."
     return click.option("--fit", "fit_id", required=True, help=help_text)(command)
+
+
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Compute in this process, or as tasks on a Ray cluster.",
+)
+RAY = click.option("--ray", help="Address of a Ray cluster.  [default: start one on this machine]")
+
+
+def engine_options(command: Command) -> Command:
+    """Add --engine and --ray: where the jobs of `parallel.each` run during the command."""
+
+    @wraps(command)
+    def on_engine(*args: Any, engine: str, ray: str | None, **options: Any) -> None:
+        with on_ray(ClusterConfig(ray)) if engine == "ray" else nullcontext():
+            command(*args, **options)
+
+    return ENGINE(RAY(on_engine))

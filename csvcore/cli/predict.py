@@ -20,7 +20,7 @@ from csvcore.cli.base import (
     table_option,
     text_table,
 )
-from csvcore.cli.options import METHODS, fit_settings, json_option
+from csvcore.cli.options import METHODS, engine_options, fit_settings, json_option
 from csvcore.formats import atomic
 from csvcore.pipeline.exports import TableFile
 from csvcore.records import Fit, Mix, ModelPrediction
@@ -157,6 +157,7 @@ def _tasks_table(tasks: Mapping[str, str], predictions: Predictions) -> str:
 @click.option("--out", type=OUT, help="Write the document ids of the best mix to this JSON file.")
 @click.option("--save", "name", help="Store the best mix as a corpus of this name.")
 @json_option
+@engine_options
 @table_option
 @database
 @fit_settings("scorer", "own_units", "seed")

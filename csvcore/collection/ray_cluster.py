@@ -4,9 +4,7 @@ Tasks write their shards to storage shared by all nodes. A stored shard is not s
 tasks are idempotent.
 """
 
-import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from csvcore.collection.shards import Shard, Shards
@@ -20,26 +18,9 @@ from csvcore.collection.work import (
     score_shard,
     summary,
 )
-from csvcore.errors import CsvcoreError, InputError
+from csvcore.errors import CsvcoreError
 from csvcore.lm import LanguageModel
-
-RETRIES = 3
-POLL_SECONDS = 0.5
-CONNECT_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterConfig:
-    """Cluster and resources of tasks.
-
-    address: of a running cluster; None takes RAY_ADDRESS, or else starts one here.
-    gpus, cpus: what one task reserves. n_cpus: size of a cluster started here.
-    """
-
-    address: str | None = None
-    gpus: float = 0.0
-    cpus: float = 1.0
-    n_cpus: int | None = None
+from csvcore.parallel import POLL_SECONDS, RETRIES, ClusterConfig, connected, task_error
 
 
 def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterator[Outcome]:
@@ -48,40 +29,8 @@ def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterato
     Raises:
         InputError: Ray is not installed, or there is no cluster at the address.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError("--engine ray needs Ray; install csvcore[ray]") from error
-    started_here = not ray.is_initialized()
-    if started_here:
-        _refuse_silent(config.address)
-        try:
-            ray.init(
-                address=config.address,
-                num_cpus=config.n_cpus if config.address is None else None,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise InputError(f"there is no Ray cluster at {config.address}: {reason}") from error
-    try:
+    with connected(config) as ray:
         yield from _tasks(ray, works, config, report)
-    finally:
-        if started_here:
-            ray.shutdown()
-
-
-def _refuse_silent(address: str | None) -> None:
-    """Raise InputError if nothing listens at host:port; Ray itself would wait for minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"there is no Ray cluster at {address}: {error}") from error
 
 
 def _tasks(
@@ -106,7 +55,7 @@ def _tasks(
                 step = ray.get(reference)
             except ray.exceptions.RayError as error:
                 if number not in errors:
-                    errors[number] = _reason(error)
+                    errors[number] = task_error(error, RETRIES)
                     for other, owner in running.items():  # its other shards would fail alike
                         if owner == number:
                             ray.cancel(other)
@@ -114,15 +63,6 @@ def _tasks(
                 report(step)
             if left[number] == 0:
                 yield Outcome(works[number], errors.get(number), watch.seconds)
-
-
-def _reason(error: Exception) -> CsvcoreError:
-    """Return the error of a task in one sentence; csvcore's errors are returned unchanged."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, CsvcoreError):
-        return cause
-    reason = str(error).splitlines()[-1]
-    return CsvcoreError(f"a task failed {RETRIES + 1} times or its node is gone: {reason}")
 
 
 _loaded: dict[str, LanguageModel] = {}  # the model this worker process scored last

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,10 @@ class Units:
     def hidden(self) -> States:
         """Last hidden states, (n_tokens, width)."""
         return self.states()
+
+    def __reduce__(self) -> tuple[type["Units"], tuple[object, ...]]:
+        """Pickle the states in place of what makes them, which stays on this machine."""
+        return Units, (self.edges, partial(np.asarray, self.hidden), self.scorer_sha256)
 
 
 def units_of_losses(units: Units, losses: Sequence[ModelLosses]) -> Units:

@@ -13,6 +13,8 @@ from csvcore.analysis.stack import NORMAL_90, weighted_quantile
 from csvcore.errors import InputError
 from csvcore.forecasting.backtest import (
     Backtest,
+    Fold,
+    Trial,
     backtest,
     folds,
     mixed,
@@ -23,6 +25,7 @@ from csvcore.forecasting.backtest import (
 from csvcore.forecasting.forms import Forms, fit_forms, form_names
 from csvcore.forecasting.from_losses import from_losses
 from csvcore.forecasting.ladder import Ladder, refuse_short
+from csvcore.parallel import Report, each
 from csvcore.records import Floats
 
 LEVEL = 0.9
@@ -96,7 +99,7 @@ def forecaster(ladder: Ladder) -> Forecaster:
         InputError: the ladder has too few models or sizes.
     """
     refuse_short(ladder)
-    trials = [run_fold(ladder, fold) for fold in folds(ladder)]
+    trials = list(each(_trial, (ladder, False), folds(ladder)))
     tested = backtest(trials, ladder, of_run=False)
     weight = mixed_weights(trials, ladder, of_run=False)
     return Forecaster(fit_forms(ladder), weight, quantiles(tested), tested)
@@ -127,10 +130,15 @@ def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
     unmeasured = bool(np.isnan(ladder.accuracy[:, own]).any())
     if unmeasured:
         ladder = from_losses(ladder, own)
-    trials = [run_fold(ladder, fold, unmeasured) for fold in run_folds(ladder, own, share)]
+    trials = list(each(_trial, (ladder, unmeasured), run_folds(ladder, own, share)))
     tested = backtest(trials, ladder, of_run=True)
     weight = mixed_weights(trials, ladder, of_run=True)
     return Forecaster(fit_forms(ladder, own), weight, quantiles(tested), tested, run)
+
+
+def _trial(shared: tuple[Ladder, bool], fold: Fold, report: Report) -> Trial:
+    ladder, unmeasured = shared
+    return run_fold(ladder, fold, unmeasured)
 
 
 def quantiles(tested: Backtest, left_out: int | None = None) -> Floats:

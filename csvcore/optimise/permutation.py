@@ -10,7 +10,8 @@ from csvcore.optimise.features import TokenTable
 from csvcore.optimise.gauss_newton import Heads, solve
 from csvcore.optimise.penalty_path import FastConfig
 from csvcore.optimise.problem import HeadProblem
-from csvcore.records import Control
+from csvcore.parallel import Report, each
+from csvcore.records import Control, Floats
 
 # Fixed beforehand: a penalty chosen on the true accuracies would flatter them.
 STRENGTH = 1e-4
@@ -34,21 +35,13 @@ def permutation_control(
     rng = np.random.default_rng(config.seed)
     table = replace(table, nll=table.nll[problem.train])
     observed = problem.accuracy[problem.train]
-    dealt = [observed, *(rng.permutation(observed) for _ in range(n_permutations))]
-    errors = []
-    for at in range(0, len(dealt), HEADS):
-        part = np.array(dealt[at : at + HEADS])
-        heads = Heads(
-            accuracy=part,
-            share=np.full(part.shape, 1.0 / observed.size),
-            gamma=np.full(len(part), problem.gamma),
-            strength=np.full(len(part), STRENGTH),
-            pull=np.zeros(len(part), dtype=np.int64),
-        )
-        start = np.zeros((len(part), table.n_features))
-        solution = solve(table, heads, start, config.activation, config.max_steps)
-        errors.append(solution.history[-1].mse)
-        report(min(at + HEADS, len(dealt)), len(dealt))
+    dealt = np.array([observed, *(rng.permutation(observed) for _ in range(n_permutations))])
+    parts = [dealt[at : at + HEADS] for at in range(0, len(dealt), HEADS)]
+
+    def step(done: int, total: int, message: str) -> None:
+        report(min(done * HEADS, len(dealt)), len(dealt))
+
+    errors = list(each(_train_errors, (table, problem.gamma, config), parts, step))
     true, *shuffled = np.concatenate(errors).tolist()
     return Control(
         n_permutations=n_permutations,
@@ -57,3 +50,21 @@ def permutation_control(
         median=float(np.median(shuffled)),
         p_value=permutation_p(true, np.array(shuffled)),
     )
+
+
+def _train_errors(
+    shared: tuple[TokenTable, float, FastConfig], part: Floats, step: Report
+) -> Floats:
+    """Return the train errors, (n_heads,), of heads on dealt accuracies, (n_heads, n_train)."""
+    table, gamma, config = shared
+    heads = Heads(
+        accuracy=part,
+        share=np.full(part.shape, 1.0 / part.shape[1]),
+        gamma=np.full(len(part), gamma),
+        strength=np.full(len(part), STRENGTH),
+        pull=np.zeros(len(part), dtype=np.int64),
+    )
+    start = np.zeros((len(part), table.n_features))
+    solution = solve(table, heads, start, config.activation, config.max_steps)
+    step(1, 1, "")
+    return solution.history[-1].mse

@@ -54,17 +54,29 @@ def compare(
         database, corpus, split, config.scorer, config.mask_first_token, config.own_units
     )
     chosen = usable_tasks(data, tasks, lenient)
-    wanted = [
+    wanted = pairs(data, chosen, config)
+    fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
+    controls = _controls(database, data, chosen, fits, config, permutations, report)
+    return judged(data, fits, controls)
+
+
+def pairs(
+    data: Dataset, chosen: Mapping[str, TaskModels], config: FitConfig
+) -> list[tuple[str, str]]:
+    """Return each task with each method that can be fitted to it."""
+    return [
         (task, method)
         for task, models in chosen.items()
         for method in methods.fitted()
         if can_fit(method, data, models, config)
     ]
-    fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)
-    controls = _controls(database, data, chosen, fits, config, permutations, report)
+
+
+def judged(data: Dataset, fits: Sequence[Fit], controls: Mapping[str, Control]) -> list[Comparison]:
+    """Return the rows of a comparison, by task and error; controls: permutation tests by task."""
     cards = {card.model: card for card in data.cards}
     rows: list[Comparison] = []
-    for task in chosen:
+    for task in dict.fromkeys(fit.task for fit in fits):
         rows += judge_fits([fit for fit in fits if fit.task == task], cards, controls.get(task))
     return sorted(rows, key=lambda row: (row.task, row.mse))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from csvcore import store
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
-from csvcore.fitting.identity import fit_requests
+from csvcore.fitting.identity import FitRequest, fit_requests
 from csvcore.fitting.learn import Report, Watch, learn
+from csvcore.fitting.outcome import FitResult
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Fit
 from csvcore.store import replays
@@ -59,10 +60,33 @@ def fit_dataset(
 ) -> list[Fit]:
     """Fit and store as `fit` does, on a loaded dataset."""
     requests = fit_requests(data, chosen, wanted, config)
-    stored = _stored(database, [request.fit for request in requests]) if only_missing else {}
+    stored = stored_fits(database, requests) if only_missing else {}
     missing = [request for request in requests if request.fit not in stored]
     results = learn(data, chosen, missing, config, report, watch)
     report(1, 1, "storing")
+    store_results(database, data, results)
+    by_pair = fits_by_pair(requests, stored, results, chosen)
+    return [by_pair[pair] for pair in wanted]
+
+
+def fits_by_pair(
+    requests: Sequence[FitRequest],
+    stored: Mapping[str, Fit],
+    results: Sequence[FitResult],
+    chosen: Mapping[str, TaskModels],
+) -> dict[tuple[str, str], Fit]:
+    """Return the fit of each request by task and method, be it stored by its id or just made."""
+    made = {**stored, **{result.fit.fit: result.fit for result in results}}
+    return {
+        (request.task, request.method): replace(
+            made[request.fit], left_out=chosen[request.task].left_out
+        )
+        for request in requests
+    }
+
+
+def store_results(database: Path, data: Dataset, results: Sequence[FitResult]) -> None:
+    """Store finished fits in one transaction; refuse them if what they are made of has changed."""
     doc_ids = [doc.doc_id for doc in data.docs]
     with store.connect(database) as db:
         for result in results:
@@ -79,12 +103,10 @@ def fit_dataset(
                 result.spread,
                 result.unit_weight,
             )
-    made = stored | {result.fit.fit: result.fit for result in results}
-    by_pair = {(request.task, request.method): made[request.fit] for request in requests}
-    return [replace(by_pair[pair], left_out=chosen[pair[0]].left_out) for pair in wanted]
 
 
-def _stored(database: Path, ids: Sequence[str]) -> dict[str, Fit]:
-    """Return the stored ones of these fits, by id."""
+def stored_fits(database: Path, requests: Sequence[FitRequest]) -> dict[str, Fit]:
+    """Return the fits of these requests that are stored, by id."""
+    ids = [request.fit for request in requests]
     with store.connect(database, read_only=True) as db:
         return {name: store.fit(db, name) for name in ids if store.has_fit(db, name)}

@@ -135,7 +135,7 @@ def _importer(database: Path, file: Path, content: str, settings: Mapping[str, A
         case "tasks":
             return importers.tasks(file)
         case "accuracies":
-            return importers.accuracies([file], _evaluations(settings), replace)
+            return importers.accuracies(database, [file], _evaluations(settings), replace)
         case "split":
             return importers.split(file, settings.get("name", ""), replace=True)  # it is listed
         case "losses":

@@ -81,40 +81,41 @@ class Evaluations:
     new_tasks: Sequence[Task] = ()
 
 
-def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -> Edit:
-    """Return the import of accuracies of known models on known tasks.
+def accuracies(
+    database: Path, files: Sequence[Path], how: Evaluations, replace: bool = False
+) -> Edit:
+    """Return the import of accuracies of known models on known tasks, read and checked before.
 
     Item results are imported with them where lm-evaluation-harness wrote its samples.
 
     Args:
+        database: whose models and tasks they are of.
         files: CSV files, long or wide, or files or folders of an evaluation program.
         how: to read them.
         replace: stored accuracies of other values give way, see `store.replace_accuracies`.
     """
-    wanted = how.tasks or {}
-
-    def edit(db: Connection) -> Stored:
-        _add_new(db, how.new_tasks)
+    with store.connect(database, read_only=True) as db:
         known = {card.model for card in store.models(db)}
         stored = [task.task for task in store.tasks(db)]
-        if how.form == "csv":
-            chosen = evaluations.read_tables(files, wanted, stored)
-            _refuse_absent(chosen, wanted)
-        else:
-            chosen = _results(files, how.form, how.metrics, wanted, stored)
-        mapping = {} if how.names is None else evaluations.read_names(how.names)
-        entries = evaluations.matched(chosen.accuracies, mapping, known)
-        if not entries:
-            raise InputError(
-                f"there are 0 accuracies in {', '.join(map(str, files))}; every cell is empty, or "
-                "--names leaves every model out"
-            )
-        samples = _samples(chosen, mapping, known)
-        parts = list(samples.tables())
-        entries = [
-            dataclasses.replace(e, n_items=samples.n_items.get((e.model, e.task), e.n_items))
-            for e in entries
-        ]
+        stored += [task.task for task in _new_tasks(db, how.new_tasks)]
+    chosen = _chosen(files, how, stored)
+    mapping = {} if how.names is None else evaluations.read_names(how.names)
+    entries = evaluations.matched(chosen.accuracies, mapping, known)
+    if not entries:
+        raise InputError(
+            f"there are 0 accuracies in {', '.join(map(str, files))}; every cell is empty, or "
+            "--names leaves every model out"
+        )
+    samples = _samples(chosen, mapping, known)
+    parts = list(samples.tables())
+    entries = [
+        dataclasses.replace(e, n_items=samples.n_items.get((e.model, e.task), e.n_items))
+        for e in entries
+    ]
+
+    def edit(db: Connection) -> Stored:
+        if new := _new_tasks(db, how.new_tasks):
+            store.add_tasks(db, new)
         (store.replace_accuracies if replace else store.add_accuracies)(db, entries)
         n_items = store.add_item_results(db, parts) if parts else 0
         told = f" and {n_items} item results" if parts else ""
@@ -122,6 +123,15 @@ def accuracies(files: Sequence[Path], how: Evaluations, replace: bool = False) -
         return Stored(message, "accuracy", len(entries))
 
     return edit
+
+
+def _chosen(files: Sequence[Path], how: Evaluations, stored: Sequence[str]) -> evaluations.Chosen:
+    wanted = how.tasks or {}
+    if how.form != "csv":
+        return _results(files, how.form, how.metrics, wanted, stored)
+    chosen = evaluations.read_tables(files, wanted, stored)
+    _refuse_absent(chosen, wanted)
+    return chosen
 
 
 def _samples(
@@ -136,7 +146,12 @@ def _samples(
     return SampleSet([(*key, result) for key, result in by_name.items()])
 
 
-def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
+def _new_tasks(db: Connection, tasks: Sequence[Task]) -> list[Task]:
+    """Return which of these tasks are not stored.
+
+    Raises:
+        InputError: one is stored with another chance level.
+    """
     stored = {task.task: task.chance for task in store.tasks(db)}
     for task in tasks:
         if stored.get(task.task, task.chance) != task.chance:
@@ -144,9 +159,7 @@ def _add_new(db: Connection, tasks: Sequence[Task]) -> None:
                 f"{task.task} is stored with the chance level {stored[task.task]:g}, not "
                 f"{task.chance:g}; `csvcore import tasks` changes it"
             )
-    new = [task for task in tasks if task.task not in stored]
-    if new:
-        store.add_tasks(db, new)
+    return [task for task in tasks if task.task not in stored]
 
 
 def _results(
@@ -194,7 +207,12 @@ def _message(chosen: evaluations.Chosen) -> str:
 
 
 def items(file: Path) -> Edit:
-    """Return the import of item results; accuracies that are not stored are made from them."""
+    """Return the import of item results; accuracies that are not stored are made from them.
+
+    The file is read twice: to refuse a wrong one before any transaction, and part by part in it.
+    """
+    for _ in item_results.read(file):
+        pass
 
     def edit(db: Connection) -> Stored:
         n_before = len(store.accuracies(db))

@@ -1,17 +1,16 @@
 """Import of files into the database; each import is all or nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from csvcore import store
 from csvcore.errors import InputError, StoreError
-from csvcore.formats import checked_packs, csv_tables, item_results, loss_packs
+from csvcore.formats import checked_packs, csv_tables, loss_packs
 from csvcore.formats.bundled import ZOO, ZOO_CORPORA
-from csvcore.formats.checked_packs import CheckedPack
 from csvcore.pipeline import importers
 from csvcore.pipeline.importers import Evaluations
 from csvcore.records import Corpus, Task
-from csvcore.store import Connection, Edit
+from csvcore.store import Connection, Edit, Stored
 
 
 def init(database: Path, zoo: bool = False) -> str:
@@ -34,9 +33,10 @@ def init(database: Path, zoo: bool = False) -> str:
             f"{database} holds another version of the bundled zoo; take a new file, "
             "`csvcore --db NEW init --zoo` or `make app DB=NEW`"
         )
-    packs = _zoo_packs(corpora)
+    edits = _zoo_edits(corpora)
     with store.connect(database) as db:
-        _load_zoo(db, corpora.values(), packs)
+        for edit in edits:
+            edit(db)
         n_models = len(store.models(db))
     return f"{done}, the bundled zoo loaded: {n_models} models"
 
@@ -49,24 +49,29 @@ def _zoo_corpora() -> dict[str, Corpus]:
     return {name: Corpus(name, csv_tables.corpus_sha256(docs), docs) for name, docs in read.items()}
 
 
-def _zoo_packs(corpora: Mapping[str, Corpus]) -> list[CheckedPack]:
-    return [
+def _zoo_edits(corpora: Mapping[str, Corpus]) -> list[Edit]:
+    """Return the imports of the bundled files, all read and checked."""
+    accuracies = csv_tables.read_accuracies([ZOO / "accuracies.csv"])
+    packs = [
         checked_packs.check(pack, corpora[pack.parent.name], loss_packs.read_manifest(pack))
         for pack in sorted(ZOO.glob("losses/*/*.parquet"))
     ]
 
+    def add_texts_and_accuracies(db: Connection) -> Stored:
+        for corpus in corpora.values():
+            store.add_corpus(db, corpus.name, corpus.sha256, corpus.docs)
+        store.add_accuracies(db, accuracies)
+        return Stored(f"{len(accuracies)} accuracies")
 
-def _load_zoo(db: Connection, corpora: Iterable[Corpus], packs: Sequence[CheckedPack]) -> None:
-    for corpus in corpora:
-        store.add_corpus(db, corpus.name, corpus.sha256, corpus.docs)
-    store.add_models(db, csv_tables.read_models(ZOO / "models.csv"))
-    store.add_tasks(db, csv_tables.read_tasks(ZOO / "tasks.csv"))
-    store.add_accuracies(db, csv_tables.read_accuracies([ZOO / "accuracies.csv"]))
-    if (ZOO / "items.parquet").is_file():
-        store.add_item_results(db, item_results.read(ZOO / "items.parquet"))
-    for split in sorted((ZOO / "splits").glob("*.csv")):
-        importers.split(split, split.stem)(db)
-    importers.checked_losses(packs)(db)
+    items = ZOO / "items.parquet"
+    return [
+        importers.models(ZOO / "models.csv"),
+        importers.tasks(ZOO / "tasks.csv"),
+        add_texts_and_accuracies,
+        *([importers.items(items)] if items.is_file() else []),
+        *(importers.split(file, file.stem) for file in sorted((ZOO / "splits").glob("*.csv"))),
+        importers.checked_losses(packs),
+    ]
 
 
 def import_corpus(database: Path, file: Path, name: str) -> str:
@@ -114,7 +119,7 @@ def import_accuracies(
             an accuracy that is stored with another value; nothing is imported then.
     """
     how = Evaluations(form, metrics, tasks, names, new_tasks)
-    return _store(database, importers.accuracies(files, how))
+    return _store(database, importers.accuracies(database, files, how))
 
 
 def import_items(database: Path, file: Path) -> str:

@@ -15,8 +15,11 @@ from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import Report, learn
+from csvcore.parallel import each
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Mix
+
+_Drawn = tuple[Mapping[str, float], Sequence[str]]  # the shares of a mix, and its documents' ids
 
 
 def mixes(
@@ -122,7 +125,7 @@ class _Search:
         report: Report,
         total: int,
     ) -> None:
-        self._data, self._models, self._config = data, models, config
+        self._data, self._shared = data, (data, models, config)
         self._budget, self._report = budget, report
         self._sizes = _tokens_by_source(data)
         self.total, self._done = total, 0
@@ -134,19 +137,25 @@ class _Search:
 
     def best_of(self, candidates: Sequence[Mapping[str, float]]) -> tuple[str, ...] | None:
         """Try mixes in these shares; return the sources of the best, None if all are too small."""
-        errors: list[tuple[float, tuple[str, ...]]] = []
-        for shares in candidates:
-            self._report(self._done, self.total, f"mix of {', '.join(shares)}")
-            self._done += 1
-            ids = _drawn(self._data, shares, self._budget)
-            available = sum(self._sizes[source] for source in shares)
-            if not mix_search.is_full(_n_tokens(self._data, ids), available, self._budget):
-                continue
-            key = frozenset(ids)
-            if key not in self.tried:
-                self.tried[key] = _judged(self._data, self._models, shares, ids, self._config)
-            errors.append((self.tried[key].error, tuple(shares)))
+        drawn = [(shares, _drawn(self._data, shares, self._budget)) for shares in candidates]
+        full = [(shares, ids) for shares, ids in drawn if self._is_full(shares, ids)]
+        new: dict[frozenset[str], _Drawn] = {}
+        for shares, ids in full:
+            if frozenset(ids) not in self.tried:
+                new.setdefault(frozenset(ids), (shares, ids))
+
+        def step(done: int, total: int, message: str) -> None:
+            self._report(self._done + done, self.total, message)
+
+        judged = list(each(_judged, self._shared, list(new.values()), step))
+        self.tried |= dict(zip(new, judged, strict=True))
+        self._done += len(candidates)
+        errors = [(self.tried[frozenset(ids)].error, tuple(shares)) for shares, ids in full]
         return min(errors)[1] if errors else None
+
+    def _is_full(self, shares: Mapping[str, float], ids: Sequence[str]) -> bool:
+        available = sum(self._sizes[source] for source in shares)
+        return mix_search.is_full(_n_tokens(self._data, ids), available, self._budget)
 
 
 def judge_mix(
@@ -158,16 +167,12 @@ def judge_mix(
 ) -> Mix:
     """Learn CSV weights on documents drawn in these shares and evaluate them."""
     ids = draw_documents(data, shares, budget_tokens)
-    return _judged(data, models, shares, ids, config)
+    return _judged((data, models, config), (shares, ids), lambda step, total, message: None)
 
 
-def _judged(
-    data: Dataset,
-    models: TaskModels,
-    shares: Mapping[str, float],
-    ids: Sequence[str],
-    config: FitConfig,
-) -> Mix:
+def _judged(shared: tuple[Dataset, TaskModels, FitConfig], drawn: _Drawn, report: Report) -> Mix:
+    (data, models, config), (shares, ids) = shared, drawn
+    report(0, 1, f"mix of {', '.join(shares)}")
     part = data.only(ids)
     task = models.task.task
     config = replace(config, members=1)

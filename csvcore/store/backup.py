@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 
 from csvcore.errors import StoreError
@@ -23,8 +23,7 @@ def backup(path: Path, out: Path) -> None:
         raise StoreError(f"there is no database {path}; nothing was copied")
     if out.exists():
         raise StoreError(f"{out} is there already and a backup replaces no file; name another")
-    lock = connection.locked(path) if connection.may_lock(path) else nullcontext()
-    with lock, atomic.file(out) as building:
+    with connection.locked(path, shared=True), atomic.file(out) as building:
         try:
             _copy(path, building)
             with closing(connection.open_checked(building, read_only=False)) as db:

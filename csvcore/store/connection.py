@@ -1,8 +1,9 @@
 """Connections to the results database: inter-process lock, schema version, one transaction.
 
 No process keeps the file open, since one writer locks out every other process: `connect` takes an
-inter-process lock, opens the file, and closes it again. Where no lock file may be made, in a folder
-or a process without the right to write, a reader does without and waits for DuckDB's own lock.
+inter-process lock, which readers share, opens the file, and closes it again. Where no lock file may
+be made, in a folder or a process without the right to write, a reader does without and waits for
+DuckDB's own lock.
 
 A database is data, not code: a connection reaches no other file and loads no extension, and a file
 that holds more than its tables is refused (see `catalogue`).
@@ -11,18 +12,17 @@ that holds more than its tables is refused (see `catalogue`).
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from csvcore.errors import StoreError, no_space, reason
 from csvcore.formats import atomic, rights
-from csvcore.store import catalogue
+from csvcore.store import catalogue, fair_lock
 
 SCHEMA_VERSION = 8
 # Statements that upgrade a database from each version to the next.
@@ -68,8 +68,6 @@ UPGRADES = {
     ),
 }
 LOCK_SECONDS = 30.0
-# The lock knows no order: whoever has waited this long tries often, before those who just came.
-PATIENT_SECONDS, EAGER_SECONDS = 1.0, 0.003
 WAIT_SECONDS = 0.05  # between attempts of a reader without a lock file
 # DuckDB's settings of every connection; the last one keeps a statement from changing the others.
 SETTINGS: dict[str, Any] = {
@@ -106,14 +104,18 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
         raise StoreError(f"there is no database {path}; make one with `csvcore --db {path} init`")
     if not read_only and not writable(path):
         raise StoreError(_may_not_write(path, "is to be changed"))
-    with locked(path) if may_lock(path) else nullcontext(), _explained(path):
+    with _explained(path), ExitStack() as lock:
+        lock.enter_context(locked(path, shared=read_only))
         db = open_checked(path, read_only)
         try:
             if _version(db, path) in UPGRADES:
                 db.close()
                 if not writable(path):
                     raise StoreError(_may_not_write(path, "is of an older version, to be upgraded"))
-                _upgrade(path)
+                lock.close()  # others may share it
+                with locked(path):
+                    _upgrade(path)
+                lock.enter_context(locked(path, shared=read_only))
                 db = open_checked(path, read_only)
             _check_version(db, path)
             if read_only:
@@ -150,7 +152,7 @@ def _may_not_write(path: Path, why: str) -> str:
     )
 
 
-def may_lock(path: Path) -> bool:
+def _may_lock(path: Path) -> bool:
     """Return whether this user may make or use the database's lock file."""
     lock = lock_path(path)
     if lock.exists() and not rights.only_reads():
@@ -159,25 +161,23 @@ def may_lock(path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the database's lock.
+def locked(path: Path, shared: bool = False) -> Iterator[None]:
+    """Hold the database's lock, in the order of arrival; none where no lock file may be made.
+
+    Args:
+        path: the database.
+        shared: together with others who read.
 
     Raises:
-        StoreError: another process holds it for more than LOCK_SECONDS.
+        StoreError: others have it for more than LOCK_SECONDS.
     """
-    lock = FileLock(lock_path(path))
-    try:
-        try:
-            lock.acquire(timeout=min(PATIENT_SECONDS, LOCK_SECONDS))
-        except Timeout:
-            rest = max(0.0, LOCK_SECONDS - PATIENT_SECONDS)
-            lock.acquire(timeout=rest, poll_interval=EAGER_SECONDS)
-    except Timeout as error:
-        raise StoreError(in_use(path)) from error
-    try:
+    with ExitStack() as lock:
+        if _may_lock(path):
+            try:
+                lock.enter_context(fair_lock.held(lock_path(path), LOCK_SECONDS, shared))
+            except TimeoutError as error:
+                raise StoreError(in_use(path)) from error
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

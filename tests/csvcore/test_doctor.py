@@ -15,6 +15,7 @@ from csvcore.doctor import Check
 from csvcore.errors import InputError
 from csvcore.pipeline import imports
 from csvcore.records import ModelLosses
+from csvcore.store import fair_lock
 from tests.support.world import DOCS, World, change, contents, pack_rows, write_pack
 
 pytestmark = pytest.mark.slow
@@ -180,6 +181,10 @@ def test_who_has_the_database_open_is_said(world_db: Path) -> None:
 
     with FileLock(queue.worker_lock_path(world_db)):
         assert "a worker is at its queue" in [check.said for check in findings(world_db)]
+    with fair_lock.held(store.lock_path(world_db), 1.0):
+        said = [check.said for check in doctor._locks(world_db)]
+    assert said == ["another process has the database open"]
+    assert list(doctor._locks(world_db)) == []
 
 
 def test_a_package_that_is_missing_is_wrong_and_another_version_is_a_note(

@@ -14,7 +14,8 @@ from csvcore import store
 from csvcore.errors import InputError, OffsetsError
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.formats.manifest import Manifest
-from csvcore.pipeline import exports, imports
+from csvcore.pipeline import exports, importers, imports
+from csvcore.pipeline.importers import Evaluations
 from csvcore.records import Accuracy
 from tests.support.world import (
     ADDING,
@@ -23,6 +24,7 @@ from tests.support.world import (
     READING,
     SIDES,
     World,
+    change,
     contents,
     import_world,
     pack_rows,
@@ -311,6 +313,36 @@ def test_an_accuracy_that_changed_is_refused_and_the_same_one_is_not(
     with pytest.raises(InputError, match=r"stored as 0\.25 .*, the file says 0\.26"):
         imports.import_accuracies(database, [changed])
     assert contents(database) == before
+
+
+def test_accuracies_are_read_and_checked_before_the_database_is_locked_for_writing(
+    database: Path, world_files: Path, tmp_path: Path
+) -> None:
+    file = Path(shutil.copy(world_files / "accuracies.csv", tmp_path / "accuracies.csv"))
+    edit = importers.accuracies(database, [file], Evaluations())
+    file.unlink()
+    with store.connect(database) as db:
+        assert edit(db).message == "22 accuracies"
+        assert len(store.accuracies(db)) == 22
+
+
+def test_a_model_that_was_removed_while_its_accuracies_were_read_is_named(
+    database: Path, world_files: Path
+) -> None:
+    edit = importers.accuracies(database, [world_files / "accuracies.csv"], Evaluations())
+    change(database, "DELETE FROM models WHERE model = 'cow'")
+    refusal = "accuracies name the model 'cow', which is not stored"
+    with pytest.raises(InputError, match=refusal), store.connect(database) as db:
+        edit(db)
+    assert contents(database)["accuracies"] == []
+
+
+def test_item_results_are_checked_before_any_database_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "items.parquet"
+    rows = [{"model": "ant", "task": "adding", "item": str(i), "correct": i} for i in (0, 1, 2)]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    with pytest.raises(InputError, match="item 2 of adding by ant has the result 2"):
+        importers.items(file)
 
 
 def test_a_corpus_with_one_wrong_line_is_refused_as_a_whole(database: Path, tmp_path: Path) -> None:

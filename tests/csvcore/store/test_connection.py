@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,6 +182,7 @@ def test_a_block_that_is_interrupted_leaves_nothing_behind(database: Path) -> No
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from csvcore import store
 from csvcore.records import ModelCard
@@ -249,3 +251,34 @@ def test_a_database_in_use_for_long_is_refused_and_not_waited_for_without_end(
             os._exit(9)
         _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_readers_have_the_database_open_together_and_a_writer_waits_for_them(
+    database: Path,
+) -> None:
+    both, written = threading.Barrier(3), threading.Event()
+    seen: list[int] = []
+
+    def read() -> None:
+        with store.connect(database, read_only=True) as db:
+            both.wait(60)  # another reader is in as well
+            assert not written.wait(0.2)
+            seen.append(len(store.models(db)))
+
+    def write() -> None:
+        with store.connect(database) as db:
+            store.add_models(db, CARDS)
+            written.set()
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    with store.connect(database, read_only=True):
+        both.wait(60)
+    writer = threading.Thread(target=write)
+    writer.start()
+    for thread in (*readers, writer):
+        thread.join(60)
+    assert seen == [0, 0]
+    with store.connect(database, read_only=True) as db:
+        assert len(store.models(db)) == len(CARDS)

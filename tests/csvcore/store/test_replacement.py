@@ -59,7 +59,9 @@ def test_an_accuracy_gives_way_with_what_was_made_from_it(
     same = Accuracy("bee", "adding", world.accuracy("bee", "adding"), None)
     file = write_accuracies(tmp_path / "a.csv", [Accuracy("ant", "adding", 0.5, 80), same])
     old = world.accuracy("ant", "adding")
-    done = run(world_db, importers.accuracies([file], importers.Evaluations(), replace=True))
+    done = run(
+        world_db, importers.accuracies(world_db, [file], importers.Evaluations(), replace=True)
+    )
     assert told(done) == [
         (
             "accuracy", "ant on adding", "changed",
@@ -104,7 +106,7 @@ def test_the_same_file_over_itself_changes_nothing(world_db: Path, world_files: 
     accuracies = [world_files / "accuracies.csv"]
     for act, number in (
         (importers.models(world_files / "models.csv", replace=True), 11),
-        (importers.accuracies(accuracies, importers.Evaluations(), replace=True), 22),
+        (importers.accuracies(world_db, accuracies, importers.Evaluations(), replace=True), 22),
         (importers.losses(world_db, [world_files / PACK], replace=True), 11),
         (importers.split(world_files / "splits" / "sides.csv", "sides"), 11),
     ):
