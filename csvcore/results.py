@@ -18,7 +18,7 @@ from csvcore.records import Fit, ModelPrediction
 from csvcore.scaling import standard_errors
 
 Record = TypeVar("Record")
-WITH_LAW = ("learnt", "weights", "score")  # kinds of method whose score goes through one law
+WITH_LAW = ("learnt", "weights", "given", "score")  # kinds of method with a law of one score
 SHOWN_ROWS = 30  # of a table that a notebook shows by itself
 
 
@@ -122,7 +122,7 @@ class Fits(Results[Fit]):
             score, accuracy = (used[name].to_numpy(dtype=float) for name in ("score", "accuracy"))
             row: dict[str, Any] = {"task": one.task, "method": one.method}
             row |= {"alpha": one.alpha, "beta": one.beta, "gamma": one.gamma}
-            if methods.fitted_method(one.method).kind in WITH_LAW:
+            if methods.METHODS[one.method].kind in WITH_LAW:
                 of_law = standard_errors(score, accuracy, one.gamma, one.alpha, one.beta)
                 row |= dict(zip(("alpha_se", "beta_se"), of_law, strict=True))
             rows.append(row)

@@ -9,6 +9,7 @@ from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import Report, Watch, learn
+from csvcore.fitting.outcome import FitResult
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.records import Fit
 from csvcore.store import replays
@@ -63,6 +64,14 @@ def fit_dataset(
     missing = [request for request in requests if request.fit not in stored]
     results = learn(data, chosen, missing, config, report, watch)
     report(1, 1, "storing")
+    store_results(database, data, results)
+    made = stored | {result.fit.fit: result.fit for result in results}
+    by_pair = {(request.task, request.method): made[request.fit] for request in requests}
+    return [replace(by_pair[pair], left_out=chosen[pair[0]].left_out) for pair in wanted]
+
+
+def store_results(database: Path, data: Dataset, results: Sequence[FitResult]) -> None:
+    """Store finished fits of a dataset in one transaction."""
     doc_ids = [doc.doc_id for doc in data.docs]
     with store.connect(database) as db:
         for result in results:
@@ -79,9 +88,6 @@ def fit_dataset(
                 result.spread,
                 result.unit_weight,
             )
-    made = stored | {result.fit.fit: result.fit for result in results}
-    by_pair = {(request.task, request.method): made[request.fit] for request in requests}
-    return [replace(by_pair[pair], left_out=chosen[pair[0]].left_out) for pair in wanted]
 
 
 def _stored(database: Path, ids: Sequence[str]) -> dict[str, Fit]:
