@@ -19,7 +19,7 @@ from csvcore.capability_records import Capabilities
 from csvcore.errors import InputError
 from csvcore.formats.dataframes import File, as_files
 from csvcore.pipeline.predict import predict
-from csvcore.records import Fit, Task
+from csvcore.records import Document, Fit, Floats, Ints, Task
 from csvcore.results import Comparisons, Fits, Forecasts, Predictions, read_fits
 
 if TYPE_CHECKING:
@@ -265,11 +265,15 @@ class Lab:
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
         """Return the salience of every token: weight, and columns of `frames.token_table`."""
+        docs, edges, weight = self.weighted_texts(fit)
+        return frames.token_table(docs, edges).assign(weight=weight)
+
+    def weighted_texts(self, fit: Fit | str) -> tuple[list[Document], list[Ints], Floats]:
+        """Return a fit's documents, for each its byte boundaries, and a weight for every token."""
         name = fit if isinstance(fit, str) else fit.fit
         with store.connect(self.database, read_only=True) as db:
             edges, weight = store.weight_vector(db, name)
-            docs = store.documents(db, store.fit(db, name).corpus)
-        return frames.token_table(docs, edges).assign(weight=weight)
+            return store.documents(db, store.fit(db, name).corpus), edges, weight
 
     def tokens(self, **settings: Unpack[Settings]) -> pd.DataFrame:
         """Return the tokens that a fit with these settings weighs; see `frames.token_table`."""

@@ -408,3 +408,28 @@ def test_pulls_that_no_fit_can_have_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=refusal):
         lab.fit("reading", **given)
+
+
+def test_a_heatmap_shows_the_strongest_source_or_the_named_documents(lab: Lab) -> None:
+    weight = np.where(lab.tokens()["doc_id"] == "note-2", 3.0, 0.1)
+    fits = lab.fit("reading", weights=weight)
+    shown = fits.heatmap()
+    assert [one.doc.doc_id for one in shown.texts] == ["note-1", "note-2", "note-3"]
+    assert "".join(shown.texts[1].cells.text) == lab.documents()["text"][4]
+    of_one = fits.heatmap("sum-2", "note-2")
+    assert [one.doc.doc_id for one in of_one.texts] == ["sum-2", "note-2"]
+    assert np.ptp(of_one.texts[1].weight) == 0.0
+    assert of_one.texts[1].weight[0] == pytest.approx(30 * of_one.texts[0].weight[0])
+    assert of_one.scale == shown.scale
+
+
+def test_a_heatmap_of_nothing_is_refused(lab: Lab) -> None:
+    fits = lab.fit(method="all-token")
+    with pytest.raises(InputError, match=r"shows one fit, these are 2; take one: fits\['task'\]"):
+        fits.heatmap()
+    with pytest.raises(InputError, match="the corpus has no document 'none'; lab"):
+        fits["reading"].heatmap("none")
+    with pytest.raises(InputError, match="the corpus has no source 'none'"):
+        fits["reading"].heatmap(source="none")
+    with pytest.raises(InputError, match="stack gives no token a weight"):
+        lab.fit("reading", method="stack").heatmap()
