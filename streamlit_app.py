@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.components.top_bar import NAME, top_bar
-from dashboard.widgets import address, boundary, login, sidebar, text
+from dashboard.widgets import address, boundary, login, saved_views, sidebar, text
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {
@@ -59,6 +59,7 @@ address.start()
 with boundary.shown():
     try:
         choices = sidebar.show()
+        saved_views.show(choices, page.url_path)
     finally:  # without a database, too
         with bar:
             top_bar(choices, page.url_path)
