@@ -13,7 +13,7 @@ NEED_CORPUS = {
 }
 FOLDER = Path(__file__).parent / "dashboard"
 SIDEBAR_WIDTH = 260  # pixels
-# Streamlit shows the first ten at once and the rest on a click.
+# All are shown at once: a page that is hidden behind another click is not found.
 PAGES = {
     "Data": [
         ("overview", "Overview", "home"),
@@ -48,7 +48,8 @@ page = st.navigation(
             for stem, title, icon in pages
         ]
         for section, pages in PAGES.items()
-    }
+    },
+    expanded=True,
 )
 st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDER / "icon.png"))
 st.html(FOLDER / "page.css")
