@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.components.top_bar import NAME, top_bar
-from dashboard.widgets import address, boundary, login, sidebar, text
+from dashboard.widgets import address, boundary, login, saved_views, sidebar, text
 
 # A file: a named icon would be fetched from the internet.
 NEED_CORPUS = {
@@ -13,7 +13,7 @@ NEED_CORPUS = {
 }
 FOLDER = Path(__file__).parent / "dashboard"
 SIDEBAR_WIDTH = 260  # pixels
-# Streamlit shows the first ten at once and the rest on a click.
+# All are shown at once: a page that is hidden behind another click is not found.
 PAGES = {
     "Data": [
         ("overview", "Overview", "home"),
@@ -48,7 +48,8 @@ page = st.navigation(
             for stem, title, icon in pages
         ]
         for section, pages in PAGES.items()
-    }
+    },
+    expanded=True,
 )
 st.set_page_config(page_title=f"{page.title} \u2013 {NAME}", page_icon=str(FOLDER / "icon.png"))
 st.html(FOLDER / "page.css")
@@ -59,6 +60,7 @@ address.start()
 with boundary.shown():
     try:
         choices = sidebar.show()
+        saved_views.show(choices, page.url_path)
     finally:  # without a database, too
         with bar:
             top_bar(choices, page.url_path)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from csvcore.arrays import fit_salience as fit_salience
     from csvcore.lab import Lab as Lab
-    from csvcore.lab import load as load
-    from csvcore.lab import open as open
+    from csvcore.labs import load as load
+    from csvcore.labs import open as open
 
 __version__ = "0.1.0"
-_MODULES = {"Lab": "lab", "load": "lab", "open": "lab", "fit_salience": "arrays"}
+_MODULES = {"Lab": "lab", "load": "labs", "open": "labs", "fit_salience": "arrays"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from csvcore.analysis.two_fits import (
     differing_settings,
     error_difference,
 )
-from csvcore.records import Accuracy, Document, Fit, FitUnits, ModelCard, ModelPrediction
+from csvcore.records import Accuracy, Document, Fit, FitUnits, Ints, ModelCard, ModelPrediction
 from csvcore.splits import run_name
 
 # Figures of a comparison that are not always defined.
@@ -37,6 +38,34 @@ def models_table(cards: Sequence[ModelCard], entries: Sequence[Accuracy]) -> pd.
         by_model = {entry.model: entry.accuracy for entry in entries if entry.task == task}
         table[task] = table["model"].map(by_model)
     return table
+
+
+def token_table(docs: Sequence[Document], edges: Sequence[Ints]) -> pd.DataFrame:
+    """Return a row for each token: doc_id, token_index, byte_start, byte_end, text, source.
+
+    The text of a token that is a part of a character has the replacement character U+FFFD.
+
+    Args:
+        docs: documents, in order.
+        edges: for each document its (n_tokens + 1,) byte boundaries.
+    """
+    sizes = [cuts.size - 1 for cuts in edges]
+    encoded = [doc.text.encode() for doc in docs]
+    spans = zip(encoded, edges, strict=True)
+    return pd.DataFrame(
+        {
+            "doc_id": np.repeat([doc.doc_id for doc in docs], sizes),
+            "token_index": np.concatenate([np.arange(size) for size in sizes]),
+            "byte_start": np.concatenate([cuts[:-1] for cuts in edges]),
+            "byte_end": np.concatenate([cuts[1:] for cuts in edges]),
+            "text": [
+                text[start:end].decode(errors="replace")
+                for text, cuts in spans
+                for start, end in pairwise(cuts.tolist())
+            ],
+            "source": np.repeat([doc.source for doc in docs], sizes),
+        }
+    )
 
 
 def by_task(found: pd.DataFrame) -> pd.DataFrame:

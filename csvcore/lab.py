@@ -4,15 +4,12 @@ Every call delegates to `pipeline`; figures are those of the dashboard. Only `fi
 import PyTorch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from inspect import signature
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
-from weakref import finalize
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -20,14 +17,14 @@ from tqdm.auto import tqdm
 from csvcore import frames, store
 from csvcore.capability_records import Capabilities
 from csvcore.errors import InputError
-from csvcore.formats.dataframes import File, Table, as_file, as_files
-from csvcore.pipeline import exports, imports
+from csvcore.formats.dataframes import File, as_files
 from csvcore.pipeline.predict import predict
-from csvcore.records import Fit, Task
+from csvcore.records import Document, Fit, Floats, Ints, Task
 from csvcore.results import Comparisons, Fits, Forecasts, Predictions, read_fits
 
 if TYPE_CHECKING:
     from csvcore.fitting.config import FitConfig
+    from csvcore.pipeline.own_weights import Weights
 
 Report = Callable[[int, int, str], None]
 
@@ -88,6 +85,8 @@ class Lab:
         self,
         *tasks: str,
         method: str = "csv",
+        weights: "Weights | None" = None,
+        pulls: "Mapping[str, Weights] | None" = None,
         report: Report | None = None,
         **settings: Unpack[Settings],
     ) -> Fits:
@@ -96,6 +95,9 @@ class Lab:
         Args:
             *tasks: names of tasks.
             method: csv, or a baseline of `csvcore fit --method`.
+            weights: your own in place of a method's, (n_tokens,) in the order of `tokens`, or a
+                function that makes them of that table; see `pipeline.own_weights`.
+            pulls: such weights by name, that learnt ones may be pulled towards.
             report: called with (step, steps, message); by default a progress bar where there is a
                 terminal or a notebook.
             **settings: fields of `FitConfig`, such as seed or algorithm.
@@ -103,20 +105,21 @@ class Lab:
         Raises:
             InputError: a task cannot be fitted; see `pipeline.fit`.
         """
+        from csvcore.pipeline import own_weights
         from csvcore.pipeline.fit import fit
 
-        wanted = [(task, method) for task in tasks or [task.task for task in self.tasks()]]
-        config = self._config(settings)
+        if weights is not None and (method != "csv" or pulls):
+            raise InputError("weights of your own take the place of a method and of pulls")
+        names = tasks or [task.task for task in self.tasks()]
+        wanted = [(task, method) for task in names]
+        config, at = self._config(settings), (self.database, self.corpus, self.split)
         with _progress(report) as told:
-            fits = fit(
-                database=self.database,
-                corpus=self.corpus,
-                split=self.split,
-                wanted=wanted,
-                config=config,
-                report=told,
-                only_missing=True,
-            )
+            if weights is not None:
+                fits = own_weights.fit_weights(*at, names, weights, config, told)
+            elif pulls:
+                fits = own_weights.fit_pulled(*at, wanted, pulls, config, told)
+            else:
+                fits = fit(*at, wanted, config, told, only_missing=True)
         with store.connect(self.database, read_only=True) as db:
             return read_fits(db, [record.fit for record in fits], self)
 
@@ -261,19 +264,22 @@ class Lab:
         return Forecasts(tuple(found.rows), tuple(found.backtest))
 
     def weights(self, fit: Fit | str) -> pd.DataFrame:
-        """Return the salience of every token: source, text, and columns of `exports.token_weights`.
+        """Return the salience of every token: weight, and columns of `frames.token_table`."""
+        docs, edges, weight = self.weighted_texts(fit)
+        return frames.token_table(docs, edges).assign(weight=weight)
 
-        The text of a token that is a part of a character has the replacement character U+FFFD.
-        """
+    def weighted_texts(self, fit: Fit | str) -> tuple[list[Document], list[Ints], Floats]:
+        """Return a fit's documents, for each its byte boundaries, and a weight for every token."""
         name = fit if isinstance(fit, str) else fit.fit
         with store.connect(self.database, read_only=True) as db:
-            frame: pd.DataFrame = exports.token_weights(db, name).to_pandas()
-            docs = {doc.doc_id: doc for doc in store.documents(db, store.fit(db, name).corpus)}
-        encoded = {doc_id: doc.text.encode() for doc_id, doc in docs.items()}
-        spans = zip(frame["doc_id"], frame["byte_start"], frame["byte_end"], strict=True)
-        frame["text"] = [encoded[doc][a:b].decode(errors="replace") for doc, a, b in spans]
-        frame["source"] = [docs[doc_id].source for doc_id in frame["doc_id"]]
-        return frame
+            edges, weight = store.weight_vector(db, name)
+            return store.documents(db, store.fit(db, name).corpus), edges, weight
+
+    def tokens(self, **settings: Unpack[Settings]) -> pd.DataFrame:
+        """Return the tokens that a fit with these settings weighs; see `frames.token_table`."""
+        from csvcore.pipeline.own_weights import tokens
+
+        return tokens(self.database, self.corpus, self.split, self._config(settings))
 
     def _config(self, settings: Settings) -> "FitConfig":
         """Return the settings of a fit; refuse unknown names."""
@@ -300,98 +306,3 @@ def _progress(report: Report | None) -> Iterator[Report]:
             bar.set_description_str(message, refresh=True)
 
         yield draw
-
-
-def open(
-    database: File = "csvcore.duckdb",
-    corpus: str | None = None,
-    split: str | None = None,
-    scorer: str | None = None,
-) -> Lab:
-    """Open a results database made by `csvcore init --zoo` or `csvcore import`.
-
-    Args:
-        database: its file.
-        corpus: name of a stored corpus; may be left out where there is one only.
-        split: likewise of a split.
-        scorer: see `Lab`.
-
-    Raises:
-        StoreError: there is no such database.
-        InputError: the name is not stored, or there are several and none is given.
-    """
-    path = Path(database)
-    with store.connect(path, read_only=True) as db:
-        corpora, splits = store.corpora(db)["corpus"].tolist(), store.splits(db)
-    return Lab(path, _one("corpus", corpus, corpora), _one("split", split, splits), scorer)
-
-
-def _one(what: str, name: str | None, stored: Sequence[str]) -> str:
-    chosen = stored[0] if name is None and len(stored) == 1 else name
-    if chosen is None or chosen not in stored:
-        raise InputError(
-            f"say which {what}: {', '.join(stored) or 'none'} "
-            f"{'is' if len(stored) == 1 else 'are'} stored, got {name!r}"
-        )
-    return chosen
-
-
-def load(
-    *,
-    corpus: Table,
-    models: Table,
-    tasks: Table,
-    accuracies: Table | Sequence[File],
-    losses: Table | Sequence[File],
-    split: Table,
-    database: File | None = None,
-    scorer: str | None = None,
-    results: Literal["csv", "lm-eval", "opencompass"] = "csv",
-) -> Lab:
-    """Make a new results database of files (docs/formats.md) or DataFrames, all or nothing.
-
-    A DataFrame has the columns of its file. Losses are a row per document with lists, as in a loss
-    pack, or a row per token with numbers. The corpus and the split are named after their files, or
-    "corpus" and "split". The parameters mirror the files of `csvcore import`, and are keyword-only
-    for that reason.
-
-    Args:
-        corpus: documents, one JSON object a line.
-        models: model cards.
-        tasks: tasks with their chance levels.
-        accuracies: one or more files, or folders of lm-evaluation-harness.
-        losses: one or more loss packs; one without a manifest counts as of this corpus.
-        split: sides of the models.
-        database: file to keep it in; by default a temporary folder that is deleted with the Lab.
-        scorer: see `Lab`.
-        results: format of the accuracies.
-
-    Raises:
-        InputError: a file is not valid, or the database exists already.
-        OffsetsError: losses do not tile their documents.
-    """
-    path = None if database is None else Path(database)
-    if path is not None and path.exists():
-        raise InputError(f"{path} is there already; csvcore.open({str(path)!r}) reads it")
-    folder = Path(mkdtemp(prefix=".csvcore-", dir=None if path is None else path.parent))
-    building = folder / "results.duckdb"
-    try:
-        texts, sides = as_file(corpus, folder, "corpus"), as_file(split, folder, "split")
-        lab = Lab(path or building, texts.stem, sides.stem, scorer)
-        imports.init(building)
-        imports.import_corpus(building, texts, lab.corpus)
-        imports.import_models(building, as_file(models, folder, "models"))
-        imports.import_tasks(building, as_file(tasks, folder, "tasks"))
-        imports.import_accuracies(building, as_files(accuracies, folder, "accuracies"), results)
-        imports.import_split(building, sides, lab.split)
-        imports.import_losses(building, as_files(losses, folder, "losses"), lab.corpus)
-        if path is not None:
-            building.replace(path)
-    except BaseException:
-        rmtree(folder)
-        raise
-    if path is None:
-        finalize(lab, rmtree, folder, ignore_errors=True)
-    else:
-        rmtree(folder)
-    return lab

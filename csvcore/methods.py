@@ -13,8 +13,9 @@ from typing import Literal
 from csvcore.errors import InputError
 from csvcore.records import Document, Task
 
-Kind = Literal["stack", "learnt", "weights", "score", "comparator", "trivial"]
+Kind = Literal["stack", "learnt", "weights", "given", "score", "comparator", "trivial"]
 LONGEST = 32  # characters of a name that a figure has room for
+GIVEN = "given"  # the method of weights that the caller brings
 
 
 def always(docs: Sequence[Document], task: Task) -> bool:
@@ -42,15 +43,15 @@ class Method:
     """A way to predict accuracy.
 
     name: on the command line and in the database. label: for people. kind: the stack of simple
-    scores; token weights that are learnt; token weights that are given; a score of the losses that
-    is no weighted sum; a comparator, which predicts accuracies in another way; or a trivial
-    baseline, which sees no loss. needs: tells whether a corpus has what the method needs for a
-    task. settings: names of the `FitConfig` settings that affect a method that is not learnt,
-    beside those of the units. fine: weighs the tokens of one document differently, so losses of
-    coarser units blur it. from_accuracies: the weights depend on the train models' accuracies, so
-    a group that is left out needs weights without it. chosen_on_validation: chosen by the errors
-    on validation models, so these cannot evaluate it. oracle: knows the accuracies that it is
-    evaluated on.
+    scores; token weights that are learnt; token weights that follow from texts or losses; token
+    weights that the caller brings; a score of the losses that is no weighted sum; a comparator,
+    which predicts accuracies in another way; or a trivial baseline, which sees no loss. needs:
+    tells whether a corpus has what the method needs for a task. settings: names of the `FitConfig`
+    settings that affect a method that is not learnt, beside those of the units. fine: weighs the
+    tokens of one document differently, so losses of coarser units blur it. from_accuracies: the
+    weights depend on the train models' accuracies, so a group that is left out needs weights
+    without it. chosen_on_validation: chosen by the errors on validation models, so these cannot
+    evaluate it. oracle: knows the accuracies that it is evaluated on.
     """
 
     name: str
@@ -96,6 +97,7 @@ METHODS: dict[str, Method] = {
         Method(
             "rank-token", "Tokens that rank models best", "weights", fine=True, from_accuracies=True
         ),
+        Method(GIVEN, "Weights of your own", "given"),
         Method("loss-compute", "Loss and compute", "comparator"),
         Method("loss-quantiles", "Quantiles of the losses", "comparator"),
         Method("other-tasks", "Accuracies on other tasks", "comparator"),
@@ -110,13 +112,13 @@ METHODS: dict[str, Method] = {
 
 
 def label(name: str) -> str:
-    """Return a method's name for people."""
-    return METHODS[name].label
+    """Return a method's name for people; a pull that the caller brings has only its own."""
+    return METHODS[name].label if name in METHODS else name
 
 
 def fitted() -> list[str]:
-    """Return the names of the methods that a fit can be made of: all but trivial baselines."""
-    return [name for name, method in METHODS.items() if method.kind != "trivial"]
+    """Return the names of the methods that a fit can be made of without more from the caller."""
+    return [name for name, one in METHODS.items() if one.kind not in ("given", "trivial")]
 
 
 def predicting() -> list[str]:

@@ -5,20 +5,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+import numpy as np
 import pandas as pd
 
-from csvcore import frames, methods, store
+from csvcore import frames, methods, salience, store
 from csvcore.analysis.comparison import Comparison
 from csvcore.errors import InputError
-from csvcore.figures import comparison, law, panels
+from csvcore.figures import comparison, law, notebook, panels
 from csvcore.figures.forecast import backtest_figure
+from csvcore.figures.scales import weight_scale
 from csvcore.forecasting.answers import BacktestRow, ForecastRow
 from csvcore.formats.dataframes import File
-from csvcore.records import Fit, ModelPrediction
+from csvcore.records import Document, Fit, Floats, Ints, ModelPrediction
 from csvcore.scaling import standard_errors
 
 Record = TypeVar("Record")
-WITH_LAW = ("learnt", "weights", "score")  # kinds of method whose score goes through one law
+WITH_LAW = ("learnt", "weights", "given", "score")  # kinds of method with a law of one score
 SHOWN_ROWS = 30  # of a table that a notebook shows by itself
 
 
@@ -65,6 +67,9 @@ class Home(Protocol):
 
     def weights(self, fit: Fit) -> pd.DataFrame:
         """Return the salience of every token."""
+
+    def weighted_texts(self, fit: Fit) -> tuple[list[Document], list[Ints], Floats]:
+        """Return documents, for each its byte boundaries, and a weight for every token."""
 
     def predict(
         self, fit: Fit, models: Sequence[str], losses: File | Sequence[File]
@@ -122,7 +127,7 @@ class Fits(Results[Fit]):
             score, accuracy = (used[name].to_numpy(dtype=float) for name in ("score", "accuracy"))
             row: dict[str, Any] = {"task": one.task, "method": one.method}
             row |= {"alpha": one.alpha, "beta": one.beta, "gamma": one.gamma}
-            if methods.fitted_method(one.method).kind in WITH_LAW:
+            if methods.METHODS[one.method].kind in WITH_LAW:
                 of_law = standard_errors(score, accuracy, one.gamma, one.alpha, one.beta)
                 row |= dict(zip(("alpha_se", "beta_se"), of_law, strict=True))
             rows.append(row)
@@ -161,6 +166,34 @@ class Fits(Results[Fit]):
             parts[-1].insert(0, "task", one.task)
             parts[-1].insert(1, "method", one.method)
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def heatmap(self, *documents: str, source: str | None = None) -> Any:
+        """Draw texts with each token coloured by its weight, as a widget of a notebook.
+
+        Args:
+            *documents: their ids; by default all of the source.
+            source: by default the one with the largest share of the absolute weight.
+
+        Raises:
+            InputError: not one fit, no such document or source, a fit without token weights, or
+                anywidget is not installed.
+        """
+        if len(self) != 1:
+            raise InputError(
+                f"a heatmap shows one fit, these are {len(self)}; take one: fits['task'].heatmap()"
+            )
+        docs, edges, weight = self.lab.weighted_texts(self[0])
+        named = source or salience.strongest_source(docs, edges, weight)
+        wanted = documents or [doc.doc_id for doc in docs if doc.source == named]
+        at = {doc.doc_id: number for number, doc in enumerate(docs)}
+        unknown = [f"document {doc_id!r}" for doc_id in wanted if doc_id not in at]
+        if unknown or not wanted:
+            lacking = unknown[0] if unknown else f"source {named!r}"
+            raise InputError(f"the corpus has no {lacking}; lab.documents() lists what it has")
+        rows = [at[doc_id] for doc_id in wanted]
+        parts = np.split(weight, np.cumsum([cuts.size - 1 for cuts in edges])[:-1])
+        texts = [notebook.weighted(docs[row], edges[row], parts[row]) for row in rows]
+        return notebook.widget(texts, weight_scale(weight))
 
     def predict(
         self, losses: File | Sequence[File] = (), models: Sequence[str] = ()

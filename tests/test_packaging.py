@@ -78,7 +78,9 @@ def test_what_the_wheel_declares_is_what_is_pinned_and_its_lowest_version_is_tes
     pinned, lowest = requirements("requirements.txt"), requirements("tests/lowest.txt")
     extras = PROJECT["project"]["optional-dependencies"]
     declared = dict(
-        line.split(">=") for line in [*PROJECT["project"]["dependencies"], *extras["dashboard"]]
+        line.split(">=")
+        for extra in ("dashboard", "notebook")
+        for line in [*PROJECT["project"]["dependencies"], *extras[extra]]
     )
     assert declared.keys() == pinned.keys()
     for package, least in declared.items():

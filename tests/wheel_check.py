@@ -16,7 +16,9 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
-LARGEST = 20e6  # bytes of the wheel
+LARGEST = 25e6  # bytes of the wheel
+PYTHONS = ("3.11", "3.12", "3.13")
+BESIDE = ("lm-eval>=0.4.13", "vllm>=0.33")  # that share an environment with the wheel
 START_SECONDS = 300.0
 EXAMPLE = """
 import csvcore
@@ -33,6 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wheel-check-") as name:
         place = Path(name)
         wheel = build(place)
+        resolve(place, wheel)
         commands = install(place / "venv", wheel)
         work = place / "elsewhere"
         work.mkdir()
@@ -59,6 +62,20 @@ def build(place: Path) -> Path:
     print(f"{wheel.name}: {size / 1e6:.1f} MB")
     assert size < LARGEST, f"{size} bytes are more than {LARGEST:.0f}"
     return wheel
+
+
+def resolve(place: Path, wheel: Path) -> None:
+    """Resolve the wheel beside vllm and lm-eval by their metadata alone, on every Python."""
+    wanted = place / "wanted.in"
+    lines = [f"csvcore[dashboard,notebook] @ {wheel.as_uri()}", *BESIDE]
+    wanted.write_text("\n".join(lines), encoding="utf-8")
+    for version in PYTHONS:
+        found = place / f"found-{version}.txt"
+        uv = (sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-annotate")
+        run(place, *uv, "--python-version", version, wanted, "-o", found)
+        names = ("torch==", "transformers==", "vllm==", "lm-eval==")
+        pins = found.read_text(encoding="utf-8").splitlines()
+        print(f"Python {version}:", *(line for line in pins if line.startswith(names)))
 
 
 def install(folder: Path, wheel: Path) -> Path:

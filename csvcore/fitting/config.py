@@ -10,6 +10,7 @@ from csvcore import methods
 from csvcore.analysis.label_weights import Label, LabelSpans
 from csvcore.errors import InputError
 from csvcore.formats.bundled import ZOO
+from csvcore.methods import GIVEN
 from csvcore.optimise import (
     STRENGTHS,
     Activation,
@@ -92,7 +93,7 @@ def settings_of(method: str, config: FitConfig) -> dict[str, object]:
     Raises:
         InputError: a method that cannot be fitted.
     """
-    entry = methods.fitted_method(method)
+    entry = methods.METHODS[method] if method == GIVEN else methods.fitted_method(method)
     settings = asdict(config) | {
         "scorer": Path(config.scorer).name,
         "steps": config.n_steps,

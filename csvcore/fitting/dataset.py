@@ -2,8 +2,8 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -32,6 +32,7 @@ class Dataset:
     cards: of these models, in their order. counts: (n_tokens,) which units are part of the score;
     the others have nll 0. n_chars: N_c, characters of the validation text that count. span:
     (n_models,) bytes of text that one loss stands for, on average, as the models' losses came.
+    pulls: (n_tokens,) weights of the caller that learnt weights may be pulled towards, by name.
     """
 
     corpus: str
@@ -48,6 +49,7 @@ class Dataset:
     counts: Mask
     n_chars: int
     span: Floats
+    pulls: Mapping[str, Floats] = field(default_factory=dict)
 
     def sources(self) -> tuple[list[str], Ints]:
         """Return the corpus' sources, and the index of each unit's source, (n_tokens,)."""
@@ -75,6 +77,7 @@ class Dataset:
             nll=self.nll[:, on],
             counts=self.counts[on],
             n_chars=self._n_chars_of(docs, edges, on),
+            pulls={name: row[on] for name, row in self.pulls.items()},
         )
 
     def joined(self, other: "Dataset") -> "Dataset":
@@ -111,6 +114,7 @@ class Dataset:
             nll=np.concatenate([self.nll[at], other.nll[at_other]], axis=1),
             counts=np.concatenate([self.counts, other.counts]),
             n_chars=self.n_chars + other.n_chars,
+            pulls={},
         )
 
     def _n_chars_of(self, docs: Sequence[Document], edges: Sequence[Ints], on: Mask) -> int:

@@ -57,6 +57,8 @@ def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, o
         "settings": {key: value for key, value in settings.items() if key != "scorer"},
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for pull, weight in data.pulls.items():
+        digest.update(pull.encode() + np.ascontiguousarray(weight).tobytes())
     for row in chosen.rows:  # one at a time: together they may be as large as memory
         digest.update(np.ascontiguousarray(data.nll[row]).tobytes())
     return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"

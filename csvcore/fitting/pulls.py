@@ -35,10 +35,12 @@ def pulls(data: Dataset, chosen: Mapping[str, TaskModels], tasks: Sequence[str])
     """Return the pulls of each task's weights.
 
     Tokens outside a baseline keep the weight REST before each row is scaled to mean 1. The rank
-    tokens of a head are ranked without the models that it leaves out.
+    tokens of a head are ranked without the models that it leaves out. Pulls of the caller are
+    taken as they are, at mean 1.
     """
-    rows = [np.ones(data.nll.shape[1])]
-    names: dict[str, dict[str, int]] = {task: {"all-token": 0} for task in tasks}
+    rows = [np.ones(data.nll.shape[1]), *(row / row.mean() for row in data.pulls.values())]
+    common = {"all-token": 0} | {name: 1 + number for number, name in enumerate(data.pulls)}
+    names: dict[str, dict[str, int]] = {task: dict(common) for task in tasks}
     without: dict[str, dict[tuple[str, str], int]] = {task: {} for task in tasks}
     for task in tasks:
         for method in FROM_TEXT:

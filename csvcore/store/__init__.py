@@ -95,6 +95,12 @@ from csvcore.store.reveals import (
     revealed_models,
     revealers,
 )
+from csvcore.store.saved_views import (
+    SavedView,
+    add_saved_view,
+    remove_saved_view,
+    saved_views,
+)
 from csvcore.store.stale import refuse_stale
 from csvcore.store.tables import table, tables
 from csvcore.store.trained import trained
@@ -106,6 +112,7 @@ __all__ = [
     "Connection",
     "Edit",
     "FitLabel",
+    "SavedView",
     "Stored",
     "Target",
     "accuracies",
@@ -117,6 +124,7 @@ __all__ = [
     "add_losses",
     "add_models",
     "add_reveal",
+    "add_saved_view",
     "add_split",
     "add_tasks",
     "backup",
@@ -167,6 +175,7 @@ __all__ = [
     "refuse_stale",
     "rehearse",
     "removal",
+    "remove_saved_view",
     "replace_accuracies",
     "replace_losses",
     "replace_models",
@@ -176,6 +185,7 @@ __all__ = [
     "revealed_mixes",
     "revealed_models",
     "revealers",
+    "saved_views",
     "set_capabilities",
     "set_control",
     "set_mixes",

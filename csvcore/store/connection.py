@@ -24,7 +24,7 @@ from csvcore.errors import StoreError, no_space, reason
 from csvcore.formats import atomic, rights
 from csvcore.store import catalogue, fair_lock
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 # Statements that upgrade a database from each version to the next.
 UPGRADES = {
     1: (
@@ -65,6 +65,10 @@ UPGRADES = {
         "CREATE TABLE factor_weights (corpus VARCHAR NOT NULL, split VARCHAR NOT NULL, "
         "factor INTEGER NOT NULL, doc_id VARCHAR NOT NULL, byte_end INTEGER[] NOT NULL, "
         "weight FLOAT[] NOT NULL, PRIMARY KEY (corpus, split, factor, doc_id))",
+    ),
+    8: (
+        "CREATE TABLE saved_views (name VARCHAR PRIMARY KEY, page VARCHAR NOT NULL, "
+        "query VARCHAR NOT NULL)",
     ),
 }
 LOCK_SECONDS = 30.0

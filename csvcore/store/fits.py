@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore.errors import InputError
+from csvcore.methods import GIVEN
 from csvcore.records import (
     Candidate,
     Control,
@@ -144,8 +145,12 @@ def fits(db: Connection) -> pd.DataFrame:
 
 
 def newest(table: pd.DataFrame, corpus: str, split: str) -> pd.DataFrame:
-    """Return the newest non-stale fit per task and method, of the rows of `fits`."""
+    """Return the newest non-stale fit per task and method, of the rows of `fits`.
+
+    Weights that the caller brings are no method to compare others with, so they are left out.
+    """
     chosen = table[(table["corpus"] == corpus) & (table["split"] == split) & ~table["stale"]]
+    chosen = chosen[chosen["method"] != GIVEN]
     return chosen.drop_duplicates(["task", "method"])
 
 

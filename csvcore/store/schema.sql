@@ -114,6 +114,13 @@ CREATE TABLE fit_labels (
     pinned BOOLEAN NOT NULL
 );
 
+-- Pages of the dashboard with their choices, that users gave a name.
+CREATE TABLE saved_views (
+    name VARCHAR PRIMARY KEY,
+    page VARCHAR NOT NULL,            -- its address, empty for the Overview
+    query VARCHAR NOT NULL            -- parameters of the address, as in a link
+);
+
 CREATE TABLE predictions (
     fit VARCHAR NOT NULL,
     model VARCHAR NOT NULL,

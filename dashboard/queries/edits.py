@@ -10,7 +10,7 @@ from csvcore.jobs import queue, uploads
 from csvcore.jobs.specs import ExamineJob, ImportJob, Spec
 from csvcore.jobs.uploads import Preview
 from csvcore.records import Mix, Side
-from csvcore.store import Changes, FitLabel
+from csvcore.store import Changes, FitLabel, SavedView
 from csvcore.store.mixes import save_mix
 from dashboard.queries import access, changes
 from dashboard.queries.database import Database
@@ -45,6 +45,20 @@ def label_fit(db: Database, fit: str, name: str, note: str, pinned: bool) -> Non
     access.editor(db)
     with store.connect(db.path) as con:
         store.label_fit(con, fit, FitLabel(name, note, pinned))
+
+
+def save_view(db: Database, name: str, page: str, query: str) -> None:
+    """Store a view of these `SavedView` fields; see `store.add_saved_view`."""
+    access.editor(db)
+    with store.connect(db.path) as con:
+        store.add_saved_view(con, SavedView(name, page, query))
+
+
+def remove_view(db: Database, name: str) -> None:
+    """Remove a saved view."""
+    access.editor(db)
+    with store.connect(db.path) as con:
+        store.remove_saved_view(con, name)
 
 
 def save_split(db: Database, name: str, split: dict[str, Side]) -> None:

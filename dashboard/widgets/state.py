@@ -64,6 +64,7 @@ CORPUS, SPLIT, TASK, FIT = (Key[str](name) for name in ("corpus", "split", "task
 SIDEBAR = (CORPUS, SPLIT, TASK, FIT)
 SIDEBAR_NEXT = Key[dict[str, str]]("side bar next")  # choices that hold from the next run on
 SIDEBAR_DEFAULTS = Key[dict[str, str]]("side bar defaults")  # corpus and split of the newest fit
+VIEW_NAME = Key[str]("view name")  # of the view to save
 REWRITE_ADDRESS = Key[bool]("rewrite address")  # the address lacks choices of the side bar
 
 # Links: parameters that cannot be had, and the values used instead, by key.

@@ -279,6 +279,7 @@ def test_an_older_database_is_checked_and_stays_old(world_db: Path) -> None:
         "DROP TABLE item_results",
         "DROP TABLE unit_weights",
         "DROP TABLE fit_labels",
+        "DROP TABLE saved_views",
         "DROP TABLE capabilities",
         "DROP TABLE factor_weights",
         "UPDATE meta SET schema_version = 4",

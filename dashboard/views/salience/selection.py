@@ -3,7 +3,7 @@
 import streamlit as st
 
 from csvcore.figures import law
-from dashboard.components import token_heatmap
+from csvcore.figures.token_heatmap import short
 from dashboard.queries import attribution, figures
 from dashboard.queries.database import Database
 from dashboard.queries.fit_tokens import FitTokens
@@ -25,7 +25,7 @@ def show(db: Database, texts: FitTokens, screen: Screen, selected: tuple[int, in
     st.caption(f"Document {text.plain(first.doc_id)}")
     cells = screen.cells[start : end + 1]
     st.code(
-        token_heatmap.short("".join(texts.cells.text[cell] for cell in cells.tolist())),
+        short("".join(texts.cells.text[cell] for cell in cells.tolist())),
         language=None,
     )
     table = attribution.selection_losses(db, texts, cells)

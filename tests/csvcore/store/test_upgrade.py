@@ -53,7 +53,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def _back_to_version_5(db: duckdb.DuckDBPyConnection) -> None:
-    for table in ("capabilities", "factor_weights", "fit_labels"):
+    for table in ("capabilities", "factor_weights", "fit_labels", "saved_views"):
         db.execute(f"DROP TABLE {table}")
     db.execute("ALTER TABLE reveals DROP COLUMN who")
     db.execute("ALTER TABLE models DROP COLUMN run")
@@ -75,7 +75,7 @@ def check(path: Path, before: dict[str, list[tuple[object, ...]]]) -> None:
     after = contents(path)
     new_tables = {
         *("reveals", "unit_weights", "item_results"),
-        *("capabilities", "factor_weights", "fit_labels"),
+        *("capabilities", "factor_weights", "fit_labels", "saved_views"),
     }
     assert after.keys() == before.keys() | new_tables
     assert [after[table] for table in new_tables] == [[]] * len(new_tables)
@@ -150,7 +150,7 @@ def test_an_upgrade_that_fails_leaves_the_old_database_whole(
     check(old, before)
 
 
-@pytest.mark.parametrize("version", [0, 9, 99])
+@pytest.mark.parametrize("version", [0, 10, 99])
 def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     old: Path, version: int
 ) -> None:
@@ -159,7 +159,7 @@ def test_a_version_that_is_neither_this_nor_the_one_before_is_refused_and_left(
     before = contents(old)
     for read_only in (True, False):
         with (
-            pytest.raises(StoreError, match=r"has schema version .*, this program reads 8"),
+            pytest.raises(StoreError, match=r"has schema version .*, this program reads 9"),
             store.connect(old, read_only=read_only),
         ):
             pass

@@ -152,6 +152,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "cancel": lambda path: edits.cancel(at(path), 1),
     "reveal": lambda path: edits.reveal(at(path), "words", ["sides"]),
     "label": lambda path: edits.label_fit(at(path), "reading-1", "mine", "", pinned=True),
+    "view": lambda path: edits.save_view(at(path), "mine", "fit", ""),
+    "forget": lambda path: edits.remove_view(at(path), "mine"),
     "split": lambda path: edits.save_split(at(path), "mine", {"ant": "train"}),
     "bring": lambda path: edits.upload(at(path), "m.csv", path.with_name("m.csv"), "models", {}),
     "confirm": lambda path: edits.confirm(at(path), PREVIEW),

@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from csvcore import store
 from csvcore.errors import InputError
+from csvcore.figures.token_heatmap import LONGEST, short
 from csvcore.formats.csv_tables import read_tasks
-from dashboard.components import token_heatmap
 from dashboard.queries import fit_tokens
 from dashboard.queries.database import Database
 from dashboard.views.salience import colouring, export, position, strongest_tokens
@@ -204,10 +204,10 @@ def test_the_exported_page_is_text_alone(texts: fit_tokens.FitTokens, database: 
 
 
 def test_a_huge_token_is_cut_where_nobody_could_read_on() -> None:
-    cut = token_heatmap.short("x" * 1_000_000)
-    assert len(cut) < token_heatmap.LONGEST + 50
+    cut = short("x" * 1_000_000)
+    assert len(cut) < LONGEST + 50
     assert cut.endswith("(998,000 more characters)")
-    assert token_heatmap.short("x") == "x"
+    assert short("x") == "x"
 
 
 def test_a_search_tells_of_matches_in_sources_that_are_not_read(app: AppTest) -> None:

@@ -1,13 +1,12 @@
 """The coloured text of Figure 9 as a Streamlit component.
 
-Token text is untrusted. It is sent as Arrow data and reaches the page through text nodes only, in
-`token_heatmap.js`; no HTML is built from it anywhere.
+The renderer is that of notebooks too, `csvcore.figures.token_heatmap`. Token text is untrusted. It
+is sent as Arrow data and reaches the page through text nodes only; no HTML is made of it anywhere.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,40 +14,12 @@ import pyarrow as pa
 import streamlit as st
 from numpy.typing import NDArray
 
-from csvcore.figures.scales import HUES, LEVELS, Scale
+from csvcore.figures.scales import Scale
+from csvcore.figures.token_heatmap import MARKUP, RENDERER, STYLE, scale_data, short
 from csvcore.records import Floats
 
-MIDDLE = (LEVELS - 1) // 2  # the shade whose value a logarithmic legend tells
-LONGEST = 2000  # characters of a token that are shown
-_HERE = Path(__file__).parent
-_MARKUP = """
-<div class="heatmap">
-  <div class="bar"><span class="legend" role="img"></span></div>
-  <div class="bar">
-    <button class="previous-strong" title="Key P">◀ previous salient token</button>
-    <button class="next-strong" title="Key N">next salient token ▶</button>
-    <span class="found" hidden>
-      <button class="previous-match" title="Shift and key M">◀ previous match</button>
-      <button class="next-match" title="Key M">next match ▶</button>
-      <span class="beyond"></span>
-    </span>
-    <label><input type="checkbox" class="marks"> show spaces and newlines</label>
-    <label><input type="checkbox" class="lines"> underline by value</label>
-  </div>
-  <div class="text" role="group" tabindex="0" aria-describedby="heatmap-keys"></div>
-  <button class="more" hidden></button>
-  <div class="spoken" aria-live="polite"></div>
-  <div id="heatmap-keys" hidden>Arrow keys move between tokens, Enter selects, Shift and Enter
-    extends, N and P jump to the next and previous salient token, M to the next match of the search,
-    Escape clears.</div>
-  <div class="tip" role="tooltip" hidden></div>
-</div>
-"""
 _component = st.components.v2.component(
-    "token_heatmap",
-    html=_MARKUP,
-    css=(_HERE / "token_heatmap.css").read_text(encoding="utf-8"),
-    js=(_HERE / "token_heatmap.js").read_text(encoding="utf-8"),
+    "token_heatmap", html=MARKUP, css=STYLE, js=f"{RENDERER}\nexport default render;\n"
 )
 
 
@@ -115,12 +86,6 @@ def pack(
     return table, digest.hexdigest()
 
 
-def short(text: str) -> str:
-    """Cut a token's text to LONGEST characters."""
-    cut = len(text) - LONGEST
-    return text if cut <= 0 else f"{text[:LONGEST]}… ({cut:,} more characters)"
-
-
 def heatmap(
     drawing: Drawing, key: str, on_select: Callable[[], None], on_more: Callable[[], None]
 ) -> Any:
@@ -134,7 +99,6 @@ def heatmap(
     """
     ranges = [{"start": start, "end": end} for start, end in drawing.matches]
     start, end = drawing.selected or (-1, -1)
-    scale = drawing.scale
     return _component(
         key=key,
         data={
@@ -142,16 +106,7 @@ def heatmap(
             "version": drawing.version,
             "docs": [{"title": title, "at": at} for title, at in drawing.docs],
             "models": list(drawing.models),
-            "scale": {
-                "name": scale.name,
-                "unit": scale.words,
-                "top": scale.top,
-                "middle": None if scale.knee is None else scale.value_at(MIDDLE),
-                "steps": LEVELS,
-                "half": MIDDLE,
-                "hue": list(HUES[scale.hue]),
-                "low_hue": None if scale.low_hue is None else list(HUES[scale.low_hue]),
-            },
+            "scale": scale_data(drawing.scale),
             "note": drawing.note,
             "matches": ranges,
             "selected": {"start": start, "end": end},

@@ -1,4 +1,5 @@
 // Token heatmap. Token text is untrusted and only ever becomes a text node.
+// Of the data `tokens` has numRows and getChild(column).toArray(), as an Arrow table has.
 const STRONG = 6; // level, of 9, from which N, P and the buttons stop at a token
 const NEAR_END = 400; // pixels before the end at which more documents are asked for
 const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
@@ -317,8 +318,10 @@ class View {
     this.tip.hidden = false;
     const box = this.tip.getBoundingClientRect();
     const below = y + 18 + box.height <= window.innerHeight;
-    this.tip.style.left = `${Math.max(4, Math.min(x + 14, window.innerWidth - box.width - 8))}px`;
-    this.tip.style.top = `${below ? y + 18 : y - box.height - 10}px`;
+    this.tip.style.left = this.tip.style.top = "0";
+    const origin = this.tip.getBoundingClientRect(); // not the window's corner in a notebook's cell
+    this.tip.style.left = `${Math.max(4, Math.min(x + 14, window.innerWidth - box.width - 8)) - origin.left}px`;
+    this.tip.style.top = `${(below ? y + 18 : y - box.height - 10) - origin.top}px`;
   }
 
   hideTip() {
@@ -326,7 +329,7 @@ class View {
   }
 }
 
-export default function render({ data, parentElement, setStateValue }) {
+function render({ data, parentElement, setStateValue }) {
   if (!views.has(parentElement)) views.set(parentElement, new View(parentElement));
   views.get(parentElement).update(data, setStateValue);
   return () => views.delete(parentElement);
