@@ -65,7 +65,6 @@ def fit_dataset(
     results = learn(data, chosen, missing, config, report, watch)
     report(1, 1, "storing")
     store_results(database, data, results)
-<<<<<<< HEAD
     by_pair = fits_by_pair(requests, stored, results, chosen)
     return [by_pair[pair] for pair in wanted]
 
@@ -88,15 +87,6 @@ def fits_by_pair(
 
 def store_results(database: Path, data: Dataset, results: Sequence[FitResult]) -> None:
     """Store finished fits in one transaction; refuse them if what they are made of has changed."""
-=======
-    made = stored | {result.fit.fit: result.fit for result in results}
-    by_pair = {(request.task, request.method): made[request.fit] for request in requests}
-    return [replace(by_pair[pair], left_out=chosen[pair[0]].left_out) for pair in wanted]
-
-
-def store_results(database: Path, data: Dataset, results: Sequence[FitResult]) -> None:
-    """Store finished fits of a dataset in one transaction."""
->>>>>>> a3dfb563b30b52771f0804669f4f1c66064fee01
     doc_ids = [doc.doc_id for doc in data.docs]
     with store.connect(database) as db:
         for result in results:
