@@ -117,10 +117,11 @@ def _tasks(
                 report(len(done), len(running), f"{len(running)} tasks on Ray")
             try:
                 result = ray.get(reference)
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from error
             except ray.exceptions.RayError as error:
-                raise task_error(error, RETRIES) from error
+                cause = getattr(error, "cause", None)
+                if cause is None or isinstance(cause, ray.exceptions.RayError):
+                    raise task_error(error, RETRIES) from error  # a node or the driver is gone
+                raise cause from error
             yield result
     except BaseException:  # of a task, of the report, or nobody wants the rest
         _, unfinished = ray.wait(running, num_returns=len(running), timeout=0)
