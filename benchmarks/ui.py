@@ -36,10 +36,11 @@ import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from csvcore import store
+from csvcore.fitting.capabilities import CapabilityConfig
 from csvcore.fitting.config import FitConfig
 from csvcore.formats.bundled import ZOO
 from csvcore.jobs import queue
-from csvcore.pipeline import collect, compare, imports
+from csvcore.pipeline import capabilities, collect, compare, imports
 from csvcore.pipeline.collect import CollectConfig
 
 ROOT = Path(__file__).parents[1]
@@ -47,10 +48,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first
 N_TOKENS = 10_000
 PATIENCE = 60_000  # ms; a slow machine is to fail its bound, not to time out
 VIEW = "corpus=zoo&split=by-size&task=facts"
-PAGES = (
-    *("overview", "models", "collect", "fit", "curves", "salience", "baselines", "mixes"),
-    *("predict", "paper"),
-)
+PAGES = sorted(path.stem for path in (ROOT / "dashboard" / "pages").glob("[!_]*.py"))
 BOUNDS = {  # claim: (what, bound)
     "paint": ("first paint", 2500.0),
     "heatmap": (f"a heatmap of {N_TOKENS:,} tokens, from its link", 5000.0),
@@ -323,6 +321,9 @@ def main() -> int:
         if not database.exists():
             imports.init(database, zoo=True)
             compare.compare(database, "zoo", "by-size", ["facts"], FitConfig())
+            bare = CapabilityConfig(permutations=0, few_shot=0)
+            both = ["facts", "scenes"]
+            capabilities.capabilities(database, "zoo", "by-size", both, FitConfig(), bare)
             add_long(database)
         check_made_here(database)
         with serving(database) as (address, process):

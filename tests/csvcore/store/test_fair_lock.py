@@ -140,9 +140,9 @@ def test_a_killed_holder_makes_room_for_the_next(
     lock: Path, started: "list[subprocess.Popen[bytes]]"
 ) -> None:
     queue_of(started, lock, "ABC")
+    until(lambda: taken(lock) == "A")
+    lock.with_name("inside").unlink()  # which it cannot do itself
     started[0].kill()
-    started[0].wait(DEADLINE)
-    lock.with_name("inside").unlink()  # which it could not do itself
     let_go(lock, "BC")
     assert [process.wait(DEADLINE) for process in started[1:]] == [0, 0]
     assert taken(lock) == "ABC"
