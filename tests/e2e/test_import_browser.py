@@ -92,7 +92,7 @@ def test_a_new_user_goes_from_own_files_to_a_fit_without_a_command_line(
             assert store.coverage(db, "words") == dict.fromkeys(SIDES, len(DOCS))
         assert list(queue.uploads_path(database).iterdir()) == []  # nothing is left over
 
-        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Fit").click()
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Fit", exact=True).click()
         page.get_by_role("button", name="Start", exact=True).click()
         job = page.get_by_test_id("stExpander").filter(has_text=re.compile("reading.*, done"))
         expect(job.first).to_be_visible(timeout=PATIENCE)
