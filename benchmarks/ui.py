@@ -4,7 +4,7 @@ paint    first paint of a page, from a warm server to a browser that has nothing
 heatmap  a document of 10,000 tokens, from opening its link to its last token; and how long the page
          works to build it
 rerun    another page, and every page once more
-mixes    a slider of the Mixes page, to the error it leads to
+slider   the first slider of Mixes and of Forecast, to the answer it leads to
 busy     Baselines and the page of the running fit itself once more while it runs
 lean     the server's process has loaded no torch and no tokenizers
 
@@ -55,7 +55,7 @@ BOUNDS = {  # claim: (what, bound)
     "build": ("the page builds that heatmap", 150.0),
     "switch": ("another page", 500.0),
     "rerun": ("the same page once more", 500.0),
-    "mixes": ("a slider's answer", 300.0),
+    "slider": ("a slider's answer", 300.0),
     "busy": ("the same page once more while a fit runs", 700.0),
 }
 Found = dict[str, list[float]]  # what was measured to its values, in milliseconds
@@ -246,17 +246,18 @@ def rerun(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
         yield {f"rerun {name}": again(browser, address, name, repeats)}
 
 
-def mixes(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
-    """Time a step of the first slider until the first error shows its change."""
-    page = opened(browser, f"{address}/mixes?{VIEW}")
-    page.get_by_role("slider").first.focus()
-    taken = []
-    for _ in range(repeats):
-        page.evaluate(CLOCK, ["keydown", "[data-testid=stMetric]", False, PATIENCE])
-        page.keyboard.press("ArrowRight")
-        taken.append(answer(page))
-    page.context.close()
-    yield {"mixes": taken}
+def slider(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
+    """Time a step of a page's first slider until the page with its answer is complete."""
+    for name, split in (("mixes", "by-size"), ("forecast", "forecast")):
+        page = opened(browser, f"{address}/{name}?corpus=zoo&split={split}&task=facts")
+        page.get_by_role("slider").first.focus()
+        taken = []
+        for _ in range(repeats):
+            page.evaluate(CLOCK, ["keydown", None, True, PATIENCE])
+            page.keyboard.press("ArrowRight")
+            taken.append(answer(page))
+        page.context.close()
+        yield {f"slider {name}": taken}
 
 
 def busy(browser: Browser, address: str, repeats: int, database: Path) -> Iterator[Found]:
@@ -304,7 +305,7 @@ def report(taken: Found) -> bool:
 def main() -> int:
     """Measure the claims; 1 if one does not hold."""
     opening = {"paint": paint, "heatmap": heatmap}
-    staying = {"rerun": rerun, "mixes": mixes}
+    staying = {"rerun": rerun, "slider": slider}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
