@@ -2,11 +2,11 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from csvcore.analysis.carriers import token_texts
 from csvcore.analysis.comparison import Comparison
 from csvcore.analysis.paired import PairedTest, paired_test
 from csvcore.analysis.two_fits import (
@@ -50,19 +50,13 @@ def token_table(docs: Sequence[Document], edges: Sequence[Ints]) -> pd.DataFrame
         edges: for each document its (n_tokens + 1,) byte boundaries.
     """
     sizes = [cuts.size - 1 for cuts in edges]
-    encoded = [doc.text.encode() for doc in docs]
-    spans = zip(encoded, edges, strict=True)
     return pd.DataFrame(
         {
             "doc_id": np.repeat([doc.doc_id for doc in docs], sizes),
             "token_index": np.concatenate([np.arange(size) for size in sizes]),
             "byte_start": np.concatenate([cuts[:-1] for cuts in edges]),
             "byte_end": np.concatenate([cuts[1:] for cuts in edges]),
-            "text": [
-                text[start:end].decode(errors="replace")
-                for text, cuts in spans
-                for start, end in pairwise(cuts.tolist())
-            ],
+            "text": token_texts(docs, edges),
             "source": np.repeat([doc.source for doc in docs], sizes),
         }
     )

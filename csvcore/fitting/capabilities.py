@@ -129,8 +129,9 @@ def find(
     def step(message: str) -> "_Step":
         return _Step(report, message)
 
-    runs = data.runs()[fitted]
-    own = choose_heads(table, problems, groups, runs, fast, step("heads of the tasks"))
+    own = choose_heads(
+        table, problems, groups, data.runs()[fitted], fast, step("heads of the tasks")
+    )
     choice = choose_factors(
         table,
         problems,
@@ -148,7 +149,6 @@ def find(
         name: world.scaled(head_weights(table, heads.theta, heads.pull))
         for name, heads in choice.without.items()
     }
-    few = _few_shot(world, chosen, own_score, settings, config, report)
     record = Capabilities(
         corpus=data.corpus,
         split=data.split_name,
@@ -156,7 +156,7 @@ def find(
         tasks=_tasks(world, choice, loadings, z, separate),
         profiles=_profiles(world, z, by_group),
         tried=_tried(choice),
-        few_shot=few,
+        few_shot=_few_shot(world, chosen, own_score, settings, config, report),
         judges=choice.judges,
         config=asdict(settings) | {"seed": config.seed, "scorer_sha256": data.units.scorer_sha256},
     )
