@@ -17,7 +17,7 @@ from csvcore.records import Floats, Mask, ModelCard
 
 NOISE = 0.1  # share of a column's variance that the product leaves
 MAX_ROUNDS = 200  # of the alternation
-TOLERANCE = 1e-6  # change of the completed table, in spreads of a column, that ends it
+TOLERANCE = 1e-4  # change of the completed table, in spreads of a column, that ends it
 
 
 def card_features(cards: Sequence[ModelCard]) -> Floats:
@@ -45,7 +45,8 @@ def completed(table: Floats, known: Floats, rank: int) -> Floats:
     known = np.column_stack([np.ones(len(y)), known])
     loading = _ridges(known, y.T, measured.T)  # (n_columns, 1 + n_features)
     # The alternation starts at the axes of what the known features leave.
-    axes = np.linalg.svd(np.where(measured, y - known @ loading.T, 0.0))[2][:rank].T
+    left = np.where(measured, y - known @ loading.T, 0.0)
+    axes = np.linalg.svd(left, full_matrices=False)[2][:rank].T
     product = known @ loading.T
     for _ in range(MAX_ROUNDS):
         factor = _ridges(axes, y - known @ loading.T, measured)  # (n_rows, rank)
@@ -68,9 +69,10 @@ def _ridges(features: Floats, y: Floats, measured: Mask) -> Floats:
     Returns:
         (n_rows, n_features).
     """
-    seen = measured.astype(np.float64)
-    gram = np.einsum("rn,nf,ng->rfg", seen, features, features, optimize=True)
-    gram += NOISE * np.eye(features.shape[1])
+    width = features.shape[1]
+    products = (features[:, :, None] * features[:, None, :]).reshape(-1, width * width)
+    gram = (measured.astype(np.float64) @ products).reshape(-1, width, width)
+    gram += NOISE * np.eye(width)
     right = (np.where(measured, y, 0.0) @ features)[:, :, None]
     return np.asarray(np.linalg.solve(gram, right)[:, :, 0])
 

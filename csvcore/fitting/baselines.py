@@ -8,9 +8,9 @@ import numpy as np
 from csvcore import salience
 from csvcore.analysis import label_weights
 from csvcore.analysis.label_weights import LabelSpans
-from csvcore.analysis.rank_tokens import best_ranking
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
+from csvcore.fitting.ranked import rank_tokens
 from csvcore.methods import METHODS
 from csvcore.optimise import WeightResult
 from csvcore.records import Floats, Mask, Task
@@ -119,6 +119,4 @@ def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mas
 
 @weights("rank-token")
 def _rank_tokens(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
-    rows = np.array(chosen.rows)
-    kept = best_ranking(data.nll[rows], chosen.accuracy[None], seen, data.counts)
-    return np.asarray(kept[0], dtype=np.float64)
+    return np.asarray(rank_tokens(data, [chosen], seen)[0], dtype=np.float64)

@@ -33,6 +33,7 @@ class Dataset:
     the others have nll 0. n_chars: N_c, characters of the validation text that count. span:
     (n_models,) bytes of text that one loss stands for, on average, as the models' losses came.
     pulls: (n_tokens,) weights of the caller that learnt weights may be pulled towards, by name.
+    ranked: rank tokens by the models and accuracies that they come from, see `rank_tokens`.
     """
 
     corpus: str
@@ -50,6 +51,7 @@ class Dataset:
     n_chars: int
     span: Floats
     pulls: Mapping[str, Floats] = field(default_factory=dict)
+    ranked: dict[tuple[bytes, bytes], Mask] = field(default_factory=dict, init=False, repr=False)
 
     def sources(self) -> tuple[list[str], Ints]:
         """Return the corpus' sources, and the index of each unit's source, (n_tokens,)."""

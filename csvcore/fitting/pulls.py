@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csvcore.analysis.rank_tokens import best_ranking
 from csvcore.fitting.baselines import WEIGHTS, possible
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
+from csvcore.fitting.ranked import rank_tokens
 from csvcore.optimise import Singles
 from csvcore.records import Floats, Mask
 from csvcore.scaling import FEWEST
@@ -83,15 +83,13 @@ def _rank_pulls(
     kept: dict[str, dict[str | None, Mask]] = {task: {} for task in tasks}
     for members in alike.values():
         models = chosen[members[0]]
-        train, nll = models.on("train"), data.nll[models.rows]
-        accuracy = np.array([chosen[task].accuracy for task in members])
+        train = models.on("train")
         masks: dict[str | None, Mask] = {None: train}
         masks |= {name: train & ~mask[models.rows] for name, mask in groups.items()}
         for group, seen in masks.items():
             if seen.sum() < FEWEST or (group is not None and np.array_equal(seen, train)):
                 continue
-            for task, mask in zip(
-                members, best_ranking(nll, accuracy, seen, data.counts), strict=True
-            ):
+            ranked = rank_tokens(data, [chosen[task] for task in members], seen)
+            for task, mask in zip(members, ranked, strict=True):
                 kept[task][group] = mask
     return kept

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from csvcore import salience
-from csvcore.analysis.rank_tokens import best_ranking
 from csvcore.analysis.scores import COMPUTE, COUNTS, Text, compute_score, source_scores, task_scores
 from csvcore.analysis.stack import VALIDATION, Judge, Stack, fit_stack, judges, laws_on
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
+from csvcore.fitting.ranked import rank_tokens
 from csvcore.optimise import WeightResult
 from csvcore.records import Floats, Ints, Mask, Task
 from csvcore.scaling import Laws
@@ -110,15 +110,11 @@ class _Ranks:
 def _rank_scores(
     data: Dataset, rows: Ints, chosen: Mapping[str, TaskModels], seen: Sequence[Mask]
 ) -> dict[str, _Ranks]:
-    """Return for every task the rank-token scores by each mask of models that may be learnt from.
-
-    One ranking of the losses serves all tasks.
-    """
-    accuracy = np.array([models.accuracy for models in chosen.values()])
+    """Return every task's rank-token scores by each mask of models that may be learnt from."""
     nll = data.nll[rows]
     scores = []
     for mask in seen:
-        kept = best_ranking(nll, accuracy, mask, data.counts)  # (n_tasks, n_units)
+        kept = rank_tokens(data, list(chosen.values()), mask)  # (n_tasks, n_units)
         scores.append(salience.capability_score(kept.astype(np.float64), nll, data.n_chars))
     return {
         task: _Ranks([of_mask[number] for of_mask in scores], kept[number])

@@ -9,8 +9,9 @@ The objective over theta is
 At the best law the residuals are orthogonal to the law's own Jacobian, so the gradient of F is that
 at a fixed law, exactly; and with the law's part projected out of the models x features Jacobian J,
 J'J is the Gauss-Newton matrix of the profiled problem (variable projection, Kaufman). A step solves
-(J'J + (strength + damping) I) step = -gradient through the models x models matrix J J'. A step that
-does not lower F is not taken: the damping grows until one does.
+(J'J + (strength + damping) I) step = -gradient, through the models x models matrix J J' where there
+are fewer models than features. A step that does not lower F is not taken: the damping grows until
+one does.
 
 J costs as much as n_features passes over the losses, the gradient of F as much as two. So after a
 step with a new J come steps with the exact gradient and the same J, as long as they lower F enough
@@ -133,12 +134,16 @@ class Curvature:
 
     rows: (n_rows,) models whose share is positive in any head. jacobian: (n_heads, n_rows,
     n_features) of the share's roots times predicted, the law's part projected out. gram: (n_heads,
-    n_rows, n_rows) jacobian times itself transposed.
+    size, size) the products of its rows with one another, or of its columns where these are fewer.
+    factor: (n_heads, size, size) the Cholesky factor of gram + ridge on the diagonal. ridge:
+    (n_heads,) NaN without a factor.
     """
 
     rows: Ints
     jacobian: torch.Tensor
     gram: torch.Tensor
+    factor: torch.Tensor
+    ridge: torch.Tensor
 
     @property
     def formed(self) -> Mask:
@@ -148,25 +153,28 @@ class Curvature:
     @classmethod
     def unformed(cls, heads: Heads, n_features: int) -> "Curvature":
         """Return the curvature of heads none of which has a Jacobian yet: zeros."""
+        n_heads = heads.share.shape[0]
         rows = np.flatnonzero((heads.share > 0).any(axis=0))
-        shape = heads.share.shape[0], rows.size
+        size = min(rows.size, n_features)
         return cls(
             rows,
-            torch.zeros(*shape, n_features, dtype=torch.float64),
-            torch.zeros(*shape, rows.size, dtype=torch.float64),
+            torch.zeros(n_heads, rows.size, n_features, dtype=torch.float64),
+            torch.zeros(n_heads, size, size, dtype=torch.float64),
+            torch.zeros(n_heads, size, size, dtype=torch.float64),
+            torch.full((n_heads,), torch.nan, dtype=torch.float64),
         )
 
     def form(self, which: Ints, jacobian: torch.Tensor) -> None:
         """Replace the Jacobian of the heads `which`."""
         self.jacobian[which] = jacobian
-        self.gram[which] = jacobian @ jacobian.transpose(1, 2)
+        across = jacobian.transpose(1, 2)
+        self.gram[which] = jacobian @ across if self._fewer_rows else across @ jacobian
+        self.ridge[which] = torch.nan
 
     def steps(self, which: Ints, gradient: torch.Tensor, ridge: torch.Tensor) -> Floats:
         """Return steps of the heads `which`, (n_which, n_features).
 
-        By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
-        with more than one thread (https://github.com/pytorch/pytorch/issues/142815). If
-        rounding makes a system not positive definite, the step is 0, so F is not lower and the
+        If rounding makes a system not positive definite, the step is 0, so F is not lower and the
         damping grows.
 
         Args:
@@ -174,14 +182,33 @@ class Curvature:
             gradient: (n_which, n_features) half of F's gradient.
             ridge: (n_which,) strength and damping.
         """
-        jacobian = self.jacobian[which]
-        system = self.gram[which] + torch.diag_embed(ridge[:, None].expand(-1, self.rows.size))
-        seen = torch.einsum("kmp,kp->km", jacobian, gradient)
-        factor, failed = torch.linalg.cholesky_ex(system)
-        inner = torch.cholesky_solve(seen[..., None], factor)[..., 0]
-        step = (torch.einsum("kmp,km->kp", jacobian, inner) - gradient) / ridge[:, None]
-        step[failed > 0] = 0.0
+        self._factorise(which, ridge)
+        factor = self.factor[which]
+        if self._fewer_rows:
+            jacobian = self.jacobian[which]
+            seen = torch.einsum("kmp,kp->km", jacobian, gradient)
+            inner = torch.cholesky_solve(seen[..., None], factor)[..., 0]
+            step = (torch.einsum("kmp,km->kp", jacobian, inner) - gradient) / ridge[:, None]
+        else:
+            step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
+        step[self.ridge[which].isnan()] = 0.0
         return step.numpy()
+
+    @property
+    def _fewer_rows(self) -> bool:
+        return self.rows.size < self.jacobian.shape[2]
+
+    def _factorise(self, which: Ints, ridge: torch.Tensor) -> None:
+        """Factorise the systems of the heads whose factor is of another ridge.
+
+        By Cholesky: torch's LU of several matrices of more than 150 rows fails or errs on a CPU
+        with more than one thread (https://github.com/pytorch/pytorch/issues/142815).
+        """
+        new = (self.ridge[which] != ridge).numpy()
+        heads, ridge = which[new], ridge[new]
+        system = self.gram[heads] + torch.diag_embed(ridge[:, None].expand(-1, self.gram.shape[1]))
+        self.factor[heads], failed = torch.linalg.cholesky_ex(system)
+        self.ridge[heads] = torch.where(failed > 0, torch.nan, ridge)
 
 
 @dataclass(slots=True)

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore.analysis.rank_tokens import TOP
+from csvcore.analysis.rank_tokens import TOP, best_ranking
+from csvcore.fitting import ranked
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.pulls import REST, Pulls, pulls
 from csvcore.optimise import Singles
@@ -52,6 +54,33 @@ def test_accuracies_of_the_group_left_out_do_not_move_the_pull_without_it(
         after = pulls_of(data, replace(models, accuracy=changed))
         assert_array_equal(rank_row(after, name), rank_row(before, name))
     assert any((rank_row(before, name) != rank_row(before, None)).any() for name in groups)
+
+
+def test_losses_are_ranked_once_for_all_that_ask(
+    given: tuple[Dataset, TaskModels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, models = given
+    n_calls = 0
+
+    def counted(*args: Any) -> Any:
+        nonlocal n_calls
+        n_calls += 1
+        return best_ranking(*args)
+
+    monkeypatch.setattr(ranked, "best_ranking", counted)
+    train = models.on("train")
+    first = ranked.rank_tokens(data, [models], train)
+    assert_array_equal(
+        first, best_ranking(data.nll[models.rows], models.accuracy[None], train, data.counts)
+    )
+    other = replace(models, accuracy=models.accuracy[::-1].copy())
+    both = ranked.rank_tokens(data, [models, other], train)
+    assert_array_equal(both[0], first[0])
+    assert_array_equal(ranked.rank_tokens(data, [other], train)[0], both[1])
+    assert n_calls == 2
+    fresh = data.only([doc.doc_id for doc in data.docs])
+    assert_array_equal(ranked.rank_tokens(fresh, [models], train), first)
+    assert n_calls == 3
 
 
 def test_accuracies_of_validation_and_test_models_do_not_move_any_pull(

@@ -11,7 +11,7 @@ from csvcore.errors import Cancelled
 from csvcore.optimise import Activation, gauss_newton, passes
 from csvcore.optimise.gauss_newton import Solution, solve
 from csvcore.optimise.passes import head_weights
-from csvcore.records import Floats
+from csvcore.records import Floats, Ints
 from csvcore.scaling import fit_sigmoid_laws
 from tests.support.planted import (
     KINDS,
@@ -218,29 +218,56 @@ def test_every_step_is_reported_and_the_caller_can_stop_it() -> None:
 # One step
 
 
-def curvature(n_heads: int, n_rows: int) -> tuple[gauss_newton.Curvature, torch.Tensor]:
+def curvature(
+    n_heads: int, n_rows: int, n_features: int = 4
+) -> tuple[gauss_newton.Curvature, torch.Tensor]:
     """Jacobians and gradients drawn at random."""
     rng = np.random.default_rng(n_rows)
-    jacobian = torch.from_numpy(rng.normal(size=(n_heads, n_rows, 4)))
-    gram = jacobian @ jacobian.transpose(1, 2)
-    made = gauss_newton.Curvature(np.arange(n_rows), jacobian, gram)
-    return made, torch.from_numpy(rng.normal(size=(n_heads, 4)))
+    ones = np.ones((n_heads, n_rows))
+    heads = gauss_newton.Heads(ones, ones, ones[:, 0], ones[:, 0], np.zeros(n_heads, dtype=int))
+    made = gauss_newton.Curvature.unformed(heads, n_features)
+    drawn = torch.from_numpy(rng.normal(size=(n_heads, n_rows, n_features)))
+    made.form(np.arange(n_heads), drawn)
+    return made, torch.from_numpy(rng.normal(size=(n_heads, n_features)))
 
 
-@pytest.mark.parametrize("n_rows", [3, 151, 200])  # torch's LU fails from 151 rows on
-def test_a_step_solves_the_damped_normal_equations_on_more_than_one_thread(n_rows: int) -> None:
-    made, gradients = curvature(5, n_rows)
+def assert_steps(
+    made: gauss_newton.Curvature, which: Ints, gradients: torch.Tensor, ridges: torch.Tensor
+) -> None:
+    """Check the steps by numpy's solution of the damped normal equations."""
+    steps = made.steps(which, gradients[which], ridges)
+    for step, k, ridge in zip(steps, which, ridges.numpy(), strict=True):
+        jacobian, gradient = made.jacobian[k].numpy(), gradients[k].numpy()
+        normal = jacobian.T @ jacobian + ridge * np.eye(gradient.size)
+        assert_allclose(step, np.linalg.solve(normal, -gradient), rtol=1e-9, atol=1e-12)
+
+
+# torch's LU fails from 151 rows on
+@pytest.mark.parametrize(("n_rows", "n_features"), [(3, 4), (200, 4), (151, 160), (160, 160)])
+def test_a_step_solves_the_damped_normal_equations_on_more_than_one_thread(
+    n_rows: int, n_features: int
+) -> None:
+    made, gradients = curvature(5, n_rows, n_features)
     which, ridges = np.array([1, 4]), torch.tensor([0.75, 2.5], dtype=torch.float64)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        steps = made.steps(which, gradients[which], ridges)
+        assert_steps(made, which, gradients, ridges)
     finally:
         torch.set_num_threads(n_threads)
-    for step, k, ridge in zip(steps, which, ridges.numpy(), strict=True):
-        jacobian, gradient = made.jacobian[k].numpy(), gradients[k].numpy()
-        normal = jacobian.T @ jacobian + ridge * np.eye(4)
-        assert_allclose(step, np.linalg.solve(normal, -gradient), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_rows", [3, 9])
+def test_a_factor_serves_until_the_ridge_or_the_jacobian_changes(n_rows: int) -> None:
+    made, gradients = curvature(3, n_rows)
+    every = np.arange(3)
+    ridges = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    assert_steps(made, every, gradients, ridges)
+    assert_steps(made, every, 2 * gradients, ridges)
+    ridges[1] = 0.1
+    assert_steps(made, every, gradients, ridges)
+    made.form(every[:1], made.jacobian[:1] + 1.0)
+    assert_steps(made, every, gradients, ridges)
 
 
 def test_a_head_without_a_positive_definite_system_stays() -> None:
