@@ -5,7 +5,8 @@ quarter of the compute, and the largest shapes from shapes of at most a quarter 
 open_lm: 1.4 and 6.9 billion parameters from at most 0.4 billion, each corpus by itself. The zoo:
 its split `forecast`. Beside each forecast stand the two forms that the literature uses most, fitted
 to the same models: two steps over the mean loss of all text in size and tokens (OLMo ladder), and
--log accuracy in compute (2512.08894), and the largest model carried forward.
+-log accuracy in compute (2512.08894), and the largest model carried forward. Last, the rest of
+every run of the zoo and of Gemstones from its first half and its first quarter.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from public_data import sources
 from real_data import circumstances
 
 from csvcore import store
-from csvcore.forecasting.forecaster import Forecaster, forecaster
+from csvcore.forecasting.forecaster import Forecaster, forecaster, run_forecaster
 from csvcore.forecasting.forms import form_names
 from csvcore.forecasting.known import known_of
 from csvcore.forecasting.ladder import Ladder
@@ -55,6 +56,13 @@ def main() -> None:
           f"{'backtest':>9}{'seconds':>9}  intervals held, by horizon")  # fmt: skip
     for name, cases in every_set(options.folder, options.zoo):
         print(line(name, cases), flush=True)
+    ladders = {
+        "zoo": [ladder for ladder, _ in zoo_ladders(options.zoo)],
+        "Gemstones": [whole_ladder(gemstone_models(options.folder))],
+    }
+    for name, own in ladders.items():
+        for share in (0.5, 0.25):
+            print(runs_line(f"{name}, runs from {share:.0%}", own, share), flush=True)
 
 
 def every_set(folder: Path, zoo: Path) -> Iterator[tuple[str, list[Case]]]:
@@ -95,6 +103,13 @@ def open_lm(folder: Path) -> Iterator[Case]:
 
 def zoo_families(zoo: Path) -> Iterator[Case]:
     """Yield a case for each family of the zoo that has test models in its split `forecast`."""
+    for ladder, tests in zoo_ladders(zoo):
+        if tests.any() and ladder.take(np.flatnonzero(~tests)).long_enough:
+            yield case(ladder, ~tests, tests)
+
+
+def zoo_ladders(zoo: Path) -> Iterator[tuple[Ladder, Mask]]:
+    """Yield each family of the zoo, with a mask of the test models of its split `forecast`."""
     with TemporaryDirectory() as folder:
         database = Path(folder) / "zoo.duckdb"
         sources.load_files(zoo, database, "losses/zoo/*.parquet")
@@ -106,9 +121,7 @@ def zoo_families(zoo: Path) -> Iterator[Case]:
         rows = known.rows((family,), known.usual_stage())
         for tasks in known.task_groups(rows):
             ladder = known.ladder(rows, tasks)
-            tests = np.array([sides[name] == "test" for name in ladder.names])
-            if tests.any() and ladder.take(np.flatnonzero(~tests)).long_enough:
-                yield case(ladder, ~tests, tests)
+            yield ladder, np.array([sides[name] == "test" for name in ladder.names])
 
 
 def whole_ladder(measured: sources.Measured, family: str | None = None) -> Ladder:
@@ -147,6 +160,46 @@ def line(name: str, cases: Sequence[Case]) -> str:
         f"{name:28}{ours:9.2f}{two_step:9.2f}{direct:9.2f}{carried:9.2f}"
         f"{ours / min(two_step, direct):7.2f}{100 * tested:9.2f}{seconds:9.1f}  {', '.join(parts)}"
     )
+
+
+def runs_line(name: str, ladders: Sequence[Ladder], share: float) -> str:
+    """Return how the rest of runs is forecast from a share of their tokens, means over runs.
+
+    Runs without another one to test the forecast on are left out.
+    """
+    rows = []
+    for ladder in ladders:
+        for run in dict.fromkeys(ladder.run):
+            own = ladder.of_run(run)
+            end = ladder.train_tokens[own].max()
+            rest = own[ladder.train_tokens[own] > share * end]
+            known = ladder.take(np.setdiff1d(np.arange(len(ladder.names)), rest))
+            if own.size - rest.size < 2 or not rest.size or not known.long_enough:
+                continue
+            fitted = run_forecaster(known, run, float(end))
+            if fitted.tested.fold.size:
+                rows.append(_of_run(fitted, ladder.take(rest)))
+    error, carried, *parts = np.mean(rows, axis=0).tolist()
+    return (
+        f"{name:28}{error:9.2f}{'':18}{carried:9.2f}  {len(rows)} runs, intervals held "
+        f"{parts[0]:.2f}, width {parts[1]:.1f}; without the limit on falls {parts[2]:.2f}, "
+        f"{parts[3]:.1f}"
+    )
+
+
+def _of_run(fitted: Forecaster, rest: Ladder) -> list[float]:
+    """Return errors of the forecast and of the last accuracy, and coverage and width of intervals.
+
+    Errors and widths are in points; intervals are those with the limit on falls, then without.
+    """
+    at, truth = (rest.n_params, rest.train_tokens), rest.accuracy
+    bands = fitted.predict(*at), replace(fitted, fall=None).predict(*at)
+    last = fitted.forms.carried[:, None]
+    values = [100 * float(np.abs(told - truth).mean()) for told in (bands[0].predicted, last)]
+    for band in bands:
+        values.append(float(((band.low <= truth) & (truth <= band.high)).mean()))
+        values.append(100 * float((band.high - band.low).mean()))
+    return values
 
 
 def of_forms(one: Case, fitted: Forecaster) -> list[float]:

@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Path], object]] = {
     "mixes": measure.mixes,
     "highlights": measure.highlights,
     "ablations": measure.ablations,
+    "capabilities": measure.capabilities,
 }
 
 

@@ -14,12 +14,15 @@ from csvcore import salience, store
 from csvcore.alignment import Aligner, byte_clock
 from csvcore.analysis import token_kinds
 from csvcore.analysis.comparison import contract_row
+from csvcore.fitting.capabilities import CapabilityConfig
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels
 from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import learn
 from csvcore.fitting.outcome import FitResult
 from csvcore.formats import atomic, bundled
+from csvcore.pipeline.capabilities import capabilities as find_capabilities
+from csvcore.pipeline.capabilities import contract
 from csvcore.pipeline.compare import compare, usable_tasks
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.fit import fit
@@ -30,6 +33,7 @@ from csvcore.records import Fit
 CORPUS, PROSE = "zoo", "zoo-prose"
 SPLITS = ("by-size", "closed-source")
 PERMUTATIONS = 100
+FEWER_FACTORS = 5  # one less than tasks, so that some task is made up of the others
 PAPER_STEPS = (0, 10, 30, 300)
 MIX_TOKENS = 1500  # of every mix, however many sources it is from
 MIXES_PER_SIZE = 8
@@ -206,6 +210,28 @@ def ablations(db: Path) -> list[Row]:
                 }
             )
     return rows
+
+
+def capabilities(db: Path) -> list[Row]:
+    """Find the factors that the tasks share: as many as are chosen, and FEWER_FACTORS."""
+    rows = []
+    for settings in (CapabilityConfig(), CapabilityConfig(FEWER_FACTORS, few_shot=0)):
+        found = find_capabilities(db, CORPUS, "by-size", [], FitConfig(), settings)
+        record = contract(db, found)
+        factors = [
+            {key: factor[key] for key in ("anchor", "stability", "p_value")}
+            | {"sources": [(one["kind"], one["share"]) for one in _heaviest(factor["sources"])]}
+            | {"kinds": [(one["kind"], one["mean"]) for one in factor["kinds"][:1]]}
+            for factor in record["factors"]
+        ]
+        parts = {part: record[part] for part in ("tasks", "tried", "few_shot")}
+        rows.append({"factors": factors, **parts})
+    return rows
+
+
+def _heaviest(sources: Sequence[Row]) -> list[Row]:
+    """Return the two sources with the largest share of a factor's weight."""
+    return sorted(sources, key=lambda one: -one["share"])[:2]
 
 
 def shared_by_byte(db: Path, data: Dataset) -> Dataset:

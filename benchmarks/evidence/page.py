@@ -214,6 +214,68 @@ def ablations(rows: Sequence[Row]) -> str:
     return _table(["setting", "changed to", *tasks], lines)
 
 
+def tried_factors(rows: Sequence[Row]) -> str:
+    """Return the error on left-out models by the number of factors, the least of each number."""
+    chosen = rows[0]
+    least: dict[int, float] = {}
+    for entry in chosen["tried"]:
+        number = entry["n_factors"]
+        least[number] = min(entry["cv_error"], least.get(number, entry["cv_error"]))
+    errors = [f"{100 * least[number]:.1f}" for number in sorted(least)]
+    table = _table(["factors", *map(str, sorted(least))], [["points", *errors]])
+    return f"{table}\nChosen: {len(chosen['factors'])} factors for {len(chosen['tasks'])} tasks.\n"
+
+
+def factors(rows: Sequence[Row]) -> str:
+    """Return what carries each of the chosen factors, its stability and its permutation control."""
+    lines = [
+        [
+            factor["anchor"],
+            ", ".join(f"{share:.0%} {source}" for source, share in factor["sources"]),
+            ", ".join(f"{kind} {mean:.1f} times the mean" for kind, mean in factor["kinds"]),
+            f"{factor['stability']:.2f}",
+            f"{factor['p_value']:.3f}",
+        ]
+        for factor in rows[0]["factors"]
+    ]
+    return _table(["factor", "sources", "heaviest kind", "stability", "p"], lines)
+
+
+def task_factors(rows: Sequence[Row]) -> str:
+    """Return each task's errors by its own head, by factors, and with few known models."""
+    chosen, fewer = rows
+    few = {row["task"]: row for row in chosen["few_shot"]}
+    anchors = [factor["anchor"] for factor in fewer["factors"]]
+    lines = []
+    for own, shared in zip(chosen["tasks"], fewer["tasks"], strict=True):
+        parts = [
+            f"{share:.0%} {anchor}"
+            for anchor, share in zip(anchors, shared["share"], strict=True)
+            if share >= 0.005
+        ]
+        known = few[own["task"]]
+        lines.append(
+            [
+                own["task"],
+                f"{own['test_separate']:.1e}",
+                f"{own['test_shared']:.1e}",
+                f"{shared['test_shared']:.1e}",
+                ", ".join(parts),
+                f"{known['separate']:.1e}",
+                f"{known['shared'] / known['separate']:.2f}",
+            ]
+        )
+    fewer_name = f"{len(anchors)} factors"
+    known = chosen["few_shot"][0]["n_known"]
+    ratios = [few[row["task"]]["shared"] / few[row["task"]]["separate"] for row in chosen["tasks"]]
+    header = ["task", "own head", f"{len(chosen['factors'])} factors", fewer_name]
+    header += [f"made up of ({fewer_name})", f"own head, {known} known", "borrowed / own"]
+    return (
+        _table(header, lines)
+        + f"\nMedian of borrowed / own with {known} known models: {median(ratios):.2f}.\n"
+    )
+
+
 TABLES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "by-size": ("splits", lambda rows: errors(rows, "by-size")),
     "closed-source": ("splits", lambda rows: errors(rows, "closed-source")),
@@ -222,4 +284,7 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "mixes": ("mixes", mixes),
     "highlights": ("highlights", highlights),
     "ablations": ("ablations", ablations),
+    "tried-factors": ("capabilities", tried_factors),
+    "factors": ("capabilities", factors),
+    "task-factors": ("capabilities", task_factors),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csvcore.forecasting.forecaster import Forecaster, half_width, quantiles
+from csvcore.forecasting.forecaster import Forecaster, held
 from csvcore.forecasting.known import Known
 from csvcore.forecasting.outlook import Outlook, outlooks, run_outlooks
 from csvcore.records import ModelCard
@@ -145,11 +145,8 @@ def backtest_rows(forecasters: Iterable[Forecaster]) -> list[BacktestRow]:
         tested = one.tested
         if not tested.fold.size:
             continue
-        folds = range(tested.fold.max() + 1)
-        quantile = np.stack([quantiles(tested, fold) for fold in folds], axis=1)[:, tested.fold]
-        error = np.abs(tested.error)
-        covered = error <= half_width(quantile, tested.spread, tested.horizon)
-        values = np.stack([error, np.abs(tested.carried), covered], axis=2)
+        covered = held(tested, one.end_of is not None)
+        values = np.stack([np.abs(tested.error), np.abs(tested.carried), covered], axis=2)
         bound = np.minimum(np.searchsorted(BOUNDS, tested.horizon), len(BOUNDS) - 1)
         for number, task in enumerate(one.ladder.tasks):
             for at, row in zip(bound.tolist(), values[number].tolist(), strict=True):

@@ -3,6 +3,10 @@
 Half of an interval is sqrt((q log2(1 + h))^2 + (1.645 s)^2): h is the horizon, s the spread of the
 forms about their mix, and q the 90 % quantile of |error| / log2(1 + h) in the backtest, raised for
 the number of folds.
+
+Runs rise at very different times, so q is wide even for one that has risen; but
+they seldom fall. The lower end for a run is therefore at least its last accuracy less the
+same quantile of how far other runs fell below theirs.
 """
 
 from dataclasses import dataclass
@@ -26,10 +30,11 @@ from csvcore.forecasting.forms import Forms, fit_forms, form_names
 from csvcore.forecasting.from_losses import from_losses
 from csvcore.forecasting.ladder import Ladder, refuse_short
 from csvcore.parallel import Report, each
-from csvcore.records import Floats
+from csvcore.records import Floats, Mask
 
 LEVEL = 0.9
 UNTESTED = 0.1  # q of a ladder too short for a backtest, an error of ten points at horizon 1
+LEAST_FALL = 0.05  # that a run is taken to be able to fall, since few other runs are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class Forecaster:
     """Forms fitted to all models of a ladder.
 
     weight: (n_tasks, n_forms) of the mix. quantile: (n_tasks,) q of the module's head. tested: the
-    backtest. end_of: the run that is forecast, or None.
+    backtest. end_of: the run that is forecast, or None. fall: (n_tasks,) of a run, how far it may
+    fall below its last accuracy.
     """
 
     forms: Forms
@@ -55,6 +61,7 @@ class Forecaster:
     quantile: Floats
     tested: Backtest
     end_of: str | None = None
+    fall: Floats | None = None
 
     @property
     def ladder(self) -> Ladder:
@@ -82,6 +89,9 @@ class Forecaster:
         horizon = self.horizon(n_params, train_tokens)
         half = half_width(self.quantile[:, None], spread, horizon)
         low, high = np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
+        if self.fall is not None:
+            stays = np.minimum((self.forms.carried - self.fall)[:, None], predicted)
+            low = np.maximum(low, stays)
         return Band(predicted, low, high, horizon)
 
     def horizon(self, n_params: Floats, train_tokens: Floats) -> Floats:
@@ -133,7 +143,8 @@ def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
     trials = list(each(_trial, (ladder, unmeasured), run_folds(ladder, own, share)))
     tested = backtest(trials, ladder, of_run=True)
     weight = mixed_weights(trials, ladder, of_run=True)
-    return Forecaster(fit_forms(ladder, own), weight, quantiles(tested), tested, run)
+    forms = fit_forms(ladder, own)
+    return Forecaster(forms, weight, quantiles(tested), tested, run, falls(tested))
 
 
 def _trial(shared: tuple[Ladder, bool], fold: Fold, report: Report) -> Trial:
@@ -143,15 +154,42 @@ def _trial(shared: tuple[Ladder, bool], fold: Fold, report: Report) -> Trial:
 
 def quantiles(tested: Backtest, left_out: int | None = None) -> Floats:
     """Return q of every task, (n_tasks,), from all folds but the one left out."""
+    by_octave = np.abs(tested.error) / np.log2(1.0 + tested.horizon)
+    return _quantiles(tested, by_octave, left_out, UNTESTED)
+
+
+def falls(tested: Backtest, left_out: int | None = None) -> Floats:
+    """Return how far runs may fall below their last known accuracies, (n_tasks,), as `quantiles`.
+
+    Folds are few and falls are noise, so the largest of all tasks is that of each. 1 where nothing
+    was tested.
+    """
+    by_task = _quantiles(tested, np.maximum(tested.carried, 0.0), left_out, 1.0)
+    return np.full(by_task.shape, max(float(by_task.max()), LEAST_FALL))
+
+
+def held(tested: Backtest, of_run: bool) -> Mask:
+    """Return which intervals of a backtest held, (n_tasks, n_held), each made without its fold."""
+    n_folds = tested.fold.max(initial=-1) + 1
+    by_fold = np.stack([quantiles(tested, fold) for fold in range(n_folds)], axis=1)
+    half = half_width(by_fold[:, tested.fold], tested.spread, tested.horizon)
+    kept = np.abs(tested.error) <= half
+    if of_run:
+        fall = np.stack([falls(tested, fold) for fold in range(n_folds)], axis=1)
+        kept &= (tested.carried <= fall[:, tested.fold]) | (tested.error <= 0.0)
+    return np.asarray(kept)
+
+
+def _quantiles(tested: Backtest, values: Floats, left_out: int | None, untested: float) -> Floats:
+    """Return a quantile of values (n_tasks, n_held) for every task, `untested` without folds."""
     others = tested.fold != (-1 if left_out is None else left_out)
     if not others.any():
-        return np.full(len(tested.error), UNTESTED)
-    by_octave = np.abs(tested.error[:, others]) / np.log2(1.0 + tested.horizon[others])
+        return np.full(len(values), untested)
     share = tested.share[others]
     # Errors of one fold go together, so the new model is one more beside as many as there are
     # folds: split conformal prediction's level, the largest error of nine folds or fewer.
     level = min(1.0, LEVEL * (1.0 + 1.0 / len(np.unique(tested.fold[others]))))
-    return np.array([weighted_quantile(row, share, level) for row in by_octave])
+    return np.array([weighted_quantile(row, share, level) for row in values[:, others]])
 
 
 def half_width(quantile: Floats, spread: Floats, horizon: Floats) -> Floats:

@@ -17,7 +17,7 @@ NUMBER = {name: st.column_config.NumberColumn(name.upper(), format="%.3f") for n
 
 
 def choose(table: pd.DataFrame, preferred: str | None) -> tuple[str, str]:
-    """Choose fits A and B; at first the preferred one and another one like it.
+    """Choose fits A and B; at first the preferred one and one whose weights compare with it.
 
     Args:
         table: from `fit_list.ordered`.
@@ -28,6 +28,7 @@ def choose(table: pd.DataFrame, preferred: str | None) -> tuple[str, str]:
     row = table.set_index("fit").loc[first]
     alike = [
         (table[["task", "method"]] == row[["task", "method"]]).all(axis=1),
+        (table["task"] == row["task"]) & table["method"].isin(("csv", "label-token")),
         table["task"] == row["task"],
         table["corpus"] == row["corpus"],
         table["fit"] != first,

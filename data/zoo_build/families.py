@@ -168,7 +168,7 @@ class Run:
 
 
 REPEATED = (("abacus", "m"), ("ebb", "m"))  # each trained with three seeds in all
-DECAYED = (("bookworm", "l"), ("bookworm", "xl"), ("ebb", "l"), ("ebb", "xl"))
+DECAYED = (("canton", "m"), ("canton", "l"), ("flow", "m"), ("flow", "l"))
 
 
 def all_runs() -> list[Run]:

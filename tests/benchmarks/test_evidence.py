@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import measure
 import page
@@ -54,6 +55,36 @@ def test_the_verdict_counts_the_tasks() -> None:
     ) in made
     assert "stack 0.71 times, significantly worse in 0 and better in 1 of 2 cases" in made
     assert "CSV 0.26 times, significantly worse in 2 and better in 0 of 2 cases" in made
+
+
+def test_the_tables_of_factors_tell_what_was_found() -> None:
+    def found(names: str, **parts: Any) -> dict[str, Any]:
+        factors = [
+            {"anchor": name, "stability": 0.5, "p_value": 1 / 21}
+            | {"sources": [["words", 0.75], ["rest", 0.2]], "kinds": [["answers", 7.25]]}
+            for name in names
+        ]
+        return {"factors": factors} | parts
+
+    def on(task: str, shared: float, share: list[float]) -> dict[str, Any]:
+        return {"task": task, "test_shared": shared, "test_separate": 2e-3, "share": share}
+
+    tried = [{"n_factors": n, "cv_error": error} for n, error in ((1, 0.07), (2, 0.05), (2, 0.04))]
+    few = [
+        {"task": t, "n_known": 5, "shared": s, "separate": 0.1}
+        for t, s in (("a", 0.05), ("b", 0.2))
+    ]
+    chosen = found(
+        "ab", tasks=[on("a", 2e-3, [1, 0]), on("b", 2e-3, [0, 1])], tried=tried, few_shot=few
+    )
+    fewer = found("a", tasks=[on("a", 2e-3, [1]), on("b", 9e-3, [1])])
+    rows = [chosen, fewer]
+    assert "| points | 7.0 | 4.0 |\n\nChosen: 2 factors for 2 tasks." in page.tried_factors(rows)
+    line = "| a | 75% words, 20% rest | answers 7.2 times the mean | 0.50 | 0.048 |"
+    assert line in page.factors(rows)
+    made = page.task_factors(rows)
+    assert "| b | 2.0e-03 | 2.0e-03 | 9.0e-03 | 100% a | 1.0e-01 | 2.00 |" in made
+    assert "Median of borrowed / own with 5 known models: 1.25." in made
 
 
 def test_a_part_that_was_not_measured_stays_as_it_is(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from csvcore.errors import InputError
-from csvcore.forecasting.backtest import folds, run_folds
-from csvcore.forecasting.forecaster import forecaster, run_forecaster
+from csvcore.forecasting.backtest import Backtest, folds, run_folds
+from csvcore.forecasting.forecaster import LEAST_FALL, falls, forecaster, held, run_forecaster
 from csvcore.forecasting.forms import fit_forms, form_names, used
 from tests.support.ladders import TOKENS, planted_accuracy, planted_ladder
 
@@ -95,6 +95,52 @@ def test_the_end_of_a_run_is_forecast_from_its_first_checkpoints() -> None:
     assert band.horizon == pytest.approx(TOKENS[3:] / TOKENS[2])
     for fold in run_folds(part, part.of_run(run), 0.3):
         assert run not in {part.run[at] for at in fold.held}
+
+
+def backtest_of(error: list[float], carried: list[float]) -> Backtest:
+    """Three folds of one model and one task at horizon 1, whose forms agree."""
+    return Backtest(
+        fold=np.arange(3),
+        horizon=np.ones(3),
+        share=np.full(3, 1 / 3),
+        error=np.array([error]),
+        carried=np.array([carried]),
+        spread=np.zeros((1, 3)),
+    )
+
+
+def test_a_run_falls_no_further_than_other_runs_did() -> None:
+    # carried less observed: the first two runs rose, the last fell by 0.2
+    found = backtest_of([0.1, -0.3, 0.25], [-0.4, -0.1, 0.2])
+    assert falls(found) == pytest.approx([0.2])
+    assert falls(found, left_out=2) == pytest.approx([LEAST_FALL])
+    # without the last fold q is 0.3: its error of 0.25 is within, but its fall of 0.2 is not
+    assert held(found, of_run=False).tolist() == [[True, False, True]]
+    assert held(found, of_run=True).tolist() == [[True, False, False]]
+    # a forecast below what was observed holds, however far the run fell from its last accuracy
+    below = backtest_of([0.1, -0.3, -0.25], [-0.4, -0.1, 0.2])
+    assert held(below, of_run=True)[0, 2]
+    several = replace(found, error=found.error[[0, 0]], carried=np.array([[0.0] * 3, [0.1] * 3]))
+    assert falls(several) == pytest.approx([0.1, 0.1])
+
+
+def test_the_lower_end_of_a_run_that_has_risen_is_near_where_it_stands() -> None:
+    ladder = planted_ladder()
+    accuracy = ladder.accuracy.copy()
+    late = ladder.of_run("run 4e+07")
+    accuracy[0, late[-3:]] = [accuracy[0, late[2]], 0.6, 0.9]  # another run, which rose late: q is wide
+    run = ladder.of_run("run 1.6e+08")
+    accuracy[0, run[:3]] = [0.9, 0.93, 0.95]
+    part = replace(ladder, accuracy=accuracy).take(np.setdiff1d(np.arange(30), run[3:]))
+    fitted = run_forecaster(part, "run 1.6e+08", TOKENS[-1])
+    at = ladder.n_params[run[3:]], TOKENS[3:]
+    band, without = fitted.predict(*at), replace(fitted, fall=None).predict(*at)
+    assert fitted.fall is not None
+    floor = np.minimum(0.95 - fitted.fall[0], band.predicted[0])
+    assert band.low[0] == pytest.approx(np.maximum(without.low[0], floor))
+    assert (without.low[0] < 0.8).all() and (band.low[0] > 0.85).all()
+    assert np.array_equal(band.high, without.high)
+    assert np.array_equal(band.predicted, without.predicted)
 
 
 def test_too_short_a_ladder_and_run_are_refused_with_their_numbers() -> None:

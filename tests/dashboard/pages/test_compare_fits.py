@@ -66,6 +66,20 @@ def test_two_fits_of_a_task_are_shown_side_by_side(
     assert not set(models["model"]) & tested  # nothing was revealed
 
 
+def test_one_csv_fit_opens_beside_the_label_tokens_not_a_newer_fit_without_weights(
+    app_on: Callable[..., AppTest], _world_made: Path, tiny_lm: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(_world_made, tmp_path / "one")) / "world.duckdb"
+    config = FitConfig(members=1, scorer=str(tiny_lm), penalty=1e-2)
+    for method in ("label-token", "csv", "loss-compute"):
+        fit(path, "words", "sides", [("reading", method)], config)
+    app = opened(app_on(path))
+    with store.connect(path, read_only=True) as db:
+        by_method = store.fits(db).set_index("method")["fit"]
+    chosen = [app.selectbox(key=key).value for key in ("fit_a", "fit_b")]
+    assert chosen == [by_method["csv"], by_method["label-token"]]
+
+
 def test_a_method_without_weights_and_one_fit_twice_say_so(
     app_on: Callable[..., AppTest], two: Path
 ) -> None:
