@@ -13,11 +13,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from tokenizers import Tokenizer
 
 from csvcore.formats import csv_tables
 from csvcore.pipeline import imports
+from csvcore.pipeline.compare import compare
 from csvcore.pipeline.fit import fit
 from tests.support.disk import mounted
 from tests.support.tokenizers import every_kind
@@ -109,6 +111,26 @@ def _world_made(world_files: Path, tiny_lm: Path, tmp_path_factory: pytest.TempP
     sha256 = csv_tables.corpus_sha256(DOCS)
     scoring_units(database, sha256, list(DOCS), str(tiny_lm))  # fills the cache
     return database.parent
+
+
+@pytest.fixture(scope="session")
+def zoo_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database of the zoo with every method of one task after a few steps, to copy.
+
+    Made once for all processes of the tests.
+    """
+    from csvcore.fitting.config import FitConfig
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    database, making = folder / "zoo.duckdb", folder / "making.duckdb"
+    with FileLock(folder / "zoo.making"):
+        if not database.exists():
+            imports.init(making, zoo=True)
+            compare(making, "zoo", "by-size", ["facts"], FitConfig(steps=5, members=2))
+            making.rename(database)
+    return database
 
 
 @pytest.fixture

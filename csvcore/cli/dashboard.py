@@ -30,7 +30,7 @@ def queue_first_fits(database: Path) -> bool:
         has_zoo = ZOO in store.corpora(db)["corpus"].tolist() and ZOO_SPLIT in store.splits(db)
         if not has_zoo or not store.fits(db).empty:
             return False
-        tasks = [task.task for task in store.tasks(db)]
+        tasks = store.imported_tasks(db)  # the first is the one that the dashboard opens on
     if queue.recent(database):
         return False  # it was tried, or is under way
     queue.submit_compares(database, ZOO, ZOO_SPLIT, tasks)
@@ -132,7 +132,7 @@ def dashboard(
     with store.connect(db, read_only=True):
         pass  # a database that cannot be opened is refused before anything starts
     if store.writable(db) and queue_first_fits(db):
-        echo("The bundled measurements are fitted in the background, in about a minute.")
+        echo("The bundled measurements are fitted in the background, in a few minutes.")
     environment = os.environ | {
         "CSVCORE_DB": str(db.resolve()),
         "CSVCORE_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models),

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from csvcore import store
 from csvcore.figures import law, tokens
 from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
-from csvcore.pipeline import compare, imports
 from dashboard.widgets.text import plain
 
 pytestmark = pytest.mark.slow
@@ -21,13 +21,9 @@ PAGES = sorted(p for p in (ROOT / "dashboard" / "pages").glob("*.py") if p.stem 
 
 
 @pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled measurements with every baseline of one task, and CSV after a few steps."""
-    database = tmp_path_factory.mktemp("zoo") / "zoo.duckdb"
-    imports.init(database, zoo=True)
-    config = FitConfig(steps=5, members=2)
-    compare.compare(database, "zoo", "by-size", ["facts"], config)
-    return database
+def zoo(zoo_made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of this file with the zoo and every method of one task."""
+    return Path(shutil.copy(zoo_made, tmp_path_factory.mktemp("zoo")))
 
 
 @pytest.fixture

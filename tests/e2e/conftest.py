@@ -17,10 +17,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from csvcore import store
-from csvcore.fitting import config
 from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.formats.loss_packs import loss_table
-from csvcore.pipeline import compare, imports
 from csvcore.records import Document, TokenLosses
 from tests.e2e.browsing import settled
 from tests.support.world import HOSTILE_NAME, copies, import_world
@@ -62,11 +60,9 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(zoo_made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zoo with a short fit of one task."""
-    path = tmp_path_factory.mktemp("e2e") / "zoo.duckdb"
-    imports.init(path, zoo=True)
-    compare.compare(path, "zoo", "by-size", ["facts"], config.FitConfig(steps=5))
+    path = Path(shutil.copy(zoo_made, tmp_path_factory.mktemp("e2e")))
     _add_hostile_corpus(path)
     return path
 

@@ -128,7 +128,7 @@ def test_the_lower_end_of_a_run_that_has_risen_is_near_where_it_stands() -> None
     ladder = planted_ladder()
     accuracy = ladder.accuracy.copy()
     late = ladder.of_run("run 4e+07")
-    accuracy[0, late[-3:]] = [accuracy[0, late[2]], 0.6, 0.9]  # another run, which rose late: q is wide
+    accuracy[0, late[-3:]] = [accuracy[0, late[2]], 0.6, 0.9]  # it rose late, so q is wide
     run = ladder.of_run("run 1.6e+08")
     accuracy[0, run[:3]] = [0.9, 0.93, 0.95]
     part = replace(ladder, accuracy=accuracy).take(np.setdiff1d(np.arange(30), run[3:]))
