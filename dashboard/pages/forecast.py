@@ -2,7 +2,7 @@ import streamlit as st
 
 from dashboard.queries import database, forecast
 from dashboard.views import forecast_answer, forecast_target, run_course
-from dashboard.widgets import figure, sidebar, text
+from dashboard.widgets import sidebar, text
 
 st.header("Forecast")
 st.caption(
@@ -18,25 +18,13 @@ if split is None or task is None:
     st.stop()
 
 trained = forecast.known(db, corpus, split)
-families, size = forecast_target.choose(trained, task.task)
+families = forecast_target.choose_families(trained, task.task)
 found = forecast.outlook(db, corpus, split, families, task.task)
 if found is None:
     text.next_step("Not measured", f"No model of these families has {text.plain(task.task)}.")
     st.stop()
 rows = forecast.backtest(found, task.task)
-table = forecast.answers(found, size)
-forecast_answer.headline(rows, float(table["horizon"].iloc[0]))
-forecast_answer.answer(found, table, task, size)
-
-st.subheader("All tasks", divider="gray")
-figure.show_table(
-    table,
-    column_config={
-        name: st.column_config.NumberColumn(format="%.3f") for name in ("predicted", "low", "high")
-    }
-    | {"horizon": st.column_config.NumberColumn(format="%.2g")},
-)
-figure.csv_button(table, "forecast-all-tasks", "Downloads the forecasts of all tasks.")
+forecast_answer.show(trained, families, found, rows, task)
 
 left, right = st.columns(2)
 with left:

@@ -5,18 +5,54 @@ import streamlit as st
 
 from csvcore.figures import forecast as figures
 from csvcore.forecasting.answers import BacktestRow
+from csvcore.forecasting.known import Known
 from csvcore.forecasting.outlook import Outlook
 from csvcore.records import Task
 from dashboard.queries import forecast
 from dashboard.queries.database import Database
 from dashboard.queries.forecast import Size
+from dashboard.views import forecast_target
 from dashboard.views.forecast_target import short_number
-from dashboard.widgets import address, figure, state, text
+from dashboard.widgets import address, boundary, figure, state, text
 
 ACCURACIES = [round(0.05 * step, 2) for step in range(1, 20)]
 
 
-def headline(rows: list[BacktestRow], horizon: float) -> None:
+@st.fragment
+@boundary.shown()
+def show(
+    trained: Known,
+    families: tuple[str, ...],
+    found: Outlook,
+    rows: list[BacktestRow],
+    task: Task,
+) -> None:
+    """Choose a size and draw its forecast; a moved slider draws this part of the page alone.
+
+    Args:
+        trained: the models that may be taken.
+        families: those that are.
+        found: their outlook.
+        rows: its backtest on the task.
+        task: which is drawn; a table lists all.
+    """
+    size = forecast_target.choose_size(trained, families)
+    table = forecast.answers(found, size)
+    _headline(rows, float(table["horizon"].iloc[0]))
+    _answer(found, table, task, size)
+    st.subheader("All tasks", divider="gray")
+    figure.show_table(
+        table,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("predicted", "low", "high")
+        }
+        | {"horizon": st.column_config.NumberColumn(format="%.2g")},
+    )
+    figure.csv_button(table, "forecast-all-tasks", "Downloads the forecasts of all tasks.")
+
+
+def _headline(rows: list[BacktestRow], horizon: float) -> None:
     """Tell how far off such forecasts were on models that were held out."""
     if not rows:
         st.warning(
@@ -38,7 +74,7 @@ def _part(horizon: float) -> str:
     return names.get(horizon, f"{horizon:g}th").removesuffix("s")
 
 
-def answer(found: Outlook, table: pd.DataFrame, task: Task, size: Size) -> None:
+def _answer(found: Outlook, table: pd.DataFrame, task: Task, size: Size) -> None:
     """Draw the forecast of one task over compute; table has those of all tasks."""
     one = table[table["task"] == task.task].iloc[0]
     with st.container(horizontal=True):
@@ -90,6 +126,8 @@ def backtest(rows: list[BacktestRow], task: Task) -> None:
     )
 
 
+@st.fragment
+@boundary.shown()
 def iso(db: Database, where: tuple[str, str, tuple[str, ...]], task: Task) -> None:
     """Draw what an accuracy takes, as tokens over parameters."""
     accuracy = address.choose(

@@ -14,29 +14,32 @@ FIRST_SIZE, FIRST_TOKENS = 2.0, 1.0  # times the largest, where the sliders stan
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
-def choose(trained: Known, task: str) -> tuple[tuple[str, ...], Size]:
-    """Choose families and a size; the family whose accuracy rises most is the default."""
+def choose_families(trained: Known, task: str) -> tuple[str, ...]:
+    """Choose families; the one whose accuracy rises most is the default, none stands for all."""
     named = trained.families()
     rise = {name: np.ptp([0.0, *trained.observed(name, task)]) for name in named}
-    left, middle, right = st.columns(3)
     families = address.choose(
-        left.multiselect,
+        st.multiselect,
         "Families",
         named,
         default=[max(named, key=lambda name: rise[name])],
         key=state.FORECAST_FAMILIES,
         help="Sets the models that the forecast is made from; none means all families.",
     )
-    chosen = tuple(families or named)
-    cards = [card for card in trained.cards if card.family in chosen]
+    return tuple(families or named)
+
+
+def choose_size(trained: Known, families: tuple[str, ...]) -> Size:
+    """Choose parameters and training tokens by sliders that begin among those of the families."""
+    cards = [card for card in trained.cards if card.family in families]
     n_params = sizes(np.array([card.n_params or 1 for card in cards], dtype=float))
     tokens = sorted({card.train_tokens or 1 for card in cards})
-    size = Size(
-        _slider(middle, "Parameters", n_params[0], n_params[-1], FIRST_SIZE, state.FORECAST_SIZE),
+    left, right = st.columns(2)
+    return Size(
+        _slider(left, "Parameters", n_params[0], n_params[-1], FIRST_SIZE, state.FORECAST_SIZE),
         _slider(right, "Training tokens", tokens[0], tokens[-1], FIRST_TOKENS,
                 state.FORECAST_TOKENS),
     )  # fmt: skip
-    return chosen, size
 
 
 def rounded(value: float) -> float:
