@@ -1,13 +1,21 @@
 """Replays of optimisations: one small file per fit beside the database."""
 
 import hashlib
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from csvcore.formats import atomic
 from csvcore.records import Replay
+
+# What numpy and zipfile raise on a damaged file; a RuntimeError is one that claims to be encrypted.
+DAMAGED = (
+    *(ValueError, TypeError, LookupError, EOFError, OSError, OverflowError, MemoryError),
+    *(RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 def replay_path(database: Path, fit: str) -> Path:
@@ -47,5 +55,5 @@ def read(database: Path, fit: str) -> Replay | None:
                 models=tuple(parts["models"].tolist()),
                 score=parts["score"],
             )
-    except (FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError):
+    except DAMAGED:
         return None

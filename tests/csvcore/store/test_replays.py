@@ -115,6 +115,20 @@ def test_a_baseline_has_no_replay_and_a_damaged_one_is_none(make_fit: Run, world
     assert replays.read(world_db, "../t/csv") is None
 
 
+def test_a_replay_with_any_byte_changed_or_cut_off_is_one_or_none(tmp_path: Path) -> None:
+    database = tmp_path / "some.duckdb"
+    replays.write(database, "x", REPLAY)
+    path = replays.replay_path(database, "x")
+    good = path.read_bytes()
+    n_lost = 0
+    for at in range(len(good)):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 255]) + good[at + 1 :])
+        n_lost += replays.read(database, "x") is None
+        path.write_bytes(good[:at])
+        assert replays.read(database, "x") is None
+    assert n_lost > len(good) / 2
+
+
 def test_errors_by_hand_and_only_of_the_models_that_are_given() -> None:
     errors = replay.side_errors(REPLAY, 0.0, {"a": 0.5, "c": 1.0}, REPLAY_SIDES)
     assert list(errors) == ["train", "validation"]
