@@ -1,6 +1,6 @@
 """Attacks on this machine alone: kills, fuzzed inputs, lying servers, hostile links, a soak.
 
-    python -m benchmarks.attack --kills 100 --inputs 600 --servers 40 --links 200 --soak 600
+    python -m benchmarks.attack --kills 100 --inputs 660 --guided 20 --servers 40 --soak 600
 
 Prints what was found, a line an attack, and ends with status 1 if there was anything: tracebacks,
 hangs over 30 s, lost or changed rows, foreign links. `--minutes` bounds all of it together. What it
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.attacks import fuzz, kills, links, servers, soak
+from benchmarks.attacks import fuzz, guided, kills, links, servers, soak
 from benchmarks.attacks.found import Child, Found
 from tests.support import world
 
@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the attacks; return 0 if they found nothing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="random kill -9")
-    parser.add_argument("--inputs", type=int, default=600, help="fuzzed, over all readers")
+    parser.add_argument("--inputs", type=int, default=660, help="fuzzed, over all readers")
+    parser.add_argument("--guided", type=float, default=20.0, help="seconds, for each reader")
     parser.add_argument("--servers", type=int, default=40, help="that lie")
     parser.add_argument("--links", type=int, default=200, help="hostile names")
     parser.add_argument("--soak", type=float, default=600.0, help="seconds")
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         attacks: list[tuple[float, Callable[[], Found]]] = [  # a share of the time, and an attack
             (4, lambda: kills.attack(database, files, scratch, how.kills, left, how.seed)),
             (3, lambda: soak.attack(soaked, how.soak, numbers, left, how.seed)),
+            (4, lambda: guided.attack(files, scratch, how.guided, left, how.seed)),
             # from here on this process itself opens databases, so that it must not fork any more
             (1, lambda: links.attack(how.links, left, how.seed)),
             (2, lambda: fuzz.attack(files, scratch, how.inputs, left, how.seed)),

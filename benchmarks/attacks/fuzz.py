@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from benchmarks.attacks.found import Bounds, Found, strike
@@ -27,11 +28,14 @@ def attack(files: Path, scratch: Path, n: int, left: Bounds, seed: int) -> Found
             break
         folder = scratch / name
         folder.mkdir()
-        _fuzz(found, name, reader, folder / reader.file, each, left)
+        _fuzz(found, name, reader, folder / reader.file, each, left, seed)
     return found
 
 
-def _fuzz(found: Found, name: str, reader: Reader, path: Path, n: int, left: Bounds) -> None:
+def _fuzz(
+    found: Found, name: str, reader: Reader, path: Path, n: int, left: Bounds, seed: int
+) -> None:
+    @seeded(seed)
     @settings(
         max_examples=n,
         database=None,

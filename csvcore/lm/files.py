@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from csvcore import values
 from csvcore.errors import ModelError
+from csvcore.lm import gguf_header
 
 WEIGHT_FILES = ("*.safetensors",)
 INDEX_FILE = "model.safetensors.index.json"
@@ -178,12 +179,21 @@ def _n_params_of_gguf(file: Path) -> int:
         raise ModelError(
             f"{file.name} needs the package gguf; install it with `pip install csvcore[gguf]`"
         ) from error
+    check_gguf(file)
     try:
         return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
     except (ValueError, LookupError, OverflowError, TypeError) as error:
         raise ModelError(
             f"{file.name} is damaged: {first_line(error)}; download it again"
         ) from error
+
+
+def check_gguf(file: Path) -> None:
+    """Raise ModelError for a GGUF file whose header would keep its readers busy without an end."""
+    try:
+        gguf_header.check(file)
+    except ValueError as error:
+        raise ModelError(f"{file.name} is damaged: {error}; download it again") from error
 
 
 def sha256(files: Sequence[Path]) -> str:

@@ -305,6 +305,15 @@ def test_a_folder_with_a_damaged_file_is_refused(copy: Path, name: str, content:
         lm.load(str(copy))
 
 
+def test_a_tokenizer_file_that_lacks_a_field_is_refused(copy: Path) -> None:
+    """Tokenizers raises an Exception of no class of its own."""
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    del tokenizer["added_tokens"][0]["special"]
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(ModelError, match=r"^copy cannot be loaded: missing field `special`"):
+        lm.load(str(copy))
+
+
 @pytest.mark.parametrize("content", [b"GGUF", b"", b"no such format" * 9])
 def test_a_damaged_gguf_file_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "small.gguf"
