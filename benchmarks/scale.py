@@ -45,8 +45,11 @@ COVERAGE = (
 )
 
 
-def make(folder: Path, n_models: int, n_tokens: int) -> None:
-    """Write the files of a world whose accuracy follows the mean loss."""
+def make(folder: Path, n_models: int, n_tokens: int, n_scored: int | None = None) -> None:
+    """Write the files of a world whose accuracy follows the mean loss.
+
+    n_scored: models with losses, the first ones; all by default.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     words = " ".join(doc.text for doc in csv_tables.read_corpus(ZOO / "documents.jsonl")).split()
@@ -58,7 +61,7 @@ def make(folder: Path, n_models: int, n_tokens: int) -> None:
         for number, doc in enumerate(docs):
             row = {"doc_id": f"d{number:06d}", "source": f"s{number % 5}", "text": doc}
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-    skill = np.sort(rng.uniform(0, 1, n_models))
+    skill = np.random.default_rng(1).uniform(0, 1, n_models)
     names = [f"m{number:05d}" for number in range(n_models)]
     _table(
         folder / "models.csv", "model,family", [(n, f"f{i % N_FAMILIES}") for i, n in _of(names)]
@@ -68,7 +71,7 @@ def make(folder: Path, n_models: int, n_tokens: int) -> None:
     _table(folder / "accuracies.csv", "model,task,accuracy", rows)
     sides = ["train", "train", "validation", "train", "test"]
     _table(folder / "sides.csv", "model,split", [(n, sides[i % 5]) for i, n in _of(names)])
-    _pack(folder, docs, names, skill, rng)
+    _pack(folder, docs, names[:n_scored], skill[:n_scored], rng)
 
 
 def _of(names: list[str]) -> list[tuple[int, str]]:
@@ -115,6 +118,24 @@ def _pack(
             )
 
 
+def commands(folder: Path, corpus: str = "large") -> list[str]:
+    """Return the commands that bring all of a folder but its losses into an empty database."""
+    return [
+        "init",
+        f"import corpus {folder}/documents.jsonl --name {corpus}",
+        f"import models {folder}/models.csv",
+        f"import tasks {folder}/tasks.csv",
+        f"import accuracies {folder}/accuracies.csv",
+        f"import split {folder}/sides.csv --name sides",
+    ]
+
+
+def csvcore(database: Path, words: str) -> list[str]:
+    """Return the command line of a command on a database."""
+    call = "from csvcore.cli import main; main()"
+    return [sys.executable, "-c", call, "--db", str(database), *words.split()]
+
+
 def measured(command: list[str]) -> tuple[int, float, float, float, str]:
     """Run a command; return exit status, seconds, those of CPU, peak memory in MB, last line."""
     started = time.perf_counter()
@@ -142,24 +163,16 @@ def main() -> None:
     folder, database = given.folder, given.folder / "scale.duckdb"
     if not (folder / "pack.parquet").exists():
         make(folder, given.models, given.tokens)
-    csvcore = [sys.executable, "-c", "from csvcore.cli import main; main()", "--db", str(database)]
     if not given.only:
         for path in folder.glob("scale.duckdb*"):
             if path.is_file():
                 path.unlink()
-        for words in (
-            "init",
-            f"import corpus {folder}/documents.jsonl --name large",
-            f"import models {folder}/models.csv",
-            f"import tasks {folder}/tasks.csv",
-            f"import accuracies {folder}/accuracies.csv",
-            f"import split {folder}/sides.csv --name sides",
-        ):
-            subprocess.run([*csvcore, *words.split()], check=True, stdout=subprocess.DEVNULL)
+        for words in commands(folder):
+            subprocess.run(csvcore(database, words), check=True, stdout=subprocess.DEVNULL)
     size = (folder / "pack.parquet").stat().st_size / 1e6
     sys.stdout.write(f"a pack of {size:,.0f} MB\n")
     runs = {
-        name: [*csvcore, *words.format(folder=folder).split()] for name, words in COMMANDS.items()
+        name: csvcore(database, words.format(folder=folder)) for name, words in COMMANDS.items()
     }
     runs["coverage"] = [sys.executable, "-c", COVERAGE, str(database)]
     for name, command in runs.items():

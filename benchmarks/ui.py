@@ -8,6 +8,9 @@ slider   the first slider of Mixes and of Forecast, to the answer it leads to
 busy     Baselines and the page of the running fit itself once more while it runs
 lean     the server's process has loaded no torch and no tokenizers
 
+With --scale it is instead every page once more, and its first paint, on a corpus of 10,000 tokens
+with losses of 1,000 models and on one of 10 million tokens with losses of five (see `scale.py`).
+
 Each prints the median of five (--repeats), its bound and whether it holds: paint and heatmap of
 five browsers, the others of five times on an open page. About ten minutes. Needs Chromium and the
 packages of requirements-dev.txt. The long document is made of the zoo's texts and scored by its
@@ -33,6 +36,7 @@ from statistics import median
 
 import numpy as np
 import psutil
+import scale
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from csvcore import store
@@ -58,6 +62,9 @@ BOUNDS = {  # claim: (what, bound)
     "slider": ("a slider's answer", 300.0),
     "busy": ("the same page once more while a fit runs", 700.0),
 }
+# A large database: by corpus its tokens, models with losses (of N_MODELS), and what is fitted.
+SCALED = {"many": (10_000, 1000, ("all-token", "csv")), "large": (10_000_000, 5, ("all-token",))}
+N_MODELS = 1000
 Found = dict[str, list[float]]  # what was measured to its values, in milliseconds
 # From the first element made in a task to the end of the layout of the tokens put in place in it.
 BUILD = """
@@ -128,6 +135,23 @@ def add_long(path: Path) -> None:
         store.add_fit(db, long_fit, ["long-0"], [np.array(ends)], weight[: len(ends) - 1])
 
 
+def make_scaled(path: Path) -> None:
+    """Make a large database: many models on a small corpus, few on a large one."""
+    commands: list[str] = []
+    for corpus, (n_tokens, n_scored, methods) in SCALED.items():
+        folder = path.with_name(f"{path.stem}-{corpus}")
+        if not (folder / "pack.parquet").exists():
+            scale.make(folder, N_MODELS, n_tokens, n_scored)
+        made = scale.commands(folder, corpus)
+        commands += made[1:2] if commands else made  # models and accuracies are the same
+        commands.append(f"import losses {folder}/pack.parquet")
+        fitted = " ".join(f"--method {method}" for method in methods)
+        commands.append(f"fit --corpus {corpus} --split sides --task planted {fitted}")
+    for words in commands:
+        print(words, flush=True)
+        subprocess.run(scale.csvcore(path, words), check=True, stdout=subprocess.DEVNULL)
+
+
 def check_made_here(path: Path) -> None:
     """Refuse a database without the long document, such as one of another purpose."""
     with store.connect(path, read_only=True) as db:
@@ -181,9 +205,9 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(2000)  # charts and fonts
 
 
-def paint(browser: Browser, address: str) -> dict[str, float]:
+def paint(browser: Browser, address: str, page_of: str = f"?{VIEW}") -> dict[str, float]:
     """Time the first contentful paint."""
-    page = opened(browser, f"{address}/?{VIEW}")
+    page = opened(browser, f"{address}/{page_of}")
     entry = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     taken = float(page.evaluate(entry))
     page.context.close()
@@ -212,9 +236,9 @@ def answer(page: Page) -> float:
     return taken
 
 
-def again(browser: Browser, address: str, name: str, repeats: int) -> list[float]:
+def again(browser: Browser, address: str, name: str, repeats: int, view: str = VIEW) -> list[float]:
     """Rerun a page with Streamlit's key a number of times."""
-    page = opened(browser, f"{address}/{'' if name == 'overview' else name}?{VIEW}")
+    page = opened(browser, f"{address}/{address_of(name, view)}")
     taken = []
     for _ in range(repeats):
         page.mouse.click(640, 4)  # the keys go to the page, not to a widget
@@ -223,6 +247,22 @@ def again(browser: Browser, address: str, name: str, repeats: int) -> list[float
         taken.append(answer(page))
     page.context.close()
     return taken
+
+
+def address_of(name: str, view: str) -> str:
+    """Return the address of a page behind the server's."""
+    return f"{'' if name == 'overview' else name}?{view}"
+
+
+def scaled(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
+    """Time every page on the corpora of `make_scaled`."""
+    for corpus in SCALED:
+        view = f"corpus={corpus}&split=sides&task=planted"
+        for name in PAGES:
+            where = f"{name} of {corpus}"
+            yield {f"rerun {where}": again(browser, address, name, repeats, view)}
+            first = [paint(browser, address, address_of(name, view)) for _ in range(repeats)]
+            yield {f"paint {where}": [one["paint"] for one in first]}
 
 
 def rerun(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
@@ -313,24 +353,29 @@ def main() -> int:
     parser.add_argument("claim", nargs="*", choices=[*claims, []], metavar="CLAIM")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--db", type=Path, help="made here if it is not there; kept")
+    parser.add_argument("--scale", action="store_true", help="on a large database")
     given = parser.parse_args()
     wanted = given.claim or claims
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     held = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         database = (given.db or Path(folder) / "ui.duckdb").resolve()
-        if not database.exists():
+        if given.scale and not database.exists():
+            make_scaled(database)
+        elif not database.exists():
             imports.init(database, zoo=True)
             compare.compare(database, "zoo", "by-size", ["facts"], FitConfig())
             bare = CapabilityConfig(permutations=0, few_shot=0)
             both = ["facts", "scenes"]
             capabilities.capabilities(database, "zoo", "by-size", both, FitConfig(), bare)
             add_long(database)
-        check_made_here(database)
+        if not given.scale:
+            check_made_here(database)
         with serving(database) as (address, process):
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             opened(browser, f"{address}/curves?{VIEW}").context.close()  # warms the server
-            for name in wanted:
+            held += map(report, scaled(browser, address, given.repeats) if given.scale else ())
+            for name in () if given.scale else wanted:
                 if name in opening:
                     found = [opening[name](browser, address) for _ in range(given.repeats)]
                     held.append(report({key: [one[key] for one in found] for key in found[0]}))

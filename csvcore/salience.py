@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from csvcore import mapped
 from csvcore.errors import InputError
 from csvcore.records import Document, Floats, Ints
 
 BLOCK = 8192  # tokens summed in one product
+MODELS_AT_ONCE = 256
 
 
 def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) -> Floats:
@@ -28,9 +30,12 @@ def capability_score(weight: Floats, nll: NDArray[np.floating], n_chars: int) ->
     if n_chars < 1:
         raise InputError(f"a score per character needs characters, got {n_chars}")
     total = np.zeros((*weight.shape[:-1], nll.shape[0]))
-    for at in range(0, nll.shape[1], BLOCK):
-        span = slice(at, at + BLOCK)
-        total += weight[..., span] @ nll[:, span].T.astype(np.float64)
+    for first in range(0, nll.shape[0], MODELS_AT_ONCE):
+        some = slice(first, first + MODELS_AT_ONCE)
+        for at in range(0, nll.shape[1], BLOCK):
+            span = slice(at, at + BLOCK)
+            total[..., some] += weight[..., span] @ nll[some, span].T.astype(np.float64)
+            mapped.release(nll)
     return total / n_chars
 
 

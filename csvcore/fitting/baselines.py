@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from csvcore import salience
 from csvcore.analysis import label_weights
 from csvcore.analysis.label_weights import LabelSpans
 from csvcore.fitting.config import FitConfig
@@ -105,9 +104,7 @@ def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mas
     """Weigh by 1 the tokens of the source with the lowest error on validation, else train."""
     names, source = data.sources()
     in_source = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
-    score = salience.capability_score(
-        in_source.astype(np.float64), chosen.losses(data), data.n_chars
-    )
+    score = chosen.score(data, in_source.astype(np.float64))
     judges = chosen.on("validation") if chosen.on("validation").any() else seen
     gamma = np.full(len(names), chosen.task.chance)
     accuracy = np.tile(chosen.accuracy, (len(names), 1))

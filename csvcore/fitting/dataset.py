@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore import splits
+from csvcore import salience, splits
 from csvcore.errors import FitError, InputError
 from csvcore.fitting.units import Units
 from csvcore.formats.csv_tables import corpus_sha256
@@ -187,6 +187,10 @@ class TaskModels:
     def losses(self, data: Dataset) -> NDArray[np.float32]:
         """Return the rows of these models in a dataset, not a copy where they are all."""
         return data.nll if self.rows == list(range(len(data.nll))) else data.nll[self.rows]
+
+    def score(self, data: Dataset, weight: Floats) -> Floats:
+        """Return `salience.capability_score` of these models, without a copy of their losses."""
+        return salience.capability_score(weight, data.nll, data.n_chars)[..., self.rows]
 
     def on(self, side: Side) -> Mask:
         """Return the mask of the models on a side, (n_models,)."""

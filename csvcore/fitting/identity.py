@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from csvcore import mapped
 from csvcore.fitting.config import FitConfig, settings_of
 from csvcore.fitting.dataset import Dataset, TaskModels
 
@@ -61,6 +62,7 @@ def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, o
         digest.update(pull.encode() + np.ascontiguousarray(weight).tobytes())
     for row in chosen.rows:  # one at a time: together they may be as large as memory
         digest.update(np.ascontiguousarray(data.nll[row]).tobytes())
+        mapped.release(data.nll)
     return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"
 
 

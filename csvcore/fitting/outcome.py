@@ -69,12 +69,11 @@ def finish(
         FitError: no law can be fitted to the train models.
     """
     weight = _scaled(result.weight, data.counts)
-    nll = chosen.losses(data)
-    score = salience.capability_score(weight, nll, data.n_chars)
+    score = chosen.score(data, weight)
     without: dict[str, Floats] = {}
     if result.fold_weight:
         weights = np.stack([fold * data.counts for fold in result.fold_weight.values()])
-        rows = salience.capability_score(weights, nll, data.n_chars)
+        rows = chosen.score(data, weights)
         without = dict(zip(result.fold_weight, rows, strict=True))
     depends = result.learnt or METHODS[request.method].from_accuracies
     groups = frozenset(result.fold_weight) if depends else None
@@ -257,7 +256,7 @@ def _replay(data: Dataset, chosen: TaskModels, result: WeightResult, fit: Fit) -
     weight = np.array(
         [_scaled(stage.astype(np.float64), data.counts) for stage in result.stages.values()]
     )
-    score = salience.capability_score(weight, chosen.losses(data), data.n_chars)
+    score = chosen.score(data, weight)
     train = chosen.on("train")
     laws = fit_sigmoid_laws(
         score,

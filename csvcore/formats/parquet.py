@@ -63,7 +63,12 @@ def opened(
     try:
         _check(name, source, columns, budget)
         file_of = source if isinstance(source, Path) else pa.BufferReader(source)
-        with pq.ParquetFile(file_of, page_checksum_verification=True, buffer_size=BUFFER) as file:
+        with pq.ParquetFile(
+            file_of,
+            page_checksum_verification=True,
+            buffer_size=BUFFER,
+            pre_buffer=False,  # or all that was read stays in memory until the end of the file
+        ) as file:
             yield file
     except (*REFUSALS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk

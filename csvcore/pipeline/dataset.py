@@ -1,17 +1,17 @@
 """The dataset of a fit, read from the database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from csvcore import store
+from csvcore import mapped, store
 from csvcore.alignment import Aligner
 from csvcore.errors import StoreError
 from csvcore.fitting.dataset import Dataset
 from csvcore.fitting.units import units_of_losses, without_first_tokens
 from csvcore.pipeline.units import scoring_units
-from csvcore.records import ModelLosses
+from csvcore.records import Floats, ModelLosses
 
 
 def load_dataset(
@@ -50,11 +50,15 @@ def load_dataset(
             if mask_first_token:
                 units, counts, n_chars = without_first_tokens(units, docs, losses)
         aligner = Aligner([doc.text for doc in docs], units.edges)
-        nll = np.empty((len(models), units.n_tokens), dtype=np.float32)
-        n_source = np.empty(len(models))
-        for row, entry in enumerate(losses):
-            nll[row] = aligner.map(entry) * counts
-            n_source[row] = entry.byte_end.size
+        n_source: list[int] = []
+
+        def rows() -> Iterator[Floats]:
+            for entry in losses:
+                n_source.append(entry.byte_end.size)
+                yield aligner.map(entry) * counts
+
+        folder = database.with_name(f"{database.name}.cache")
+        nll = mapped.table(rows(), (len(models), units.n_tokens), folder)
     n_bytes = sum(doc.n_bytes for doc in docs)
     return Dataset(
         corpus=corpus,
@@ -70,5 +74,5 @@ def load_dataset(
         accuracies=accuracies,
         counts=counts,
         n_chars=n_chars,
-        span=n_bytes / n_source,
+        span=n_bytes / np.array(n_source, dtype=np.float64),
     )

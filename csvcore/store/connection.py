@@ -73,6 +73,9 @@ UPGRADES = {
 }
 LOCK_SECONDS = 30.0
 WAIT_SECONDS = 0.05  # between attempts of a reader without a lock file
+# DuckDB's memory, and the threads that share it. What takes more, such as rows of an open
+# transaction, is put in a folder beside the database meanwhile.
+LIMITS: dict[str, Any] = {"memory_limit": "400MB", "threads": min(4, os.cpu_count() or 1)}
 # DuckDB's settings of every connection; the last one keeps a statement from changing the others.
 SETTINGS: dict[str, Any] = {
     "enable_external_access": "false",
@@ -84,9 +87,6 @@ SETTINGS: dict[str, Any] = {
     "python_enable_replacements": "false",
     "lock_configuration": "true",
 }
-# Memory of DuckDB while it writes; what takes more, such as rows of an open transaction, is put in
-# a folder beside the database meanwhile.
-WRITER_MEMORY = "512MB"
 Stamp = tuple[tuple[int, int, int], ...]  # inode, size and time of change of a file and its log
 Connection = duckdb.DuckDBPyConnection
 # Words of DuckDB for a full disk, a damaged file and one in use; it has no exceptions of their own.
@@ -223,8 +223,7 @@ def _connection(path: Path, read_only: bool) -> Connection:
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            limit = {} if read_only else {"memory_limit": WRITER_MEMORY}
-            return duckdb.connect(str(path), read_only=read_only, config=limit | SETTINGS)
+            return duckdb.connect(str(path), read_only=read_only, config=LIMITS | SETTINGS)
         except duckdb.IOException as error:
             in_the_way = LOCKED in str(error)
             if in_the_way and time.monotonic() < deadline:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from csvcore.errors import InputError
 from csvcore.formats.manifest import Manifest
@@ -165,15 +166,25 @@ def complete_models(db: Connection, corpus: str) -> list[str]:
 
 def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
     """Return stored losses as rows of a loss pack, by model and document."""
-    return db.sql(
+    table = db.sql(
         """
-        SELECT model, doc_id, byte_start, byte_end, nll, token_id
+        SELECT model, doc_id, byte_start, byte_end, nll, token_id, doc_index
         FROM losses JOIN documents USING (corpus, doc_id)
         WHERE corpus = $corpus AND model IN $names
-        ORDER BY model, doc_index
         """,
         params={"corpus": corpus, "names": list(names)},
     ).to_arrow_table()
+    return _in_order(table)
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """Return a table by model and doc_index, without the latter.
+
+    DuckDB would hold all lists while it sorts; most are in order as they are stored.
+    """
+    order = pc.sort_indices(table, [("model", "ascending"), ("doc_index", "ascending")])
+    table = table.drop_columns("doc_index")
+    return table if np.array_equal(order, np.arange(len(table))) else table.take(order)
 
 
 def losses(
@@ -185,13 +196,13 @@ def losses(
     """
     table: Any = db.sql(
         """
-        SELECT model, len(nll) AS n_tokens, byte_end, nll
+        SELECT model, len(nll) AS n_tokens, byte_end, nll, doc_index
         FROM losses JOIN documents USING (corpus, doc_id)
         WHERE corpus = $corpus AND model IN $names AND ($doc_id IS NULL OR doc_id = $doc_id)
-        ORDER BY model, doc_index
         """,
         params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
     ).to_arrow_table()
+    table = _in_order(table)
     model_names = table["model"].to_numpy().astype(str)
     n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
     byte_end, nll = flat(table, "byte_end"), flat(table, "nll")

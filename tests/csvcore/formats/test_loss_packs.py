@@ -97,6 +97,31 @@ def test_one_span_for_the_whole_document_and_empty_tokens_tile_it() -> None:
     loss_packs.check_documents("pack", table(ROWS[0] | empty), SIZES)
 
 
+def test_a_pack_read_part_by_part_is_never_in_memory_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyArrow kept the bytes of every row group until the end of the file (#20)."""
+    rng, n_tokens, n_groups = np.random.default_rng(0), 100_000, 30
+    edges = np.arange(n_tokens + 1, dtype=np.int32)
+    path = tmp_path / "pack.parquet"
+    with pq.ParquetWriter(path, loss_packs.SCHEMA) as writer:
+        for number in range(n_groups):
+            row = {"byte_start": edges[:-1], "byte_end": edges[1:], "nll": rng.random(n_tokens)}
+            columns = {key: pa.array([values]) for key, values in row.items()}
+            names = {"model": [f"m{number}"], "doc_id": ["a"]}
+            token_id = pa.nulls(1, loss_packs.SCHEMA.field("token_id").type)
+            whole = pa.table({**names, **columns, "token_id": token_id})
+            writer.write_table(whole.cast(loss_packs.SCHEMA))
+    monkeypatch.setattr(loss_packs, "TOKENS_AT_ONCE", 2 * n_tokens)
+    before = pa.total_allocated_bytes()
+    peak, models = 0, []
+    for part in loss_packs.parts(path):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        models += part["model"].to_pylist()
+    assert models == [f"m{number}" for number in range(n_groups)]
+    assert peak < path.stat().st_size / 2
+
+
 def test_a_failed_write_leaves_the_older_pack(tmp_path: Path) -> None:
     path = tmp_path / "pack.parquet"
     loss_packs.write(path, table(ROWS[0]), "abc", {})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from csvcore import store
+from csvcore import mapped, store
 from csvcore.errors import FitError, InputError
 from csvcore.fitting.dataset import Dataset, task_models
 from csvcore.pipeline import imports
@@ -66,6 +66,29 @@ def test_every_row_is_one_models_losses_on_the_scorers_tokens(load: Load, world:
             if doc.text.isascii():  # a token's share is the sum of its characters
                 nll = np.concatenate([[0.0], np.cumsum(world.nll[model][doc.doc_id])])
                 assert_allclose(row[a:b], np.diff(nll[edges]), rtol=1e-4, atol=1e-5)
+
+
+def test_losses_in_a_file_make_the_same_dataset_and_fit(
+    load: Load, make_fit: Run, world_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, fit = load(), make_fit("reading", method="csv")
+    monkeypatch.setattr(mapped, "LARGEST_IN_MEMORY", 0)
+    in_file, again = load(), make_fit("reading", method="csv")
+    assert isinstance(in_file.nll, np.memmap)
+    assert_array_equal(in_file.nll, data.nll)
+    assert_array_equal(in_file.span, data.span)
+    assert (again.fit, again.alpha, again.mse) == (fit.fit, fit.alpha, fit.mse)
+    assert again.predictions == fit.predictions
+
+
+def test_a_score_of_some_models_is_the_score_of_their_losses(load: Load) -> None:
+    data = load("DELETE FROM accuracies WHERE task = 'reading' AND model IN ('bee', 'dog')")
+    chosen = task_models(data, "reading")
+    assert 0 < len(chosen.rows) < len(data.models)
+    weights = np.random.default_rng(0).normal(size=(3, data.nll.shape[1]))
+    expected = weights @ chosen.losses(data).astype(np.float64).T / data.n_chars
+    assert_allclose(chosen.score(data, weights), expected, rtol=1e-12)
+    assert_allclose(chosen.score(data, weights[1]), expected[1], rtol=1e-12)
 
 
 def test_sources_are_named_in_order_and_every_unit_has_one(load: Load) -> None:

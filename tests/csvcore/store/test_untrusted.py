@@ -149,6 +149,15 @@ def test_a_large_sort_may_still_use_the_disk(
     assert not list(database.parent.glob("*.tmp"))
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_every_connection_has_bounded_memory(database: Path, read_only: bool) -> None:
+    query = "SELECT current_setting('memory_limit'), current_setting('threads')"
+    with store.connect(database, read_only=read_only) as db:
+        [(memory, n_threads)] = db.execute(query).fetchall()
+    assert memory == "381.4 MiB"  # 400 MB
+    assert 1 <= n_threads <= 4
+
+
 @pytest.mark.parametrize("name", ["system", "temp", "memory", "main", "pg_catalog", "a'b;--"])
 def test_a_file_may_have_any_name(database: Path, name: str) -> None:
     path = database.rename(database.with_name(f"{name}.duckdb"))
