@@ -63,7 +63,10 @@ BOUNDS = {  # claim: (what, bound)
     "busy": ("the same page once more while a fit runs", 700.0),
 }
 # A large database: by corpus its tokens, models with losses (of N_MODELS), and what is fitted.
-SCALED = {"many": (10_000, 1000, ("all-token", "csv")), "large": (10_000_000, 5, ("all-token",))}
+SCALED = {
+    "many": (10_000, 1000, ("all-token", "best-source")),
+    "large": (10_000_000, 5, ("all-token",)),
+}
 N_MODELS = 1000
 Found = dict[str, list[float]]  # what was measured to its values, in milliseconds
 # From the first element made in a task to the end of the layout of the tokens put in place in it.
