@@ -1,4 +1,4 @@
-"""The table of data/README.md: noise floors and best single scores of each task."""
+"""Tables of data/README.md: noise floors and best single scores of each task, decayed ends."""
 
 import re
 from collections import Counter
@@ -180,7 +180,7 @@ def curve_errors(scores: dict[str, Floats], accuracy: Floats, chance: float) -> 
 
 
 def markdown(zoo: Path) -> str:
-    """Return the table as Markdown."""
+    """Return the tables as Markdown: the tasks, and below it the decayed ends."""
     head = (
         "| task | families that rise above 0.7 | accuracy | binomial floor | item floor "
         "| seed noise | roughness | best single score | its curve, MSE | in floors |"
@@ -194,4 +194,20 @@ def markdown(zoo: Path) -> str:
             f"| {row.seed:.1e} | {row.rough:.1e} | {row.score} | {row.curve_mse:.1e} "
             f"| {row.curve_mse / floor:.1f} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *decayed_ends(zoo)])
+
+
+def decayed_ends(zoo: Path) -> list[str]:
+    """Return a table of each run's last accuracies at the constant rate and at the decayed end."""
+    cards = pd.read_csv(zoo / "models.csv")
+    accuracies = pd.read_csv(zoo / "accuracies.csv").pivot(
+        index="model", columns="task", values="accuracy"
+    )
+    tasks = [task.task for task in csv_tables.read_tasks(zoo / "tasks.csv")]
+    lines = [f"| run | {' | '.join(tasks)} |", "|" + "---|" * (1 + len(tasks))]
+    for model in cards.loc[cards["stage"] == "decayed", "model"]:
+        run, stable = model.partition("-decayed")[0], model.replace("-decayed", "")
+        pairs = [accuracies.loc[[stable, model], task].tolist() for task in tasks]
+        told = " | ".join(f"{before:.3f}, {after:.3f}" for before, after in pairs)
+        lines.append(f"| {run} | {told} |")
+    return lines

@@ -53,3 +53,15 @@ def test_every_model_has_losses_of_every_document(corpus: str) -> None:
     assert scored == models
     for path in (ZOO / "splits").glob("*.csv"):
         assert set(pd.read_csv(path)["model"]) <= models, path.name
+
+
+def test_decayed_ends_stand_beside_the_last_checkpoint_of_their_run_and_in_no_split() -> None:
+    cards = pd.read_csv(ZOO / "models.csv")
+    decayed = cards[cards["stage"] == "decayed"].set_index("model")
+    runs = {name.removesuffix(f"-decayed-{LAST}") for name in decayed.index}
+    assert runs == {"canton-m", "canton-l", "flow-m", "flow-l"}
+    stable = cards.set_index("model").loc[[f"{run}-{LAST}" for run in sorted(runs)]]
+    same = ["n_params", "train_tokens", "step", "family"]
+    assert (decayed.sort_index()[same].to_numpy() == stable[same].to_numpy()).all()
+    for path in (ZOO / "splits").glob("*.csv"):
+        assert not set(pd.read_csv(path)["model"]) & set(decayed.index)
