@@ -24,7 +24,6 @@ from csvcore.store.capabilities import (
 from csvcore.store.changes import Change, Changes
 from csvcore.store.connection import (
     SCHEMA_VERSION,
-    Connection,
     connect,
     create,
     foreign_contents,
@@ -95,6 +94,7 @@ from csvcore.store.reveals import (
     revealed_models,
     revealers,
 )
+from csvcore.store.rows import Connection
 from csvcore.store.saved_views import (
     SavedView,
     add_saved_view,

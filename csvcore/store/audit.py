@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from csvcore.store.connection import Connection
 from csvcore.store.measurements import manifests
+from csvcore.store.rows import Connection
 
 
 def coverage_by_source(db: Connection, corpus: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 
 from csvcore.capability_records import Capabilities
 from csvcore.records import FitUnits, Floats, Ints
-from csvcore.store.connection import Connection, first
+from csvcore.store.rows import Connection, first
 
 HERE = "WHERE corpus = ? AND split = ?"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from csvcore.store.connection import Connection
+from csvcore.store.rows import Connection
 
 Effect = Literal["added", "changed", "removed"]
 EFFECTS: tuple[Effect, ...] = ("removed", "changed", "added")

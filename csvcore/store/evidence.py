@@ -5,8 +5,8 @@ import numpy as np
 from csvcore import splits
 from csvcore.formats.manifest import WHOLE, Manifest
 from csvcore.records import Evidence, Floats, ItemStatistics, LossSettings
-from csvcore.store.connection import Connection
 from csvcore.store.measurements import accuracies, corpus_sha256, manifests, models, split, tasks
+from csvcore.store.rows import Connection
 
 
 def evidence(db: Connection, corpus: str, name: str | None) -> Evidence:

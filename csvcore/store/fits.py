@@ -25,7 +25,7 @@ from csvcore.records import (
     Prediction,
     TraceStep,
 )
-from csvcore.store.connection import Connection, first, insert
+from csvcore.store.rows import Connection, first, insert
 
 
 def add_fit(

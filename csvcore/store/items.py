@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from csvcore.errors import DifferentError, InputError
-from csvcore.store.connection import Connection, first, insert
+from csvcore.store.rows import Connection, first, insert
 
 BATCH = 200_000  # rows that are in memory at once
 TOLERANCE = 1e-4  # between an accuracy and the mean of its items: files round accuracies

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from csvcore import values
 from csvcore.errors import InputError
-from csvcore.store.connection import Connection, first
+from csvcore.store.rows import Connection, first
 
 LONGEST_NOTE = 2000  # characters
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from csvcore.errors import InputError
 from csvcore.formats.manifest import Manifest
 from csvcore.records import ModelLosses
-from csvcore.store.connection import Connection, Rows, first, flat
 from csvcore.store.measurements import manifests
+from csvcore.store.rows import Connection, Rows, first, flat
 
 KEY = "corpus, model, doc_id"
 INSERT = "INSERT INTO losses BY NAME SELECT * FROM incoming"

@@ -11,8 +11,8 @@ from csvcore import values
 from csvcore.errors import DifferentError, InputError
 from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Corpus, Document, ModelCard, Side, Task
-from csvcore.store.connection import Connection, first, insert
 from csvcore.store.items import TOLERANCE, has_item_results
+from csvcore.store.rows import Connection, first, insert
 
 CARD_FIELDS = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")  # optional
 

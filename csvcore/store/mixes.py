@@ -10,7 +10,7 @@ from csvcore import store
 from csvcore.errors import InputError
 from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.records import Mix
-from csvcore.store.connection import Connection, first
+from csvcore.store.rows import Connection, first
 
 
 def set_mixes(

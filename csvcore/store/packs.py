@@ -3,8 +3,8 @@
 from csvcore.errors import InputError
 from csvcore.formats.manifest import PackManifest
 from csvcore.records import Corpus
-from csvcore.store.connection import Connection
 from csvcore.store.measurements import corpus, corpus_of_sha256, corpus_sha256
+from csvcore.store.rows import Connection
 
 
 def corpus_of_manifest(

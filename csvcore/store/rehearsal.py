@@ -6,8 +6,9 @@ from pathlib import Path
 
 from csvcore.errors import ChangedError
 from csvcore.store.changes import Changes, differences, state
-from csvcore.store.connection import Connection, connect
+from csvcore.store.connection import connect
 from csvcore.store.replays import replay_path
+from csvcore.store.rows import Connection
 
 
 @dataclass(frozen=True, slots=True)

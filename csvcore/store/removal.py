@@ -9,8 +9,8 @@ from typing import Literal
 
 from csvcore.errors import InputError
 from csvcore.store.capabilities import remove_capabilities
-from csvcore.store.connection import Connection
 from csvcore.store.rehearsal import Edit, Stored
+from csvcore.store.rows import Connection
 
 FIT_TABLES = ("fits", "fit_labels", "predictions", "traces", "weights", "unit_weights")
 Kind = Literal["models", "tasks", "corpora", "splits", "fits", "accuracies", "losses"]

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from csvcore.formats.checked_packs import CheckedPack
 from csvcore.records import Accuracy, ModelCard
-from csvcore.store.connection import Connection, insert
 from csvcore.store.items import has_item_results
 from csvcore.store.losses import add_loss_parts, hashes_of_parts, stored_hashes
 from csvcore.store.measurements import (
@@ -22,6 +21,7 @@ from csvcore.store.measurements import (
     manifests,
 )
 from csvcore.store.removal import forget_accuracies, forget_losses
+from csvcore.store.rows import Connection, insert
 
 
 def replace_models(db: Connection, cards: Sequence[ModelCard]) -> None:

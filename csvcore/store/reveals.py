@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from csvcore.store import measurements
-from csvcore.store.connection import Connection, first
+from csvcore.store.rows import Connection, first
 
 
 def add_reveal(db: Connection, corpus: str, split: str, who: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from csvcore.errors import StoreError
 from csvcore.records import Fit
-from csvcore.store.connection import Connection, first
+from csvcore.store.rows import Connection, first
 
 
 def refuse_stale(db: Connection, fit: Fit) -> None:

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from csvcore.errors import InputError
-from csvcore.store.connection import Connection
+from csvcore.store.rows import Connection
 
 
 def tables(db: Connection) -> list[str]:

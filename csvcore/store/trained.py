@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from csvcore.errors import InputError
 from csvcore.records import ModelLosses, Trained
-from csvcore.store.connection import Connection
 from csvcore.store.losses import complete_models, losses
 from csvcore.store.measurements import (
     accuracies,
@@ -13,6 +12,7 @@ from csvcore.store.measurements import (
     split,
     tasks,
 )
+from csvcore.store.rows import Connection
 
 BATCH = 16  # models whose losses are read at a time
 

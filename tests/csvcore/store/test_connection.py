@@ -16,7 +16,7 @@ from csvcore.records import (
     Accuracy,
     ModelCard,
 )
-from csvcore.store import connection
+from csvcore.store import connection, rows
 from tests.support.rows import CARDS, EDGES, FIT, WEIGHT, table, words
 from tests.support.world import World, contents
 
@@ -155,7 +155,7 @@ os._exit(0)
 def test_a_failed_insert_names_its_own_cause(database: Path) -> None:
     bad = pa.table({"model": ["a", None], "family": ["f", "f"]})
     with pytest.raises(StoreError, match="NOT NULL"), store.connect(database) as db:
-        connection.insert(db, "models", bad)
+        rows.insert(db, "models", bad)
 
 
 # Transactions and processes
