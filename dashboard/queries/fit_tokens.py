@@ -1,6 +1,7 @@
 """A fit token by token: texts, cells, weights and losses, cached once for all views."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import streamlit as st
@@ -17,28 +18,55 @@ from dashboard.queries import test_set
 from dashboard.queries.database import Database
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FitTokens:
     """All documents of a fit, one after another, without hidden test results.
 
-    edges: byte boundaries by document. cells: of all documents. first_cell, first_token: (n_docs +
-    1,) first cell and token of each document. cell_at: (n_cells,) first character of each cell in
-    its document. weight, spread: (n_tokens,); spread is None where the fit has none. chars:
-    (n_tokens,) characters of each token, a part of one where tokens cut it. aligner: maps losses to
+    What needs the text of every token is made on first use: not every page does.
+
+    edges: byte boundaries by document. first_token: (n_docs + 1,) first token of each document.
+    weight, spread: (n_tokens,); spread is None where the fit has none. aligner: maps losses to
     these tokens.
     """
 
     fit: Fit
     docs: list[Document]
     edges: list[Ints]
-    cells: Cells
-    first_cell: Ints
     first_token: Ints
-    cell_at: Ints
     weight: Floats
     spread: Floats | None
-    chars: Floats
     aligner: Aligner
+
+    @property
+    def cells(self) -> Cells:
+        """Cells of all documents."""
+        return self._cells[0]
+
+    @property
+    def first_cell(self) -> Ints:
+        """First cell of each document, and their number at the end, (n_docs + 1,)."""
+        return self._cells[1]
+
+    @property
+    def cell_at(self) -> Ints:
+        """First character of each cell in its document, (n_cells,)."""
+        return self._cells[2]
+
+    @cached_property
+    def _cells(self) -> tuple[Cells, Ints, Ints]:
+        parts = [
+            tokens.cells(doc.text, cuts[1:].tolist())
+            for doc, cuts in zip(self.docs, self.edges, strict=True)
+        ]
+        starts = [np.cumsum([0, *map(len, part.text)])[:-1] for part in parts]
+        first = np.cumsum([0, *(len(part.text) for part in parts)])
+        return tokens.joined(parts), first, np.concatenate(starts)
+
+    @cached_property
+    def chars(self) -> Floats:
+        """Characters of each token, a part of one where tokens cut it, (n_tokens,)."""
+        both = zip(self.docs, self.edges, strict=True)
+        return np.concatenate([np.diff(character_clock(doc.text)[cuts]) for doc, cuts in both])
 
     @property
     def n_chars(self) -> int:
@@ -85,22 +113,13 @@ def read(db: Database, fit: str) -> FitTokens:
         docs = store.documents(con, record.corpus)
         edges, weight = store.weight_vector(con, fit)
         spread = store.spread_vector(con, fit)
-    cells = [
-        tokens.cells(doc.text, cuts[1:].tolist()) for doc, cuts in zip(docs, edges, strict=True)
-    ]
-    clocks = [np.diff(character_clock(d.text)[cuts]) for d, cuts in zip(docs, edges, strict=True)]
-    starts = [np.cumsum([0, *map(len, part.text)])[:-1] for part in cells]
     return FitTokens(
         fit=record,
         docs=docs,
         edges=edges,
-        cells=tokens.joined(cells),
-        first_cell=np.cumsum([0, *(len(part.text) for part in cells)]),
         first_token=np.cumsum([0, *(cuts.size - 1 for cuts in edges)]),
-        cell_at=np.concatenate(starts),
         weight=weight,
         spread=spread,
-        chars=np.concatenate(clocks),
         aligner=Aligner([doc.text for doc in docs], edges),
     )
 
