@@ -109,10 +109,12 @@ def character_clock(text: str) -> Floats:
     Inside a character of k bytes it advances by 1 / k per byte. Spreading a loss evenly along it
     is the paper's even share per character, extended to tokens that cut characters.
     """
-    per_byte = [1.0 / len(code) for code in (char.encode() for char in text) for _ in code]
-    clock = np.concatenate([[0.0], np.cumsum(per_byte)])
-    starts = np.cumsum([0, *(len(char.encode()) for char in text)])
-    clock[starts] = np.arange(len(text) + 1)  # whole characters are whole numbers, not 2.9999
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    # All bytes of a character but its first begin with the bits 10.
+    starts = np.append(np.flatnonzero((data & 0xC0) != 0x80), data.size)
+    width = np.diff(starts)
+    clock = np.concatenate([[0.0], np.cumsum(np.repeat(1.0 / width, width))])
+    clock[starts] = np.arange(starts.size)  # whole characters are whole numbers, not 2.9999
     return clock
 
 

@@ -104,6 +104,12 @@ def test_the_clock_does_not_drift_over_a_long_text() -> None:
     assert_array_equal(character_clock("北" * 50_000)[::3], np.arange(50_001))
 
 
+@given(st.text())
+def test_the_clock_advances_by_one_over_the_bytes_of_each_character(text: str) -> None:
+    steps = [1 / len(code) for code in map(str.encode, text) for _ in code]
+    assert_allclose(character_clock(text), np.cumsum([0.0, *steps]), atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("text", "pieces", "offsets", "cuts", "exact"),
     [
