@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +126,7 @@ def find(
         raise InputError("shared factors need the activation exp; leave out --activation")
     table, problems, fitted = fast_problems(data, chosen, list(chosen), config)
     groups = {name: mask[fitted] for name, mask in data.groups().items()}
-
-    def step(message: str) -> "_Step":
-        return _Step(report, message)
-
+    step = partial(_Step, report)
     own = choose_heads(
         table, problems, groups, data.runs()[fitted], fast, step("heads of the tasks")
     )

@@ -11,7 +11,7 @@ from csvcore.errors import StoreError
 from csvcore.fitting.dataset import Dataset
 from csvcore.fitting.units import units_of_losses, without_first_tokens
 from csvcore.pipeline.units import scoring_units
-from csvcore.records import Floats, ModelLosses
+from csvcore.records import Floats, Mask, ModelLosses
 
 
 def load_dataset(
@@ -51,14 +51,9 @@ def load_dataset(
                 units, counts, n_chars = without_first_tokens(units, docs, losses)
         aligner = Aligner([doc.text for doc in docs], units.edges)
         n_source: list[int] = []
-
-        def rows() -> Iterator[Floats]:
-            for entry in losses:
-                n_source.append(entry.byte_end.size)
-                yield aligner.map(entry) * counts
-
+        rows = _on_units(losses, aligner, counts, n_source)
         folder = database.with_name(f"{database.name}.cache")
-        nll = mapped.table(rows(), (len(models), units.n_tokens), folder)
+        nll = mapped.table(rows, (len(models), units.n_tokens), folder)
     n_bytes = sum(doc.n_bytes for doc in docs)
     return Dataset(
         corpus=corpus,
@@ -76,3 +71,12 @@ def load_dataset(
         n_chars=n_chars,
         span=n_bytes / np.array(n_source, dtype=np.float64),
     )
+
+
+def _on_units(
+    losses: Iterable[ModelLosses], aligner: Aligner, counts: Mask, n_source: list[int]
+) -> Iterator[Floats]:
+    """Yield each model's losses on the units, (n_tokens,); its own tokens' number to n_source."""
+    for entry in losses:
+        n_source.append(entry.byte_end.size)
+        yield aligner.map(entry) * counts
