@@ -90,6 +90,7 @@ SETTINGS: dict[str, Any] = {
 Stamp = tuple[tuple[int, int, int], ...]  # inode, size and time of change of a file and its log
 # Words of DuckDB for a full disk, a damaged file and one in use; it has no exceptions of their own.
 NO_SPACE = ("No space left", "not enough space", "ENOSPC")
+NO_MEMORY = "failed to pin block"  # of a commit, which is not DuckDB's error for want of memory
 DAMAGED = ("Corrupt", "corrupt", "replaying WAL", "Could not read", "deserializ", "checksum")
 LOCKED = "Could not set lock"
 
@@ -196,7 +197,7 @@ def _explanation(path: Path, error: duckdb.Error) -> StoreError:
     said = reason(error).removeprefix("TransactionContext Error: ")
     if any(words in said for words in NO_SPACE):
         return no_space(path)
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or NO_MEMORY in said:
         return StoreError(f"{path} needs more memory than there is: {said}; nothing was changed")
     fatal = isinstance(error, duckdb.FatalException | duckdb.InternalException)
     if fatal or any(words in said for words in DAMAGED):

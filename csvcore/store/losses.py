@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from csvcore.errors import InputError
+from csvcore.errors import InputError, StoreError
 from csvcore.formats.manifest import Manifest
 from csvcore.records import ModelLosses
 from csvcore.store.measurements import manifests
@@ -193,6 +193,9 @@ def losses(
     """Return losses of models on all documents of a corpus in its order, or on one document.
 
     Models without losses are missing from the result.
+
+    Raises:
+        StoreError: a model has two rows on a document, which no import of this program stores.
     """
     table: Any = db.sql(
         """
@@ -202,6 +205,7 @@ def losses(
         """,
         params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
     ).to_arrow_table()
+    _refuse_repeated(table, corpus)
     table = _in_order(table)
     model_names = table["model"].to_numpy().astype(str)
     n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
@@ -219,6 +223,16 @@ def losses(
         )
         for start, stop in pairwise([*first, model_names.size])
     ]
+
+
+def _refuse_repeated(table: pa.Table, corpus: str) -> None:
+    keys = table.group_by(["model", "doc_index"]).aggregate([([], "count_all")])
+    if len(keys) != len(table):
+        model = keys.filter(pc.greater(keys["count_all"], 1))["model"][0].as_py()
+        raise StoreError(
+            f"losses of {model} on a document of {corpus} are stored twice; see with `csvcore "
+            "doctor` which, and import the losses into a new database"
+        )
 
 
 def each_models_losses(db: Connection, corpus: str, names: Sequence[str]) -> Iterator[ModelLosses]:

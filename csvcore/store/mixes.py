@@ -42,9 +42,10 @@ def copy_losses(db: Connection, corpus: str, other: str, doc_ids: Sequence[str])
     """Copy all models' losses on these documents of a corpus to another corpus."""
     db.execute(
         """
-        INSERT OR IGNORE INTO losses BY NAME
+        INSERT INTO losses BY NAME
         SELECT * REPLACE ($other AS corpus) FROM losses
         WHERE corpus = $corpus AND doc_id IN (SELECT unnest($ids))
+        AND (model, doc_id) NOT IN (SELECT (model, doc_id) FROM losses WHERE corpus = $other)
         """,
         {"corpus": corpus, "other": other, "ids": list(doc_ids)},
     )

@@ -62,6 +62,8 @@ CREATE TABLE splits (
     PRIMARY KEY (split, model)
 );
 
+-- A row a model and document, which whoever adds rows sees to: a key would keep all of them in memory
+-- until the end of the transaction.
 CREATE TABLE losses (
     corpus VARCHAR NOT NULL,
     model VARCHAR NOT NULL,
@@ -69,8 +71,7 @@ CREATE TABLE losses (
     byte_start INTEGER[] NOT NULL,    -- one entry a source token, in reading order
     byte_end INTEGER[] NOT NULL,
     nll FLOAT[] NOT NULL,             -- nats, one a source token
-    token_id INTEGER[],
-    PRIMARY KEY (corpus, model, doc_id)
+    token_id INTEGER[]
 );
 
 CREATE TABLE manifests (

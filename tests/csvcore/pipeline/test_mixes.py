@@ -181,6 +181,8 @@ def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) ->
         (before,) = store.losses(db, "words", [min(whole)], DOCS[2].doc_id)
         assert_array_equal(own.nll, before.nll)
     save_mix(world_db, ["words"], ids, "small")  # again changes nothing
+    with store.connect(world_db, read_only=True) as db:
+        assert store.coverage(db, "small") == dict.fromkeys(whole, 2)
     with pytest.raises(InputError, match="a corpus 'small' with other documents is stored"):
         save_mix(world_db, ["words"], ids[:1], "small")
     with pytest.raises(InputError, match="there is no document 'nowhere' in words"):

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from csvcore import store
-from csvcore.errors import InputError
+from csvcore.errors import InputError, StoreError
 from csvcore.formats import loss_packs
 from csvcore.formats.manifest import Manifest
 from csvcore.records import (
@@ -150,6 +150,20 @@ def test_the_same_model_has_losses_on_each_corpus_of_its_own(database: Path, wor
         store.add_losses(db, "again", table(world, "ant"), None)
         assert store.coverage(db, "words") == store.coverage(db, "again") == {"ant": 6}
         assert len(store.loss_rows(db, "words", ["ant"])) == 6
+
+
+def test_two_rows_of_a_model_on_a_document_are_refused(database: Path, world: World) -> None:
+    with store.connect(database) as db:
+        words(db)
+        store.add_losses(db, "words", table(world, "ant", "bee"), None)
+        store.add_losses(db, "words", table(world, "ant"), None)  # again changes nothing
+        assert store.coverage(db, "words") == {"ant": 6, "bee": 6}
+        db.execute("INSERT INTO losses SELECT * FROM losses WHERE model = 'bee' LIMIT 1")
+        [ant] = store.losses(db, "words", ["ant"])
+        assert ant.n_tokens.size == 6
+        refusal = "losses of bee on a document of words are stored twice; see with `csvcore doctor`"
+        with pytest.raises(StoreError, match=refusal):
+            store.losses(db, "words", ["ant", "bee"])
 
 
 def test_losses_of_strangers_are_refused(database: Path, world: World) -> None:
