@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from csvcore.errors import OffsetsError
 from csvcore.records import Floats, Ints, ModelLosses
 
+BLOCK = 1 << 20  # bytes of the texts whose shares are computed at once
 _SPACE_MARK = "\u2581"
 _BYTE_PIECE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
@@ -103,24 +105,30 @@ def _edges_from_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> Ints:
     return np.asarray(byte_at[chars], dtype=np.int64)
 
 
-def character_clock(text: str) -> Floats:
-    """Return the number of characters before each byte boundary, (n_bytes + 1,).
+def character_clock(*texts: str) -> Floats:
+    """Return the number of characters before each byte boundary of each text, one after another.
 
     Inside a character of k bytes it advances by 1 / k per byte. Spreading a loss evenly along it
     is the paper's even share per character, extended to tokens that cut characters.
+
+    Returns:
+        (n_bytes + 1 of all texts,).
     """
-    data = np.frombuffer(text.encode(), dtype=np.uint8)
-    # All bytes of a character but its first begin with the bits 10.
-    starts = np.append(np.flatnonzero((data & 0xC0) != 0x80), data.size)
-    width = np.diff(starts)
-    clock = np.concatenate([[0.0], np.cumsum(np.repeat(1.0 / width, width))])
-    clock[starts] = np.arange(starts.size)  # whole characters are whole numbers, not 2.9999
-    return clock
+    # A character of one byte after each text has the place of the boundary at its end.
+    data = np.frombuffer("".join(f"{text}\0" for text in texts).encode(), dtype=np.uint8)
+    n_chars = np.array([len(text) + 1 for text in texts], dtype=np.int64)
+    begins = np.flatnonzero((data & 0xC0) != 0x80)  # other bytes than the first begin with 10
+    width = np.diff(begins, append=data.size)
+    number = np.arange(begins.size) - np.repeat(np.cumsum(n_chars) - n_chars, n_chars)
+    if begins.size == data.size:
+        return number.astype(np.float64)
+    passed = np.arange(data.size) - np.repeat(begins, width)  # bytes of the character so far
+    return np.asarray(np.repeat(number, width) + passed / np.repeat(width, width))
 
 
-def byte_clock(text: str) -> Floats:
-    """Return the number of bytes before each byte boundary, (n_bytes + 1,), for losses by byte."""
-    return np.arange(len(text.encode()) + 1, dtype=np.float64)
+def byte_clock(*texts: str) -> Floats:
+    """Return the number of bytes before each byte boundary, for losses by byte."""
+    return np.concatenate([np.arange(len(text.encode()) + 1, dtype=np.float64) for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,55 +152,115 @@ class Sharing:
         return np.bincount(self.target, weights=moved, minlength=self.n_target).astype(np.float64)
 
 
-def sharing(source_edges: Ints, target_edges: Ints, clock: Floats) -> Sharing:
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The tokens of texts that lie one after another, each with its n_bytes + 1 boundaries.
+
+    start, end: (n_tokens,) boundaries of each token. text: (n_tokens,) of each token. first:
+    (n_texts,) token of each text. text_end: (n_texts,) last boundary of each text.
+    """
+
+    start: Ints
+    end: Ints
+    text: Ints
+    first: Ints
+    text_end: Ints
+
+    @classmethod
+    def of_ends(cls, n_tokens: Ints, byte_end: Ints, n_bytes: Ints, name: str) -> "Spans":
+        """Return the tokens that end at these bytes of their texts.
+
+        Args:
+            n_tokens: (n_texts,).
+            byte_end: (all tokens,).
+            n_bytes: (n_texts,).
+            name: of the tokens, for a refusal.
+
+        Raises:
+            OffsetsError: ends do not rise from 0 to the end of each text.
+        """
+        text = np.repeat(np.arange(n_tokens.size), n_tokens)
+        text_start = np.cumsum(n_bytes + 1) - n_bytes - 1
+        first = np.cumsum(n_tokens) - n_tokens
+        end = byte_end + text_start[text]
+        filled = n_tokens > 0
+        start = np.concatenate([[0], end])[:-1]
+        start[first[filled]] = text_start[filled]
+        last = np.zeros(n_tokens.size, dtype=np.int64)
+        last[filled] = byte_end[(first + n_tokens - 1)[filled]]
+        wrong = last != n_bytes
+        wrong[text[end < start]] = True
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            edges = np.concatenate([[0], byte_end[first[at] : first[at] + n_tokens[at]]])
+            check_edges(edges, int(n_bytes[at]), name)
+        return cls(start, end, text, first, text_start + n_bytes)
+
+    @classmethod
+    def of_edges(cls, edges: Sequence[Ints], n_bytes: Ints, name: str) -> "Spans":
+        """Return the tokens between these byte boundaries of each text, see `of_ends`."""
+        for own, size in zip(edges, n_bytes, strict=True):
+            if own.size == 0 or own[0] != 0:
+                check_edges(own, int(size), name)
+        sizes = np.array([own.size - 1 for own in edges], dtype=np.int64)
+        return cls.of_ends(sizes, np.concatenate([own[1:] for own in edges]), n_bytes, name)
+
+
+def sharing(source: Spans, target: Spans, clock: Floats) -> Sharing:
     """Compute the shares of source tokens' nll in target tokens (Algorithm 1, accumulating).
 
     Each source token spreads its nll evenly over its characters, and each target token sums the
     shares of its own characters. The printed algorithm assigns instead of adding, and so loses mass
     where two tokens share a character. An empty token passes its nll to the next token with bytes,
-    or at the end of the text to the last one.
+    or at the end of its text to the last one; in an empty text to the first target token.
 
     Args:
-        source_edges: (n_source + 1,) byte boundaries, rising from 0 to the text's length.
-        target_edges: (n_target + 1,) byte boundaries of the same text.
-        clock: (n_bytes + 1,) from `character_clock`.
+        source: tokens of some texts.
+        target: other tokens of the same texts.
+        clock: (n_boundaries,) such as `character_clock`.
 
     Raises:
-        OffsetsError: edges do not rise from 0 to the end of the text, or an empty text has source
-            tokens but no target token.
+        OffsetsError: an empty text has source tokens but no target token.
     """
-    for name, edges in (("source", source_edges), ("target", target_edges)):
-        check_edges(edges, clock.size - 1, name)
-    n_source, n_target = source_edges.size - 1, target_edges.size - 1
-    cuts = np.union1d(source_edges, target_edges)
-    if cuts.size < 2:
-        return _without_bytes(n_source, n_target)
-    # The token that has bytes and covers the segment [cuts[i], cuts[i + 1]): the last to start.
-    source = np.searchsorted(source_edges, cuts[:-1], side="right") - 1
-    target = np.searchsorted(target_edges, cuts[:-1], side="right") - 1
-    share = np.diff(clock[cuts]) / (clock[source_edges[source + 1]] - clock[source_edges[source]])
+    cut = np.zeros(clock.size, dtype=bool)
+    cut[source.start] = cut[target.start] = cut[source.text_end] = True
+    cuts = np.flatnonzero(cut)
+    cut[source.text_end] = False
+    within = cut[cuts[:-1]]  # a segment begins there
+    begin, end = cuts[:-1][within], cuts[1:][within]
+    # The token that has bytes and covers a segment: the last to start there or before.
+    source_at = np.cumsum(np.bincount(source.start, minlength=clock.size)) - 1
+    target_at = np.cumsum(np.bincount(target.start, minlength=clock.size)) - 1
+    own, other = source_at[begin], target_at[begin]
+    share = (clock[end] - clock[begin]) / (clock[source.end[own]] - clock[source.start[own]])
     # Empty source tokens copy the shares of the token that carries for them.
-    empty = np.flatnonzero(np.diff(source_edges) == 0)
-    carrier = np.searchsorted(source_edges, source_edges[empty], side="right") - 1
-    carrier = np.where(carrier >= n_source, source[-1], carrier)
-    first = np.searchsorted(source, carrier, side="left")
-    count = np.searchsorted(source, carrier, side="right") - first
-    copied = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+    empty, bare = _empty(source, target)
+    place = source.start[empty]
+    trailing = place == source.text_end[source.text[empty]]
+    carrier = source_at[place - trailing]
+    at = np.searchsorted(own, carrier, side="left")
+    count = np.searchsorted(own, carrier, side="right") - at
+    copied = np.repeat(at - np.cumsum(count) + count, count) + np.arange(count.sum())
     return Sharing(
-        source=np.concatenate([source, np.repeat(empty, count)]),
-        target=np.concatenate([target, target[copied]]),
-        share=np.concatenate([share, share[copied]]),
-        n_source=n_source,
-        n_target=n_target,
+        source=np.concatenate([own, np.repeat(empty, count), bare]),
+        target=np.concatenate([other, other[copied], target.first[source.text[bare]]]),
+        share=np.concatenate([share, share[copied], np.ones(bare.size)]),
+        n_source=source.start.size,
+        n_target=target.start.size,
     )
 
 
-def _without_bytes(n_source: int, n_target: int) -> Sharing:
-    """Assign all nll of an empty text, such as of a dummy prefix, to its first token."""
-    if n_source and not n_target:
-        raise OffsetsError(f"{n_source} source tokens but no target token for an empty text")
-    every = np.arange(n_source)
-    return Sharing(every, np.zeros(n_source, np.intp), np.ones(n_source), n_source, n_target)
+def _empty(source: Spans, target: Spans) -> tuple[Ints, Ints]:
+    """Return the source tokens without bytes, and those of texts without any, as after a prefix."""
+    empty = np.flatnonzero(source.start == source.end)
+    n_target = np.bincount(target.text, minlength=target.first.size)
+    text_start = np.concatenate([[0], source.text_end[:-1] + 1])
+    bare = (source.text_end == text_start)[source.text[empty]]
+    homes, n_source = np.unique(source.text[empty[bare]], return_counts=True)
+    if (n_target[homes] == 0).any():
+        n_lost = n_source[n_target[homes] == 0][0]
+        raise OffsetsError(f"{n_lost} source tokens but no target token for an empty text")
+    return empty[~bare], empty[bare]
 
 
 def first_token_ends(losses: Sequence[ModelLosses], texts: Sequence[str]) -> Ints:
@@ -227,11 +295,11 @@ class Aligner:
         self,
         texts: Sequence[str],
         target_edges: Sequence[Ints],
-        clock: Callable[[str], Floats] = character_clock,
+        clock: Callable[..., Floats] = character_clock,
     ) -> None:
         """Prepare texts with (n_target + 1,) byte boundaries; clock: unit for sharing losses."""
-        self._clocks = [clock(text) for text in texts]
-        self._target_edges = target_edges
+        self._texts, self._target_edges, self._clock = texts, target_edges, clock
+        self._n_bytes = np.array([len(text.encode()) for text in texts], dtype=np.int64)
         self._sharings: dict[bytes, Sharing] = {}
 
     def map(self, losses: ModelLosses) -> Floats:
@@ -246,14 +314,22 @@ class Aligner:
         return self._sharings[key].apply(losses.nll)
 
     def _sharing(self, losses: ModelLosses) -> Sharing:
-        if losses.n_tokens.size != len(self._clocks):
+        """Compute the shares, some texts at a time."""
+        if losses.n_tokens.size != len(self._texts):
             raise OffsetsError(
-                f"{losses.model} has losses on {losses.n_tokens.size} of {len(self._clocks)} texts"
+                f"{losses.model} has losses on {losses.n_tokens.size} of {len(self._texts)} texts"
             )
+        token = np.cumsum([0, *losses.n_tokens])
+        blocks = np.cumsum(self._n_bytes) // BLOCK
+        starts = np.flatnonzero(np.diff(blocks, prepend=-1))
         parts = []
-        ends = np.split(losses.byte_end, np.cumsum(losses.n_tokens)[:-1])
-        for end, target, clock in zip(ends, self._target_edges, self._clocks, strict=True):
-            parts.append(sharing(np.concatenate([[0], end]), target, clock))
+        for begin, end in pairwise([*starts.tolist(), len(self._texts)]):
+            n_bytes, tokens = self._n_bytes[begin:end], slice(token[begin], token[end])
+            source = Spans.of_ends(
+                losses.n_tokens[begin:end], losses.byte_end[tokens], n_bytes, "source"
+            )
+            target = Spans.of_edges(self._target_edges[begin:end], n_bytes, "target")
+            parts.append(sharing(source, target, self._clock(*self._texts[begin:end])))
         source_at = np.cumsum([0, *(part.n_source for part in parts)])
         target_at = np.cumsum([0, *(part.n_target for part in parts)])
         return Sharing(

@@ -17,6 +17,7 @@ from csvcore.store.rows import Connection, Rows, first, flat
 
 KEY = "corpus, model, doc_id"
 INSERT = "INSERT INTO losses BY NAME SELECT * FROM incoming"
+MOST_RUNS = 1000  # of rows in order that are moved as a whole
 HASH = "bit_xor(hash(doc_id, byte_start, byte_end, nll))"
 
 
@@ -168,23 +169,37 @@ def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
     """Return stored losses as rows of a loss pack, by model and document."""
     table = db.sql(
         """
-        SELECT model, doc_id, byte_start, byte_end, nll, token_id, doc_index
-        FROM losses JOIN documents USING (corpus, doc_id)
+        SELECT model, doc_id, byte_start, byte_end, nll, token_id FROM losses
         WHERE corpus = $corpus AND model IN $names
         """,
         params={"corpus": corpus, "names": list(names)},
     ).to_arrow_table()
-    return _in_order(table)
+    return _in_order(db, corpus, table)
 
 
-def _in_order(table: pa.Table) -> pa.Table:
-    """Return a table by model and doc_index, without the latter.
+def _in_order(db: Connection, corpus: str, table: pa.Table) -> pa.Table:
+    """Return the rows on documents of the corpus, by model and document; raise for repeated ones.
 
-    DuckDB would hold all lists while it sorts; most are in order as they are stored.
+    By DuckDB a join or a sort would copy all lists, several times as slow as reading them. Rows
+    come in order but for some models, whose rows are moved as a whole.
     """
-    order = pc.sort_indices(table, [("model", "ascending"), ("doc_index", "ascending")])
-    table = table.drop_columns("doc_index")
-    return table if np.array_equal(order, np.arange(len(table))) else table.take(order)
+    documents = db.sql(
+        "SELECT doc_id FROM documents WHERE corpus = $corpus ORDER BY doc_index",
+        params={"corpus": corpus},
+    ).to_arrow_table()["doc_id"]
+    place = pc.index_in(table["doc_id"], value_set=documents.combine_chunks())
+    keys = pa.table({"model": table["model"], "place": place})
+    if place.null_count:
+        known = place.is_valid()
+        table, keys = table.filter(known), keys.filter(known)
+    _refuse_repeated(keys, corpus)
+    order = pc.sort_indices(keys, [("model", "ascending"), ("place", "ascending")]).to_numpy()
+    starts = np.flatnonzero(np.diff(order.astype(np.int64), prepend=-2) != 1)
+    if len(starts) > MOST_RUNS:
+        return table.take(order)
+    ends = np.append(starts, order.size)[1:]
+    runs = [table.slice(order[at], end - at) for at, end in zip(starts, ends, strict=True)]
+    return pa.concat_tables(runs) if runs else table
 
 
 def losses(
@@ -199,14 +214,12 @@ def losses(
     """
     table: Any = db.sql(
         """
-        SELECT model, len(nll) AS n_tokens, byte_end, nll, doc_index
-        FROM losses JOIN documents USING (corpus, doc_id)
+        SELECT model, doc_id, len(nll) AS n_tokens, byte_end, nll FROM losses
         WHERE corpus = $corpus AND model IN $names AND ($doc_id IS NULL OR doc_id = $doc_id)
         """,
         params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
     ).to_arrow_table()
-    _refuse_repeated(table, corpus)
-    table = _in_order(table)
+    table = _in_order(db, corpus, table)
     model_names = table["model"].to_numpy().astype(str)
     n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
     byte_end, nll = flat(table, "byte_end"), flat(table, "nll")
@@ -225,10 +238,10 @@ def losses(
     ]
 
 
-def _refuse_repeated(table: pa.Table, corpus: str) -> None:
-    keys = table.group_by(["model", "doc_index"]).aggregate([([], "count_all")])
-    if len(keys) != len(table):
-        model = keys.filter(pc.greater(keys["count_all"], 1))["model"][0].as_py()
+def _refuse_repeated(keys: pa.Table, corpus: str) -> None:
+    found = keys.group_by(["model", "place"]).aggregate([([], "count_all")])
+    if len(found) != len(keys):
+        model = found.filter(pc.greater(found["count_all"], 1))["model"][0].as_py()
         raise StoreError(
             f"losses of {model} on a document of {corpus} are stored twice; see with `csvcore "
             "doctor` which, and import the losses into a new database"

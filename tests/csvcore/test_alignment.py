@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from tokenizers import Tokenizer
 
-from csvcore.alignment import Aligner, Tiling, byte_clock, character_clock, sharing, tile
+from csvcore import alignment
+from csvcore.alignment import Aligner, Tiling, byte_clock, character_clock, tile
 from csvcore.errors import OffsetsError
 from csvcore.records import Floats, Ints, ModelLosses
 from tests.support.mapping import map_nll
@@ -322,6 +323,22 @@ def test_an_aligner_maps_each_text_apart_and_in_order() -> None:
     assert_allclose(aligner.map(halves), [3.0, 3.0, 3.0, 0.0])
 
 
+@given(st.lists(mappings(), min_size=1, max_size=6), st.integers(1, 40))
+def test_texts_together_are_mapped_as_each_alone(
+    cases: list[tuple[str, Floats, Ints, Ints]], block: int
+) -> None:
+    texts, nll, source, target = zip(*cases, strict=True)
+    joined = losses("m", [list(own[1:]) for own in source], list(np.concatenate(nll)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alignment, "BLOCK", block)
+        together = Aligner(texts, target).map(joined)
+    alone = [
+        map_nll(one, own, other, character_clock(text))
+        for text, one, own, other in zip(texts, nll, source, target, strict=True)
+    ]
+    assert_array_equal(together, np.concatenate(alone))
+
+
 def test_an_aligner_tells_models_with_other_tokens_apart() -> None:
     aligner = Aligner(["abc"], [edges(0, 1, 2, 3)])
     assert_allclose(aligner.map(losses("one", [[1, 3]], [1.0, 4.0])), [1.0, 2.0, 2.0])
@@ -355,9 +372,9 @@ def test_an_aligner_refuses_losses_on_a_part_of_the_texts() -> None:
 )
 def test_edges_that_do_not_tile_the_text_are_refused(source: Ints, message: str) -> None:
     with pytest.raises(OffsetsError, match=message):
-        sharing(source, edges(0, 2), character_clock("ab"))
+        map_nll(np.ones(1), source, edges(0, 2), character_clock("ab"))
     with pytest.raises(OffsetsError, match=message.replace("source", "target")):
-        sharing(edges(0, 2), source, character_clock("ab"))
+        map_nll(np.ones(1), edges(0, 2), source, character_clock("ab"))
 
 
 def test_losses_of_another_number_of_tokens_are_refused() -> None:

@@ -1,6 +1,8 @@
 """Losses of one text mapped to other tokens, for tests of Algorithm 1."""
 
-from csvcore.alignment import sharing
+import numpy as np
+
+from csvcore.alignment import Spans, sharing
 from csvcore.records import Floats, Ints
 
 
@@ -10,4 +12,6 @@ def map_nll(nll: Floats, source_edges: Ints, target_edges: Ints, clock: Floats) 
     Returns:
         (n_target,) nats. Their sum is nll.sum() to rounding: nothing is lost or counted twice.
     """
-    return sharing(source_edges, target_edges, clock).apply(nll)
+    size = np.array([clock.size - 1])
+    source = Spans.of_edges([source_edges], size, "source")
+    return sharing(source, Spans.of_edges([target_edges], size, "target"), clock).apply(nll)
