@@ -12,7 +12,7 @@ from csvcore.records import Floats, Ints
 
 Activation = Literal["exp", "softplus"]
 LARGEST_LOGIT = 30.0
-HEADS_AT_ONCE = 8  # heads whose models x tokens products are formed together
+HEADS_AT_ONCE = 2  # heads whose tokens x features products are formed together
 
 
 def default_device() -> torch.device:
@@ -94,21 +94,26 @@ class Passes:
         return torch.stack(over_tokens(table.states.shape[0], work, self.device)).sum(dim=0)
 
     def jacobian(self, theta: Floats, pull: Ints, rows: Ints) -> torch.Tensor:
-        """Return d score of these models / d theta, (n_heads, n_rows, n_features)."""
+        """Return d score of these models / d theta, (n_heads, n_rows, n_features).
+
+        The features are scaled by each head's slopes, not the losses: there are fewer of them, and
+        all heads multiply the same losses.
+        """
         table, n_heads = self.table, theta.shape[0]
         coefficients = torch.from_numpy(theta.T).float().to(self.device)
 
         def work(starts: range) -> torch.Tensor:
-            flat = torch.zeros(n_heads * rows.size, table.n_features, device=self.device)
+            total = torch.zeros(rows.size, n_heads, table.n_features, device=self.device)
             for block in table.blocks(rows, self.device, starts):
                 _, slope = activate(block.logits(coefficients), self.kind)
-                by_head = (slope.T.contiguous() * block.pulls[pull])[:, None, :]
+                by_head = (slope * block.pulls[pull].T)[..., None]  # (b, n_heads, 1)
+                features = torch.cat([block.states, block.own], dim=1)[:, None]
                 for at in range(0, n_heads, HEADS_AT_ONCE):
-                    product = by_head[at : at + HEADS_AT_ONCE] * block.nll  # (heads, n_rows, b)
-                    part = flat[at * rows.size : (at + product.shape[0]) * rows.size]
-                    block.add_gradients(product.flatten(0, 1), part)
-            return flat.cpu().double()
+                    heads = slice(at, at + HEADS_AT_ONCE)
+                    scaled = by_head[:, heads] * features  # (b, heads, n_features)
+                    product = block.nll @ scaled.flatten(1)
+                    total[:, heads] += product.view(rows.size, -1, table.n_features)
+            return total.cpu().double()
 
         shares = over_tokens(table.states.shape[0], work, self.device)
-        whole = torch.stack(shares).sum(dim=0) / table.n_chars
-        return whole.view(n_heads, rows.size, -1)
+        return torch.stack(shares).sum(dim=0).transpose(0, 1).contiguous() / table.n_chars
