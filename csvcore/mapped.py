@@ -18,7 +18,7 @@ def table(
     """Return rows as one table of a shape, in float32.
 
     A table above LARGEST_IN_MEMORY is a memory map of a file without a name in the folder, which
-    goes with the table; see `release`. Changes to it are not kept.
+    goes with the table; see `release`.
 
     Raises:
         OSError: no space is left for the file.
@@ -33,11 +33,15 @@ def table(
         for row in rows:
             file.write(np.ascontiguousarray(row, dtype=np.float32).tobytes())
         file.flush()
-        return np.memmap(file, dtype=np.float32, mode="c", shape=shape)
+        return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
 
 
-def release(values: NDArray[Any]) -> None:
-    """Let the system have back the memory of what was read of a map; it is read again on use."""
-    mapped = getattr(values, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+def release(*arrays: NDArray[Any]) -> None:
+    """Let the system have back the memory of what was read of maps; it is read again on use.
+
+    Other arrays have none, and a private map (numpy's mode "c") would forget its changes.
+    """
+    for array in arrays:
+        own: Any = getattr(array, "_mmap", None) if getattr(array, "mode", "c") != "c" else None
+        if own is not None and hasattr(mmap, "MADV_DONTNEED"):
+            own.madvise(mmap.MADV_DONTNEED)

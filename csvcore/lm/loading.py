@@ -5,8 +5,8 @@ trust_remote_code. Chat templates are never applied.
 """
 
 import io
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,9 +32,6 @@ transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # w
 SCORING_VERSION = 2
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BALANCED = "balanced"  # a device: spread one model over all GPUs, and the machine's memory
-# What loading raises: damaged files, unknown architectures, missing devices; torch without CUDA
-# asserts, and tokenizers raises Exception itself.
-UNLOADABLE = Exception
 PROBE = (
     "The river rises in the hills north of the town and runs south for forty miles before it "
     "meets the sea. In 1873 a stone bridge was built across it, and the market moved to the "
@@ -168,12 +165,11 @@ def _probe_loss(passes: Passes, prefix: Prefix, probe: Encoding, context: int | 
 
 def load_config(model_files: ModelFiles, trust_remote_code: bool = False) -> Any:
     """Load a model's configuration, without its weights."""
-    try:
+    gguf = _gguf(model_files)
+    with _by_transformers(model_files):
         return AutoConfig.from_pretrained(
-            model_files.folder, trust_remote_code=trust_remote_code, **_gguf(model_files)
+            model_files.folder, trust_remote_code=trust_remote_code, **gguf
         )
-    except UNLOADABLE as error:
-        raise _unloadable(model_files, error) from error
 
 
 def context_of(settings: Any) -> int | None:
@@ -196,27 +192,35 @@ def load_tokenizer(model_files: ModelFiles, trust_remote_code: bool = False) -> 
     Raises:
         ModelError: there is no tokenizer, or it returns no offsets.
     """
-    try:
-        if model_files.gguf is None and (model_files.folder / "tokenizer.json").exists():
+    gguf = _gguf(model_files)
+    unchanged = not gguf and (model_files.folder / "tokenizer.json").exists()
+    with _by_transformers(model_files):
+        if unchanged:
             return PreTrainedTokenizerFast.from_pretrained(model_files.folder)
         tokenizer = AutoTokenizer.from_pretrained(
-            model_files.folder, trust_remote_code=trust_remote_code, **_gguf(model_files)
+            model_files.folder, trust_remote_code=trust_remote_code, **gguf
         )
-    except UNLOADABLE as error:
-        raise _unloadable(model_files, error) from error
     if not tokenizer.is_fast:
         raise ModelError(f"{model_files.name} has no fast tokenizer, which byte spans need")
     return tokenizer
 
 
-def _unloadable(model_files: ModelFiles, error: Exception) -> ModelError:
-    """Return a one-sentence error for an exception of transformers."""
-    if "trust_remote_code" in str(error):
-        return ModelError(
-            f"{model_files.name} brings Python code of its own, which does not run unless you "
-            "trust it and give --trust-remote-code"
-        )
-    return ModelError(f"{model_files.name} cannot be loaded: {first_line(error)}")
+@contextmanager
+def _by_transformers(model_files: ModelFiles) -> Iterator[None]:
+    """Raise ModelError for whatever transformers raises in the block, which calls nothing else.
+
+    Damaged files, unknown architectures and missing devices raise a dozen kinds of errors, and
+    tokenizers raises Exception itself; all of them concern the files.
+    """
+    try:
+        yield
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(
+                f"{model_files.name} brings Python code of its own, which does not run unless you "
+                "trust it and give --trust-remote-code"
+            ) from error
+        raise ModelError(f"{model_files.name} cannot be loaded: {first_line(error)}") from error
 
 
 def _gguf(model_files: ModelFiles) -> dict[str, str]:
@@ -231,23 +235,21 @@ def _model(model_files: ModelFiles, config: LoadConfig) -> Any:
     spread = {"device_map": "auto"} if device == BALANCED else {}
     safe = {} if model_files.gguf else {"use_safetensors": True}
     model_files.weights  # noqa: B018  # refuses a folder without any
-    try:
-        # GGUF loading prints a progress bar of its own
-        with redirect_stderr(io.StringIO()) if model_files.gguf else nullcontext():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                model_files.folder,
-                dtype=DTYPES[config.dtype],
-                trust_remote_code=config.trust_remote_code,
-                output_loading_info=True,
-                **_gguf(model_files),
-                **spread,
-                **safe,
-            )
-        model, missing = loaded[0].eval(), sorted(loaded[1]["missing_keys"])
-        if not spread:
-            model = model.to(device)
-    except UNLOADABLE as error:
-        raise _unloadable(model_files, error) from error
+    gguf = _gguf(model_files)
+    # GGUF loading prints a progress bar of its own
+    quiet = redirect_stderr(io.StringIO()) if gguf else nullcontext()
+    with _by_transformers(model_files), quiet:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model_files.folder,
+            dtype=DTYPES[config.dtype],
+            trust_remote_code=config.trust_remote_code,
+            output_loading_info=True,
+            **gguf,
+            **spread,
+            **safe,
+        )
+        model = loaded[0].eval() if spread else loaded[0].eval().to(device)
+    missing = sorted(loaded[1]["missing_keys"])
     if missing:  # transformers has filled them with random numbers
         raise ModelError(f"{model_files.name} lacks the weights {missing[0]}; download it again")
     return model

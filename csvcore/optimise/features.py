@@ -1,6 +1,5 @@
 """Features and losses of the tokens, read block by block, in memory or on disk."""
 
-import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from csvcore import mapped
 from csvcore.errors import InputError
 from csvcore.records import Ints
 
@@ -192,19 +192,8 @@ def _pausing(starts: range, *arrays: NDArray[np.generic]) -> Iterator[int]:
     every = max(1, HELD_BLOCKS * BLOCK // starts.step)
     for number, at in enumerate(starts):
         if number % every == 0:
-            _let_go(*arrays)
+            mapped.release(*arrays)
         yield at
-
-
-def _let_go(*arrays: NDArray[np.generic]) -> None:
-    """Release the pages of memory maps; they are read again on demand."""
-    for array in arrays:
-        if isinstance(array, np.memmap) and array.mode != "c":  # a private map would forget changes
-            base: object = array
-            while isinstance(base, np.ndarray):
-                base = base.base
-            if isinstance(base, mmap.mmap):
-                base.madvise(mmap.MADV_DONTNEED)
 
 
 def _moments(hidden: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -257,7 +257,6 @@ def test_blocks_of_memory_maps_are_those_of_the_arrays(mapped: Loader, n_tokens:
 
 
 def test_what_was_written_to_a_copy_on_write_map_is_not_forgotten(tmp_path: Path) -> None:
-    # FAILS: madvise(MADV_DONTNEED) on a private map throws away its changed pages (_let_go).
     table = table_of(100)
     np.save(tmp_path / "nll.npy", table.nll)
     nll = np.load(tmp_path / "nll.npy", mmap_mode="c")
