@@ -290,7 +290,7 @@ def _write(out: Path | pa.NativeFile, tables: Iterable[pa.Table], manifest: Pack
         out,
         schema,
         compression="zstd",
-        compression_level=15,
+        compression_level=3,  # 15 takes nine times as long for files 5 % smaller
         use_dictionary=["model", "doc_id"],
         column_encoding={
             "byte_start.list.element": "DELTA_BINARY_PACKED",
