@@ -258,7 +258,7 @@ def _descend(
     damping = np.full_like(mse, 1e-2)
     going = np.arange(mse.size)
     for _ in range(MAX_STEPS):
-        step = _law_steps(passed, wrong, unit, gamma, share, damping)
+        step = _law_steps(law, passed, wrong, unit, gamma, share, damping)
         moved = law + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
         moved = np.clip(moved, [[-STEEPEST], [-FARTHEST]], [[STEEPEST], [FARTHEST]])
         passed_moved, wrong_moved, mse_moved = _look(moved, unit, accuracy, gamma, share)
@@ -290,9 +290,18 @@ def _look(
 
 
 def _law_steps(
-    passed: Floats, wrong: Floats, unit: Floats, gamma: Floats, share: Floats, damping: Floats
+    law: Floats,
+    passed: Floats,
+    wrong: Floats,
+    unit: Floats,
+    gamma: Floats,
+    share: Floats,
+    damping: Floats,
 ) -> Floats:
-    """Return Levenberg-Marquardt steps of slope and offset, (2, n_heads)."""
+    """Return Levenberg-Marquardt steps of slope and offset, (2, n_heads).
+
+    A slope that would leave its bounds stays, and the offset takes the step that is best alone.
+    """
     by_offset = (1.0 - gamma[:, None]) * passed * (1.0 - passed)
     by_slope = by_offset * unit
     shared = share * by_offset
@@ -302,4 +311,5 @@ def _law_steps(
     u = np.einsum("km,km->k", shared * unit, wrong)
     v = np.einsum("km,km->k", shared, wrong)
     step: Floats = -np.stack([c * u - b * v, a * v - b * u]) / (a * c - b * b)
-    return step
+    bound = (np.abs(law[0]) >= STEEPEST) & (step[0] * law[0] > 0)
+    return np.where(bound, np.stack([np.zeros_like(v), -v / c]), step)
