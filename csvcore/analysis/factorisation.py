@@ -10,10 +10,11 @@ variance NOISE.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from csvcore.records import Floats, Mask, ModelCard
+from csvcore.records import Floats, Ints, Mask, ModelCard
 
 NOISE = 0.1  # share of a column's variance that the product leaves
 MAX_ROUNDS = 200  # of the alternation
@@ -43,38 +44,57 @@ def completed(table: Floats, known: Floats, rank: int) -> Floats:
     y = np.nan_to_num(y)
     rank = min(rank, *y.shape)
     known = np.column_stack([np.ones(len(y)), known])
-    loading = _ridges(known, y.T, measured.T)  # (n_columns, 1 + n_features)
+    of_rows, of_columns = _Measured.of(measured), _Measured.of(measured.T)
+    loading = _ridges(known, y.T, of_columns)  # (n_columns, 1 + n_features)
     # The alternation starts at the axes of what the known features leave.
     left = np.where(measured, y - known @ loading.T, 0.0)
     axes = np.linalg.svd(left, full_matrices=False)[2][:rank].T
     product = known @ loading.T
     for _ in range(MAX_ROUNDS):
-        factor = _ridges(axes, y - known @ loading.T, measured)  # (n_rows, rank)
+        factor = _ridges(axes, y - known @ loading.T, of_rows)  # (n_rows, rank)
         both = np.column_stack([known, factor])
-        loading, axes = np.split(_ridges(both, y.T, measured.T), [known.shape[1]], axis=1)
+        loading, axes = np.split(_ridges(both, y.T, of_columns), [known.shape[1]], axis=1)
         before, product = product, known @ loading.T + factor @ axes.T
         if np.abs(product - before).max() < TOLERANCE:
             break
     return np.asarray(level + spread * product)
 
 
-def _ridges(features: Floats, y: Floats, measured: Mask) -> Floats:
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Which entries of each row are measured. Most rows have the same ones, and share a system.
+
+    mask: (n_rows, n_entries) 1 or 0. kinds: (n_kinds, n_entries) the different rows of mask.
+    kind: (n_rows,) of each row.
+    """
+
+    mask: Floats
+    kinds: Floats
+    kind: Ints
+
+    @classmethod
+    def of(cls, measured: Mask) -> "_Measured":
+        kinds, kind = np.unique(measured, axis=0, return_inverse=True)
+        return cls(measured.astype(np.float64), kinds.astype(np.float64), kind)
+
+
+def _ridges(features: Floats, y: Floats, measured: _Measured) -> Floats:
     """Return a ridge regression for each row of y (n_rows, n_entries) on features of the entries.
 
     Args:
         features: (n_entries, n_features).
-        y: only read where `measured`.
-        measured: (n_rows, n_entries).
+        y: finite; only read where measured.
+        measured: entries of the rows.
 
     Returns:
         (n_rows, n_features).
     """
     width = features.shape[1]
     products = (features[:, :, None] * features[:, None, :]).reshape(-1, width * width)
-    gram = (measured.astype(np.float64) @ products).reshape(-1, width, width)
-    gram += NOISE * np.eye(width)
-    right = (np.where(measured, y, 0.0) @ features)[:, :, None]
-    return np.asarray(np.linalg.solve(gram, right)[:, :, 0])
+    gram = (measured.kinds @ products).reshape(-1, width, width)
+    inverse = np.linalg.inv(gram + NOISE * np.eye(width))
+    right = (measured.mask * y) @ features
+    return np.einsum("rp,rpq->rq", right, inverse[measured.kind])
 
 
 def _standardised(table: Floats) -> tuple[Floats, Floats, Floats]:
