@@ -81,17 +81,20 @@ def _usable(data: Dataset, tasks: Sequence[str]) -> Mapping[str, TaskModels]:
         InputError: a named task cannot be fitted, or fewer than two can.
         FitError: likewise, for a task that was named.
     """
-    if tasks:
-        return {task: task_models(data, task) for task in dict.fromkeys(tasks)}
     chosen, reasons = {}, []
-    for task in data.tasks:
+    for task in dict.fromkeys(tasks or data.tasks):
         try:
             chosen[task] = task_models(data, task)
         except (InputError, FitError) as error:
+            if tasks:
+                raise
             reasons.append(str(error))
     if len(chosen) < 2:
-        why = f": {'; '.join(reasons)}" if reasons else ""
-        raise InputError(f"shared factors need two tasks or more, {len(chosen)} can be fitted{why}")
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        raise InputError(
+            f"shared factors need two tasks or more, but only {', '.join(chosen) or 'none'} can be "
+            f"fitted{why}; name another task, or import accuracies on one"
+        )
     for reason in reasons:
         log.warning("left out: %s", reason)
     return chosen
