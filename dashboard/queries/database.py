@@ -188,7 +188,7 @@ def have_one_unit(db: Database, corpus: str) -> bool:
         return store.have_one_unit(con, corpus)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def documents(db: Database, corpus: str) -> list[Document]:
     """Return `store.documents`."""
     with store.connect(db.path, read_only=True) as con:
