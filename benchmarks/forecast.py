@@ -156,6 +156,8 @@ def line(name: str, cases: Sequence[Case]) -> str:
         on = (held[0] > low) & (held[0] <= high)
         if on.any():
             parts.append(f"<={high:g}: {held[1][on].mean():.2f}")
+    widths = np.mean([widths_of(one, fit) for one, fit in zip(cases, made, strict=True)], axis=0)
+    parts.append(f"width {widths[0]:.1f}, without the limit on falls {widths[1]:.1f}")
     return (
         f"{name:28}{ours:9.2f}{two_step:9.2f}{direct:9.2f}{carried:9.2f}"
         f"{ours / min(two_step, direct):7.2f}{100 * tested:9.2f}{seconds:9.1f}  {', '.join(parts)}"
@@ -193,7 +195,7 @@ def _of_run(fitted: Forecaster, rest: Ladder) -> list[float]:
     Errors and widths are in points; intervals are those with the limit on falls, then without.
     """
     at, truth = (rest.n_params, rest.train_tokens), rest.accuracy
-    bands = fitted.predict(*at), replace(fitted, fall=None).predict(*at)
+    bands = fitted.predict(*at), replace(fitted, fall=np.ones_like(fitted.fall)).predict(*at)
     last = fitted.forms.carried[:, None]
     values = [100 * float(np.abs(told - truth).mean()) for told in (bands[0].predicted, last)]
     for band in bands:
@@ -209,6 +211,13 @@ def of_forms(one: Case, fitted: Forecaster) -> list[float]:
     places = [form_names(fitted.ladder).index(name) for name in RIVALS]
     told = [fitted.predict(n, d).predicted, *(by_form[:, place] for place in places)]
     return [100 * float(np.abs(part - one.targets.accuracy).mean()) for part in told]
+
+
+def widths_of(one: Case, fitted: Forecaster) -> list[float]:
+    """Return the mean width of intervals in points, and of those without the limit on falls."""
+    at = one.targets.n_params, one.targets.train_tokens
+    bands = fitted.predict(*at), replace(fitted, fall=np.ones_like(fitted.fall)).predict(*at)
+    return [100 * float((band.high - band.low).mean()) for band in bands]
 
 
 def covered(one: Case, fitted: Forecaster) -> Floats:

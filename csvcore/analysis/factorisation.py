@@ -94,7 +94,7 @@ def _ridges(features: Floats, y: Floats, measured: _Measured) -> Floats:
     gram = (measured.kinds @ products).reshape(-1, width, width)
     inverse = np.linalg.inv(gram + NOISE * np.eye(width))
     right = (measured.mask * y) @ features
-    return np.einsum("rp,rpq->rq", right, inverse[measured.kind])
+    return np.asarray(np.einsum("rp,rpq->rq", right, inverse[measured.kind]))
 
 
 def _standardised(table: Floats) -> tuple[Floats, Floats, Floats]:

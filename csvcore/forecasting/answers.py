@@ -145,7 +145,7 @@ def backtest_rows(forecasters: Iterable[Forecaster]) -> list[BacktestRow]:
         tested = one.tested
         if not tested.fold.size:
             continue
-        covered = held(tested, one.end_of is not None)
+        covered = held(tested)
         values = np.stack([np.abs(tested.error), np.abs(tested.carried), covered], axis=2)
         bound = np.minimum(np.searchsorted(BOUNDS, tested.horizon), len(BOUNDS) - 1)
         for number, task in enumerate(one.ladder.tasks):

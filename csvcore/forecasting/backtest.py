@@ -38,13 +38,15 @@ class Trial:
     """Forecasts of a fold: by_form (n_tasks, n_forms, n_held), accuracy (n_tasks, n_held).
 
     horizon: (n_held,) as in `Ladder.horizon`, or for a run the factor of its tokens. carried:
-    (n_tasks, n_held) what carrying an accuracy forward says.
+    (n_tasks, n_held) what carrying an accuracy forward says. beneath: likewise, the accuracy that
+    it should not fall much below; NaN where there is none.
     """
 
     by_form: Floats
     accuracy: Floats
     horizon: Floats
     carried: Floats
+    beneath: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Backtest:
 
     fold, horizon: (n_held,) of every held-out model of every fold. share: (n_held,) its weight, 1
     in all, each fold alike. error, carried: (n_tasks, n_held) predicted less observed accuracy of
-    the mix, and of carrying forward. spread: (n_tasks, n_held) of the forms about the mix.
+    the mix, and of carrying forward. spread: (n_tasks, n_held) of the forms about the mix. fallen:
+    (n_tasks, n_held) by how much the observed accuracy is below `Trial.beneath`, NaN without one.
     """
 
     fold: Ints
@@ -62,6 +65,7 @@ class Backtest:
     error: Floats
     carried: Floats
     spread: Floats
+    fallen: Floats
 
 
 def folds(ladder: Ladder) -> list[Fold]:
@@ -132,7 +136,8 @@ def run_fold(ladder: Ladder, fold: Fold, unmeasured: bool = False) -> Trial:
     n, d = ladder.n_params[fold.held], ladder.train_tokens[fold.held]
     horizon = fitted.horizon(n, d) if own is None else d / fitted.train_tokens[own].max()
     carried = np.broadcast_to(forms.carried[:, None], (len(ladder.tasks), fold.held.size))
-    return Trial(forms.predict(n, d), ladder.accuracy[:, fold.held], horizon, carried)
+    beneath = fitted.beneath(n, d) if own is None else carried
+    return Trial(forms.predict(n, d), ladder.accuracy[:, fold.held], horizon, carried, beneath)
 
 
 def mixed_weights(trials: Sequence[Trial], ladder: Ladder, of_run: bool) -> Floats:
@@ -172,6 +177,9 @@ def backtest(trials: Sequence[Trial], ladder: Ladder, of_run: bool) -> Backtest:
             [empty, *(trial.carried - trial.accuracy for trial in trials)], axis=1
         ),
         spread=np.concatenate([empty, *spreads], axis=1),
+        fallen=np.concatenate(
+            [empty, *(trial.beneath - trial.accuracy for trial in trials)], axis=1
+        ),
     )
 
 

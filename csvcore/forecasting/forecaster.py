@@ -4,9 +4,10 @@ Half of an interval is sqrt((q log2(1 + h))^2 + (1.645 s)^2): h is the horizon, 
 forms about their mix, and q the 90 % quantile of |error| / log2(1 + h) in the backtest, raised for
 the number of folds.
 
-Runs rise at very different times, so q is wide even for one that has risen; but
-they seldom fall. The lower end for a run is therefore at least its last accuracy less the
-same quantile of how far other runs fell below theirs.
+Tasks rise at very different times, so q is wide even for one that has risen; but accuracies seldom
+fall. The lower end is therefore at least a known accuracy, the last of a run or that of the largest
+model with no more parameters and no more tokens, less the same quantile of how far the backtest's
+models fell below theirs.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from csvcore.records import Floats, Mask
 
 LEVEL = 0.9
 UNTESTED = 0.1  # q of a ladder too short for a backtest, an error of ten points at horizon 1
-LEAST_FALL = 0.05  # that a run is taken to be able to fall, since few other runs are known
+LEAST_FALL = 0.05  # that an accuracy is taken to be able to fall, since few falls are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,16 @@ class Forecaster:
     """Forms fitted to all models of a ladder.
 
     weight: (n_tasks, n_forms) of the mix. quantile: (n_tasks,) q of the module's head. tested: the
-    backtest. end_of: the run that is forecast, or None. fall: (n_tasks,) of a run, how far it may
-    fall below its last accuracy.
+    backtest. fall: (n_tasks,) how far an accuracy may fall below the one it stands on. end_of: the
+    run that is forecast, or None.
     """
 
     forms: Forms
     weight: Floats
     quantile: Floats
     tested: Backtest
+    fall: Floats
     end_of: str | None = None
-    fall: Floats | None = None
 
     @property
     def ladder(self) -> Ladder:
@@ -89,9 +90,11 @@ class Forecaster:
         horizon = self.horizon(n_params, train_tokens)
         half = half_width(self.quantile[:, None], spread, horizon)
         low, high = np.maximum(predicted - half, 0.0), np.minimum(predicted + half, 1.0)
-        if self.fall is not None:
-            stays = np.minimum((self.forms.carried - self.fall)[:, None], predicted)
-            low = np.maximum(low, stays)
+        if self.end_of is None:
+            beneath = self.ladder.beneath(n_params, train_tokens)
+        else:
+            beneath = self.forms.carried[:, None]
+        low = np.fmax(low, np.minimum(beneath - self.fall[:, None], predicted))
         return Band(predicted, low, high, horizon)
 
     def horizon(self, n_params: Floats, train_tokens: Floats) -> Floats:
@@ -112,7 +115,7 @@ def forecaster(ladder: Ladder) -> Forecaster:
     trials = list(each(_trial, (ladder, False), folds(ladder)))
     tested = backtest(trials, ladder, of_run=False)
     weight = mixed_weights(trials, ladder, of_run=False)
-    return Forecaster(fit_forms(ladder), weight, quantiles(tested), tested)
+    return Forecaster(fit_forms(ladder), weight, quantiles(tested), tested, falls(tested))
 
 
 def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
@@ -144,7 +147,7 @@ def run_forecaster(ladder: Ladder, run: str, end: float) -> Forecaster:
     tested = backtest(trials, ladder, of_run=True)
     weight = mixed_weights(trials, ladder, of_run=True)
     forms = fit_forms(ladder, own)
-    return Forecaster(forms, weight, quantiles(tested), tested, run, falls(tested))
+    return Forecaster(forms, weight, quantiles(tested), tested, falls(tested), run)
 
 
 def _trial(shared: tuple[Ladder, bool], fold: Fold, report: Report) -> Trial:
@@ -159,30 +162,33 @@ def quantiles(tested: Backtest, left_out: int | None = None) -> Floats:
 
 
 def falls(tested: Backtest, left_out: int | None = None) -> Floats:
-    """Return how far runs may fall below their last known accuracies, (n_tasks,), as `quantiles`.
+    """Return how far accuracies may fall below those they stand on, (n_tasks,), as `quantiles`.
 
     Folds are few and falls are noise, so the largest of all tasks is that of each. 1 where nothing
     was tested.
     """
-    by_task = _quantiles(tested, np.maximum(tested.carried, 0.0), left_out, 1.0)
+    by_task = _quantiles(tested, np.maximum(tested.fallen, 0.0), left_out, 1.0)
     return np.full(by_task.shape, max(float(by_task.max()), LEAST_FALL))
 
 
-def held(tested: Backtest, of_run: bool) -> Mask:
+def held(tested: Backtest) -> Mask:
     """Return which intervals of a backtest held, (n_tasks, n_held), each made without its fold."""
     n_folds = tested.fold.max(initial=-1) + 1
     by_fold = np.stack([quantiles(tested, fold) for fold in range(n_folds)], axis=1)
     half = half_width(by_fold[:, tested.fold], tested.spread, tested.horizon)
     kept = np.abs(tested.error) <= half
-    if of_run:
-        fall = np.stack([falls(tested, fold) for fold in range(n_folds)], axis=1)
-        kept &= (tested.carried <= fall[:, tested.fold]) | (tested.error <= 0.0)
-    return np.asarray(kept)
+    fall = np.stack([falls(tested, fold) for fold in range(n_folds)], axis=1)
+    above = np.isnan(tested.fallen) | (tested.fallen <= fall[:, tested.fold])
+    return np.asarray(kept & (above | (tested.error <= 0.0)))
 
 
 def _quantiles(tested: Backtest, values: Floats, left_out: int | None, untested: float) -> Floats:
-    """Return a quantile of values (n_tasks, n_held) for every task, `untested` without folds."""
+    """Return a quantile of values (n_tasks, n_held) for every task, `untested` without any.
+
+    Models whose value is not known, NaN, are left out.
+    """
     others = tested.fold != (-1 if left_out is None else left_out)
+    others &= np.isfinite(values).all(axis=0)
     if not others.any():
         return np.full(len(values), untested)
     share = tested.share[others]

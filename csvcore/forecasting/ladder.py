@@ -80,6 +80,17 @@ class Ladder:
         ]
         return np.asarray(np.max(ratios, axis=0))
 
+    def beneath(self, n_params: Floats, train_tokens: Floats) -> Floats:
+        """Return the accuracies that models should not fall below by much, (n_tasks, n_targets).
+
+        Each is that of the known model with the most compute among those with at most the target's
+        parameters and at most its tokens; NaN where there is none.
+        """
+        within = self.n_params[:, None] <= n_params * (1 + SAME_SIZE)
+        within &= self.train_tokens[:, None] <= train_tokens
+        best = np.argmax(np.where(within, self.compute[:, None], -1.0), axis=0)
+        return np.where(within.any(axis=0), self.accuracy[:, best], np.nan)
+
 
 def sizes(n_params: Floats) -> list[float]:
     """Return the distinct sizes among models, smallest first; see SAME_SIZE."""

@@ -97,30 +97,34 @@ def test_the_end_of_a_run_is_forecast_from_its_first_checkpoints() -> None:
         assert run not in {part.run[at] for at in fold.held}
 
 
-def backtest_of(error: list[float], carried: list[float]) -> Backtest:
+def backtest_of(error: list[float], fallen: list[float]) -> Backtest:
     """Three folds of one model and one task at horizon 1, whose forms agree."""
     return Backtest(
         fold=np.arange(3),
         horizon=np.ones(3),
         share=np.full(3, 1 / 3),
         error=np.array([error]),
-        carried=np.array([carried]),
+        carried=np.zeros((1, 3)),
         spread=np.zeros((1, 3)),
+        fallen=np.array([fallen]),
     )
 
 
-def test_a_run_falls_no_further_than_other_runs_did() -> None:
-    # carried less observed: the first two runs rose, the last fell by 0.2
+def test_accuracies_fall_no_further_than_others_did() -> None:
+    # accuracies that others stand on less those observed: two rose, the last one fell by 0.2
     found = backtest_of([0.1, -0.3, 0.25], [-0.4, -0.1, 0.2])
     assert falls(found) == pytest.approx([0.2])
     assert falls(found, left_out=2) == pytest.approx([LEAST_FALL])
     # without the last fold q is 0.3: its error of 0.25 is within, but its fall of 0.2 is not
-    assert held(found, of_run=False).tolist() == [[True, False, True]]
-    assert held(found, of_run=True).tolist() == [[True, False, False]]
-    # a forecast below what was observed holds, however far the run fell from its last accuracy
+    assert held(found).tolist() == [[True, False, False]]
+    alone = replace(found, fallen=np.array([[-0.4, -0.1, np.nan]]))  # it stands on nothing known
+    assert held(alone).tolist() == [[True, False, True]]
+    assert falls(alone) == pytest.approx([LEAST_FALL])
+    assert falls(replace(found, fallen=np.full((1, 3), np.nan))) == pytest.approx([1.0])
+    # a forecast below what was observed holds, however far that fell
     below = backtest_of([0.1, -0.3, -0.25], [-0.4, -0.1, 0.2])
-    assert held(below, of_run=True)[0, 2]
-    several = replace(found, error=found.error[[0, 0]], carried=np.array([[0.0] * 3, [0.1] * 3]))
+    assert held(below)[0, 2]
+    several = replace(found, error=found.error[[0, 0]], fallen=np.array([[0.0] * 3, [0.1] * 3]))
     assert falls(several) == pytest.approx([0.1, 0.1])
 
 
@@ -134,13 +138,28 @@ def test_the_lower_end_of_a_run_that_has_risen_is_near_where_it_stands() -> None
     part = replace(ladder, accuracy=accuracy).take(np.setdiff1d(np.arange(30), run[3:]))
     fitted = run_forecaster(part, "run 1.6e+08", TOKENS[-1])
     at = ladder.n_params[run[3:]], TOKENS[3:]
-    band, without = fitted.predict(*at), replace(fitted, fall=None).predict(*at)
-    assert fitted.fall is not None
+    band, without = fitted.predict(*at), replace(fitted, fall=np.ones(1)).predict(*at)
     floor = np.minimum(0.95 - fitted.fall[0], band.predicted[0])
     assert band.low[0] == pytest.approx(np.maximum(without.low[0], floor))
     assert (without.low[0] < 0.8).all() and (band.low[0] > 0.85).all()
     assert np.array_equal(band.high, without.high)
     assert np.array_equal(band.predicted, without.predicted)
+
+
+def test_the_lower_end_of_a_model_is_near_the_largest_known_one_beneath_it() -> None:
+    ladder = planted_ladder()
+    accuracy = ladder.accuracy.copy()
+    late = ladder.of_run("run 4e+07")
+    accuracy[0, late] = ladder.gamma[0]  # one size that never rose, so q is wide
+    accuracy[0, ladder.of_run("run 1.6e+08")[-1]] = 0.95
+    fitted = forecaster(replace(ladder, accuracy=accuracy))
+    largest = ladder.n_params.max()
+    at = np.array([2 * largest, largest / 2]), np.array([2 * TOKENS[-1], TOKENS[0] / 2])
+    band, without = fitted.predict(*at), replace(fitted, fall=np.ones(1)).predict(*at)
+    assert without.low[0, 0] < 0.6
+    assert band.low[0, 0] == pytest.approx(min(0.95 - fitted.fall[0], band.predicted[0, 0]))
+    assert band.low[0, 1] == without.low[0, 1]  # fewer tokens than any known model
+    assert np.array_equal(band.high, without.high)
 
 
 def test_too_short_a_ladder_and_run_are_refused_with_their_numbers() -> None:
