@@ -16,8 +16,8 @@ if len(table) < FEWEST:
 
 chosen = sidebar.choices()
 fits = sidebar.fits(db)
-own = fits[(fits["task"] == chosen.task) & (fits["method"] == "csv")]["fit"].tolist()
-a, b = two_fits.choose(table, own[0] if own else None)
+own = fits[fits["task"] == chosen.task].set_index("method")["fit"]
+a, b = two_fits.choose(table, own.get("csv", own.iloc[0] if len(own) else None))
 if a == b:
     text.next_step("One fit twice", "Choose two fits.")
 else:

@@ -26,11 +26,12 @@ def choose(table: pd.DataFrame, preferred: str | None) -> tuple[str, str]:
     names = table["fit"].tolist()
     first = preferred if preferred in names else names[0]
     row = table.set_index("fit").loc[first]
+    here, task = table["corpus"] == row["corpus"], table["task"] == row["task"]
     alike = [
-        (table[["task", "method"]] == row[["task", "method"]]).all(axis=1),
-        (table["task"] == row["task"]) & table["method"].isin(("csv", "label-token")),
-        table["task"] == row["task"],
-        table["corpus"] == row["corpus"],
+        here & task & (table["method"] == row["method"]),
+        here & task & table["method"].isin(("csv", "label-token")),
+        here & task,
+        here,
         table["fit"] != first,
     ]
     second = next(
