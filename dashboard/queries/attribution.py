@@ -148,7 +148,9 @@ def _by_token(
     texts: FitTokens, nll: Floats, expected: Floats, added: Floats, n_tokens: int
 ) -> pd.DataFrame:
     """Return the tokens of the largest contributions, of either sign."""
-    largest = np.argsort(-np.abs(added))[:n_tokens]
+    size = np.abs(added)
+    largest = np.argpartition(-size, min(n_tokens, size.size - 1))[:n_tokens]
+    largest = largest[np.lexsort((largest, -size[largest]))]
     document = np.searchsorted(texts.first_token, largest, side="right") - 1
     return pd.DataFrame(
         [
