@@ -82,7 +82,9 @@ def test_a_job_stores_them_and_they_go_with_what_they_were_made_from(
 
 
 def test_one_task_and_the_papers_loop_are_refused(world_db: Path, config: FitConfig) -> None:
-    with pytest.raises(InputError, match="two tasks or more, but only .* can be fitted; name another task"):
+    with pytest.raises(
+        InputError, match=r"two tasks or more, but only .* can be fitted; name another task"
+    ):
         capabilities(world_db, "words", "sides", ("reading",), config, QUICK)
     paper = FitConfig(scorer=config.scorer, algorithm="paper")
     with pytest.raises(InputError, match="need the fast fit"):
