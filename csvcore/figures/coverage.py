@@ -11,6 +11,7 @@ from csvcore.figures.law import CURVE_COLOUR, MARKERS, millions, short_run
 MISSING_COLOURS = ((0.0, "#B2182B"), (0.5, "#EF8A62"), (0.999, "#FDDBC7"), (1.0, "#B8C4CE"))
 ROW, WRITTEN = 22, 14  # pixels a row; columns up to which a cell says its share
 NO_SIDE = "left out"
+MOST_TICKS = 20  # of an axis that counts checkpoints
 SIDE_MARKERS = MARKERS | {NO_SIDE: "x-thin"}
 
 
@@ -88,7 +89,11 @@ def tree_figure(table: pd.DataFrame, colours: dict[str, str]) -> Any:
     traces = [_checkpoints(str(keys[0]), str(keys[1]), part, colours) for keys, part in groups]
     figure = go.Figure([invisible, *traces])
     figure.update_yaxes(autorange="reversed", type="multicategory", automargin=True)
-    figure.update_xaxes(title="checkpoint of the run, first to last", dtick=1, automargin=True)
+    figure.update_xaxes(
+        title="checkpoint of the run, first to last",
+        dtick=-(-int(rows["checkpoint"].max()) // MOST_TICKS),
+        automargin=True,
+    )
     figure.update_layout(height=80 + ROW * len(order), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 
