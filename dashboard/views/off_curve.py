@@ -7,7 +7,7 @@ import streamlit as st
 
 from csvcore.figures import comparison
 from csvcore.methods import label, weighing
-from csvcore.records import Prediction
+from csvcore.records import Fit, Prediction
 from dashboard.queries import attribution, database
 from dashboard.queries.attribution import OffCurve
 from dashboard.queries.database import Database
@@ -16,6 +16,7 @@ from dashboard.widgets import address, boundary, figure, state, text
 
 SALIENCE = "dashboard/pages/salience.py"
 TOKENS = "why-tokens"
+LARGE = 100_000_000  # characters times models, from which on contributions are made on demand
 FORMATS = {"weight": "%.2f", "nll": "%.3f", "expected": "%.3f", "added": "%.5f"}
 
 
@@ -32,7 +33,7 @@ def clicked(method: str) -> None:
 def show(db: Database, fits: pd.DataFrame) -> None:
     """Choose a model of one of these fits, by method, and draw the contributions to its score."""
     prediction, fit = _choose(db, fits)
-    if prediction is None:
+    if prediction is None or not _wanted(database.fit(db, fit)):
         return
     parts = attribution.off_curve(db, fit, prediction.model)
     side = "lower" if parts.score < parts.on_curve else "higher"
@@ -88,6 +89,18 @@ def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, str]:
         help="Sets the model to explain; a click on a point of a curve does the same.",
     )
     return by_model.get(model), fit.fit
+
+
+def _wanted(fit: Fit) -> bool:
+    """Ask before the losses of a large fit are read; those of others are read at once."""
+    if (fit.n_chars or 0) * len(fit.predictions) < LARGE:
+        return True
+    return st.toggle(
+        "Show what adds to its distance",
+        key="why-large",
+        help=f"Reads the losses of {len(fit.predictions):,} models on {fit.n_chars:,} characters, "
+        "which takes some seconds the first time.",
+    )
 
 
 def _tokens(parts: OffCurve) -> None:

@@ -1,5 +1,6 @@
 """Fit, Curves, Mixes and Predict on the made-up world, with a fit of every method."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from csvcore.store import replays
 from csvcore.store.mixes import save_mix
 from dashboard.queries import comparisons
 from dashboard.queries.database import Database
-from dashboard.views import mixes
+from dashboard.views import mixes, off_curve
 from tests.support.job_queue import change as change_queue
 from tests.support.world import DOCS, World, pack_rows, write_pack
 
@@ -62,6 +63,17 @@ def test_curves_replay_a_fit_and_say_when_its_replay_is_gone(
     (world_db).touch()
     page(app, "curves")
     assert any("Fit it again on the Fit page" in one.value for one in app.info)
+
+
+def test_the_losses_of_a_large_fit_are_read_on_demand(
+    app: AppTest, fits: list[Fit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(off_curve, "LARGE", 0)
+    page(app, "curves")
+    assert not any("Contributions:" in one.value for one in app.markdown)
+    assert re.match(r"Reads the losses of \d+ models on \d+ characters", app.toggle[0].help)
+    app.toggle[0].set_value(True).run()
+    assert any("Contributions:" in one.value for one in app.markdown)
 
 
 def test_the_token_that_is_shown_in_its_text_has_an_address_of_its_own(
