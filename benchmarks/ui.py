@@ -111,9 +111,6 @@ CLOCK = """([event, selector, whole, patience]) => {
 }"""
 
 
-# What is shown -----------------------------------------------------------------------------------
-
-
 def add_long(path: Path) -> None:
     """Make a database with the zoo, a fit of facts and a corpus of one long document."""
     with store.connect(path, read_only=True) as db:
@@ -191,9 +188,6 @@ def serving(database: Path) -> Iterator[tuple[str, psutil.Process]]:
         process.wait(30)
 
 
-# Timings, in milliseconds ------------------------------------------------------------------------
-
-
 def opened(browser: Browser, address: str) -> Page:
     """Open a page in a browser with an empty cache, and wait for its script."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
@@ -267,10 +261,8 @@ def scaled(browser: Browser, address: str, repeats: int) -> Iterator[Found]:
         for name in PAGES:
             where = f"{name} of {corpus}"
             start = time.perf_counter()
-            page = opened(browser, f"{address}/{address_of(name, view)}")
-            taken = 1000 * (time.perf_counter() - start) - SETTLED
-            page.context.close()
-            yield {f"open {where}": [taken]}
+            opened(browser, f"{address}/{address_of(name, view)}").context.close()
+            yield {f"open {where}": [1000 * (time.perf_counter() - start) - SETTLED]}
             yield {f"rerun {where}": again(browser, address, name, repeats, view)}
             first = [paint(browser, address, address_of(name, view)) for _ in range(repeats)]
             yield {f"paint {where}": [one["paint"] for one in first]}
