@@ -47,6 +47,11 @@ def words(app: AppTest) -> str:
 def test_no_page_shows_the_test_set_before_the_reveal_and_one_click_shows_it_on_all(
     make_fit: Callable[..., Fit], world_db: Path, visit: Open
 ) -> None:
+    with store.connect(world_db) as db:  # the world's law is exact, so all errors were rounding
+        db.execute(
+            "UPDATE accuracies SET accuracy = accuracy - 0.01 WHERE task = 'reading' AND model = ?",
+            [min(TESTED)],
+        )
     fit = make_fit("reading", method="csv", penalty=1e-2)
     secret = f"{fit.mse['test']:.1e}"
     assert secret not in {f"{fit.mse[side]:.1e}" for side in ("train", "validation")}
