@@ -62,7 +62,7 @@ def completed(table: Floats, known: Floats, rank: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """Which entries of each row are measured. Most rows have the same ones, and share a system.
+    """Measured entries of each row; most rows have the same ones, and share a system.
 
     mask: (n_rows, n_entries) 1 or 0. kinds: (n_kinds, n_entries) the different rows of mask.
     kind: (n_rows,) of each row.
@@ -74,6 +74,7 @@ class _Measured:
 
     @classmethod
     def of(cls, measured: Mask) -> "_Measured":
+        """Find the different rows of a mask (n_rows, n_entries)."""
         kinds, kind = np.unique(measured, axis=0, return_inverse=True)
         return cls(measured.astype(np.float64), kinds.astype(np.float64), kind)
 

@@ -178,7 +178,7 @@ def loss_rows(db: Connection, corpus: str, names: Sequence[str]) -> pa.Table:
 
 
 def _in_order(db: Connection, corpus: str, table: pa.Table) -> pa.Table:
-    """Return the rows on documents of the corpus, by model and document; raise for repeated ones.
+    """Return the rows on documents of the corpus, by model and document.
 
     By DuckDB a join or a sort would copy all lists, several times as slow as reading them. Rows
     come in order but for some models, whose rows are moved as a whole.
@@ -192,7 +192,6 @@ def _in_order(db: Connection, corpus: str, table: pa.Table) -> pa.Table:
     if place.null_count:
         known = place.is_valid()
         table, keys = table.filter(known), keys.filter(known)
-    _refuse_repeated(keys, corpus)
     order = pc.sort_indices(keys, [("model", "ascending"), ("place", "ascending")]).to_numpy()
     starts = np.flatnonzero(np.diff(order.astype(np.int64), prepend=-2) != 1)
     if len(starts) > MOST_RUNS:
@@ -220,6 +219,7 @@ def losses(
         params={"corpus": corpus, "names": list(names), "doc_id": doc_id},
     ).to_arrow_table()
     table = _in_order(db, corpus, table)
+    _refuse_repeated(table.select(["model", "doc_id"]), corpus)
     model_names = table["model"].to_numpy().astype(str)
     n_tokens = table["n_tokens"].to_numpy().astype(np.int64)
     byte_end, nll = flat(table, "byte_end"), flat(table, "nll")
@@ -239,12 +239,13 @@ def losses(
 
 
 def _refuse_repeated(keys: pa.Table, corpus: str) -> None:
-    found = keys.group_by(["model", "place"]).aggregate([([], "count_all")])
+    """Refuse two rows of a model on a document; `keys` has the columns model and doc_id."""
+    found = keys.group_by(["model", "doc_id"]).aggregate([([], "count_all")])
     if len(found) != len(keys):
-        model = found.filter(pc.greater(found["count_all"], 1))["model"][0].as_py()
+        twice = found.filter(pc.greater(found["count_all"], 1)).to_pylist()[0]
         raise StoreError(
-            f"losses of {model} on a document of {corpus} are stored twice; see with `csvcore "
-            "doctor` which, and import the losses into a new database"
+            f"losses of {twice['model']} on {twice['doc_id']} of {corpus} are stored twice; "
+            "`csvcore doctor` lists more, import the losses into a new database"
         )
 
 

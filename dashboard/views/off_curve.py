@@ -33,9 +33,9 @@ def clicked(method: str) -> None:
 def show(db: Database, fits: pd.DataFrame) -> None:
     """Choose a model of one of these fits, by method, and draw the contributions to its score."""
     prediction, fit = _choose(db, fits)
-    if prediction is None or not _wanted(database.fit(db, fit)):
+    if prediction is None or not _wanted(fit):
         return
-    parts = attribution.off_curve(db, fit, prediction.model)
+    parts = attribution.off_curve(db, fit.fit, prediction.model)
     side = "lower" if parts.score < parts.on_curve else "higher"
     st.markdown(
         f"{text.plain(prediction.model)}: score {parts.score:.4f}; the curve expects "
@@ -65,8 +65,8 @@ def show(db: Database, fits: pd.DataFrame) -> None:
     _tokens(parts)
 
 
-def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, str]:
-    """Choose a method and one of its models; return the model's prediction and the fit's id."""
+def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, Fit]:
+    """Choose a method and one of its models; return the model's prediction and the fit."""
     left, right = st.columns([1, 2])
     method = address.choose(
         left.selectbox,
@@ -88,7 +88,7 @@ def _choose(db: Database, fits: pd.DataFrame) -> tuple[Prediction | None, str]:
         key=state.CURVE_MODEL,
         help="Sets the model to explain; a click on a point of a curve does the same.",
     )
-    return by_model.get(model), fit.fit
+    return by_model.get(model), fit
 
 
 def _wanted(fit: Fit) -> bool:

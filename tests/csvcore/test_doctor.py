@@ -109,6 +109,8 @@ def test_mass_error_is_the_share_that_alignment_lost() -> None:
          " WHERE model = 'bee'", "bee on words", "by bee do not tile its"),
         ("UPDATE losses SET doc_id = 'gone' WHERE model = 'bee' AND doc_id = 'sum-1'",
          "bee on words", "1 documents with losses are not in the corpus"),
+        ("INSERT INTO losses SELECT * FROM losses WHERE model = 'bee' AND doc_id = 'sum-1'",
+         "bee on words", "bee on sum-1 stands there twice"),
         ("UPDATE documents SET text = text || '!' WHERE doc_id = 'sum-1'",
          "corpus words", "not those it was stored with"),
         ("UPDATE meta SET schema_version = 99", "database", "schema version 99"),
