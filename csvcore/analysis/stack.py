@@ -35,15 +35,15 @@ NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviat
 class Judge:
     """Models to fit laws to, models held out from them, and how much the judge counts.
 
-    fitted, held: (n_models,) masks. share: of all judges, 1 in all. calibrates: whether its errors
-    are like those on test models, so that intervals follow them.
+    fitted, held: (n_models,) masks. share: of all judges, 1 in all. calibrates: (n_models,) mask of
+    the held models whose errors are like those on test models, so that intervals follow them.
     """
 
     name: str
     fitted: Mask
     held: Mask
     share: float
-    calibrates: bool = True
+    calibrates: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def judges(
     train: Mask,
     validation: Mask,
     groups: Mapping[str, Mask],
-    unseen_families: bool = False,
+    like_test: Mask | None = None,
 ) -> list[Judge]:
     """Return the judges of a split: each group of known models left out, and validation.
 
@@ -102,8 +102,8 @@ def judges(
         train: (n_models,) mask.
         validation: (n_models,) mask.
         groups: masks of models to leave out together, such as a family.
-        unseen_families: whether test models are of families that are not known; the families of
-            validation models are, so intervals then follow the groups alone.
+        like_test: (n_models,) mask of the validation models whose errors tell of those on test
+            models; None for all. Where none does, intervals follow the groups alone.
 
     Raises:
         InputError: there is no judge.
@@ -121,9 +121,9 @@ def judges(
             "models"
         )
     half = 0.5 if left_out and validates else 1.0
-    found = [Judge(name, fit, held, half / len(left_out)) for name, fit, held in left_out]
+    found = [Judge(name, fit, held, half / len(left_out), held) for name, fit, held in left_out]
     if validates:
-        calibrates = not (unseen_families and left_out)
+        calibrates = validation if like_test is None or not left_out else like_test
         found.append(Judge(VALIDATION, train, validation, half, calibrates))
     return found
 
@@ -158,8 +158,9 @@ def fit_stack(
     laws = laws_on(known, score, accuracy, gamma)
     residuals, shares = [], []
     for p, one in zip(predicted, panel, strict=True):
-        if one.calibrates:
-            residuals.append(accuracy[one.held] - mix(p, weight))
+        of_test = one.calibrates[one.held]
+        if of_test.any():
+            residuals.append((accuracy[one.held] - mix(p, weight))[of_test])
             shares.append(np.full(residuals[-1].size, one.share / residuals[-1].size))
     left_out = np.concatenate(residuals)
     error = weighted_quantile(np.abs(left_out), np.concatenate(shares), 0.9)

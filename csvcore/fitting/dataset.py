@@ -153,6 +153,19 @@ class Dataset:
         tested = {card.family for card in self.cards if self.split[card.model] == "test"}
         return tested - self._train_families()
 
+    def like_test(self) -> Mask:
+        """Return the validation models whose errors tell of those on test models, (n_models,).
+
+        All of them, but where test models are of unseen families those of unseen families alone.
+        """
+        known = self._train_families() if self.unseen_families() else set()
+        return np.array(
+            [
+                self.split[card.model] == "validation" and card.family not in known
+                for card in self.cards
+            ]
+        )
+
     def _train_families(self) -> set[str]:
         """Return the families of the train models."""
         return {card.family for card in self.cards if self.split[card.model] == "train"}

@@ -71,7 +71,7 @@ def _judge_on(
     """Predict by a fit to these models; intervals follow its errors on models left out.
 
     These are the groups in turn, and the validation models, predicted by a fit to train models.
-    Where test models are of an unseen family, families left out stand for them alone.
+    Validation models unlike the test models (`Dataset.like_test`) count only without a group.
     """
     train, validation = chosen.on("train"), chosen.on("validation")
     groups = {
@@ -84,11 +84,11 @@ def _judge_on(
         for name, mask in groups.items()
         if (fitted & mask).any() and (fitted & ~mask).sum() >= FEWEST
     }
-    validates = validation.any() and not (groups and data.unseen_families())
+    calibrates = data.like_test()[chosen.rows] if groups else validation
     masks = [fitted, *(fitted & ~mask for mask in groups.values()), train]
     rows = predict(np.array(masks), [None, *groups, None])
     held = [fitted & mask for mask in groups.values()]
-    held += [validation if validates else np.zeros_like(validation)]
+    held += [calibrates]
     centre = np.concatenate(
         [np.tile(row, (int(out.sum()), 1)) for row, out in zip(rows[1:], held, strict=True)]
     )

@@ -76,7 +76,7 @@ def panel_of(data: Dataset, models: TaskModels, config: FitConfig) -> tuple[Mask
     train, validation = models.on("train"), models.on("validation")
     groups = {name: mask[models.rows] for name, mask in data.interval_groups().items()}
     known = train | validation if config.refit == "all" else train
-    return known, judges(known, train, validation, groups, bool(data.unseen_families()))
+    return known, judges(known, train, validation, groups, data.like_test()[models.rows])
 
 
 def _fit_alike(

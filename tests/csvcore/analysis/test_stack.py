@@ -125,13 +125,33 @@ def test_the_score_that_carries_the_accuracy_has_most_of_the_weight(seed: int) -
     score, accuracy = planted(seed)
     every, groups = known_models(48, 6)
     test = groups["5"]
-    panel = judges(~test, ~test, ~every, groups, unseen_families=True)
+    panel = judges(~test, ~test, ~every, groups)
     names = ["true", "follows", "noise", "noise"]
     stack = stack_of(names, panel, score, np.where(test, np.nan, accuracy), ~test)
     assert stack.weight[0] > 0.6
     predicted, low, high = stack.predict(score)
     assert np.mean(np.square(predicted - accuracy)[test]) < 4e-3
     assert np.all((low <= predicted) & (predicted <= high))
+
+
+def test_intervals_follow_the_validation_models_that_are_like_test_models() -> None:
+    score, accuracy = planted(2)
+    every, groups = known_models(48, 6)
+    validation = groups["4"] | groups["5"]
+    accuracy[groups["5"]] += 0.3  # what no score tells
+    left_out = {name: groups[name] for name in "0123"}
+
+    def error(like_test: Mask | None) -> tuple[float, int]:
+        panel = judges(every, ~validation, validation, left_out, like_test)
+        stack = stack_of("abcd", panel, score, accuracy, every)
+        return stack.error, stack.residuals.size
+
+    n_left_out, n_family = 32, 8
+    none, all_of_them = error(np.zeros(48, dtype=bool)), error(None)
+    assert (none[1], all_of_them[1]) == (n_left_out, n_left_out + 2 * n_family)
+    surprising, ordinary = error(groups["5"]), error(groups["4"])
+    assert surprising[1] == ordinary[1] == n_left_out + n_family
+    assert surprising[0] > 0.2 > ordinary[0]
 
 
 @pytest.mark.slow

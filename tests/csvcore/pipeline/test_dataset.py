@@ -196,6 +196,19 @@ def test_for_intervals_two_families_are_left_out_where_a_test_model_is_of_neithe
     assert len(data.groups()) == 6
 
 
+def test_where_test_families_are_unseen_only_validation_models_of_unseen_families_are_like_them(
+    load: Load,
+) -> None:
+    validation = {model for model, side in SIDES.items() if side == "validation"}
+    data = load()
+    assert members(data, data.like_test()) == validation
+    data = load(*families({"owl": "new"}))
+    assert members(data, data.like_test()) == set()
+    other = min(validation)
+    data = load(*families({"owl": "new", other: "other"}))
+    assert members(data, data.like_test()) == {other}
+
+
 def test_train_of_one_run_has_no_groups(load: Load) -> None:
     data = load("UPDATE models SET family = 'a', n_params = 7, stage = 'base', step = ascii(model)")
     assert data.groups() == {}
