@@ -4,6 +4,8 @@ Whatever makes many fits calls `each`. During `on_ray` its jobs are tasks of the
 share is sent once, and those of a worker that dies are repeated on another.
 """
 
+import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from csvcore.errors import CsvcoreError, InputError
+
+log = logging.getLogger(__name__)
 
 RETRIES = 3
 POLL_SECONDS = 0.5
@@ -148,7 +152,8 @@ def connected(config: ClusterConfig) -> Iterator[Any]:
     """Connect to a cluster during the block, or start one; give the module ray.
 
     Raises:
-        InputError: Ray is not installed, or there is no cluster at the address.
+        InputError: Ray is not installed, there is no cluster at the address, or the machine of a
+            cluster started here lacks what a task reserves.
     """
     try:
         import ray
@@ -169,10 +174,26 @@ def connected(config: ClusterConfig) -> Iterator[Any]:
             reason = str(error).strip().split("\n")[0]
             raise InputError(f"there is no Ray cluster at {config.address}: {reason}") from error
     try:
+        lacks = _lacks(ray, config)
+        if lacks and started_here and config.address is None and not os.environ.get("RAY_ADDRESS"):
+            raise InputError(f"{lacks}; reserve less, or name another cluster with --ray")
+        if lacks:
+            log.warning("%s; tasks wait until a node with them joins", lacks)
         yield ray
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _lacks(ray: Any, config: ClusterConfig) -> str:
+    """Return that no living node can run a task; empty if one can."""
+    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(one.get("CPU", 0) >= config.cpus and one.get("GPU", 0) >= config.gpus for one in found):
+        return ""
+    return (
+        f"a task reserves {config.cpus:g} CPU and {config.gpus:g} GPU, and no node of the Ray "
+        "cluster has as many"
+    )
 
 
 def _refuse_silent(address: str | None) -> None:

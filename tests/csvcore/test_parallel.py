@@ -2,16 +2,18 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from csvcore import parallel, store
-from csvcore.errors import Cancelled, CsvcoreError, FitError
+from csvcore.errors import Cancelled, CsvcoreError, FitError, InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.forecasting.forecaster import forecaster
 from csvcore.optimise import permutation
@@ -97,6 +99,49 @@ def test_a_job_is_done_when_its_result_is_wanted() -> None:
 
 
 # On Ray, but first without any
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "lacks"),
+    [
+        (0.5, 1.0, ""),
+        (1.0, 4.0, ""),
+        (1.0, 5.0, "a task reserves 5 CPU and 1 GPU, and no node of the Ray cluster has as many"),
+        (2.0, 1.0, "a task reserves 1 CPU and 2 GPU, and no node of the Ray cluster has as many"),
+    ],
+)
+def test_what_no_single_living_node_has_is_told(gpus: float, cpus: float, lacks: str) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0, "memory": 1e9}},
+        {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    ray = SimpleNamespace(nodes=lambda: nodes)
+    assert parallel._lacks(ray, ClusterConfig(gpus=gpus, cpus=cpus)) == lacks
+
+
+def test_a_cluster_without_what_a_task_reserves_is_warned_of_and_one_started_here_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}]
+    down: list[bool] = []
+    ray = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **options: None,
+        nodes=lambda: nodes,
+        shutdown=lambda: down.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with (
+        pytest.raises(InputError, match=r"1 CPU and 1 GPU, .*; reserve less, or name another"),
+        parallel.connected(ClusterConfig(gpus=1.0)),
+    ):
+        pytest.fail("its tasks would wait for ever")
+    assert down == [True]
+    with parallel.connected(ClusterConfig("auto", gpus=1.0)):
+        pass
+    assert "tasks wait until a node with them joins" in caplog.text
 
 
 @pytest.mark.parametrize("command", ["compare", "leave-one-family-out", "mixes", "forecast"])
