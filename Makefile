@@ -8,6 +8,9 @@ MODELS ?=
 FAMILY ?= bookworm
 SIZES ?= xs s
 
+# Three on two cores: a third of the tests' time is spent waiting for other processes.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
+
 # Tests that neither load a real model, nor start workers or a browser, nor take long.
 FAST := not slow and not worker and not browser
 
@@ -24,12 +27,12 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports --no-logo
 
 check: lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e -m "$(FAST)"
+	$(PYTEST) --ignore tests/e2e -m "$(FAST)"
 
 test: lint
 	@tests/install_chromium.sh
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/e2e
+	$(PYTEST) --ignore tests/e2e
+	$(PYTEST) tests/e2e
 
 zoo: $(VENV)/.runtime
 	cd data && ../$(BIN)/python -m zoo_build
