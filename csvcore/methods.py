@@ -14,6 +14,7 @@ from csvcore.errors import InputError
 from csvcore.records import Document, Task
 
 Kind = Literal["stack", "learnt", "weights", "given", "score", "comparator", "trivial"]
+Reads = Literal["compute", "other tasks"]
 LONGEST = 32  # characters of a name that a figure has room for
 GIVEN = "given"  # the method of weights that the caller brings
 
@@ -46,11 +47,13 @@ class Method:
     scores; token weights that are learnt; token weights that follow from texts or losses; token
     weights that the caller brings; a score of the losses that is no weighted sum; a comparator,
     which predicts accuracies in another way; or a trivial baseline, which sees no loss. needs:
-    tells whether a corpus has what the method needs for a task. settings: names of the `FitConfig`
-    settings that affect a method that is not learnt, beside those of the units. fine: weighs the
-    tokens of one document differently, so losses of coarser units blur it. from_accuracies: the
-    weights depend on the train models' accuracies, so a group that is left out needs weights
-    without it. chosen_on_validation: chosen by the errors on validation models, so these cannot
+    tells whether a corpus has what the method needs for a task. settings: names of the
+    `FitConfig` settings that affect a method that is not learnt, beside those of the units.
+    fine: weighs the tokens of one document differently, so losses of coarser units blur it.
+    from_accuracies: the weights depend on the train models' accuracies, so a group that is left
+    out needs weights without it. reads: what it reads of the models beside losses and the
+    task's accuracies: training compute from their cards, or their accuracies on the other
+    tasks. chosen_on_validation: chosen by the errors on validation models, so these cannot
     evaluate it. oracle: knows the accuracies that it is evaluated on.
     """
 
@@ -61,6 +64,7 @@ class Method:
     settings: tuple[str, ...] = ()
     fine: bool = False
     from_accuracies: bool = False
+    reads: tuple[Reads, ...] = ()
     chosen_on_validation: bool = False
     oracle: bool = False
 
@@ -68,7 +72,7 @@ class Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("stack", "Stack", "stack", chosen_on_validation=True),
+        Method("stack", "Stack", "stack", reads=("compute",), chosen_on_validation=True),
         Method("csv", "CSV", "learnt", fine=True),
         Method("all-token", "All tokens", "weights"),
         Method(
@@ -92,16 +96,22 @@ METHODS: dict[str, Method] = {
             "Best single source",
             "weights",
             needs=has_several_sources,
+            from_accuracies=True,
             chosen_on_validation=True,
         ),
         Method(
             "rank-token", "Tokens that rank models best", "weights", fine=True, from_accuracies=True
         ),
         Method(GIVEN, "Weights of your own", "given"),
-        Method("loss-compute", "Loss and compute", "comparator"),
+        Method("loss-compute", "Loss and compute", "comparator", reads=("compute",)),
         Method("loss-quantiles", "Quantiles of the losses", "comparator"),
-        Method("other-tasks", "Accuracies on other tasks", "comparator"),
-        Method("collaborative", "Matrix factorisation of accuracies", "comparator"),
+        Method("other-tasks", "Accuracies on other tasks", "comparator", reads=("other tasks",)),
+        Method(
+            "collaborative",
+            "Matrix factorisation of accuracies",
+            "comparator",
+            reads=("compute", "other tasks"),
+        ),
         Method("exponential", "Exponential law of the loss", "comparator"),
         Method("train-mean", "Mean of the train models", "trivial"),
         Method("sibling", "Nearest checkpoint or smaller sibling", "trivial"),
@@ -124,6 +134,11 @@ def fitted() -> list[str]:
 def predicting() -> list[str]:
     """Return the names of the methods whose stored fits predict further models from losses."""
     return [name for name in fitted() if METHODS[name].kind != "comparator"]
+
+
+def reading(what: Reads) -> list[str]:
+    """Return the names of the methods that read this of the models."""
+    return [name for name, method in METHODS.items() if what in method.reads]
 
 
 def weighing() -> list[str]:

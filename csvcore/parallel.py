@@ -143,7 +143,7 @@ def task_error(error: Exception, retries: int) -> CsvcoreError:
     cause = getattr(error, "cause", None)
     if isinstance(cause, CsvcoreError):
         return cause
-    reason = str(error).splitlines()[-1]
+    reason = (str(error).splitlines() or [type(error).__name__])[-1]
     return CsvcoreError(f"a task failed {retries + 1} times or its node is gone: {reason}")
 
 
@@ -159,23 +159,24 @@ def connected(config: ClusterConfig) -> Iterator[Any]:
         import ray
     except ImportError as error:
         raise InputError("--engine ray needs Ray; install csvcore[ray]") from error
+    address = config.address or os.environ.get("RAY_ADDRESS") or None
     started_here = not ray.is_initialized()
     if started_here:
-        _refuse_silent(config.address)
+        _refuse_silent(address)
         try:
             ray.init(
-                address=config.address,
-                num_cpus=config.n_cpus if config.address is None else None,
+                address=address,
+                num_cpus=config.n_cpus if address is None else None,
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0]
-            raise InputError(f"there is no Ray cluster at {config.address}: {reason}") from error
+            raise InputError(f"there is no Ray cluster at {address}: {reason}") from error
     try:
         lacks = _lacks(ray, config)
-        if lacks and started_here and config.address is None and not os.environ.get("RAY_ADDRESS"):
+        if lacks and started_here and address is None:
             raise InputError(f"{lacks}; reserve less, or name another cluster with --ray")
         if lacks:
             log.warning("%s; tasks wait until a node with them joins", lacks)

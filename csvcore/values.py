@@ -6,7 +6,7 @@ Every importer and the collection use them, so one rule holds for a name or a nu
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -121,3 +121,13 @@ def quoted(value: Any) -> str:
     except (ValueError, RecursionError):  # an integer of over 4,300 digits, a deep list
         return f"a {type(value).__name__} that is too long to show"
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}... ({len(shown)} characters)"
+
+
+def refuse_shared(doc_ids: Iterable[str], known: Container[str], corpus: str) -> None:
+    """Raise InputError for the first document of a corpus whose name another corpus has as well."""
+    twice = next((doc_id for doc_id in doc_ids if doc_id in known), None)
+    if twice is not None:
+        raise InputError(
+            f"the document {quoted(twice)} of {corpus} has the name of one in another corpus of "
+            "the mix; import one of them again with names of its own"
+        )

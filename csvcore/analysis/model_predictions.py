@@ -128,16 +128,27 @@ def _mixed(
     for name, weight in units.unit_weight.items():
         if name != COUNTS:
             scores[name] = salience.capability_score(weight, nll, text.n_chars)
-    compute = compute_score(cards)
-    if compute is not None:
-        scores[COMPUTE] = compute
-    used = [one for one in fit.candidates if one.name != COMPUTE or compute is not None]
-    by_law = np.array(
-        [sigmoid_law(scores[one.name], one.alpha, one.beta, fit.gamma) for one in used]
-    )
+    compute = [compute_score([card]) for card in cards]  # each alone: all or none have it together
+    known = np.array([one is not None for one in compute])
+    scores[COMPUTE] = np.array([np.nan if one is None else one[0] for one in compute])
+    ends = np.empty((3, len(cards)))
+    for of_compute in (True, False):
+        at = known == of_compute
+        if at.any():
+            ends[:, at] = _mixed_alike(fit, {name: row[at] for name, row in scores.items()})
+    return ends[0], ends[1], ends[2]
+
+
+def _mixed_alike(fit: Fit, scores: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats]:
+    """Return `_mixed` of models that all have compute, or all have none."""
+    by_compute = bool(np.isfinite(scores[COMPUTE]).all())
+    used = [one for one in fit.candidates if one.name != COMPUTE or by_compute]
     weight = np.array([one.weight for one in used])
     if weight.sum() == 0:
         raise InputError(
             f"{fit.fit} predicts from compute alone; give n_params and train_tokens of the models"
         )
+    by_law = np.array(
+        [sigmoid_law(scores[one.name], one.alpha, one.beta, fit.gamma) for one in used]
+    )
     return interval(by_law, weight / weight.sum(), fit.interval_error or 0.0)

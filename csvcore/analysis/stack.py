@@ -159,9 +159,8 @@ def fit_stack(
     residuals, shares = [], []
     for p, one in zip(predicted, panel, strict=True):
         of_test = one.calibrates[one.held]
-        if of_test.any():
-            residuals.append((accuracy[one.held] - mix(p, weight))[of_test])
-            shares.append(np.full(residuals[-1].size, one.share / residuals[-1].size))
+        residuals.append((accuracy[one.held] - mix(p, weight))[of_test])
+        shares.append(np.full(residuals[-1].size, one.share / of_test.size))
     left_out = np.concatenate(residuals)
     error = weighted_quantile(np.abs(left_out), np.concatenate(shares), 0.9)
     return Stack(tuple(names), weight, laws, gamma, left_out, error)

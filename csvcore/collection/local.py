@@ -77,16 +77,17 @@ class _Child:
 
     def read(self, report: Report) -> bool:
         """Forward the messages received; return False once the child has closed its end."""
-        try:
-            while self.news.poll():
+        while True:
+            try:
+                if not self.news.poll():
+                    return True
                 message = self.news.recv()
-                if isinstance(message, Progress):
-                    report(message)
-                else:
-                    self.refused = message
-        except (EOFError, OSError):  # OSError within a message
-            return False
-        return True
+            except (EOFError, OSError):  # OSError within a message
+                return False
+            if isinstance(message, Progress):
+                report(message)
+            else:
+                self.refused = message
 
     def outcome(self, work: Work) -> Outcome:
         """Wait for the process and return its outcome."""

@@ -15,7 +15,7 @@ from csvcore.optimise import WeightResult
 from csvcore.records import Floats, Mask, Task
 from csvcore.scaling import FEWEST, fit_sigmoid_laws
 
-# The mask tells which of the task's models may be learnt from, of those that train.
+# The mask tells which train and validation models of the task may be looked at.
 WeightFunction = Callable[[Dataset, TaskModels, FitConfig, Mask], Floats]
 WEIGHTS: dict[str, WeightFunction] = {}  # by name of the method, as in `methods.METHODS`
 
@@ -47,12 +47,13 @@ def baseline_result(
     """
     started = time.perf_counter()
     train = chosen.on("train")
-    weight = WEIGHTS[method](data, chosen, config, train)
+    known = train | chosen.on("validation")
+    weight = WEIGHTS[method](data, chosen, config, known)
     without = {}
     if METHODS[method].from_accuracies:
         groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
         without = {
-            name: WEIGHTS[method](data, chosen, config, train & ~mask)
+            name: WEIGHTS[method](data, chosen, config, known & ~mask)
             for name, mask in groups.items()
             if (train & ~mask).sum() >= FEWEST
         }
@@ -105,10 +106,11 @@ def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mas
     names, source = data.sources()
     in_source = (source == np.arange(len(names))[:, None]) & data.counts  # (n_sources, n_tokens)
     score = chosen.score(data, in_source.astype(np.float64))
-    judges = chosen.on("validation") if chosen.on("validation").any() else seen
+    train, validation = seen & chosen.on("train"), seen & chosen.on("validation")
+    judges = validation if validation.any() else train
     gamma = np.full(len(names), chosen.task.chance)
     accuracy = np.tile(chosen.accuracy, (len(names), 1))
-    share = np.tile(seen / seen.sum(), (len(names), 1))
+    share = np.tile(train / train.sum(), (len(names), 1))
     wrong = fit_sigmoid_laws(score, accuracy, gamma, share).predict(score, gamma) - accuracy
     best = int(np.argmin(np.square(wrong[:, judges]).mean(axis=1)))
     return np.asarray(in_source[best], dtype=np.float64)
@@ -116,4 +118,5 @@ def _best_source(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mas
 
 @weights("rank-token")
 def _rank_tokens(data: Dataset, chosen: TaskModels, config: FitConfig, seen: Mask) -> Floats:
-    return np.asarray(rank_tokens(data, [chosen], seen)[0], dtype=np.float64)
+    seen_train = seen & chosen.on("train")
+    return np.asarray(rank_tokens(data, [chosen], seen_train)[0], dtype=np.float64)

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from csvcore import salience, splits
+from csvcore import salience, splits, values
 from csvcore.errors import FitError, InputError
 from csvcore.fitting.units import Units
 from csvcore.formats.csv_tables import corpus_sha256
@@ -86,11 +86,14 @@ class Dataset:
         """Return the dataset with another corpus' documents appended, for the models of both.
 
         Raises:
-            InputError: another scorer or split, or not 3 models in common.
+            InputError: another scorer or split, a document's name in both corpora, or not 3 models
+                in common.
         """
-        mine = (self.units.scorer_sha256, self.split_name)
-        if mine != (other.units.scorer_sha256, other.split_name):
+        one = (self.units.scorer_sha256, self.split_name)
+        if one != (other.units.scorer_sha256, other.split_name):
             raise InputError("corpora are joined for one scorer and one split only")
+        mine = {doc.doc_id for doc in self.docs}
+        values.refuse_shared([doc.doc_id for doc in other.docs], mine, other.corpus)
         common = [model for model in self.models if model in other.models]
         if len(common) < 3:
             raise InputError(

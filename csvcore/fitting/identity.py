@@ -10,6 +10,7 @@ import numpy as np
 from csvcore import mapped
 from csvcore.fitting.config import FitConfig, settings_of
 from csvcore.fitting.dataset import Dataset, TaskModels
+from csvcore.methods import METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, o
         ],
         "settings": {key: value for key, value in settings.items() if key != "scorer"},
     }
+    if "compute" in METHODS[method].reads:
+        content["train_tokens"] = [data.cards[row].train_tokens for row in chosen.rows]
+    if "other tasks" in METHODS[method].reads:
+        content["other tasks"] = _other_tasks(data, chosen)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for pull, weight in data.pulls.items():
         digest.update(pull.encode() + np.ascontiguousarray(weight).tobytes())
@@ -64,6 +69,19 @@ def fit_id(data: Dataset, chosen: TaskModels, method: str, settings: dict[str, o
         digest.update(np.ascontiguousarray(data.nll[row]).tobytes())
         mapped.release(data.nll)
     return f"{chosen.task.task}-{method}-{digest.hexdigest()[:8]}"
+
+
+def _other_tasks(data: Dataset, chosen: TaskModels) -> list[object]:
+    """Return the other tasks with the models' accuracies on them; None where one is not stored."""
+    stored = [
+        (task, [data.accuracies.get((name, task.task)) for name in chosen.names])
+        for task in data.tasks.values()
+        if task.task != chosen.task.task
+    ]
+    return [
+        (task.task, task.chance, [None if one is None else one.accuracy for one in entries])
+        for task, entries in stored
+    ]
 
 
 def _card_key(data: Dataset, row: int) -> Sequence[object]:

@@ -35,8 +35,8 @@ class Outlook:
     def predict(self, n_params: Floats, train_tokens: Floats) -> Band:
         """Forecast accuracies with 90 % intervals; families count alike.
 
-        Half an interval has two parts, as squares: the families' own mean, and 1.645 standard
-        deviations of the families about their mix.
+        Each side of an interval has two parts, as squares: the mean of the families' own sides, and
+        1.645 standard deviations of the families about their mix.
 
         Args:
             n_params: (n_targets,), positive.
@@ -48,13 +48,13 @@ class Outlook:
         each = np.stack([one.predicted for one in bands])  # (n_families, n_tasks, n_targets)
         share = np.full(len(each), 1.0 / len(each))
         predicted = np.stack([mix(each[:, task], share) for task in range(each.shape[1])])
-        own = np.mean([np.square(one.high - one.low) / 4 for one in bands], axis=0)
+        below = np.mean([np.square(one.predicted - one.low) for one in bands], axis=0)
+        above = np.mean([np.square(one.high - one.predicted) for one in bands], axis=0)
         between = np.square(NORMAL_90) * np.mean(np.square(each - predicted), axis=0)
-        half = np.sqrt(own + between)
         return Band(
             predicted,
-            np.maximum(predicted - half, 0.0),
-            np.minimum(predicted + half, 1.0),
+            np.maximum(predicted - np.sqrt(below + between), 0.0),
+            np.minimum(predicted + np.sqrt(above + between), 1.0),
             np.min([one.horizon for one in bands], axis=0),
         )
 

@@ -5,7 +5,7 @@ as the stack has them (`analysis.scores`). CSV and rank-token are not among them
 have seen the accuracies that a backtest holds out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,32 +63,42 @@ def score_table(
         models += [entry.model for entry in batch]
         for key, score in _scores(nll, text, tasks).items():
             parts.setdefault(key, []).append(score)
-    names = [name for name, _ in parts]
-    score = np.array([np.concatenate(part) for part in parts.values()])
+    scores = _distinct({key: np.concatenate(part) for key, part in parts.items()})
+    names = [name for name, _ in scores]
+    score = np.array(list(scores.values()))
     probable = np.array([name.startswith((PROBABILITY, OWN_PROBABILITY)) for name in names])
     return ScoreTable(
         models=tuple(models),
         scores=tuple(
-            candidate_label(name) + (f" of {task}" if task else "") for name, task in parts
+            candidate_label(name) + (f" of {task}" if task else "") for name, task in scores
         ),
         # log(1 + exp(x)) of x = -logit p is -log p.
         score=np.maximum(np.where(probable[:, None], np.logaddexp(0, score), score), LEAST_SCORE),
         probable=probable,
-        uses=np.array([[owner in ("", task.task) for _, owner in parts] for task in tasks]),
+        uses=np.array([[owner in ("", task.task) for _, owner in scores] for task in tasks]),
     )
 
 
 def _scores(nll: Floats, text: Text, tasks: Sequence[Task]) -> dict[tuple[str, str], Floats]:
     """Return scores by name and the task that alone uses them, "" for all tasks."""
-    shared = source_scores(nll, text)
-    scores = {(name, ""): score for name, score in shared.items()}
+    scores = {(name, ""): score for name, score in source_scores(nll, text).items()}
     for task in tasks:
         for name, score in task_scores(nll, text, task).items():
-            if name == "all-token":
-                scores[name, ""] = score
-            elif not any(np.array_equal(score, other) for other in shared.values()):
-                scores[name, task.task] = score
+            scores[name, "" if name == "all-token" else task.task] = score
     return scores
+
+
+def _distinct(scores: Mapping[tuple[str, str], Floats]) -> dict[tuple[str, str], Floats]:
+    """Return the scores less those of single tasks that a score of all tasks repeats.
+
+    All models together decide, since scores may be the same in a part of them by chance.
+    """
+    shared = [score for (_, owner), score in scores.items() if not owner]
+    return {
+        key: score
+        for key, score in scores.items()
+        if not key[1] or not any(np.array_equal(score, other) for other in shared)
+    }
 
 
 def answer_edges(doc: Document) -> Ints:

@@ -24,10 +24,12 @@ from csvcore.store.capabilities import (
 from csvcore.store.changes import Change, Changes
 from csvcore.store.connection import (
     SCHEMA_VERSION,
+    Stamp,
     connect,
     create,
     foreign_contents,
     lock_path,
+    stamp,
     writable,
 )
 from csvcore.store.evidence import evidence, item_statistics
@@ -113,6 +115,7 @@ __all__ = [
     "Edit",
     "FitLabel",
     "SavedView",
+    "Stamp",
     "Stored",
     "Target",
     "accuracies",
@@ -192,6 +195,7 @@ __all__ = [
     "split",
     "splits",
     "spread_vector",
+    "stamp",
     "table",
     "tables",
     "tasks",

@@ -255,7 +255,7 @@ def foreign_contents(path: Path) -> list[str]:
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what tells one state of a file and its log from another."""
+    """Return what tells one state of a file and its log from another; empty without either."""
     files = [path, path.with_name(path.name + ".wal")]
     states = [file.stat() for file in files if file.exists()]
     return tuple((state.st_ino, state.st_size, state.st_mtime_ns) for state in states)

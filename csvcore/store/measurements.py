@@ -11,6 +11,7 @@ from csvcore import values
 from csvcore.errors import DifferentError, InputError
 from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Corpus, Document, ModelCard, Side, Task
+from csvcore.store.capabilities import remove_capabilities
 from csvcore.store.items import TOLERANCE, has_item_results
 from csvcore.store.rows import Connection, first, insert
 
@@ -210,8 +211,16 @@ def accuracies(db: Connection) -> list[Accuracy]:
 
 
 def add_split(db: Connection, name: str, split: dict[str, Side]) -> None:
-    """Store a split checked by `splits.check_split`, replacing one of the same name."""
+    """Store a split checked by `splits.check_split`, replacing one of the same name.
+
+    If its sides change, mix searches and factors on the earlier ones are removed. Fits stay, and
+    are told to be older than the split.
+    """
     name = values.name(name, "the name of a split")
+    stored = db.execute("SELECT model, side FROM splits WHERE split = ?", [name]).fetchall()
+    if stored and dict(stored) != split:
+        db.execute("DELETE FROM mixes WHERE split = ?", [name])
+        remove_capabilities(db, "split", [name])
     db.execute("DELETE FROM splits WHERE split = ?", [name])
     rows = [{"split": name, "model": model, "side": side} for model, side in split.items()]
     insert(db, "splits", pa.Table.from_pylist(rows))

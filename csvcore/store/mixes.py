@@ -6,10 +6,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from csvcore import store
+from csvcore import store, values
 from csvcore.errors import InputError
 from csvcore.formats.csv_tables import corpus_sha256
-from csvcore.records import Mix
+from csvcore.records import Document, Mix
 from csvcore.store.rows import Connection, first
 
 
@@ -62,15 +62,17 @@ def save_mix(database: Path, corpora: Sequence[str], doc_ids: Sequence[str], nam
     """Store some documents of these corpora, with all models' losses on them, as a new corpus.
 
     Raises:
-        InputError: the name is empty, a document is in none of the corpora, or another corpus has
-            the name.
+        InputError: the name is empty, a document is in none of the corpora or in several, or
+            another corpus has the name.
     """
     if not name.strip():
         raise InputError("a corpus needs a name; give the mix one")
     with store.connect(database) as db:
-        home = {
-            doc.doc_id: (corpus, doc) for corpus in corpora for doc in store.documents(db, corpus)
-        }
+        home: dict[str, tuple[str, Document]] = {}
+        for corpus in corpora:
+            docs = store.documents(db, corpus)
+            values.refuse_shared([doc.doc_id for doc in docs], home, corpus)
+            home |= {doc.doc_id: (corpus, doc) for doc in docs}
         unknown = [doc_id for doc_id in doc_ids if doc_id not in home]
         if unknown:
             raise InputError(f"there is no document {unknown[0]!r} in {', '.join(corpora)}")

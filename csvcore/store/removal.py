@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from csvcore.errors import InputError
+from csvcore.methods import reading
 from csvcore.store.capabilities import remove_capabilities
 from csvcore.store.rehearsal import Edit, Stored
 from csvcore.store.rows import Connection
@@ -84,12 +85,22 @@ def remove_models(db: Connection, names: Sequence[str]) -> None:
 def remove_tasks(db: Connection, names: Sequence[str]) -> None:
     """Remove tasks with their accuracies, item results, fits and mix searches.
 
+    Fits of other tasks go too where their method reads the accuracies on these.
+
     Raises:
         InputError: a task is not stored.
     """
     refuse_unknown("task", names, _column(db, "SELECT task FROM tasks"))
-    fits = "SELECT fit FROM fits WHERE task IN (SELECT unnest(?))"
-    remove_fits(db, _column(db, fits, names))
+    fits = """
+        SELECT fit FROM fits WHERE task IN (SELECT unnest($tasks)) OR (
+            method IN (SELECT unnest($reading)) AND fit IN (
+                SELECT fit FROM predictions JOIN accuracies USING (model)
+                WHERE task IN (SELECT unnest($tasks))
+            )
+        )
+    """
+    bound = {"tasks": list(names), "reading": reading("other tasks")}
+    remove_fits(db, [row[0] for row in db.execute(fits, bound).fetchall()])
     remove_capabilities(db, "tasks", names)
     for table in ("accuracies", "item_results", "mixes", "tasks"):
         _delete(db, table, "task", names)
@@ -172,9 +183,10 @@ def forget_accuracies(db: Connection) -> None:
     chosen: columns model and task.
     """
     fits = """
-        SELECT DISTINCT fit FROM predictions JOIN fits USING (fit) JOIN chosen USING (model, task)
+        SELECT DISTINCT fit FROM predictions JOIN fits USING (fit) JOIN chosen USING (model)
+        WHERE fits.task = chosen.task OR fits.method IN (SELECT unnest(?))
     """
-    remove_fits(db, _column(db, fits))
+    remove_fits(db, _column(db, fits, reading("other tasks")))
     db.execute(
         "DELETE FROM mixes USING splits, chosen WHERE mixes.split = splits.split "
         "AND splits.model = chosen.model AND mixes.task = chosen.task"

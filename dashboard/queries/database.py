@@ -26,10 +26,10 @@ MODELS_VARIABLE = "CSVCORE_MODELS"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The results database; changed is its modification time in nanoseconds."""
+    """The results database; changed tells one state of its file and log from another."""
 
     path: Path
-    changed: int
+    changed: store.Stamp
 
 
 def database() -> Database:
@@ -39,12 +39,10 @@ def database() -> Database:
         StoreError: it does not exist.
     """
     path = Path(os.environ.get(DATABASE_VARIABLE, "csvcore.duckdb")).resolve()
-    try:
-        return Database(path, path.stat().st_mtime_ns)
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"there is no database {path}; `csvcore --db {path} init --zoo` makes one"
-        ) from error
+    stamp = store.stamp(path)
+    if not stamp:
+        raise StoreError(f"there is no database {path}; `csvcore --db {path} init --zoo` makes one")
+    return Database(path, stamp)
 
 
 def command(db: Database, words: str) -> str:

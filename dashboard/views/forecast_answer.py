@@ -71,6 +71,7 @@ def _headline(rows: list[BacktestRow], horizon: float) -> None:
 
 def _part(horizon: float) -> str:
     names = {1.5: "two-thirds", 2.0: "half", 4.0: "quarter", 10.0: "tenth", 16.0: "sixteenth"}
+    names |= {100.0: "hundredth"}
     return names.get(horizon, f"{horizon:g}th").removesuffix("s")
 
 

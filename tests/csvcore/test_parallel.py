@@ -120,6 +120,22 @@ def test_what_no_single_living_node_has_is_told(gpus: float, cpus: float, lacks:
     assert parallel._lacks(ray, ClusterConfig(gpus=gpus, cpus=cpus)) == lacks
 
 
+def test_an_error_without_a_text_is_told_by_its_kind() -> None:
+    told = parallel.task_error(RuntimeError(""), 3)
+    assert str(told) == "a task failed 4 times or its node is gone: RuntimeError"
+
+
+def test_a_cluster_of_the_environment_where_nothing_listens_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with (
+        pytest.raises(InputError, match=r"there is no Ray cluster at 127\.0\.0\.1:1"),
+        parallel.connected(ClusterConfig()),
+    ):
+        pytest.fail("there is none")
+
+
 def test_a_cluster_without_what_a_task_reserves_is_warned_of_and_one_started_here_refused(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

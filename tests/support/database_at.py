@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from csvcore import store
 from dashboard.queries.database import Database
 
 
 def at(path: Path) -> Database:
-    return Database(path, path.stat().st_mtime_ns)
+    return Database(path, store.stamp(path))

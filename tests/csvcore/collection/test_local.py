@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -283,6 +284,21 @@ def test_every_model_has_a_process_of_its_own_and_a_device_is_free_again_when_on
     assert len({line["pid"] for line in lines}) == len(models)
     assert {line["device"] for line in lines if line["model"] in models[:2]} == {"here", "there"}
     assert {line["device"] for line in lines if line["model"] in models[2:]} <= {"here", "there"}
+
+
+def test_an_error_of_the_report_is_not_taken_for_the_end_of_the_process() -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process: Any = None
+    child = local._Child(0, "here", process, ours, 0.0)
+
+    def gone(step: Progress) -> None:
+        raise BrokenPipeError("the terminal is gone")
+
+    theirs.send(Progress("first"))
+    with pytest.raises(BrokenPipeError):
+        child.read(gone)
+    theirs.close()
+    assert not child.read(gone)
 
 
 def test_a_report_that_raises_ends_every_process_and_an_interrupt_is_left_to_the_parent(

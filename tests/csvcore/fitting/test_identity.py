@@ -10,6 +10,9 @@ from numpy.testing import assert_allclose
 from csvcore import store
 from csvcore.fitting import identity, learn
 from csvcore.fitting.config import FitConfig
+from csvcore.fitting.dataset import task_models
+from csvcore.methods import fitted
+from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.fit import fit
 from csvcore.records import Fit, ModelCard
 from tests.support.world import DOCS, all_weights, change, contents, save_gpt2
@@ -80,10 +83,32 @@ def test_a_card_without_a_named_run_counts_as_it_did_before_runs_had_names() -> 
     assert identity._card_key(data, 1) == ("A", None, None, True, "seed2")
 
 
-def test_accuracies_of_other_tasks_make_no_difference(make_fit: Run, world_db: Path) -> None:
-    before = make_fit("adding")
-    change(world_db, "DELETE FROM accuracies WHERE task = 'reading'")
-    assert make_fit("adding").fit == before.fit
+@pytest.mark.parametrize(
+    ("statement", "another"),
+    [
+        ("UPDATE models SET train_tokens = 10 * train_tokens WHERE model = 'ant'",
+         {"stack", "loss-compute", "collaborative"}),
+        ("UPDATE accuracies SET accuracy = 0.9 * accuracy WHERE model = 'ant' AND task = 'reading'",
+         {"other-tasks", "collaborative"}),
+        ("DELETE FROM accuracies WHERE model = 'ant' AND task = 'reading'",
+         {"other-tasks", "collaborative"}),
+        ("UPDATE tasks SET chance = 0.1 WHERE task = 'reading'", {"other-tasks", "collaborative"}),
+    ],
+)  # fmt: skip
+def test_what_only_some_methods_read_gives_another_fit_of_these_alone(
+    world_db: Path, config: FitConfig, statement: str, another: set[str]
+) -> None:
+    def ids() -> dict[str, str]:
+        data = load_dataset(world_db, "words", "sides", config.scorer)
+        chosen = {"adding": task_models(data, "adding")}
+        wanted = [("adding", method) for method in fitted()]
+        made = identity.fit_requests(data, chosen, wanted, config)
+        return {one.method: one.fit for one in made}
+
+    before = ids()
+    change(world_db, statement)
+    after = ids()
+    assert {method for method, name in after.items() if name != before[method]} == another
 
 
 def test_a_setting_that_matters_gives_another_fit_and_one_that_does_not_the_same(

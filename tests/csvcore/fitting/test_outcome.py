@@ -9,6 +9,8 @@ from numpy.testing import assert_allclose
 from scipy.optimize import least_squares
 from scipy.special import expit
 
+from csvcore.fitting.baselines import baseline_result
+from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.identity import FitRequest
 from csvcore.fitting.outcome import finish
@@ -175,6 +177,21 @@ def test_learnt_weights_are_left_out_with_the_weights_fitted_without_the_group(
     expected = intervals(score, accuracy, 0.0, sides, groups, fold_score)
     assert_allclose(low, expected[0], atol=2e-5)
     assert_allclose(high, expected[1], atol=2e-5)
+
+
+@pytest.mark.parametrize("method", ["best-source", "rank-token"])
+def test_what_a_group_left_out_has_does_not_choose_the_weights_without_it(
+    given: Any, config: FitConfig, method: str
+) -> None:
+    """Over all groups in turn, with accuracies turned upside down in the one left out."""
+    data, chosen = given()
+    whole = baseline_result(data, method, chosen, config)
+    groups = {name: mask[chosen.rows] for name, mask in data.interval_groups().items()}
+    assert whole.fold_weight.keys() == groups.keys()
+    for name, mask in groups.items():
+        turned = np.where(mask, 1.0 - chosen.accuracy, chosen.accuracy)
+        other = baseline_result(data, method, replace(chosen, accuracy=turned), config)
+        assert_allclose(other.fold_weight[name], whole.fold_weight[name])
 
 
 def test_learnt_weights_without_folds_are_judged_by_validation_alone(given: Any) -> None:

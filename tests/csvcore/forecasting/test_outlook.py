@@ -23,6 +23,23 @@ def test_families_that_agree_are_forecast_as_one_of_them() -> None:
     assert two.flags(3.2e8, 3.2e9) == one.flags(3.2e8, 3.2e9) == [[]]
 
 
+@pytest.mark.parametrize("at", [(1.6e8, 3.2e9), (3.2e8, 3.2e9), (1e9, 1e11)])
+def test_the_band_of_families_that_agree_is_that_of_each(at: tuple[float, float]) -> None:
+    target = np.array([at[0]]), np.array([at[1]])
+    (one,) = outlooks(known("oak"), ["oak"], None)
+    (three,) = outlooks(known("oak", "elm", "ash"), ["oak", "elm", "ash"], None)
+    band, own = three.predict(*target), one.predict(*target)
+    for name in ("predicted", "low", "high"):
+        assert getattr(band, name) == pytest.approx(getattr(own, name), abs=1e-9)
+
+
+def test_a_family_that_several_targets_are_forecast_from_is_backtested_once() -> None:
+    both = known("oak", "elm")
+    model = ModelCard("", "oak", int(3.2e8), train_tokens=int(3.2e9))
+    every, own = (target(both, model, names) for names in (("oak", "elm"), ("oak",)))
+    assert answer(both, [every, own])[1] == answer(both, [every])[1]
+
+
 def test_families_that_disagree_widen_the_interval_and_are_flagged() -> None:
     both = known("oak", elm=WEAK)
     (outlook,) = outlooks(both, ["oak", "elm"], None)

@@ -365,6 +365,8 @@ def test_what_is_joined_keeps_the_models_of_both(load: Load) -> None:
     assert again.models == whole.models[-4:]
     assert_array_equal(again.nll, whole.nll[-4:])
     with pytest.raises(InputError, match="0 models have losses on both"):
-        whole.joined(replace(fewer, models=["else"], nll=fewer.nll[:1]))
+        whole.only(ids[:2]).joined(replace(fewer, models=["else"], nll=fewer.nll[:1]))
+    with pytest.raises(InputError, match=f"'{ids[2]}' of words has the name of one in another"):
+        whole.joined(fewer)
     with pytest.raises(InputError, match="one scorer and one split only"):
         whole.joined(replace(fewer, split_name="other"))

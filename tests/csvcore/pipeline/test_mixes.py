@@ -14,10 +14,12 @@ from csvcore.analysis.mix_search import most_mixes
 from csvcore.errors import InputError
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, task_models
+from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.pipeline import jobs, mixes
 from csvcore.pipeline.dataset import load_dataset
 from csvcore.pipeline.fit import fit
 from csvcore.pipeline.mixes import draw_documents, judge_mix, search
+from csvcore.records import Document, Mix
 from csvcore.store.mixes import save_mix
 from tests.support.world import DOCS
 
@@ -187,3 +189,25 @@ def test_a_mix_becomes_a_corpus_with_the_losses_of_all_models(world_db: Path) ->
         save_mix(world_db, ["words"], ids[:1], "small")
     with pytest.raises(InputError, match="there is no document 'nowhere' in words"):
         save_mix(world_db, ["words"], ["nowhere"], "other")
+
+
+def test_corpora_that_share_a_documents_name_make_no_mix(world_db: Path) -> None:
+    other = Document(DOCS[0].doc_id, "elsewhere", "another text")
+    with store.connect(world_db) as db:
+        store.add_corpus(db, "more", corpus_sha256([other]), [other])
+    with pytest.raises(InputError, match=f"'{other.doc_id}' of more has the name of one in anoth"):
+        save_mix(world_db, ["words", "more"], [other.doc_id], "both")
+    with store.connect(world_db, read_only=True) as db:
+        assert "both" not in store.corpora(db)
+
+
+def test_a_search_goes_with_the_sides_it_was_made_on(world_db: Path) -> None:
+    mix = Mix("reading", {"sums": 1.0}, ("sum-1",), 10, 0.1, None, None, None, None)
+    with store.connect(world_db) as db:
+        sides = store.split(db, "sides")
+        store.set_mixes(db, ["words"], "sides", "reading", [mix])
+        store.add_split(db, "sides", sides)
+        assert store.mixes(db, ["words"], "sides", "reading") == [mix]
+        one, other = (next(m for m in sides if sides[m] == at) for at in ("train", "test"))
+        store.add_split(db, "sides", sides | {one: "test", other: "train"})
+        assert store.mixes(db, ["words"], "sides", "reading") == []

@@ -78,6 +78,18 @@ def test_a_stack_predicts_a_model_whose_compute_is_not_known_by_its_other_scores
     assert abs(new.predicted - known.predicted) < 0.2
 
 
+def test_who_is_predicted_with_a_model_makes_no_difference_to_it(
+    make_fit: Run, world_db: Path, world: World, tmp_path: Path
+) -> None:
+    made = make_fit("adding", "stack", penalty=1e-4)
+    assert {one.name: one.weight for one in made.candidates}["compute"] > 0
+    pack = write_pack(tmp_path / "new.parquet", like(world, TEST))  # without a card, so no compute
+    (new,) = predict.predict(world_db, made.fit, files=[pack])
+    (known,) = predict.predict(world_db, made.fit, [TEST])
+    both = predict.predict(world_db, made.fit, [TEST], files=[pack])
+    assert {one.model: one for one in both} == {NEW: new, TEST: known}
+
+
 def test_a_comparator_predicts_the_models_of_its_fit_alone(make_fit: Run, world_db: Path) -> None:
     made = make_fit("adding", "loss-quantiles")
     with pytest.raises(InputError, match="loss-quantiles predicts only the models of its fit; tak"):

@@ -90,6 +90,25 @@ def test_all_that_vanishes_is_listed_before(full_db: Path) -> None:
     assert not [row for row in planned.rows if row.effect != "removed"]
 
 
+@pytest.mark.parametrize(
+    "target",
+    [Target("tasks", ("reading",)), Target("accuracies", models=("ant",), tasks=("reading",))],
+)
+def test_fits_that_read_an_accuracy_of_another_task_go_with_it(
+    world_db: Path, target: Target
+) -> None:
+    with store.connect(world_db) as db:
+        for method in ("csv", "other-tasks", "collaborative"):
+            world_fit(db, f"adding-{method}", "adding")
+            db.execute("UPDATE fits SET method = ? WHERE fit = ?", [method, f"adding-{method}"])
+        world_fit(db, "adding-without", "adding", left_out=("ant",))
+        db.execute("UPDATE fits SET method = 'other-tasks' WHERE fit = 'adding-without'")
+    remove(world_db, target)
+    stay = {"adding-csv"} | ({"adding-without"} if target.kind == "accuracies" else set())
+    with store.connect(world_db, read_only=True) as db:
+        assert set(store.fits(db)["fit"]) == stay
+
+
 def test_a_fit_that_left_the_model_out_stays(world_db: Path) -> None:
     with store.connect(world_db) as db:
         world_fit(db, "without", "reading", left_out=("ant",))

@@ -15,6 +15,7 @@ from csvcore.pipeline import collect, jobs
 from csvcore.pipeline.collect import CollectConfig
 from dashboard.queries import database
 from dashboard.widgets.text import plain
+from tests.support.database_at import at
 from tests.support.world import DOCS, contents, copies, save_gpt2, spoil
 
 pytestmark = pytest.mark.slow
@@ -393,8 +394,7 @@ def test_the_variable_may_name_folders_relative_to_where_the_app_runs(
 def test_losses_without_a_manifest_have_a_row_with_empty_cells(world_db: Path) -> None:
     with store.connect(world_db) as db:
         db.execute("UPDATE manifests SET manifest = NULL WHERE model = 'ant'")
-    changed = world_db.stat().st_mtime_ns
-    table = database.manifests(database.Database(world_db, changed), "words").set_index("model")
+    table = database.manifests(at(world_db), "words").set_index("model")
     assert table.loc["ant", "documents"] == len(DOCS)
     assert table.loc["ant", "weights"] == ""
     assert table.loc["ant", ["engine", "dtype", "created"]].isna().all()

@@ -129,7 +129,7 @@ def test_a_fit_of_several_methods_is_one_job_that_makes_them_all(
 def test_a_pack_that_cannot_be_used_is_refused_in_one_sentence(
     fits: list[Fit], world_db: Path, world: World, tmp_path: Path
 ) -> None:
-    source = Database(world_db, world_db.stat().st_mtime_ns)
+    source = Database(world_db, store.stamp(world_db))
     rows = pack_rows(world, [fits[0].predictions[0].model])
 
     def refused(name: str, content: bytes, sentence: str) -> None:

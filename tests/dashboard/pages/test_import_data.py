@@ -174,7 +174,7 @@ def test_a_path_on_this_machine_is_taken_where_the_server_serves_it_alone(
     monkeypatch.setattr(changes, "takes_paths", lambda: False)
     run(app)
     assert not [one for one in app.text_input if one.label.startswith("Or a path")]
-    db = Database(database, 0)
+    db = Database(database, ())
     with pytest.raises(InputError, match="paths are for a browser on the server's machine"):
         edits.upload(db, "m.csv", world_files / "models.csv", "models", {})
 

@@ -41,7 +41,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
         store.add_fit(db, fit_of("reading"), names, edges, weight[::-1])
         whole = [np.array([0, cuts[-1]]) for cuts in edges]
         store.add_fit(db, fit_of("whole"), names, whole, np.ones(3))
-    return Database(path, path.stat().st_mtime_ns)
+    return Database(path, store.stamp(path))
 
 
 @pytest.fixture
