@@ -22,7 +22,7 @@ from csvcore.errors import CsvcoreError, InputError
 from csvcore.formats import csv_tables, loss_packs
 from csvcore.jobs import queue
 from csvcore.records import Document
-from csvcore.store import fair_lock
+from csvcore.store import fair_lock, soundness
 
 State = Literal["ok", "note", "wrong"]
 MASS_TOLERANCE = 1e-9
@@ -65,6 +65,7 @@ def look_at_untrusted(database: Path) -> Iterator[Check]:
     Raises:
         InputError: there is no such file.
     """
+    database = database.resolve()  # its log lies beside the file, not beside a link to it
     if not database.is_file():
         raise InputError(f"there is no file {database}; name the database to check")
     for beside in sorted(database.parent.glob(f"{database.name}.*")):
@@ -171,6 +172,8 @@ def _database(database: Path) -> Iterator[Check]:
             size = database.stat().st_size / 1e6
             message = f"{database}, schema version {store.SCHEMA_VERSION}, {size:.1f} MB"
             yield Check("database", "ok", message)
+            for what, said in soundness.unsound(db):
+                yield Check(what, "wrong", said)
             for name in store.corpora(db)["corpus"]:
                 yield from _corpus(db, str(name))
     except CsvcoreError as error:

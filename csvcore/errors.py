@@ -76,7 +76,12 @@ def explained(error: BaseException) -> CsvcoreError | None:
         case CsvcoreError():
             return error
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return no_space(Path(str(error.filename or ".")))
+            if error.filename is not None:
+                return no_space(Path(str(error.filename)))
+            return StoreError(
+                "no space is left on what the command writes to; what was stored before is whole, "
+                "free space and repeat"
+            )
         case OSError():
             where = f": {error.filename}" if error.filename else ""
             return InputError(f"{error.strerror or error}{where}")

@@ -87,12 +87,13 @@ class Verdict:
     """The standing of one method against all other methods and trivial baselines.
 
     of: the method, the stack or CSV. word: better (significantly better than each other one), worse
-    (another is significantly better) or level. rival: the method that decides it. left_out:
-    methods that were chosen on the models of this side, and so are no rivals.
+    (another is significantly better), level, or not judged where no difference has an interval.
+    rival: the method that decides it, or that has the smallest error. left_out: methods that were
+    chosen on the models of this side, and so are no rivals.
     """
 
     of: str
-    word: Literal["better", "level", "worse"]
+    word: Literal["better", "level", "worse", "not judged"]
     rival: str
     left_out: tuple[str, ...] = ()
 
@@ -130,6 +131,8 @@ def verdict(
     if of not in by_method or not others:
         return None
     paired = {row.method: row.against(of) for row in others}
+    if all(one is None or one.low is None for one in paired.values()):
+        return Verdict(of, "not judged", others[0].method, left_out)
     surely = [row.method for row in others if _excludes_0(paired[row.method], below=True)]
     if surely:
         return Verdict(of, "worse", surely[0], left_out)
@@ -329,6 +332,7 @@ def verdict_label(said: Verdict) -> str:
         "better": "significantly better than all",
         "level": f"level with {label(said.rival)}",
         "worse": f"{label(said.rival)}: significantly better",
+        "not judged": "not judged: models of one run",
     }[said.word]
 
 
@@ -341,6 +345,9 @@ def verdict_sentence(said: Verdict) -> str:
         "level": f"{label(own)} is level with {rival}: their errors differ by less than is "
         "significant, and no other method is significantly better.",
         "worse": f"{label(own)} is not the best: {rival} is significantly better.",
+        "not judged": f"{label(own)} is not judged, because these models are of one run and a "
+        f"difference has no interval; {rival} has the smallest error of the others. Add models of "
+        "another run.",
     }[said.word]
     return " ".join([told, *map(left_out_sentence, said.left_out)])
 

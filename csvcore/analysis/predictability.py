@@ -308,7 +308,7 @@ def _against(figures: Mapping[str, Any], risen: bool) -> tuple[Rule, ...]:
         ),
         (
             *(no, len(able) < LEAST_FAMILIES),
-            f"The accuracy rises above chance {_where(able)}.",
+            f"The accuracy rises clearly above chance (by 10 points or more) {_where(able)}.",
             f"More families that rise: at least {LEAST_FAMILIES}, better three.",
         ),
         (

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from tqdm import tqdm
@@ -115,7 +115,7 @@ class RootGroup(ErrorGroup):
 @click.pass_context
 def main(ctx: click.Context, db: Path) -> None:
     """Predict the accuracies of language models from their losses on text."""
-    ctx.obj = db
+    ctx.obj = db.resolve()  # what lies beside the database lies beside the file, not a link to it
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
@@ -142,6 +142,11 @@ def table_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--table", type=TABLE, help=help_text)(SAFE_CSV(with_table))
 
 
+def on_terminal(stream: TextIO | None) -> bool:
+    """Return whether a standard stream is a terminal; one that is closed is None."""
+    return stream is not None and stream.isatty()
+
+
 class LogLines:
     """Progress as lines on standard error where that is no terminal, one each LOG_SECONDS."""
 
@@ -153,7 +158,7 @@ class LogLines:
     def report(self, done: int, total: int, message: str) -> None:
         """Print a line if one is due: what is done, its speed, and the time that is left."""
         now = self._clock()
-        if sys.stderr.isatty() or now - self._last < LOG_SECONDS or not 0 < done < total:
+        if on_terminal(sys.stderr) or now - self._last < LOG_SECONDS or not 0 < done < total:
             return
         self._last = now
         speed = done / (now - self._begun)

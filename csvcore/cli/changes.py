@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from csvcore import store
-from csvcore.cli.base import FILE, PATH, database, echo, main
+from csvcore.cli.base import FILE, PATH, database, echo, main, on_terminal
 from csvcore.cli.imports import accuracy_options, evaluations_of
 from csvcore.errors import InputError
 from csvcore.pipeline import importers
@@ -36,7 +36,7 @@ def lines(changes: Changes) -> list[str]:
 
 def asks() -> bool:
     """Return whether there is a terminal to ask in."""
-    return sys.stdin.isatty()
+    return on_terminal(sys.stdin)
 
 
 def carry_out(db: Path, edit: Edit, yes: bool, whole_losses: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from csvcore.cli.base import OUT, LogLines, database, duration, echo, main, text_table
+from csvcore.cli.base import OUT, LogLines, database, duration, echo, main, on_terminal, text_table
 from csvcore.cli.options import ENGINE, RAY
 from csvcore.errors import CollectError
 from csvcore.pipeline import exports
@@ -88,7 +88,7 @@ def whisper(doing: str) -> Callable[[str], None]:
     """Return a function that reports progress on standard error, if that is a terminal."""
 
     def say(name: str) -> None:
-        if sys.stderr.isatty():
+        if on_terminal(sys.stderr):
             echo(f"{doing} {name}", err=True)
 
     return say

@@ -136,7 +136,8 @@ def sigmoid_laws(score: Floats, accuracy: Floats, gamma: Floats) -> Laws:
 def for_law(score: Floats, ladder: Ladder) -> Floats:
     """Return scores as the sigmoid law reads them: -logit of a probability whose -log is given."""
     safe = np.maximum(score, LEAST_SCORE)
-    return np.where(ladder.probable[:, None], np.log(np.expm1(safe)), score)
+    log_odds = safe + np.log(-np.expm1(-safe))  # log(exp(x) - 1), whatever the size of x
+    return np.where(ladder.probable[:, None], log_odds, score)
 
 
 def _logistic(ladder: Ladder) -> tuple[Laws, Floats]:

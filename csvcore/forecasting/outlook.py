@@ -71,6 +71,7 @@ class Outlook:
                 f"{often}beyond the backtest: {horizon:.3g} times the ladder, of which "
                 f"{reach:.3g} were tested"
             )
+        every += self._below(n_params, train_tokens)
         flags = []
         for task in range(len(self.tasks)):
             own = list(every)
@@ -83,6 +84,18 @@ class Outlook:
                 own.append(f"families disagree: {min(each):.2f} to {max(each):.2f}")
             flags.append(own)
         return flags
+
+    def _below(self, n_params: float, train_tokens: float) -> list[str]:
+        """Return that a model is far smaller than all of the ladder, or had far less text."""
+        ladders = [one.ladder for one in self.forecasters]
+        least_n = min(float(ladder.n_params.min()) for ladder in ladders)
+        least_d = min(float(ladder.train_tokens.min()) for ladder in ladders)
+        if n_params * FAR >= least_n and train_tokens * FAR >= least_d:
+            return []
+        return [
+            f"far below the ladder, which begins at {least_n:.3g} parameters and {least_d:.3g} "
+            "tokens; K, M, B and T stand for thousands to trillions"
+        ]
 
 
 def _at_chance(ladder: Ladder, task: int) -> bool:

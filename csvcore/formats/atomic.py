@@ -14,7 +14,12 @@ def file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; the file moves to `path` when the block ends without an error.
 
     The file is flushed to disk before it moves, so `path` is complete even after a power failure.
+
+    Raises:
+        InputError: path is a folder, a device or a pipe, which a file would replace.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no ordinary file, and a file is written there; name another")
     building = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield building

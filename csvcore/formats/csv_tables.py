@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,11 @@ from csvcore.errors import InputError
 from csvcore.formats.outside import json_value
 from csvcore.records import Accuracy, Document, ModelCard, Task
 
+log = logging.getLogger(__name__)
+
+CARD_COLUMNS = (
+    *("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin", "run"),
+)
 LONGEST_CELL = 2**31 - 1  # characters; the default of 131,072 is too few for a document
 # Starts of a cell that a spreadsheet would run; the last four are full-width.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -118,7 +124,7 @@ def read_models(path: Path) -> list[ModelCard]:
             origin=row.get("origin") or None,
             run=row.get("run") or None,
         )
-        for where, row in rows(path, ("model", "family"))
+        for where, row in rows(path, ("model", "family"), CARD_COLUMNS)
     ]
     _refuse_twice(path, [card.model for card in cards], "model")
     return cards
@@ -274,14 +280,24 @@ def _refuse_lacking(path: Path, names: Sequence[str], required: tuple[str, ...])
         )
 
 
-def rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (place for error messages, row) for each row of a CSV file with a header."""
+def rows(
+    path: Path, required: tuple[str, ...], known: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (place for error messages, row) for each row of a CSV file with a header.
+
+    Where all columns that are read are `known`, the log names those that are not.
+    """
     lines = csv_lines(path, text(path))
     _, first = next(lines, (0, []))
     if not first:
         raise InputError(f"{path.name} is empty; it needs the columns {', '.join(required)}")
     names = header(first, path)
     _refuse_lacking(path, names, required)
+    unread = [name for name in names if known and name not in known]
+    if unread:
+        log.warning(
+            "%s: %s not read; the columns are %s", path.name, ", ".join(unread), ", ".join(known)
+        )
     empty = True
     for number, row in lines:
         empty = False

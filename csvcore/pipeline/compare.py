@@ -48,7 +48,10 @@ def compare(
     with store.connect(database, read_only=True) as db:
         sides = store.split(db, split)
     if "test" not in sides.values():
-        raise InputError(f"the split {split} has no test models to compare methods on")
+        raise InputError(
+            f"the split {split} has no test models to compare methods on; name some with --test, "
+            "or take another split"
+        )
     report(0, 1, "reading losses")
     data = load_dataset(
         database, corpus, split, config.scorer, config.mask_first_token, config.own_units

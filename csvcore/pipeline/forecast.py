@@ -1,5 +1,6 @@
 """Forecasts of models that are not trained yet, from the database."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from csvcore.forecasting.iso_accuracy import IsoPoint, iso_accuracy
 from csvcore.forecasting.known import Known, known_of
 from csvcore.forecasting.outlook import outlooks
 from csvcore.records import ModelCard
+
+SHOWN = 5  # runs in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,7 @@ def course(
     runs = known.runs()
     named = [name for name in runs if name == run] or [name for name in runs if run in name]
     if len(named) != 1:
-        raise InputError(
-            f"{len(named)} runs are called {run!r}; there are {', '.join(runs) or 'none'}"
-        )
+        raise InputError(_which_run(run, named, list(runs)))
     last = runs[named[0]][-1]
     if end < (last.train_tokens or 0):
         raise InputError(f"{last.model} has seen {last.train_tokens} tokens, more than {end}")
@@ -130,3 +131,11 @@ def _check_families(known: Known, families: Sequence[str]) -> None:
             f"no train or validation model is of the family {unknown[0]!r}; there are "
             f"{', '.join(known.families())}"
         )
+
+
+def _which_run(run: str, named: Sequence[str], runs: Sequence[str]) -> str:
+    """Return that no run, or several, have a name."""
+    if named:
+        return f"{len(named)} runs have {run!r} in their names: {', '.join(named)}; name one whole"
+    near = difflib.get_close_matches(run, runs, SHOWN, 0.0)
+    return f"no run is called {run!r}; of {len(runs)} runs the nearest are {', '.join(near)}"

@@ -16,20 +16,26 @@ def backup(path: Path, out: Path) -> None:
     Its processes open it for one transaction each, so the copy is the state between two of them.
 
     Raises:
-        StoreError: there is no such database, it is none, out is there already, or another process
-            keeps it in use for more than LOCK_SECONDS.
+        StoreError: there is no such database, it is none, out or its log is there already, another
+            process keeps it in use for more than LOCK_SECONDS, or the disk is full.
     """
+    path = path.resolve()  # the log lies beside the file, not beside a link to it
     if not path.is_file():
         raise StoreError(f"there is no database {path}; nothing was copied")
-    if out.exists():
-        raise StoreError(f"{out} is there already and a backup replaces no file; name another")
-    with connection.locked(path, shared=True), atomic.file(out) as building:
+    taken = [one for one in (out, connection.log_path(out)) if one.exists() or one.is_symlink()]
+    if taken:
+        raise StoreError(f"{taken[0]} is there already and a backup replaces no file; name another")
+    with (
+        connection.locked(path, shared=True),
+        connection.explaining(out),
+        atomic.file(out) as building,
+    ):
         try:
             _copy(path, building)
             with closing(connection.open_checked(building, read_only=False)) as db:
                 db.execute("CHECKPOINT")  # the log's changes become part of the file
         finally:
-            building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
+            connection.log_path(building).unlink(missing_ok=True)
 
 
 def _copy(path: Path, building: Path) -> None:

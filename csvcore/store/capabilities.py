@@ -10,7 +10,7 @@ import numpy as np
 
 from csvcore.capability_records import Capabilities
 from csvcore.records import FitUnits, Floats, Ints
-from csvcore.store.rows import Connection, first
+from csvcore.store.rows import Connection, first, intact, stored_object
 
 HERE = "WHERE corpus = ? AND split = ?"
 
@@ -57,7 +57,8 @@ def set_capabilities(
 def capabilities(db: Connection, corpus: str, split: str) -> Capabilities | None:
     """Return the factors last found on a corpus and a split, None if none were."""
     row = first(db, f"SELECT found FROM capabilities {HERE}", [corpus, split])
-    return Capabilities.from_json(json.loads(row[0])) if row else None
+    with intact(f"what is stored of the factors on {corpus} and {split}"):
+        return Capabilities.from_json(stored_object(row[0])) if row else None
 
 
 def factor_units(db: Connection, corpus: str, split: str, number: int) -> FitUnits:

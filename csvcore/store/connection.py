@@ -108,7 +108,7 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
         raise StoreError(f"there is no database {path}; make one with `csvcore --db {path} init`")
     if not read_only and not writable(path):
         raise StoreError(_may_not_write(path, "is to be changed"))
-    with _explained(path), ExitStack() as lock:
+    with explaining(path), ExitStack() as lock:
         lock.enter_context(locked(path, shared=read_only))
         db = open_checked(path, read_only)
         try:
@@ -140,6 +140,11 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[Connection]:
 def lock_path(path: Path) -> Path:
     """Return the path of the lock that a process holds while it has the database open."""
     return path.with_name(path.name + ".lock")
+
+
+def log_path(path: Path) -> Path:
+    """Return the path of DuckDB's log, which has what is committed and not yet in the file."""
+    return path.with_name(path.name + ".wal")
 
 
 def writable(path: Path) -> bool:
@@ -185,7 +190,7 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explaining(path: Path) -> Iterator[None]:
     """Raise StoreError for an error of DuckDB in the block; the one place that reads its words."""
     try:
         yield
@@ -220,6 +225,7 @@ def open_checked(path: Path, read_only: bool) -> Connection:
 
 
 def _connection(path: Path, read_only: bool) -> Connection:
+    _refuse_other_than_utf8(path)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -232,6 +238,16 @@ def _connection(path: Path, read_only: bool) -> Connection:
             if any(words in str(error) for words in NO_SPACE):
                 raise
             raise StoreError(in_use(path) if in_the_way else _not_opened(path, error)) from error
+
+
+def _refuse_other_than_utf8(path: Path) -> None:
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StoreError(
+            f"{str(path)!r} is not UTF-8, and only files whose path is can be opened as a "
+            "database; rename it"
+        ) from error
 
 
 def _not_opened(path: Path, error: duckdb.IOException) -> str:
@@ -247,7 +263,7 @@ def foreign_contents(path: Path) -> list[str]:
     Raises:
         StoreError: it is no results database.
     """
-    with _explained(path), closing(_connection(path, True)) as db:
+    with explaining(path), closing(_connection(path, True)) as db:
         if code := catalogue.code(db):
             return code
         version = _version(db, path)
@@ -256,7 +272,7 @@ def foreign_contents(path: Path) -> list[str]:
 
 def stamp(path: Path) -> Stamp:
     """Return what tells one state of a file and its log from another; empty without either."""
-    files = [path, path.with_name(path.name + ".wal")]
+    files = [path, log_path(path)]
     states = [file.stat() for file in files if file.exists()]
     return tuple((state.st_ino, state.st_size, state.st_mtime_ns) for state in states)
 
@@ -319,11 +335,12 @@ def create(path: Path) -> bool:
     Raises:
         StoreError: there is no such folder, or the file is no database of this program.
     """
+    _refuse_other_than_utf8(path)
     if not path.absolute().parent.is_dir():
         raise StoreError(
             f"there is no folder {path.absolute().parent} for {path.name}; make it first"
         )
-    with locked(path), _explained(path):
+    with locked(path), explaining(path):
         if path.exists():
             with closing(open_checked(path, True)) as db:
                 version = _version(db, path)
@@ -333,7 +350,12 @@ def create(path: Path) -> bool:
                 with closing(open_checked(path, True)) as db:
                     _check_version(db, path)
             return False
-        with atomic.file(path) as building, closing(_connection(building, False)) as db:
-            db.execute(Path(__file__).with_name("schema.sql").read_text())
-            db.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
+        with atomic.file(path) as building:
+            try:
+                with closing(_connection(building, False)) as db:
+                    db.execute(Path(__file__).with_name("schema.sql").read_text())
+                    db.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
+                    db.execute("CHECKPOINT")  # closing would keep silent about a full disk
+            finally:
+                log_path(building).unlink(missing_ok=True)
         return True

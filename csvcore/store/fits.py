@@ -25,7 +25,7 @@ from csvcore.records import (
     Prediction,
     TraceStep,
 )
-from csvcore.store.rows import Connection, first, insert
+from csvcore.store.rows import Connection, first, insert, intact, stored_object
 
 
 def add_fit(
@@ -133,15 +133,27 @@ def fits(db: Connection) -> pd.DataFrame:
         FROM fits f LEFT JOIN fit_labels USING (fit) ORDER BY created DESC, f.fit
         """
     ).df()
+    records = {key: _objects(table, key) for key in ("mse", "noise_floor", "n_models", "config")}
     for column, prefix in (("mse", "mse"), ("noise_floor", "floor"), ("n_models", "n")):
-        parts = [json.loads(value) for value in table[column]]
         for side in ("train", "validation", "test"):
-            table[f"{prefix}_{side}"] = pd.array([p.get(side) for p in parts], dtype="Float64")
+            known = [record.get(side) for record in records[column]]
+            table[f"{prefix}_{side}"] = pd.array(known, dtype="Float64")
         table = table.drop(columns=column)
-    table["config"] = pd.Series(map(json.loads, table["config"]), dtype=object)
+    table["config"] = pd.Series(records["config"], dtype=object)
     return table.drop(
         columns=["choice", "control", "n_chars", "residuals", "candidates", "interval_error"]
     )
+
+
+def _objects(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:
+    """Return the objects of a column of JSON; raise StoreError with the fit of a damaged one."""
+    found = []
+    for name, text in zip(table["fit"], table[column], strict=True):
+        with intact(f"the fit {name}"):
+            found.append(stored_object(text))
+            if column != "config":
+                pd.array([*found[-1].values()], dtype="Float64")
+    return found
 
 
 def newest(table: pd.DataFrame, corpus: str, split: str) -> pd.DataFrame:
@@ -160,20 +172,23 @@ def timings(db: Connection) -> pd.DataFrame:
     Columns: method, algorithm, scorer, steps (allowed; the last three missing where a method has
     none), penalty (a fixed one), n_models (that train or validate), n_chars, seconds.
     """
-    rows = db.execute(
-        "SELECT method, config, n_models, n_chars, seconds FROM fits ORDER BY created DESC, fit"
-    ).fetchall()
+    table = db.execute(
+        "SELECT fit, method, config, n_models, n_chars, seconds FROM fits "
+        "ORDER BY created DESC, fit"
+    ).df()
     settings = ("algorithm", "scorer", "steps", "penalty")
+    columns = [_objects(table, "config"), _objects(table, "n_models")]
+    rows = zip(table.itertuples(), *columns, strict=True)
     return pd.DataFrame(
         [
             [
-                method,
-                *map(json.loads(config).get, settings),
-                sides["train"] + sides["validation"],
-                *rest,
+                one.method,
+                *map(config.get, settings),
+                sides.get("train", 0) + sides.get("validation", 0),
+                one.n_chars,
+                one.seconds,
             ]
-            for method, config, counts, *rest in rows
-            for sides in [json.loads(counts)]
+            for one, config, sides in rows
         ],
         columns=["method", *settings, "n_models", "n_chars", "seconds"],
     )
@@ -191,8 +206,6 @@ def fit(db: Connection, name: str) -> Fit:
     if not rows:
         raise InputError(f"there is no fit {name!r}; `csvcore fits` lists them")
     fields = dict(zip([column[0] for column in db.description or ()], rows[0], strict=True))
-    for key in ("n_models", "mse", "noise_floor", "config"):
-        fields[key] = json.loads(fields[key])
     prediction_rows = db.execute(
         """
         SELECT model, side, score, accuracy, predicted, low, high
@@ -206,11 +219,14 @@ def fit(db: Connection, name: str) -> Fit:
         """,
         [name],
     ).fetchall()
-    fields |= {key: tuple(fields[key]) for key in ("left_out", "notes", "residuals")}
-    fields["choice"] = _choice_from_json(fields["choice"])
-    fields["candidates"] = tuple(
-        Candidate(**stored) for stored in json.loads(fields["candidates"] or "[]")
-    )
+    with intact(f"the fit {name}"):
+        for key in ("n_models", "mse", "noise_floor", "config"):
+            fields[key] = stored_object(fields[key])
+        fields |= {key: tuple(fields[key]) for key in ("left_out", "notes", "residuals")}
+        fields["choice"] = _choice_from_json(fields["choice"])
+        fields["candidates"] = tuple(
+            Candidate(**stored) for stored in json.loads(fields["candidates"] or "[]")
+        )
     return Fit(
         **fields,
         predictions=tuple(Prediction(*row) for row in prediction_rows),
@@ -258,7 +274,8 @@ def control(db: Connection, fit: str) -> Control | None:
     row = first(db, "SELECT control FROM fits WHERE fit = ?", [fit])
     if row is None:
         raise InputError(f"there is no fit {fit!r}; `csvcore fits` lists them")
-    return None if row[0] is None else Control(**json.loads(row[0]))
+    with intact(f"the permutation test of {fit}"):
+        return None if row[0] is None else Control(**stored_object(row[0]))
 
 
 def set_control(db: Connection, fit: str, control: Control) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 import pyarrow as pa
 
-from csvcore.errors import DifferentError, InputError
+from csvcore.errors import DifferentError, InputError, StoreError
 from csvcore.store.rows import Connection, first, insert
 
 BATCH = 200_000  # rows that are in memory at once
@@ -191,6 +191,13 @@ def results_by_item(db: Connection, task: str, models: Sequence[str] | None = No
         """,
         values,
     ).df()
+    twice = rows[rows.duplicated(["item", "model"])]
+    if len(twice):
+        raise StoreError(
+            f"the result of {twice['model'].iloc[0]} on item {twice['item'].iloc[0]} of {task} "
+            "stands there twice; remove these item results with their accuracies "
+            "(`csvcore remove accuracies`) and import them again"
+        )
     order = rows["item"].drop_duplicates()
     return rows.pivot(index="item", columns="model", values="correct").reindex(order)
 

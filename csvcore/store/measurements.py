@@ -1,6 +1,5 @@
 """Storage of measurements: corpora, models, tasks, accuracies, splits and manifests."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -13,7 +12,7 @@ from csvcore.formats.manifest import Manifest, from_json
 from csvcore.records import Accuracy, Corpus, Document, ModelCard, Side, Task
 from csvcore.store.capabilities import remove_capabilities
 from csvcore.store.items import TOLERANCE, has_item_results
-from csvcore.store.rows import Connection, first, insert
+from csvcore.store.rows import Connection, first, insert, intact, stored_object
 
 CARD_FIELDS = ("n_params", "train_tokens", "stage", "step", "license", "origin", "run")  # optional
 
@@ -247,4 +246,8 @@ def manifests(db: Connection, corpus: str) -> dict[str, Manifest | None]:
     rows = db.execute(
         "SELECT model, manifest FROM manifests WHERE corpus = ? ORDER BY model", [corpus]
     ).fetchall()
-    return {model: None if text is None else from_json(json.loads(text)) for model, text in rows}
+    found: dict[str, Manifest | None] = {}
+    for model, text in rows:
+        with intact(f"how the losses of {model} were made"):
+            found[model] = None if text is None else from_json(stored_object(text))
+    return found

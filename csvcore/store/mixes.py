@@ -10,7 +10,7 @@ from csvcore import store, values
 from csvcore.errors import InputError
 from csvcore.formats.csv_tables import corpus_sha256
 from csvcore.records import Document, Mix
-from csvcore.store.rows import Connection, first
+from csvcore.store.rows import Connection, first, intact
 
 
 def set_mixes(
@@ -31,11 +31,12 @@ def mixes(db: Connection, corpora: Sequence[str], split: str, task: str) -> list
         "SELECT found FROM mixes WHERE corpora = ? AND split = ? AND task = ?",
         ["+".join(corpora), split, task],
     )
-    rows = json.loads(row[0]) if row else []
-    return [
-        Mix(**fields | {key: tuple(fields.get(key, ())) for key in ("doc_ids", "errors")})
-        for fields in rows
-    ]
+    with intact(f"the mixes of {task}"):
+        rows = json.loads(row[0]) if row else []
+        return [
+            Mix(**fields | {key: tuple(fields.get(key, ())) for key in ("doc_ids", "errors")})
+            for fields in rows
+        ]
 
 
 def copy_losses(db: Connection, corpus: str, other: str, doc_ids: Sequence[str]) -> None:

@@ -1,10 +1,14 @@
 """Rows into and out of a connection to the results database."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+
+from csvcore.errors import StoreError
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -19,6 +23,26 @@ def first(
     """
     rows: list[tuple[Any, ...]] = db.execute(query, values).fetchall()
     return rows[0] if rows else None
+
+
+@contextmanager
+def intact(what: str) -> Iterator[None]:
+    """Raise StoreError if stored JSON, read in the block, is not what csvcore stores."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{what} is damaged in the database ({type(error).__name__}: {error}); remove it with "
+            "`csvcore remove` and make it again, or restore a copy of the database"
+        ) from error
+
+
+def stored_object(text: str) -> dict[str, Any]:
+    """Return a JSON object; raise ValueError for another value."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"an object was expected, got {text[:40]}")
+    return value
 
 
 def flat(table: pa.Table, column: str) -> Any:

@@ -7,13 +7,14 @@ from csvcore.analysis.comparison import left_out_sentence
 from csvcore.methods import fitted, label
 from dashboard.widgets import figure
 
-MARKS = {"better": "\u2713", "level": "\u223c", "worse": "\u2717"}
+MARKS = {"better": "\u2713", "level": "\u223c", "worse": "\u2717", "not judged": "?"}
 FIRST = ("task", "told", "csv_told", "stack", "csv", "all-token", "nulls", "floor", "ratio", "side")
 WORDS = {"word": "told", "csv_word": "csv_told"}  # which verdict a text tells
 INNER = ("word", "csv_word", "left_out")  # columns shown through others
 HELP = (
     "All other methods and trivial baselines. Significantly: the 90 % interval of the difference "
-    "excludes 0. Level: no difference is significant."
+    "excludes 0. Level: no difference is significant. Not judged: the models are of one run, so "
+    "differences have no interval."
 )
 
 
@@ -89,6 +90,7 @@ def summary(verdicts: pd.DataFrame) -> str:
         f"{name} is significantly better than all others on **{int((words == 'better').sum())} of "
         f"{words.size}** tasks and level on {int((words == 'level').sum())}; another is "
         f"significantly better on {int((words == 'worse').sum())}."
+        + (f" Not judged: {int(silent.sum())}." if (silent := words == "not judged").any() else "")
         for name, words in said.items()
     ]
     return f"Evaluated on {sides} models. " + " ".join(counts)

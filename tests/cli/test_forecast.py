@@ -79,7 +79,8 @@ def test_the_text_has_the_forecast_its_backtest_and_what_an_accuracy_takes(
     [
         (("--params", "7B"), "--params and --tokens go together, and so"),
         ((), "name a model by --params and --tokens or --model, or --run, or --accuracy"),
-        (("--run", "ash", "--tokens", "1T"), "0 runs are called 'ash'; there are elm 10000000"),
+        (("--run", "ash", "--tokens", "1T"), "no run is called 'ash'; of "),
+        (("--run", "oak", "--tokens", "1T"), "5 runs have 'oak' in their names: oak 10000000"),
         (("--run", "oak 160000000", "--tokens", "1M"), "has seen 3200000000 tokens, more than"),
         (("--params", "many", "--tokens", "1T"), "'many' is no number such as 7000000000, 7e9"),
         (("--params", "0", "--tokens", "1T"), "parameters and tokens are positive, got 0 and 10"),

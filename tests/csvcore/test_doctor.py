@@ -1,5 +1,8 @@
 import importlib.metadata
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from csvcore.errors import InputError
 from csvcore.pipeline import imports
 from csvcore.records import ModelLosses
 from csvcore.store import fair_lock
-from tests.support.world import DOCS, World, change, contents, pack_rows, write_pack
+from tests.support.world import DOCS, World, change, contents, pack_rows, world_fit, write_pack
 
 pytestmark = pytest.mark.slow
 
@@ -117,8 +120,6 @@ def test_mass_error_is_the_share_that_alignment_lost() -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(world_db: Path, statement: str, what: str, said: str) -> None:
-    import re
-
     change(world_db, statement)
     found = wrong(world_db)
     assert any(check.what == what and re.search(said, check.said) for check in found)
@@ -260,6 +261,54 @@ def test_a_received_database_is_checked_without_a_trace(world_db: Path, tmp_path
     assert (bee[:2], corpus[:2]) == (("bee on words", "wrong"), ("corpus words", "ok"))
     assert list(received.parent.iterdir()) == [received]
     assert received.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "what", "said"),
+    [
+        ("UPDATE accuracies SET accuracy = 5 WHERE model = 'bee' AND task = 'adding'",
+         "accuracies", "bee on adding: a model has one accuracy on a task, from 0 to 1"),
+        ("UPDATE accuracies SET accuracy = 'nan'", "accuracies", " and [0-9]+ more: "),
+        ("UPDATE tasks SET chance = 1 WHERE task = 'adding'", "tasks", "adding: .* chance level"),
+        ("UPDATE splits SET side = 'tests' WHERE model = 'bee'", "splits", "sides: .* one side"),
+        ("INSERT INTO item_results SELECT 'bee', 'adding', 1, 1 FROM range(2)",
+         "item results", "bee on adding: a model has one result on an item"),
+        ("UPDATE predictions SET low = 'nan' WHERE model = 'bee'", "predictions", "made-up: a fit"),
+        ("DELETE FROM models WHERE model = 'bee'", "predictions", "made-up: a fit predicts stored"),
+        ("UPDATE weights SET weight = [1, 2]", "weights", "made-up: a fit has a weight for every"),
+        ("UPDATE weights SET byte_end = [-1]", "weights", "made-up: a fit has a weight for every"),
+        ("UPDATE fits SET alpha = 'inf'", "fits", "made-up: a fit stands there once"),
+        ("UPDATE fits SET n_models = 'x'", "fits", "the fit made-up is damaged .*csvcore remove"),
+        ("UPDATE fits SET mse = '[]'", "fits", "the fit made-up is damaged .* object was expected"),
+        ("UPDATE fits SET choice = '{}'", "fits", "the fit made-up is damaged .*KeyError"),
+        ("UPDATE fits SET control = ''", "fits", "the permutation test of made-up is damaged"),
+        ("UPDATE manifests SET manifest = '1'", "manifests", "how the losses of ant were made is"),
+        ("INSERT INTO mixes VALUES ('words', 'sides', 'adding', '[1]', NULL)",
+         "mixes", "the mixes of adding is damaged"),
+    ],
+)  # fmt: skip
+def test_rows_that_csvcore_would_not_store_are_named(
+    world_db: Path, statement: str, what: str, said: str
+) -> None:
+    with store.connect(world_db) as db:
+        world_fit(db, "made-up", "adding")
+    assert not wrong(world_db)
+    change(world_db, statement)
+    found = [one for one in wrong(world_db) if one.what == what]
+    assert any(re.search(said, one.said) for one in found), found
+
+
+def test_a_link_is_checked_with_the_log_of_its_file(world_db: Path, tmp_path: Path) -> None:
+    link = tmp_path / "links" / "link.duckdb"
+    link.parent.mkdir()
+    link.symlink_to(world_db)
+    leaves = (
+        "import duckdb, os, sys; db = duckdb.connect(sys.argv[1]); "
+        "db.execute('CREATE VIEW evil AS SELECT 1'); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", leaves, str(world_db)], check=True, timeout=60)
+    found = [check for check in untrusted(link) if check[0] == "contents"]
+    assert found == [("contents", "wrong", f"{world_db} contains the view 'evil'; do not use it")]
 
 
 def test_all_that_does_not_belong_is_listed(world_db: Path) -> None:

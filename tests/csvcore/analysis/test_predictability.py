@@ -101,7 +101,10 @@ def test_a_task_at_chance_is_not_predictable() -> None:
 def test_one_family_alone_tells_nothing_of_others() -> None:
     flat = np.full(8, 0.25)
     word, reason, change = told(changed(planted(), B=flat, C=flat, D=flat))
-    assert (word, reason) == ("not from these losses", "The accuracy rises above chance only in A.")
+    assert (word, reason) == (
+        "not from these losses",
+        "The accuracy rises clearly above chance (by 10 points or more) only in A.",
+    )
     assert change == "More families that rise: at least 2, better three."
 
 

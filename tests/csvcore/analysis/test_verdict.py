@@ -81,9 +81,18 @@ def test_it_is_level_with_the_best_of_those_that_differ_by_less_than_is_signific
     assert verdict([*found, sure[1]]) == Verdict(own, "level", "compute")
 
 
-def test_without_an_interval_nothing_is_significant() -> None:
+def test_without_an_interval_nothing_is_judged() -> None:
     found = rows_of(ONE_RUN, {"csv": TRUE + 0.05, "compute": TRUE + 0.1, "sibling": TRUE})
-    assert verdict(found) == Verdict("csv", "level", "sibling")
+    said = verdict(found)
+    assert said == Verdict("csv", "not judged", "sibling")
+    assert verdict_label(said) == "not judged: models of one run"
+    assert verdict_sentence(said) == (
+        "CSV is not judged, because these models are of one run and a difference has no interval; "
+        "Nearest checkpoint or smaller sibling has the smallest error of the others. Add models of "
+        "another run."
+    )
+    told = verdicts.summary(pd.DataFrame({"side": ["test"], "csv_word": [said.word]}))
+    assert told.endswith("another is significantly better on 0. Not judged: 1.")
 
 
 @pytest.mark.parametrize("own", OWN)

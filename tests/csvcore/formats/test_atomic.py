@@ -1,9 +1,11 @@
 """Laws of atomic writes: whole or not at all, and nothing else is touched."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from csvcore.errors import InputError
 from csvcore.formats import atomic
 
 
@@ -18,6 +20,15 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_a_device_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path("/dev/null")):
+        with pytest.raises(InputError, match="is no ordinary file"), atomic.file(path):
+            pytest.fail("it would be replaced")
+    assert pipe.is_fifo() and Path("/dev/null").is_char_device()
 
 
 def test_a_failed_write_leaves_the_older_file(tmp_path: Path) -> None:

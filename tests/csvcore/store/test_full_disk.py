@@ -41,6 +41,28 @@ def test_a_full_disk_is_named_and_what_was_stored_is_whole(
         assert len(store.models(db)) == n_stored
 
 
+def test_a_database_that_a_full_disk_has_no_room_for_is_not_made(
+    small_disk: Callable[[int], Path],
+) -> None:
+    folder = small_disk(1)
+    filler = fill_up(folder)
+    with filler.open("rb+") as file:
+        file.truncate(filler.stat().st_size - 100_000)  # a new database takes 270 kB
+    with pytest.raises(StoreError, match=r"no space is left to write .*results\.duckdb"):
+        store.create(folder / "results.duckdb")
+    assert {path.name for path in folder.iterdir()} == {"filler", "results.duckdb.lock"}
+
+
+def test_a_backup_that_a_full_disk_has_no_room_for_is_not_made(
+    small_disk: Callable[[int], Path], world_db: Path
+) -> None:
+    folder = small_disk(1)
+    fill_up(folder)
+    with pytest.raises((StoreError, OSError), match=r"[Nn]o space"):
+        store.backup(world_db, folder / "copy.duckdb")
+    assert [path.name for path in folder.iterdir()] == ["filler"]
+
+
 def test_a_full_disk_is_named_by_the_queue(
     small_disk: Callable[[int], Path], idle: list[list[str]]
 ) -> None:

@@ -129,6 +129,9 @@ def test_a_backup_has_every_row_and_replaces_nothing(database: Path, tmp_path: P
         store.backup(database, tmp_path / "copy.duckdb")
     with pytest.raises(StoreError, match="there is no database"):
         store.backup(tmp_path / "none.duckdb", tmp_path / "other.duckdb")
+    (tmp_path / "fresh.duckdb.wal").touch()  # of another file, whose changes would be read
+    with pytest.raises(StoreError, match=r"fresh\.duckdb\.wal is there already and a backup repl"):
+        store.backup(database, tmp_path / "fresh.duckdb")
     assert not list(tmp_path.glob(".*part*"))
 
 
@@ -143,6 +146,12 @@ os._exit(0)
 @pytest.mark.worker
 def test_a_backup_has_what_a_killed_process_left_in_the_log(database: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", IN_THE_LOG, str(database)], check=True, timeout=60)
+    link = tmp_path / "links" / "link.duckdb"
+    link.parent.mkdir()
+    link.symlink_to(database)
+    store.backup(link, tmp_path / "links" / "copy.duckdb")
+    assert models(tmp_path / "links" / "copy.duckdb") == "late"
+    shutil.rmtree(link.parent)
     store.backup(database, tmp_path / "copy.duckdb")
     assert models(tmp_path / "copy.duckdb") == "late"
     assert sorted(path.name for path in tmp_path.iterdir() if "lock" not in path.name) == [
