@@ -41,7 +41,7 @@ def assessment_text(assessment: "Assessment") -> str:
     """Return the tables of tasks and sources, the reasons, and the confounds."""
     tasks = [
         [
-            *(task.task, task.verdict),
+            *(task.task, task.verdict, str(task.n_models)),
             *map(_points, (task.spread, task.item_noise, task.seed_noise, task.run_noise)),
             *(_ratio(task.signal_to_noise), _points(task.paired or task.detectable)),
             *(str(len(task.rises_in)), format_decimal(task.left_out_r2)),
@@ -50,7 +50,7 @@ def assessment_text(assessment: "Assessment") -> str:
         for task in assessment.tasks
     ]
     header = [
-        *("task", "verdict", "spread", "item noise", "seed noise", "run noise", "SNR"),
+        *("task", "verdict", "models", "spread", "item noise", "seed noise", "run noise", "SNR"),
         *("detectable", "families rising", "R2 left out", "reliability"),
     ]
     sources = [

@@ -4,6 +4,7 @@ Tasks write their shards to storage shared by all nodes. A stored shard is not s
 tasks are idempotent.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from csvcore.collection.work import (
     Outcome,
     Progress,
     Report,
-    Stopwatch,
     Work,
     load_for,
     score_shard,
@@ -36,7 +36,7 @@ def run(works: Sequence[Work], config: ClusterConfig, report: Report) -> Iterato
 def _tasks(
     ray: Any, works: Sequence[Work], config: ClusterConfig, report: Report
 ) -> Iterator[Outcome]:
-    watch = Stopwatch()
+    started = time.perf_counter()
     task = ray.remote(num_gpus=config.gpus, num_cpus=config.cpus, max_retries=RETRIES)(_score)
     running = {
         task.remote(work, shard): number
@@ -62,7 +62,7 @@ def _tasks(
             else:
                 report(step)
             if left[number] == 0:
-                yield Outcome(works[number], errors.get(number), watch.seconds)
+                yield Outcome(works[number], errors.get(number), time.perf_counter() - started)
 
 
 _loaded: dict[str, LanguageModel] = {}  # the model this worker process scored last

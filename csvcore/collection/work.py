@@ -174,16 +174,3 @@ def summary(model: LanguageModel) -> str:
     if model.prefix.warning:
         parts.append(model.prefix.warning)
     return "; ".join(parts)
-
-
-class Stopwatch:
-    """Stopwatch of wall time since its creation."""
-
-    def __init__(self) -> None:
-        """Start now."""
-        self._start = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Return the wall time so far, in seconds."""
-        return time.perf_counter() - self._start

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from csvcore import salience
 from csvcore.analysis.loadings import Loadings, Scale
+from csvcore.analysis.stack import NORMAL_90
 from csvcore.capability_records import (
     Capabilities,
     Factor,
@@ -36,8 +37,6 @@ from csvcore.optimise.factors import Observed
 from csvcore.optimise.passes import head_weights
 from csvcore.records import Floats, Ints, Mask
 from csvcore.scaling import fit_sigmoid_laws
-
-NORMAL_90 = 1.645  # two-sided 90 % of a normal distribution, in standard deviations
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from csvcore.fitting.capabilities import CapabilityConfig, find
 from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.learn import Report
-from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.dataset import load_for
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,7 @@ def capabilities(
         StoreError: corpus or split was removed meanwhile.
     """
     report(0, 1, "reading losses")
-    data = load_dataset(
-        database, corpus, split, config.scorer, config.mask_first_token, config.own_units
-    )
+    data = load_for(database, corpus, split, config)
     found = find(data, _usable(data, tasks), config, settings, report)
     report(1, 1, "storing")
     doc_ids = [doc.doc_id for doc in data.docs]

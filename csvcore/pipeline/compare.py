@@ -11,7 +11,7 @@ from csvcore.fitting.config import FitConfig, fast_config
 from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.learn import Report, can_fit, fast_problems
 from csvcore.optimise import permutation_control
-from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.dataset import load_for
 from csvcore.pipeline.fit import fit_dataset
 from csvcore.records import Control, Fit
 
@@ -53,9 +53,7 @@ def compare(
             "or take another split"
         )
     report(0, 1, "reading losses")
-    data = load_dataset(
-        database, corpus, split, config.scorer, config.mask_first_token, config.own_units
-    )
+    data = load_for(database, corpus, split, config)
     chosen = usable_tasks(data, tasks, lenient)
     wanted = pairs(data, chosen, config)
     fits = fit_dataset(database, data, chosen, wanted, config, report, only_missing=True)

@@ -8,10 +8,17 @@ import numpy as np
 from csvcore import mapped, store
 from csvcore.alignment import Aligner
 from csvcore.errors import StoreError
+from csvcore.fitting.config import FitConfig
 from csvcore.fitting.dataset import Dataset
 from csvcore.fitting.units import units_of_losses, without_first_tokens
 from csvcore.pipeline.units import scoring_units
 from csvcore.records import Floats, Mask, ModelLosses
+
+
+def load_for(database: Path, corpus: str, split: str, config: FitConfig) -> Dataset:
+    """Read the data of a fit with these settings, see `load_dataset`."""
+    units = config.scorer, config.mask_first_token, config.own_units
+    return load_dataset(database, corpus, split, *units)
 
 
 def load_dataset(

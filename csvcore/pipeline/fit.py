@@ -10,7 +10,7 @@ from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.identity import FitRequest, fit_requests
 from csvcore.fitting.learn import Report, Watch, learn
 from csvcore.fitting.outcome import FitResult
-from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.dataset import load_for
 from csvcore.records import Fit
 from csvcore.store import replays
 
@@ -41,9 +41,7 @@ def fit(
         The fits, in the order of wanted.
     """
     report(0, 1, "reading losses")
-    data = load_dataset(
-        database, corpus, split, config.scorer, config.mask_first_token, config.own_units
-    )
+    data = load_for(database, corpus, split, config)
     chosen = {task: task_models(data, task) for task in dict.fromkeys(t for t, _ in wanted)}
     return fit_dataset(database, data, chosen, wanted, config, report, only_missing, watch)
 

@@ -17,7 +17,7 @@ from csvcore.fitting.learn import Report, learn
 from csvcore.fitting.outcome import FitResult
 from csvcore.parallel import each
 from csvcore.pipeline.compare import judged, pairs, usable_tasks
-from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.dataset import load_for
 from csvcore.pipeline.fit import fits_by_pair, store_results, stored_fits
 from csvcore.records import Fit, Side
 
@@ -83,9 +83,7 @@ def _comparisons(
 ) -> list[FamilyComparison]:
     """Compare on the stored splits of these families; name in the log what cannot be fitted."""
     name = splits.WITHOUT + next(iter(named))
-    data = load_dataset(
-        database, corpus, name, config.scorer, config.mask_first_token, config.own_units
-    )
+    data = load_for(database, corpus, name, config)
     jobs: list[_Job] = []
     for number, (family, split) in enumerate(named.items()):
         report(number, len(named), f"without {family}: looking for what is stored")

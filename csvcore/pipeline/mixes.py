@@ -16,7 +16,7 @@ from csvcore.fitting.dataset import Dataset, TaskModels, task_models
 from csvcore.fitting.identity import fit_requests
 from csvcore.fitting.learn import Report, learn
 from csvcore.parallel import each
-from csvcore.pipeline.dataset import load_dataset
+from csvcore.pipeline.dataset import load_for
 from csvcore.records import Mix
 
 _Drawn = tuple[Mapping[str, float], Sequence[str]]  # the shares of a mix, and its documents' ids
@@ -52,12 +52,7 @@ def mixes(
         InputError: see `dataset.task_models`; a budget that no mix can have, or a single source.
     """
     report(0, 1, "reading losses")
-    data, *others = [
-        load_dataset(
-            database, corpus, split, config.scorer, config.mask_first_token, config.own_units
-        )
-        for corpus in corpora
-    ]
+    data, *others = [load_for(database, corpus, split, config) for corpus in corpora]
     for other in others:
         data = data.joined(other)
     tried = search(data, task_models(data, task), config, budget_tokens, report)

@@ -62,8 +62,14 @@ def _headline(rows: list[BacktestRow], horizon: float) -> None:
         )
         return
     row = next((row for row in rows if horizon <= row.horizon), rows[-1])
+    beyond = (
+        f"This model is {horizon:.2g} times the trained ones, farther than was tested, and its "
+        "interval with it. "
+        if horizon > row.horizon
+        else ""
+    )
     st.markdown(
-        f"From models a {_part(row.horizon)} as large we would have been "
+        f"{beyond}From models a {_part(row.horizon)} as large we would have been "
         f"**{100 * row.error:.1f} points off** on {text.plain(row.task)}; with the largest model "
         f"carried forward, {100 * row.carried:.1f}. {row.coverage:.0%} of the 90 % intervals held."
     )

@@ -12,7 +12,7 @@ from dashboard.widgets import state, text
 
 WHY = (
     "Choosing by test error overfits the test set: choose by validation error first. Every reveal "
-    "is counted."
+    "is counted and cannot be taken back; it holds for this corpus and split and the fits so far."
 )
 SHOWN_USERS = 5  # who revealed a test set, the last ones
 SHOWS = "Shows errors, points and accuracies of the test models on every page."
