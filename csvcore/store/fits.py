@@ -133,26 +133,32 @@ def fits(db: Connection) -> pd.DataFrame:
         FROM fits f LEFT JOIN fit_labels USING (fit) ORDER BY created DESC, f.fit
         """
     ).df()
-    records = {key: _objects(table, key) for key in ("mse", "noise_floor", "n_models", "config")}
+    records = {key: _objects(table, key, True) for key in ("mse", "noise_floor", "n_models")}
+    configs = _objects(table, "config")
     for column, prefix in (("mse", "mse"), ("noise_floor", "floor"), ("n_models", "n")):
         for side in ("train", "validation", "test"):
             known = [record.get(side) for record in records[column]]
             table[f"{prefix}_{side}"] = pd.array(known, dtype="Float64")
         table = table.drop(columns=column)
-    table["config"] = pd.Series(records["config"], dtype=object)
+    table["config"] = pd.Series(configs, dtype=object)
     return table.drop(
         columns=["choice", "control", "n_chars", "residuals", "candidates", "interval_error"]
     )
 
 
-def _objects(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:
-    """Return the objects of a column of JSON; raise StoreError with the fit of a damaged one."""
+def _objects(table: pd.DataFrame, column: str, numbers: bool = False) -> list[dict[str, Any]]:
+    """Return the objects of a column of JSON; raise StoreError with the fit of a damaged one.
+
+    numbers: their values are numbers or null.
+    """
     found = []
     for name, text in zip(table["fit"], table[column], strict=True):
         with intact(f"the fit {name}"):
-            found.append(stored_object(text))
-            if column != "config":
-                pd.array([*found[-1].values()], dtype="Float64")
+            record = stored_object(text)
+            sound = (isinstance(value, float | int | None) for value in record.values())
+            if numbers and not all(sound):
+                raise ValueError(f"numbers were expected in {column}, got {text[:40]}")
+            found.append(record)
     return found
 
 

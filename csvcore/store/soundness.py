@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from csvcore.errors import StoreError
 from csvcore.store.capabilities import capabilities
-from csvcore.store.fits import control, fit
+from csvcore.store.fits import control, fit, fits
 from csvcore.store.measurements import manifests
 from csvcore.store.mixes import mixes
 from csvcore.store.rows import Connection
@@ -71,20 +71,22 @@ def unsound(db: Connection) -> Iterator[tuple[str, str]]:
 
 def _unreadable(db: Connection) -> Iterator[tuple[str, str]]:
     """Yield the first of each kind of records that cannot be read."""
-    searches = "SELECT corpora, split, task FROM mixes"
-    reading: dict[str, tuple[str, Callable[..., object]]] = {
-        "fits": ("SELECT fit FROM fits", lambda name: (fit(db, name), control(db, name))),
-        "manifests": (
-            "SELECT DISTINCT corpus FROM manifests",
-            lambda corpus: manifests(db, corpus),
+    reading: list[tuple[str, str, Callable[..., object]]] = [
+        ("fits", "SELECT 1", lambda _: fits(db)),
+        ("fits", "SELECT fit FROM fits", lambda name: (fit(db, name), control(db, name))),
+        ("manifests", "SELECT DISTINCT corpus FROM manifests", lambda key: manifests(db, key)),
+        (
+            "mixes",
+            "SELECT corpora, split, task FROM mixes",
+            lambda corpora, *rest: mixes(db, corpora.split("+"), *rest),
         ),
-        "mixes": (searches, lambda corpora, *rest: mixes(db, corpora.split("+"), *rest)),
-        "shared factors": (
+        (
+            "shared factors",
             "SELECT corpus, split FROM capabilities",
             lambda corpus, split: capabilities(db, corpus, split),
         ),
-    }
-    for what, (query, read) in reading.items():
+    ]
+    for what, query, read in reading:
         try:
             for key in db.execute(query).fetchall():
                 read(*key)

@@ -280,6 +280,7 @@ def test_a_received_database_is_checked_without_a_trace(world_db: Path, tmp_path
         ("UPDATE fits SET alpha = 'inf'", "fits", "made-up: a fit stands there once"),
         ("UPDATE fits SET n_models = 'x'", "fits", "the fit made-up is damaged .*csvcore remove"),
         ("UPDATE fits SET mse = '[]'", "fits", "the fit made-up is damaged .* object was expected"),
+        ("""UPDATE fits SET mse = '{"train": "a"}'""", "fits", "the fit made-up is damaged .*numb"),
         ("UPDATE fits SET choice = '{}'", "fits", "the fit made-up is damaged .*KeyError"),
         ("UPDATE fits SET control = ''", "fits", "the permutation test of made-up is damaged"),
         ("UPDATE manifests SET manifest = '1'", "manifests", "how the losses of ant were made is"),
