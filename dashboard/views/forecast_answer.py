@@ -113,6 +113,10 @@ def _answer(found: Outlook, table: pd.DataFrame, task: Task, size: Size) -> None
         name=f"forecast-{task.task}",
         alt=f"Forecast of {task.task} over training compute with its 90 % interval",
     )
+    st.caption(
+        "The line and its band are models with the chosen ratio of tokens to parameters. Points "
+        "are known models, which need not lie on it: their ratios differ."
+    )
 
 
 def backtest(rows: list[BacktestRow], task: Task) -> None:

@@ -60,6 +60,6 @@ def _pack(column: DeltaGenerator) -> Pack | None:
         type="parquet",
         max_upload_size=comparisons.UPLOAD_MB,
         help="Adds models of your own, from csvcore collect --out on this corpus; nothing is "
-        "stored.",
+        "stored. Larger packs: import them, or csvcore predict --losses.",
     )
     return None if upload is None else (upload.name, upload.getvalue())
