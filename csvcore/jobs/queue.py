@@ -202,14 +202,21 @@ def recent(database: Path, limit: int = 20) -> list[Job]:
 
 
 def glimpses(database: Path, job: int) -> list[Glimpse]:
-    """Return the progress of a running fit's heads; empty before the first step and after it."""
+    """Return the progress of a running fit's heads; empty before the first step and after it.
+
+    Raises:
+        StoreError: what is stored is no progress.
+    """
     with _queue(database) as queue:
         row = queue.execute(
             "SELECT content FROM glimpses JOIN jobs USING (job)"
             " WHERE job = ? AND status = 'running'",
             [job],
         ).fetchone()
-    return [] if row is None else [_glimpse(entry) for entry in json.loads(row["content"])]
+    try:
+        return [] if row is None else [_glimpse(entry) for entry in json.loads(row["content"])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise queue_file.damaged(queue_path(database), f"progress of job {job}") from error
 
 
 def _glimpse(entry: dict[str, Any]) -> Glimpse:

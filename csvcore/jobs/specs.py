@@ -210,7 +210,10 @@ def from_json(kind: str, params: Mapping[str, Any]) -> Spec:
     """
     if kind not in KINDS:
         *others, last = KINDS
-        raise InputError(f"a job is a {', '.join(others)} or {last}, got {kind!r}")
+        raise InputError(
+            f"a job is a {', '.join(others)} or {last}, got {kind!r}; another version queued it, "
+            "so start it there, or stop the dashboard and delete the list of jobs"
+        )
     if "method" in params and "methods" not in params:  # fits of older versions have one method
         params = {**params, "methods": [params["method"]]}
     spec = KINDS[kind]

@@ -162,7 +162,8 @@ def test_a_compare_job_may_have_permutations(
             "dance",
             {},
             "a job is a fit, compare, leave-out, collect, mixes, capabilities, examine or import, "
-            "got 'dance'",
+            "got 'dance'; another version queued it, so start it there, or stop the dashboard and "
+            "delete the list of jobs",
         ),
     ],
 )

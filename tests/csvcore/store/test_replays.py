@@ -1,6 +1,8 @@
 """Laws of the replay of an optimisation, of what a running fit shows, and of their figures."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from csvcore.analysis import replay
+from csvcore.errors import StoreError
 from csvcore.figures import law, optimisation
 from csvcore.fitting.config import FitConfig
 from csvcore.jobs import queue
@@ -232,6 +235,18 @@ def queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int]:
     number = queue.submit(database, "fit", {})
     assert queue.claim(database) is not None
     return database, number
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}]', "[1]", "{", '[{"score": 1}]'])
+def test_progress_that_is_none_is_called_damaged(queued: tuple[Path, int], content: str) -> None:
+    database, number = queued
+    report = queue.Reporter(*queued)
+    report.watch(lambda: [GLIMPSE])
+    report(1, 9, "optimising")
+    with closing(sqlite3.connect(queue.queue_path(database))) as jobs, jobs:
+        jobs.execute("UPDATE glimpses SET content = ?", [content])
+    with pytest.raises(StoreError, match=f"is damaged \\(progress of job {number}\\)"):
+        queue.glimpses(*queued)
 
 
 def test_a_glimpse_is_there_while_a_job_runs_and_gone_when_it_ended(
