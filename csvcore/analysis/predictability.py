@@ -80,6 +80,13 @@ class Assessment:
     n_unknown: int
 
 
+NO_LOSSES: tuple[Word, str, str] = (
+    "not from these losses",
+    "No model with an accuracy has losses on every document.",
+    "Losses: `csvcore collect` or `csvcore import losses` brings them.",
+)
+
+
 def assess(evidence: Evidence) -> Assessment:
     """Assess every task and source."""
     complete = [not np.isnan(row).any() for row in evidence.source_nll]
@@ -174,6 +181,8 @@ def assess_task(
     trains = [evidence.sides.get(card.model, "train") == "train" for card in cards]
     risen = task_noise.above_chance(accuracy[trains], n_items[trains], task.chance)
     word, reason, change = verdict(figures, risen, [one for one in mixed if one.severe])
+    if rows and not np.isfinite(evidence.source_nll[rows]).all(axis=1).any():
+        word, reason, change = NO_LOSSES
     return TaskPredictability(task=task.task, verdict=word, reason=reason, change=change, **figures)
 
 

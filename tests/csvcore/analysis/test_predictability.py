@@ -166,8 +166,11 @@ def test_unknown_noise_is_a_doubt_and_missing_losses_are_an_end() -> None:
     lost = replace(evidence, source_nll=np.full_like(evidence.source_nll, np.nan))
     word, reason, change = told(lost)
     assert word == "not from these losses"
-    assert reason.startswith("No law can be fitted")
-    assert change == "Losses of the train models on every document."
+    assert reason == "No model with an accuracy has losses on every document."
+    assert change == "Losses: `csvcore collect` or `csvcore import losses` brings them."
+    few = evidence.source_nll.copy()
+    few[3:] = np.nan
+    assert told(replace(evidence, source_nll=few))[1].startswith("No law can be fitted")
     none = replace(evidence, accuracies={})
     assert told(none)[1] == "0 train and validation models have an accuracy."
 
