@@ -63,8 +63,8 @@ def _headline(rows: list[BacktestRow], horizon: float) -> None:
         return
     row = next((row for row in rows if horizon <= row.horizon), rows[-1])
     beyond = (
-        f"This model is {horizon:.2g} times the trained ones, farther than was tested, and its "
-        "interval with it. "
+        f"This model is {horizon:,.0f} times the trained ones, farther than any that was tested: "
+        "neither such forecasts nor their intervals are known to hold. "
         if horizon > row.horizon
         else ""
     )
