@@ -22,9 +22,7 @@ def backup(path: Path, out: Path) -> None:
     path = path.resolve()  # the log lies beside the file, not beside a link to it
     if not path.is_file():
         raise StoreError(f"there is no database {path}; nothing was copied")
-    taken = [one for one in (out, connection.log_path(out)) if one.exists() or one.is_symlink()]
-    if taken:
-        raise StoreError(f"{taken[0]} is there already and a backup replaces no file; name another")
+    _refuse_taken(out)
     with (
         connection.locked(path, shared=True),
         connection.explaining(out),
@@ -34,8 +32,16 @@ def backup(path: Path, out: Path) -> None:
             _copy(path, building)
             with closing(connection.open_checked(building, read_only=False)) as db:
                 db.execute("CHECKPOINT")  # the log's changes become part of the file
+            _refuse_taken(out)  # by another backup, meanwhile
         finally:
             connection.log_path(building).unlink(missing_ok=True)
+
+
+def _refuse_taken(out: Path) -> None:
+    """Raise StoreError if a file is there, or a log that would be taken for its own."""
+    for one in (out, connection.log_path(out)):
+        if one.exists() or one.is_symlink():
+            raise StoreError(f"{one} is there already and a backup replaces no file; name another")
 
 
 def _copy(path: Path, building: Path) -> None:
