@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 CARD_COLUMNS = (
     *("model", "family", "n_params", "train_tokens", "stage", "step", "license", "origin", "run"),
 )
+SHOWN = 5  # columns in a message
 LONGEST_CELL = 2**31 - 1  # characters; the default of 131,072 is too few for a document
 # Starts of a cell that a spreadsheet would run; the last four are full-width.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -295,9 +296,12 @@ def rows(
     _refuse_lacking(path, names, required)
     unread = [name for name in names if known and name not in known]
     if unread:
+        shown = ", ".join(map(values.quoted, unread[:SHOWN]))
+        more = f" and {len(unread) - SHOWN} more" if len(unread) > SHOWN else ""
         log.warning(
-            "%s: %s not read; the columns are %s", path.name, ", ".join(unread), ", ".join(known)
-        )
+            "%s: the columns are %s; not read: %s%s",
+            values.quoted(path.name), ", ".join(known), shown, more,
+        )  # fmt: skip
     empty = True
     for number, row in lines:
         empty = False

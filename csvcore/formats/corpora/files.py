@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from csvcore import values
 from csvcore.errors import InputError
 from csvcore.formats import atomic, csv_tables
 from csvcore.formats.corpora.rows import read_rows
@@ -66,7 +67,8 @@ def _folder(path: Path) -> list[Document]:
         )
     others = sorted(set(files).difference(texts))
     if others:
-        log.warning("left aside: %s files that are no .txt, such as %s", len(others), others[0])
+        one = values.quoted(str(others[0]))
+        log.warning("left aside: %s files that are no .txt, such as %s", len(others), one)
     return csv_tables.check_documents(
         (str(file), csv_tables.document(_fields_of(file, path), str(file))) for file in texts
     )

@@ -90,6 +90,19 @@ def test_model_cards_keep_what_is_known_and_ignore_other_columns(write: Write) -
     ]
 
 
+def test_columns_of_cards_that_are_not_read_are_named_without_what_steers_a_terminal(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [f"x{at}" for at in range(6)]
+    names = ",".join(["n_tokens", "a\x1b[31m", *others])
+    read_models(write("models.csv", f"model,family,{names}\na,A,1,2{',3' * 6}\n"))
+    assert "'n_tokens', 'a\\x1b[31m', 'x0', 'x1', 'x2' and 3 more" in caplog.text
+    assert "train_tokens" in caplog.text and "\x1b" not in caplog.text
+    caplog.clear()
+    read_models(write("models.csv", "model,family,train_tokens\na,A,1\n"))
+    assert caplog.text == ""
+
+
 def test_tasks_accuracies_and_splits_are_read(write: Write) -> None:
     tasks = "task,chance,title,sources\nmmlu,0.25,MMLU,quiz geo\ngsm8k,0,,\n"
     assert read_tasks(write("tasks.csv", tasks)) == [
