@@ -128,7 +128,7 @@ def _mixed(
     for name, weight in units.unit_weight.items():
         if name != COUNTS:
             scores[name] = salience.capability_score(weight, nll, text.n_chars)
-    compute = [compute_score([card]) for card in cards]  # each alone: all or none have it together
+    compute = [compute_score([card]) for card in cards]  # of several it is all or none
     known = np.array([one is not None for one in compute])
     scores[COMPUTE] = np.array([np.nan if one is None else one[0] for one in compute])
     ends = np.empty((3, len(cards)))

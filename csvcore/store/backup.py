@@ -49,10 +49,9 @@ def _copy(path: Path, building: Path) -> None:
     deadline = time.monotonic() + connection.LOCK_SECONDS
     while time.monotonic() < deadline:
         before = connection.stamp(path)
-        for suffix in ("", ".wal"):
-            source = path.with_name(path.name + suffix)
-            if source.exists():
-                shutil.copyfile(source, building.with_name(building.name + suffix))
+        shutil.copyfile(path, building)
+        if (log := connection.log_path(path)).exists():
+            shutil.copyfile(log, connection.log_path(building))
         if connection.stamp(path) == before:
             return
     raise StoreError(connection.in_use(path))
